@@ -1,0 +1,50 @@
+# make run    a live market on http://localhost:8080/        make test     build and pass all tests
+# make check  the tests, the linters and the type checks      make bench    the micro-benchmarks
+# make clean  forget everything that was built
+
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := $(wildcard engine/*.pyx engine/*.pxd)
+
+.PHONY: run test lint check bench docs clean
+
+run: .venv/built
+	$(BIN)/deltabook serve --source recorded --source simulated
+
+test: .venv/tools
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/linters
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --diff . || true
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/python -m mypy.stubtest engine.levels engine.events engine.commands engine.book engine.exchange engine.model
+
+check: test lint
+
+bench: .venv/tools
+	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only $(ARGS)
+
+docs: .venv/built
+	$(BIN)/python -m stream.reference > stream/PROTOCOL.md
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis engine/*.c engine/*.so
+
+.venv/pip: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip 'setuptools>=77' 'cython>=3.1'
+	@touch $@
+
+.venv/built: .venv/pip setup.py $(SOURCES)
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable .
+	@touch $@
+
+.venv/tools: .venv/built
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[test]'
+	@touch $@
+
+.venv/linters: .venv/built
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[test,lint]'
+	@touch $@

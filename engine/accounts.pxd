@@ -1,0 +1,40 @@
+"""Balances of every account, in units of each asset: what is available, and what open orders hold."""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+
+cdef struct Balance:            # 32 bytes
+    int64_t available
+    int64_t held
+    uint64_t command            # the last one that touched it
+    uint64_t spare
+
+
+cdef struct Account:
+    uint32_t earliest           # its open orders, in the order of acceptance
+    uint32_t latest
+
+
+cdef struct Accounts:
+    Account* account
+    Balance* balance            # row account * assets + asset
+    int64_t* fees               # for each asset, what has been collected
+    int64_t* supply             # for each asset, deposits less withdrawals
+    uint32_t count
+    uint32_t capacity
+    uint32_t count_max
+    uint32_t assets
+    uint64_t* touched           # rows that the running command touched, in order
+    uint32_t touched_count
+    uint32_t touched_capacity
+    uint64_t command            # number of the running command
+
+
+cdef Balance* touch(Accounts* accounts, uint32_t account, uint32_t asset) noexcept nogil
+cdef void add_account(Accounts* accounts) noexcept nogil
+cdef void add_asset(Accounts* accounts) noexcept nogil
+cdef void free_accounts(Accounts* accounts) noexcept nogil
+
+
+cdef inline Balance* balance_of(Accounts* accounts, uint32_t account, uint32_t asset) noexcept nogil:
+    return &accounts.balance[<uint64_t>account * accounts.assets + asset]

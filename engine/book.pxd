@@ -1,0 +1,18 @@
+"""One instrument's order book, for Python."""
+
+from libc.stdint cimport uint32_t
+
+from engine.core cimport Core
+from engine.levels cimport PriceLevels
+
+
+cdef class OrderBook:
+    cdef object exchange        # keeps the core alive
+    cdef Core* core
+    cdef readonly object instrument
+    cdef readonly uint32_t index
+    cdef readonly PriceLevels levels
+
+
+cdef OrderBook new_book(object exchange, Core* core, object instrument, uint32_t index, PriceLevels levels)
+cdef object order_record(Core* core, uint32_t slot)

@@ -1,0 +1,46 @@
+"""One instrument's order book, for Python."""
+
+cimport cython
+
+from engine.levels cimport find
+from engine.orders cimport STAYS_MAKER, Order, instrument_of, order_id, side_of
+
+from engine.instrument import Instrument
+from engine.records import Order as OrderRecord
+
+
+cdef object order_record(Core* core, uint32_t slot):
+    cdef Order* order = &core.orders.order[slot]
+    return tuple.__new__(OrderRecord, (
+        order_id(&core.orders, slot), order.client_id, order.account, instrument_of(order), side_of(order),
+        core.book[instrument_of(order)].levels.level[order.level].price,
+        order.remaining, order.filled, order.value, bool(order.tag & STAYS_MAKER),
+    ))
+
+
+cdef OrderBook new_book(object exchange, Core* core, object instrument, uint32_t index, PriceLevels levels):
+    cdef OrderBook book = OrderBook.__new__(OrderBook)
+    book.exchange = exchange
+    book.core = core
+    book.instrument = instrument
+    book.index = index
+    book.levels = levels
+    return book
+
+
+@cython.final
+cdef class OrderBook:
+    """One instrument's book in an exchange. Made by `Exchange.add_instrument`."""
+
+    def __init__(self) -> None:
+        raise TypeError("an order book is made by Exchange.add_instrument")
+
+    def queue(self, side: int, price: int) -> list[OrderRecord]:
+        """The orders at a price, oldest first. O(orders there)."""
+        cdef uint32_t index = find(&self.levels.book, side, price)
+        cdef uint32_t slot = self.levels.book.level[index].head if index else 0
+        cdef list orders = []
+        while slot:
+            orders.append(order_record(self.core, slot))
+            slot = self.core.orders.order[slot].newer
+        return orders

@@ -1,0 +1,23 @@
+"""What the engine raises."""
+
+from engine.model import Reason
+
+
+class EngineError(Exception):
+    """The root of everything that the engine raises on purpose."""
+
+
+class Rejected(EngineError):
+    """A command was refused and changed nothing. `reason` says why, `order` is the order it concerns (0 for none)."""
+
+    def __init__(self, reason: Reason, order: int = 0) -> None:
+        super().__init__(reason, order)
+        self.reason = reason
+        self.order = order
+
+    def __str__(self) -> str:
+        return f"{self.reason.name} ({int(self.reason)})"
+
+
+class Inconsistent(EngineError):
+    """`check()` found two parts of the engine that contradict each other."""

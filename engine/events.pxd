@@ -1,0 +1,52 @@
+"""The events of the latest call: a growing buffer of fixed-size records, emptied by the next call."""
+
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
+
+from engine.memory cimport doubled, resized
+from engine.model cimport LAST, Event
+
+
+cdef struct EventBuffer:
+    Event* event
+    uint32_t count
+    uint32_t capacity
+    uint32_t* batch_end         # batch i ends before event batch_end[i]
+    uint32_t batches
+    uint32_t batches_capacity
+    uint64_t seq                # of the last event ever emitted
+
+
+cdef inline Event* emit(EventBuffer* buffer, int kind) noexcept nogil:
+    """A new event, zero but for its kind and sequence. The pointer holds until the next one."""
+    cdef Event* event
+    if buffer.count == buffer.capacity:
+        buffer.event = <Event*>resized(buffer.event, buffer.capacity * sizeof(Event), doubled(buffer.capacity, 256) * sizeof(Event))
+        buffer.capacity = doubled(buffer.capacity, 256)
+    event = &buffer.event[buffer.count]
+    memset(event, 0, sizeof(Event))
+    buffer.count += 1
+    buffer.seq += 1
+    event.seq = buffer.seq
+    event.kind = kind
+    return event
+
+
+cdef inline void end_batch(EventBuffer* buffer) noexcept nogil:
+    if buffer.batches == buffer.batches_capacity:
+        buffer.batch_end = <uint32_t*>resized(buffer.batch_end, buffer.batches_capacity * sizeof(uint32_t),
+                                              doubled(buffer.batches_capacity, 64) * sizeof(uint32_t))
+        buffer.batches_capacity = doubled(buffer.batches_capacity, 64)
+    buffer.batch_end[buffer.batches] = buffer.count
+    buffer.batches += 1
+    buffer.event[buffer.count - 1].flags |= LAST
+
+
+cdef class Events:
+    cdef EventBuffer buffer
+    cdef uint32_t exports       # views of the current memory
+    cdef dict retired           # views of earlier memory, by address
+    cdef Py_ssize_t shape
+    cdef Py_ssize_t stride
+
+    cdef void clear(self)

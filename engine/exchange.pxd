@@ -1,0 +1,16 @@
+"""Instruments and accounts together."""
+
+from engine.core cimport Core
+from engine.events cimport Events
+from engine.model cimport Command
+
+
+cdef class Exchange:
+    cdef Core core
+    cdef readonly Events events
+    cdef list _books
+    cdef dict _by_name
+    cdef dict _assets           # name -> decimals, in the order of their indices
+    cdef object _tombstones
+
+    cdef object single(self, Command* command)

@@ -1,0 +1,286 @@
+"""Instruments and accounts together: commands in, batches of events out."""
+
+cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport int64_t, uint32_t
+from libc.stdlib cimport free
+from libc.string cimport memset
+
+from engine.accounts cimport add_asset, balance_of, free_accounts
+from engine.audit cimport check_core, hash_of
+from engine.book cimport OrderBook, new_book, order_record
+from engine.commands cimport account_command, order_command, place_command
+from engine.core cimport Book
+from engine.events cimport Events
+from engine.execution cimport run
+from engine.levels cimport PriceLevels
+from engine.memory cimport resized
+from engine.model cimport (ALL_INSTRUMENTS, CANCEL, CANCEL_ALL, DEPOSIT, OPEN_ACCOUNT, REDUCE, REPLACE, WITHDRAW)
+from engine.orders cimport SLOT_MASK, slot_of
+
+from decimal import Decimal
+
+from engine.commands import Commands
+from engine.errors import Inconsistent, Rejected
+from engine.instrument import FEE_SCALE, MONEY_MAX, PRICE_MAX, Instrument
+from engine.model import Reason
+from engine.records import Order as OrderRecord
+
+
+cdef int64_t whole(value, str what) except -1:
+    """A positive whole number of units out of exact decimal text."""
+    if value != int(value) or not 0 < value <= MONEY_MAX:
+        raise ValueError(f"{what} is {value} units: expected a whole number from 1 to {MONEY_MAX}")
+    return int(value)
+
+
+cdef int known_account(Core* core, account) except -1:
+    if not 0 <= account < core.accounts.count:
+        raise IndexError(f"account {account}: there are {core.accounts.count}")
+    return 0
+
+
+cdef int known_asset(Core* core, asset) except -1:
+    if not 0 <= asset < core.accounts.assets:
+        raise IndexError(f"asset {asset}: there are {core.accounts.assets}")
+    return 0
+
+
+@cython.final
+cdef class Exchange:
+    """Instruments, accounts and their orders: one writer, one sequence.
+
+    After each call that is a command (`place` to `withdraw`, `execute`), `events` holds what it caused. A refused single
+    command raises Rejected; a refused command of a buffer only leaves its REJECTED event. Amounts are in units of the asset,
+    prices in ticks, sizes in lots, times in ns since 1970, instruments and assets are named by their index.
+    """
+
+    def __cinit__(self, *_: object, **__: object) -> None:
+        memset(&self.core, 0, sizeof(Core))
+        self.events = Events()
+        self.core.events = &self.events.buffer
+        self._books = []
+        self._by_name = {}
+        self._assets = {}
+
+    def __init__(self, orders_max: int = 1 << 20, accounts_max: int = 1 << 20, tombstones: int = 4096, client_ids_max: int = 1 << 16) -> None:
+        if not 0 < orders_max <= SLOT_MASK:
+            raise ValueError(f"orders_max {orders_max}: expected 1 to {SLOT_MASK}")
+        self.core.orders.count_max = orders_max
+        self.core.accounts.count_max = accounts_max
+        self.core.client_ids.done_max = client_ids_max
+        self._tombstones = tombstones
+
+    def __dealloc__(self) -> None:
+        free(self.core.book)
+        free(self.core.orders.order)
+        free(self.core.client_ids.entry)
+        free(self.core.client_ids.done)
+        free(self.core.touched)
+        free_accounts(&self.core.accounts)
+
+    @property
+    def seq(self) -> int:
+        """The sequence of the last event."""
+        return self.core.events.seq
+
+    @property
+    def books(self) -> list[OrderBook]:
+        """All order books, by index."""
+        return list(self._books)
+
+    @property
+    def accounts(self) -> int:
+        """How many accounts there are; they are numbered from 0."""
+        return self.core.accounts.count
+
+    @property
+    def order_count(self) -> int:
+        """How many orders are open."""
+        return self.core.orders.count
+
+    def add_asset(self, name: str, decimals: int = 8) -> int:
+        """A new asset whose unit is 10 ** -decimals; its index. O(accounts)."""
+        if name in self._assets:
+            raise ValueError(f"asset {name!r} exists already")
+        if not 0 <= decimals <= 18:
+            raise ValueError(f"asset {name!r} has {decimals} decimals: expected 0 to 18")
+        self._assets[name] = decimals
+        add_asset(&self.core.accounts)
+        return len(self._assets) - 1
+
+    def asset(self, name: str) -> int:
+        """The index of an asset. KeyError if there is none."""
+        if name not in self._assets:
+            raise KeyError(name)
+        return list(self._assets).index(name)
+
+    def assets(self) -> dict[str, int]:
+        """The decimals of every asset by name, in the order of their indices."""
+        return dict(self._assets)
+
+    def add_instrument(self, instrument: Instrument) -> int:
+        """A new, empty book; its index. ValueError if the terms do not fit together."""
+        cdef Book book
+        cdef PriceLevels levels
+        cdef uint32_t index = self.core.books
+        memset(&book, 0, sizeof(Book))
+        if instrument.name in self._by_name:
+            raise ValueError(f"instrument {instrument.name!r} exists already")
+        if index == ALL_INSTRUMENTS:
+            raise ValueError(f"there are {index} instruments already")
+        for asset in (instrument.base, instrument.quote):
+            if asset not in self._assets:
+                raise ValueError(f"instrument {instrument.name!r}: there is no asset {asset!r}")
+        if not 1 <= instrument.price_max < PRICE_MAX:
+            raise ValueError(f"instrument {instrument.name!r}: price_max {instrument.price_max}: expected 1 to {PRICE_MAX - 1} ticks")
+        if not 1 <= instrument.size_min <= instrument.size_max <= MONEY_MAX:
+            raise ValueError(f"instrument {instrument.name!r}: expected 1 <= size_min <= size_max <= {MONEY_MAX} lots")
+        for rate in (instrument.maker_fee, instrument.taker_fee):
+            if not 0 <= rate < FEE_SCALE:
+                raise ValueError(f"instrument {instrument.name!r}: fee {rate}: expected 0 to {FEE_SCALE - 1} parts per million")
+        tick, lot = Decimal(instrument.tick), Decimal(instrument.lot)
+        book.lot_units = whole(lot.scaleb(self._assets[instrument.base]), f"instrument {instrument.name!r}: one lot")
+        book.tick_value = whole((tick * lot).scaleb(self._assets[instrument.quote]), f"instrument {instrument.name!r}: one tick times one lot")
+        book.price_max = instrument.price_max
+        book.size_min = instrument.size_min
+        book.size_max = instrument.size_max
+        book.maker_fee = instrument.maker_fee
+        book.taker_fee = instrument.taker_fee
+        book.hold_fee = max(instrument.maker_fee, instrument.taker_fee)
+        book.base = self.asset(instrument.base)
+        book.quote = self.asset(instrument.quote)
+        levels = PriceLevels(self._tombstones)
+        book.levels = &levels.book
+        self.core.book = <Book*>resized(self.core.book, index * sizeof(Book), (index + 1) * sizeof(Book))
+        self.core.book[index] = book
+        self.core.books += 1
+        self._by_name[instrument.name] = new_book(self, &self.core, instrument, index, levels)
+        self._books.append(self._by_name[instrument.name])
+        return index
+
+    def book(self, name: str) -> OrderBook:
+        """An instrument's book. KeyError if there is none."""
+        return self._by_name[name]
+
+    cdef object single(self, Command* command):
+        cdef int reason
+        self.events.clear()
+        reason = run(&self.core, command)
+        if reason:
+            raise Rejected(Reason(reason), self.events.buffer.event[0].order)
+
+    def open_account(self, time: int = 0) -> int:
+        """A new account; its number."""
+        cdef Command command = account_command(OPEN_ACCOUNT, 0, 0, 0, time)
+        self.single(&command)
+        return self.core.accounts.count - 1
+
+    def deposit(self, account: int, asset: int, amount: int, time: int = 0) -> None:
+        """Add to an account's available units of an asset."""
+        cdef Command command = account_command(DEPOSIT, account, asset, amount, time)
+        self.single(&command)
+
+    def withdraw(self, account: int, asset: int, amount: int, time: int = 0) -> None:
+        """Take from an account's available units of an asset."""
+        cdef Command command = account_command(WITHDRAW, account, asset, amount, time)
+        self.single(&command)
+
+    def place(
+        self, account: int, instrument: int, side: int, price: int, size: int, type: int = 0, time_in_force: int = 0,
+        post_only: bool = False, client_id: int = 0, time: int = 0,
+    ) -> int:
+        """Place an order; its id. A market order's price is the worst acceptable one, 0 for any. O(orders it meets)."""
+        cdef Command command = place_command(account, instrument, side, price, size, type, time_in_force, post_only, client_id, time)
+        self.single(&command)
+        return self.events.buffer.event[0].order
+
+    def cancel(self, account: int, order: int = 0, client_id: int = 0, time: int = 0) -> None:
+        """Cancel an own order, named by its id or by the account's own name for it. O(1)."""
+        cdef Command command = order_command(CANCEL, account, order, 0, 0, client_id, time)
+        self.single(&command)
+
+    def reduce(self, account: int, order: int, by: int, client_id: int = 0, time: int = 0) -> None:
+        """Take lots off an own order, which keeps its place; all of them cancel it. O(1)."""
+        cdef Command command = order_command(REDUCE, account, order, 0, by, client_id, time)
+        self.single(&command)
+
+    def replace(self, account: int, order: int, price: int, size: int, client_id: int = 0, time: int = 0) -> None:
+        """Give an own order a new price and remaining size. It keeps its place only if it shrinks at its price. O(orders it meets)."""
+        cdef Command command = order_command(REPLACE, account, order, price, size, client_id, time)
+        self.single(&command)
+
+    def cancel_all(self, account: int, instrument: int = ALL_INSTRUMENTS, time: int = 0) -> int:
+        """Cancel an account's orders in one book or in all; how many there were. O(the account's open orders)."""
+        cdef Command command = account_command(CANCEL_ALL, account, instrument, 0, time)
+        cdef int64_t before = self.core.orders.count
+        self.single(&command)
+        return before - self.core.orders.count
+
+    def execute(self, commands: Commands | bytes | bytearray | memoryview) -> int:
+        """Run a buffer of commands, without the interpreter's lock; how many were refused."""
+        cdef Py_buffer view
+        cdef Py_ssize_t i, count
+        cdef Command* command
+        cdef int refused = 0
+        PyObject_GetBuffer(commands, &view, PyBUF_SIMPLE)
+        try:
+            if view.len % sizeof(Command):
+                raise ValueError(f"{view.len} bytes: expected a multiple of {sizeof(Command)}")
+            command = <Command*>view.buf
+            count = view.len // sizeof(Command)
+            self.events.clear()
+            with nogil:
+                for i in range(count):
+                    refused += run(&self.core, &command[i]) != 0
+        finally:
+            PyBuffer_Release(&view)
+        return refused
+
+    def balance(self, account: int, asset: int) -> tuple[int, int]:
+        """Units available and held."""
+        known_account(&self.core, account)
+        known_asset(&self.core, asset)
+        return balance_of(&self.core.accounts, account, asset).available, balance_of(&self.core.accounts, account, asset).held
+
+    def balances(self, account: int) -> list[tuple[int, int]]:
+        """Units available and held, for each asset."""
+        return [self.balance(account, asset) for asset in range(self.core.accounts.assets)]
+
+    def fees(self, asset: int) -> int:
+        """Units collected as fees."""
+        known_asset(&self.core, asset)
+        return self.core.accounts.fees[asset]
+
+    def supply(self, asset: int) -> int:
+        """Units deposited and not withdrawn: what all accounts and the fees together have."""
+        known_asset(&self.core, asset)
+        return self.core.accounts.supply[asset]
+
+    def orders(self, account: int) -> list[OrderRecord]:
+        """An account's open orders, in the order of acceptance."""
+        cdef uint32_t slot
+        cdef list orders = []
+        known_account(&self.core, account)
+        slot = self.core.accounts.account[account].earliest
+        while slot:
+            orders.append(order_record(&self.core, slot))
+            slot = self.core.orders.order[slot].later
+        return orders
+
+    def order(self, order: int) -> OrderRecord | None:
+        """An open order; None if there is none with that id."""
+        cdef uint32_t slot = slot_of(&self.core.orders, order)
+        return order_record(&self.core, slot) if slot else None
+
+    def state_hash(self) -> int:
+        """64 bits over books, queues, balances and everything else that decides the future. O(all of it)."""
+        return hash_of(&self.core)
+
+    def check(self) -> None:
+        """Compare every part with every other; raises Inconsistent. O(all of it)."""
+        check_core(&self.core)
+        for book in self._books:
+            book.levels.check()
+            if book.levels.crossed:
+                raise Inconsistent(f"{book.instrument.name} is crossed")

@@ -1,0 +1,31 @@
+"""What is traded: an instrument's assets, scales, limits and fees."""
+
+from decimal import Decimal
+from typing import NamedTuple
+
+MONEY_MAX = 1 << 62
+"""The most units of one asset that may exist in an exchange, so that no sum of balances can overflow 64 bits."""
+
+PRICE_MAX = 1 << 48
+"""One more than the highest price in ticks that a book can hold."""
+
+FEE_SCALE = 1_000_000
+"""Fees are parts per million of the notional."""
+
+
+class Instrument(NamedTuple):
+    """An order book's terms. Prices are in ticks, sizes in lots; `tick` and `lot` say what one of each is in decimal text.
+
+    One tick times one lot must be a whole number of units of the quote asset, and one lot a whole number of units of the base.
+    """
+
+    name: str
+    base: str
+    quote: str
+    tick: Decimal
+    lot: Decimal
+    price_max: int = 1 << 40
+    size_min: int = 1
+    size_max: int = 1 << 40
+    maker_fee: int = 0
+    taker_fee: int = 0

@@ -1,0 +1,16 @@
+"""Price-time priority: what happens to orders in a book, and to the money behind them."""
+
+from libc.stdint cimport int64_t, uint32_t
+
+from engine.core cimport Core
+from engine.model cimport Command
+
+
+cdef int64_t liquidity(Core* core, uint32_t book, int taker_side, int64_t limit, int64_t wanted) noexcept nogil
+cdef bint affordable(Core* core, uint32_t book, int64_t limit, int64_t size, int64_t available) noexcept nogil
+cdef void match(Core* core, uint32_t book, uint32_t slot, int64_t limit, bint holds) noexcept nogil
+cdef void rest(Core* core, uint32_t book, uint32_t slot, int64_t price) noexcept nogil
+cdef void leave_level(Core* core, uint32_t book, uint32_t slot) noexcept nogil
+cdef void finish(Core* core, uint32_t slot) noexcept nogil
+cdef void cancel(Core* core, uint32_t slot) noexcept nogil
+cdef void end_command(Core* core) noexcept nogil

@@ -1,0 +1,76 @@
+"""The slab of open orders. An id names its slot, so nothing is hashed to find an order."""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+from engine.memory cimport doubled, resized
+
+cdef enum:
+    SLOT_BITS = 24
+    SLOT_MASK = (1 << SLOT_BITS) - 1
+    SELLS = 1                   # flags of an order
+    STAYS_MAKER = 2             # post-only
+
+
+cdef struct Order:              # 64 bytes: one cache line
+    uint64_t tag                # number << 24 | instrument << 8 | flags; 0: the slot is free
+    int64_t remaining           # lots
+    int64_t filled
+    int64_t value               # notional of all fills
+    uint64_t client_id
+    uint32_t level              # in the book's slab of levels
+    uint32_t account
+    uint32_t older              # neighbours in the level's queue
+    uint32_t newer
+    uint32_t earlier            # neighbours among the account's orders
+    uint32_t later
+
+
+cdef struct Orders:
+    Order* order                # slot 0 is unused
+    uint32_t top
+    uint32_t capacity
+    uint32_t free
+    uint32_t count
+    uint32_t count_max
+    uint64_t number             # of the last order accepted
+
+
+cdef inline uint32_t new_slot(Orders* orders) noexcept nogil:
+    cdef uint32_t slot = orders.free
+    orders.count += 1
+    if slot:
+        orders.free = orders.order[slot].newer
+        return slot
+    if orders.top + 1 >= orders.capacity:
+        orders.order = <Order*>resized(orders.order, orders.capacity * sizeof(Order), doubled(orders.capacity, 1024) * sizeof(Order))
+        orders.capacity = doubled(orders.capacity, 1024)
+    orders.top += 1
+    return orders.top
+
+
+cdef inline void free_slot(Orders* orders, uint32_t slot) noexcept nogil:
+    orders.order[slot].tag = 0
+    orders.order[slot].newer = orders.free
+    orders.free = slot
+    orders.count -= 1
+
+
+cdef inline uint64_t order_id(Orders* orders, uint32_t slot) noexcept nogil:
+    return orders.order[slot].tag >> SLOT_BITS << SLOT_BITS | slot
+
+
+cdef inline uint32_t slot_of(Orders* orders, uint64_t order) noexcept nogil:
+    """The slot of an open order's id; 0 for any other number."""
+    cdef uint32_t slot = order & SLOT_MASK
+    if 0 < slot <= orders.top and orders.order[slot].tag and orders.order[slot].tag >> SLOT_BITS == order >> SLOT_BITS:
+        return slot
+    return 0
+
+
+cdef inline int side_of(Order* order) noexcept nogil:
+    return order.tag & SELLS
+
+
+cdef inline uint16_t instrument_of(Order* order) noexcept nogil:
+    return <uint16_t>(order.tag >> 8)

@@ -1,0 +1,35 @@
+"""Builds the compiled modules of `engine`. DELTABOOK_CHECKED=1 builds them with bounds checks and C assertions, for the tests."""
+
+import os
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+CHECKED = os.environ.get("DELTABOOK_CHECKED") == "1"
+
+setup(
+    ext_modules=cythonize(
+        [
+            Extension(
+                f"{path.parent.name}.{path.stem}",
+                [str(path)],
+                extra_compile_args=["-O1", "-g", "-UNDEBUG"] if CHECKED else ["-O3"],
+            )
+            for path in sorted(Path("engine").glob("*.pyx"))
+        ],
+        compiler_directives={
+            "language_level": 3,
+            "embedsignature": True,
+            "embedsignature.format": "python",
+            "auto_pickle": False,
+            "autotestdict": False,
+            "binding": True,
+            "boundscheck": CHECKED,
+            "cdivision": True,
+            "initializedcheck": CHECKED,
+            "wraparound": False,
+        },
+        nthreads=os.cpu_count() or 1,
+    )
+)
