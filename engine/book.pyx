@@ -35,6 +35,16 @@ cdef class OrderBook:
     def __init__(self) -> None:
         raise TypeError("an order book is made by Exchange.add_instrument")
 
+    @property
+    def tick_value(self) -> int:
+        """Quote units in one tick times one lot."""
+        return self.core.book[self.index].tick_value
+
+    @property
+    def lot_units(self) -> int:
+        """Base units in one lot."""
+        return self.core.book[self.index].lot_units
+
     def queue(self, side: int, price: int) -> list[OrderRecord]:
         """The orders at a price, oldest first. O(orders there)."""
         cdef uint32_t index = find(&self.levels.book, side, price)

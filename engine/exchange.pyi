@@ -1,4 +1,5 @@
 from typing import final
+
 from engine.book import OrderBook
 from engine.commands import Commands
 from engine.events import Events

@@ -1,6 +1,7 @@
 from typing import final
 
 def mix64(side: int, price: int, size: int) -> int: ...
+def digest_of(bids: list[int], asks: list[int]) -> int: ...
 
 @final
 class PriceLevels:

@@ -299,6 +299,17 @@ def mix64(int side, int64_t price, int64_t size) -> int:
     return mix(side, price, size)
 
 
+def digest_of(bids: list[int], asks: list[int]) -> int:
+    """The digest of a book with these levels. O(levels)."""
+    cdef uint64_t digest = 0
+    cdef Py_ssize_t i
+    for i in range(0, len(bids), 2):
+        digest += mix(BUY, bids[i], bids[i + 1])
+    for i in range(0, len(asks), 2):
+        digest += mix(SELL, asks[i], asks[i + 1])
+    return digest
+
+
 cdef int checked(int side, price, size) except -1:
     if side != BUY and side != SELL:
         raise ValueError(f"side {side}: expected 0 (bids) or 1 (asks)")

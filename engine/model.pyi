@@ -1,5 +1,4 @@
 from enum import IntEnum
-from typing import NamedTuple
 
 class Side(IntEnum):
     BUY = 0

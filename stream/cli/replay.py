@@ -1,0 +1,79 @@
+"""`deltabook replay`: feed a recording into the engine and say whether it agrees with the recording's own truth."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from stream.replay import Report, binance, bitstamp, flash1, lobster
+
+FORMATS = ("binance", "bitstamp", "flash1", "lobster")
+DISAGREES, UNREADABLE = 1, 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="the recording; .gz, .xz and .zip are uncompressed")
+    parser.add_argument("--format", choices=FORMATS, help="the recording's format; without it, the file's name has to begin with it")
+    parser.add_argument("--expect", metavar="HASH", default="", help="the SHA-256 of a flash1 workload's reports, if it does not stand beside the file")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Replay and print. 0 if everything agrees, 1 if a check fails, 2 if the recording cannot be read."""
+    path: Path = arguments.file
+    format: str = arguments.format or path.name.lower()
+    try:
+        report = _replay(format, path, arguments.expect)
+    except (OSError, ValueError, OverflowError, msgspec.MsgspecError) as error:
+        print(f"deltabook replay: {error}", file=sys.stderr)
+        return UNREADABLE
+    if arguments.json:
+        print(msgspec.json.format(msgspec.json.encode({"passed": report.passed, **msgspec.to_builtins(report)})).decode())
+    else:
+        _print(path, report)
+    return 0 if report.passed else DISAGREES
+
+
+def _replay(format: str, path: Path, expect: str) -> Report:
+    """Replay behind a progress bar, if there is a terminal to show it."""
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(path.name, total=None)
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        if expect and not format.startswith("flash1"):
+            raise ValueError("--expect is for flash1 only")
+        if format.startswith("binance"):
+            return binance.replay(path, progress)
+        if format.startswith("bitstamp"):
+            return bitstamp.replay(path, progress)
+        if format.startswith("flash1"):
+            return flash1.replay(path, expect, progress)
+        if format.startswith("lobster"):
+            return lobster.replay(path, progress=progress)
+    raise ValueError(f"{path}: unknown format; name it with --format")
+
+
+def _print(path: Path, report: Report) -> None:
+    table = Table(title=path.name, title_justify="left", caption_justify="left", box=box.SIMPLE)
+    table.add_column("check")
+    for heading in ("compared", "equal", "required"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for check in report.checks:
+        verdict = "[green]agrees[/]" if check.passed else "[red]differs[/]"
+        table.add_row(check.name, f"{check.checked:,}", f"{check.equal:,}", f"{check.expected:,}", verdict)
+    table.caption = (
+        f"{report.commands:,} commands, {report.events:,} events, {report.trades:,} trades in {report.seconds:.1f} s\n"
+        f"hash {report.hash}"
+    )
+    Console(soft_wrap=True).print(table)

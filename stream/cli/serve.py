@@ -1,0 +1,103 @@
+"""`deltabook serve`: a market on a TCP port, until it is told to leave."""
+
+import argparse
+import asyncio
+import logging
+import signal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvloop
+from rich.console import Console
+
+from stream.auth import load_keys
+from stream.config import Config, ConfigError, load, settings
+from stream.server import ENDPOINT, Server
+from stream.sources import Source
+from stream.sources.recorded import RecordedSource
+from stream.sources.simulated import SimulatedSource
+
+EXAMPLES = """examples:
+  deltabook serve --source recorded                      a real market, looped, on http://localhost:8080/
+  deltabook serve --source recorded --source simulated   and simulated ones beside it
+  deltabook serve --config venue.toml --port 9000        settings from a file, the port from the flag
+"""
+
+
+def settings_help() -> str:
+    """Every setting, two lines each."""
+    lines = ["settings (in a TOML file, as DELTABOOK_NAME in the environment, or by --set name=value):"]
+    lines += [f"  {setting.name} = {setting.default}\n      {setting.meaning}" for setting in settings()]
+    return "\n".join(lines)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `serve`. One that is not given leaves the setting to the environment and the file."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = f"{EXAMPLES}\n{settings_help()}"
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file with settings")
+    parser.add_argument("--host", help="address to listen on")
+    parser.add_argument("--port", type=int, help="TCP port to listen on, 0 for any free one")
+    parser.add_argument("--source", action="append", choices=["recorded", "simulated", "none"],
+                        help="where orders come from beside the clients; may be given twice")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting")
+
+
+def read_config(arguments: argparse.Namespace) -> Config:
+    """The configuration that the flags, the environment and the file give together."""
+    flags: dict[str, Any] = {}
+    for text in arguments.set:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {text}: expected NAME=VALUE")
+        try:
+            flags[name] = msgspec.json.decode(value) if value[:1] in ("[", "{") else value
+        except msgspec.DecodeError as error:
+            raise ConfigError(f"--set {text}: {error}") from error
+    named = {"host": arguments.host, "port": arguments.port, "sources": arguments.source}
+    return load(arguments.config, flags=flags | {name: value for name, value in named.items() if value is not None})
+
+
+def sources_of(config: Config) -> list[Source]:
+    """The configured sources."""
+    sources: list[Source] = []
+    for name in dict.fromkeys(config.sources):
+        if name == "recorded":
+            sources.append(RecordedSource(config.speed))
+        elif name == "simulated":
+            sources.append(SimulatedSource(config.seed, config.rate))
+    return sources
+
+
+async def serve(config: Config, console: Console) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    server = Server(config, load_keys(config), sources_of(config))
+    await server.start()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    names = [book.instrument.name for book in server.market.exchange.books]
+    console.print(f"deltabook serves {', '.join(names) or 'no instrument'}")
+    console.print(f"  page       http://{host}:{server.port}/")
+    console.print(f"  WebSocket  ws://{host}:{server.port}{ENDPOINT}")
+    console.print(f"  verify     deltabook verify ws://{host}:{server.port}{ENDPOINT} --seconds 20")
+    if not config.keys and server.market.authenticator.has_keys:
+        console.print("  sign in    with what `deltabook token alice` prints, made here with the same development key")
+    await stopped.wait()
+    console.print("leaving")
+    await server.stop()
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve; the exit status."""
+    console = Console(highlight=False, soft_wrap=True)
+    config = read_config(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("picows").setLevel(logging.ERROR)
+    try:
+        uvloop.run(serve(config, console))
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {config.host} port {config.port}: {error.strerror}") from error
+    return 0

@@ -1,0 +1,27 @@
+"""`deltabook token`: a development token for one's own server."""
+
+import argparse
+import time
+from pathlib import Path
+
+from stream.auth import mint
+from stream.channels import ACCOUNT_SCOPE, MARKET_SCOPE, TRADE_SCOPE
+from stream.config import load
+
+SCOPES = (MARKET_SCOPE, ACCOUNT_SCOPE, TRADE_SCOPE)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `token`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "example:\n  deltabook watch balances --token $(deltabook token alice)"
+    parser.add_argument("subject", help="who the token says its bearer is")
+    parser.add_argument("--scope", action="append", choices=SCOPES, help="what it allows; may be given several times; all if not given")
+    parser.add_argument("--seconds", type=int, default=24 * 3600, help="how long it lives (default: a day)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the server's TOML file")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a token; the exit status."""
+    print(mint(load(arguments.config), arguments.subject, arguments.scope or SCOPES, arguments.seconds, int(time.time())))
+    return 0

@@ -1,0 +1,58 @@
+"""The numbers of errors and of close codes, and what a client should do about each."""
+
+from enum import IntEnum
+
+
+class Code(IntEnum):
+    """An integer constant that carries one line for the reference."""
+
+    text: str
+
+    def __new__(cls, value: int, text: str = "") -> "Code":
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.text = text
+        return member
+
+
+class ErrorCode(Code):
+    """Numbers of `error` messages. 100-199 the message, 200-299 who asks, 300-399 channels, 400-499 what the engine refuses (400 + its reason), 500-599 the server."""
+
+    MALFORMED = 100, "The message cannot be read; the text says where and what was expected. Correct it."
+    TOO_MANY_REQUESTS = 101, "Too many messages in too short a time. Send again, slower."
+    NOT_SIGNED_IN = 200, "This needs a token. Sign in first."
+    BAD_TOKEN = 201, "The token was refused; the text says why. Get another one."
+    MISSING_SCOPE = 202, "The token does not allow this. Get one with the scope that the text names."
+    ANOTHER_SUBJECT = 203, "A connection keeps the subject that it signed in with. Open another connection."
+    UNKNOWN_CHANNEL = 300, "There is no such channel; the text names the kinds."
+    UNKNOWN_INSTRUMENT = 301, "There is no such instrument. Ask for `instruments`."
+    TOO_MANY_SUBSCRIPTIONS = 302, "The connection has as many subscriptions as it may have. Unsubscribe from some."
+    UNKNOWN_ACCOUNT = 403, "The account does not exist."
+    UNKNOWN_ORDER = 405, "The account has no such open order."
+    UNKNOWN_OPTION = 406, "Type, time in force and flags do not go together."
+    PRICE_OUT_OF_RANGE = 407, "The price is outside of the instrument's range."
+    SIZE_TOO_SMALL = 408, "The size is below the instrument's minimum."
+    SIZE_TOO_LARGE = 409, "The size is above the instrument's maximum."
+    NOTIONAL_TOO_LARGE = 410, "Price times size is more than the exchange can count."
+    INSUFFICIENT_FUNDS = 411, "The account has not enough available."
+    DUPLICATE_CLIENT_ID = 412, "The account has used this client id already; `order` is the order that has it."
+    POST_ONLY_WOULD_TAKE = 413, "The post-only order would have taken."
+    UNFILLABLE = 414, "The fill-or-kill order could not be filled whole."
+    TOO_MANY_ORDERS = 415, "The exchange holds as many open orders as it may."
+    AMOUNT_OUT_OF_RANGE = 416, "The amount is not positive, or more than the exchange can count."
+    TOO_MANY_ACCOUNTS = 417, "The exchange has as many accounts as it may. Come back later."
+    INTERNAL = 500, "The server made a mistake and has logged it. Try again later."
+
+
+class CloseCode(Code):
+    """Codes of the close frame. Clients come back after 4000-4499, with growing and jittered delays, and do not after 4500-4999."""
+
+    SLOW_CONSUMER = 4000, "The client did not read its replies. Come back and resume."
+    TOKEN_EXPIRED = 4001, "The token has expired. Come back with a newer one."
+    SHUTTING_DOWN = 4002, "The server is leaving. Come back and resume."
+    ABUSE = 4500, "Too many messages that cannot be read, tokens that were refused, or requests. Correct the client."
+
+    @property
+    def come_back(self) -> bool:
+        """Whether a client should connect again."""
+        return self < 4500

@@ -1,0 +1,152 @@
+"""Every setting and limit of a server, in one struct: from a TOML file, then the environment, then the command line."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from engine import FEE_SCALE, Instrument
+from stream.messages import InstrumentName
+
+Count = Annotated[int, Meta(ge=1, le=1 << 40)]
+Milliseconds = Annotated[int, Meta(ge=0, le=1 << 31)]
+
+ENVIRONMENT_PREFIX = "DELTABOOK_"
+
+
+class ConfigError(Exception):
+    """A setting cannot be read, or has a value that it may not have."""
+
+
+class KeyConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A key that tokens may be signed with. One algorithm a key, so that no token can choose another one."""
+
+    algorithm: Literal["HS256", "RS256", "ES256", "EdDSA"]
+    key: Annotated[str, Meta(description="The secret (HS256), or the public key in PEM.")] = ""
+    file: Annotated[str, Meta(description="A file that holds it instead.")] = ""
+    kid: Annotated[str, Meta(description="The key's id, when tokens name one.")] = ""
+
+
+class InstrumentConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """An instrument. `tick` and `lot` are decimal text."""
+
+    name: InstrumentName
+    base: str
+    quote: str
+    tick: Decimal
+    lot: Decimal
+    price_max: Count = 1 << 40
+    size_min: Count = 1
+    size_max: Count = 1 << 40
+    maker_fee: Annotated[int, Meta(ge=0, lt=FEE_SCALE, description="Parts per million of the notional.")] = 0
+    taker_fee: Annotated[int, Meta(ge=0, lt=FEE_SCALE, description="Parts per million of the notional.")] = 0
+
+    def instrument(self) -> Instrument:
+        """The instrument as the engine takes it."""
+        return Instrument(**msgspec.structs.asdict(self))
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings. Names end in their unit."""
+
+    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="TCP port to listen on; 0 takes any free one.")] = 8080
+    sources: Annotated[tuple[Literal["recorded", "simulated", "none"], ...], Meta(description="Where orders come from beside the clients.")] = ("none",)
+    speed: Annotated[float, Meta(gt=0, description="How fast the recorded source plays, 1 being as it was.")] = 1.0
+    seed: Annotated[int, Meta(description="Seed of the simulated source.")] = 1
+    rate: Annotated[Count, Meta(description="Commands a second for each simulated instrument.")] = 50
+
+    assets: Annotated[dict[str, Annotated[int, Meta(ge=0, le=18)]], Meta(description="Decimals of each asset.")] = {}
+    instruments: Annotated[tuple[InstrumentConfig, ...], Meta(description="Instruments beside those of the sources.")] = ()
+
+    keys: Annotated[tuple[KeyConfig, ...], Meta(description="Keys that tokens may be signed with. None: a development key in `key_file`.")] = ()
+    key_file: Annotated[str, Meta(description="File of the development key (HS256), made when there are no keys and the address is local.")] = "data/development.key"
+    issuer: Annotated[str, Meta(description="The only issuer whose tokens are accepted.")] = "deltabook"
+    audience: Annotated[str, Meta(description="The audience that a token must be for.")] = "deltabook"
+    token_lifetime_s_max: Annotated[Count, Meta(description="Tokens that live longer are refused.")] = 30 * 24 * 3600
+    clock_skew_s: Annotated[int, Meta(ge=0, description="How far the issuer's clock may be off.")] = 5
+    public_needs_token: Annotated[bool, Meta(description="Whether order books, trades and tickers need the scope `market`.")] = False
+    deposit: Annotated[dict[str, str], Meta(description="What a new account is given, asset to decimal amount: for demonstrations.")] = {}
+
+    intervals_ms: Annotated[tuple[Milliseconds, ...], Meta(min_length=1, description="Conflation classes: the intervals that clients may choose.")] = (0, 10, 50, 100, 250, 500, 1000)
+    interval_ms: Annotated[Milliseconds, Meta(description="The interval of a client that names none.")] = 100
+    depths: Annotated[tuple[Annotated[int, Meta(ge=1, le=10_000)], ...], Meta(description="The windows that clients may choose beside the full book, in levels a side.")] = (1, 5, 10, 20, 50, 100, 500)
+    heartbeat_ms: Annotated[int, Meta(ge=100, description="A quiet channel sends an empty frame this often.")] = 2000
+    tombstones_max: Annotated[int, Meta(ge=0, le=1 << 24, description="Emptied levels that a book remembers, for patches.")] = 16384
+    trades_kept: Annotated[Count, Meta(description="Trades that an instrument remembers, for snapshots and patches.")] = 1000
+    trades_in_snapshot: Annotated[Count, Meta(description="Latest trades that a snapshot holds.")] = 100
+    account_events_kept: Annotated[Count, Meta(description="Order events and balance changes that an account remembers, for patches.")] = 2000
+    account_resume_s: Annotated[Count, Meta(description="How long they are remembered after the account's last subscription ended.")] = 300
+
+    orders_max: Annotated[Count, Meta(description="Open orders in the exchange.")] = 1 << 20
+    accounts_max: Annotated[Count, Meta(description="Accounts in the exchange.")] = 1 << 20
+    client_ids_max: Annotated[Count, Meta(description="Client ids that are remembered after their order is done, over all accounts.")] = 1 << 16
+
+    connections_max: Annotated[Count, Meta(description="Open connections; beyond, the handshake is answered with 503.")] = 10_000
+    subscriptions_max: Annotated[Count, Meta(description="Subscriptions of one connection.")] = 1000
+    message_bytes_max: Annotated[Count, Meta(description="Size of one message from a client.")] = 64 * 1024
+    messages_per_s: Annotated[Count, Meta(description="Messages a second from one connection, in the long run.")] = 2000
+    messages_burst: Annotated[Count, Meta(description="Messages that may come at once.")] = 4000
+    errors_max: Annotated[Count, Meta(description="Messages that cannot be read, or tokens refused, before the connection is closed.")] = 20
+    pending_bytes_max: Annotated[Count, Meta(description="Replies that wait for a client that does not read, before it is closed.")] = 1 << 20
+    send_buffer_bytes: Annotated[Count, Meta(description="The kernel's send buffer of each connection: all that a client which does not read is ever sent.")] = 64 * 1024
+    receive_buffer_bytes: Annotated[Count, Meta(description="The kernel's receive buffer of each connection.")] = 64 * 1024
+    handshake_timeout_s: Annotated[Count, Meta(description="Time to finish the WebSocket handshake.")] = 5
+    close_timeout_s: Annotated[Count, Meta(description="Time for a client to answer a close frame.")] = 2
+
+
+class Setting(NamedTuple):
+    """One line about a setting. `default` is JSON."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+def settings() -> list[Setting]:
+    """Every setting, its default and its meaning."""
+    hints = get_type_hints(Config, include_extras=True)
+    lines = []
+    for field in msgspec.structs.fields(Config):
+        meanings = [meta.description for meta in hints[field.name].__metadata__ if meta.description]
+        default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+        lines.append(Setting(field.name, msgspec.json.encode(default).decode(), meanings[-1]))
+    return lines
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file."""
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The settings among the variables that begin with DELTABOOK_. Lists and tables are JSON."""
+    settings: dict[str, Any] = {}
+    names = {field.name for field in msgspec.structs.fields(Config)}
+    for variable, text in environment.items():
+        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if variable.startswith(ENVIRONMENT_PREFIX) and name in names:
+            try:
+                settings[name] = msgspec.json.decode(text) if text[:1] in ("[", "{") else text
+            except msgspec.DecodeError as error:
+                raise ConfigError(f"{variable}: {error}") from error
+    return settings
+
+
+def load(path: Path | None = None, environment: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None) -> Config:
+    """The configuration: the file's settings, overridden by the environment's, overridden by the flags'."""
+    settings = (read_file(path) if path else {}) | read_environment(environment) | dict(flags or {})
+    try:
+        return msgspec.convert(settings, Config, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{error}; the settings are listed by `deltabook serve --help`") from error

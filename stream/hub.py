@@ -1,0 +1,145 @@
+"""Who listens to what: all conflations of one feed, and the one loop over them."""
+
+from collections.abc import Iterable
+
+from stream.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES, ChannelName
+from stream.codes import ErrorCode
+from stream.config import Config
+from stream.conflation import MILLISECOND, Conflation, Counters, Key, Listener, Subscription, WindowConflation
+from stream.feed import BookChannel, Feed, Point
+from stream.messages import Frame, InForce, Subscribe
+
+PRIORITY = (ORDERS, BALANCES, TRADES, BOOK, TICKER)
+"""The order in which a tick's frames are sent: own events ahead of trades, ahead of books, ahead of tickers."""
+
+NEVER = 1 << 62
+"""A time that does not come, in ns."""
+
+NOBODY = -1
+"""The account of public channels."""
+
+Subscriptions = dict[ChannelName, Subscription]
+
+
+class Refused(Exception):
+    """A request is not granted: why, and what was expected."""
+
+    def __init__(self, code: ErrorCode, text: str = "") -> None:
+        super().__init__(code, text)
+        self.code = code
+        self.text = text or code.text
+
+
+def at_least(wanted: int, choices: Iterable[int]) -> int | None:
+    """The smallest choice that is not below what is wanted; None if there is none."""
+    return min((choice for choice in choices if choice >= wanted), default=None)
+
+
+class Hub:
+    """All conflations of one feed."""
+
+    def __init__(self, feed: Feed, config: Config) -> None:
+        self._feed = feed
+        self._config = config
+        self._heartbeat_ns = config.heartbeat_ms * MILLISECOND
+        self._conflations: dict[str, dict[Key, Conflation]] = {kind: {} for kind in PRIORITY}
+        self._left: dict[int, int] = {}    # account without subscriptions -> since when, in ns
+        self.counters = Counters()
+
+    @property
+    def conflations(self) -> list[Conflation]:
+        """All conflations that anybody listens to."""
+        return [conflation for conflations in self._conflations.values() for conflation in conflations.values()]
+
+    def _terms(self, name: ChannelName, request: Subscribe) -> tuple[int, int]:
+        """The depth and interval in force for what a client asks: the nearest configured ones that ask no more of the server."""
+        config = self._config
+        depth = interval = 0
+        if name.kind == BOOK and request.depth:
+            depth = at_least(request.depth, config.depths) or 0
+        if name.kind in (BOOK, TICKER):
+            wanted = config.interval_ms if request.interval_ms is None else request.interval_ms
+            slowest = max(config.intervals_ms)
+            interval = at_least(wanted, config.intervals_ms) if wanted < slowest else slowest    # type: ignore[assignment]
+        return depth, interval
+
+    def _conflation(self, name: ChannelName, account: int, depth: int, interval: int, at: Point) -> Conflation:
+        key = (name.instrument, account if name.private else NOBODY, depth, interval)
+        conflations = self._conflations[name.kind]
+        if key not in conflations:
+            channel = self._feed.account_channel(name.kind, account) if name.private else self._feed.public[str(name)]
+            if isinstance(channel, BookChannel) and depth:
+                conflations[key] = WindowConflation(key, channel, self.counters, at)
+            else:
+                conflations[key] = Conflation(key, channel, self.counters, at)
+            self._left.pop(key[1], None)
+        return conflations[key]
+
+    def subscribe(
+        self, listener: Listener, subscriptions: Subscriptions, names: list[ChannelName], account: int, request: Subscribe, at: Point
+    ) -> tuple[list[InForce], list[Frame]]:
+        """Add subscriptions, all as of one point. A channel that is subscribed already takes on the new terms.
+
+        Returns what is in force, and the frames that the caller sends behind its answer.
+        """
+        for name in names:
+            if not name.private and str(name) not in self._feed.public:
+                raise Refused(ErrorCode.UNKNOWN_INSTRUMENT, f"instrument {name.instrument!r}: there is none of that name")
+        if len(subscriptions.keys() | set(names)) > self._config.subscriptions_max:
+            raise Refused(ErrorCode.TOO_MANY_SUBSCRIPTIONS, f"expected at most {self._config.subscriptions_max} subscriptions")
+        in_force, frames = [], []
+        for name in dict.fromkeys(names):
+            self.unsubscribe(subscriptions, [name], at)
+            depth, interval = self._terms(name, request)
+            conflation = self._conflation(name, account, depth, interval, at)
+            subscription = Subscription(listener, conflation, at.seq)
+            frame, recovered, reason = conflation.join(subscription, request.resume.get(str(name)), at)
+            subscriptions[name] = subscription
+            subscription.in_force = InForce(str(name), recovered, reason, depth, interval)
+            in_force.append(subscription.in_force)
+            if frame:
+                frames.append(frame)
+        return in_force, frames
+
+    def unsubscribe(self, subscriptions: Subscriptions, names: Iterable[ChannelName], at: Point) -> list[ChannelName]:
+        """End subscriptions; which of them there were."""
+        ended = []
+        for name in names:
+            subscription = subscriptions.pop(name, None)
+            if subscription:
+                ended.append(name)
+                subscription.conflation.subscriptions.remove(subscription)
+                if not subscription.conflation.subscriptions:
+                    self._end(name.kind, subscription.conflation, at)
+        return ended
+
+    def _end(self, kind: str, conflation: Conflation, at: Point) -> None:
+        """Drop a conflation that nobody listens to. An account's events are kept for a while."""
+        del self._conflations[kind][conflation.key]
+        account = conflation.key[1]
+        if account != NOBODY and not any(other[1] == account for kind in (ORDERS, BALANCES) for other in self._conflations[kind]):
+            self._left[account] = at.now
+
+    def forget_accounts(self, now: int) -> None:
+        """Forget the events of accounts that nobody has listened to for longer than clients have to return."""
+        for account, since in list(self._left.items()):
+            if now - since > self._config.account_resume_s * 10**9:
+                del self._left[account]
+                self._feed.forget_account(account)
+
+    def flush(self, at: Point) -> int:
+        """Send what is due; when the next flush is due, in ns."""
+        next_due = NEVER
+        for conflations in self._conflations.values():
+            for conflation in conflations.values():
+                if conflation.due(self._heartbeat_ns) <= at.now:
+                    conflation.flush(at)
+                next_due = min(next_due, conflation.due(self._heartbeat_ns))
+        return next_due
+
+    def drained(self, subscriptions: Subscriptions, at: Point) -> None:
+        """A listener can take more: one merged frame for each channel that it is behind on."""
+        for kind in PRIORITY:
+            for name, subscription in subscriptions.items():
+                if name.kind == kind and subscription.behind:
+                    subscription.conflation.catch_up(subscription, at)

@@ -1,0 +1,219 @@
+"""A market: the exchange, what is told of it, and everybody who is connected. Takes the time as an argument; touches no socket.
+
+A tick runs the commands that have gathered as one group, answers them, and sends what is due: one write for each client.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
+
+from stream.scale import from_text
+
+from engine import Commands, Event, EventKind, Exchange, Instrument, OrderType, Reason, Side, TimeInForce
+from stream.auth import Authenticator, Key
+from stream.codes import ErrorCode
+from stream.config import Config, ConfigError
+from stream.feed import Feed, Point
+from stream.hub import Hub, Refused
+from stream.messages import Cancel, InstrumentTerms, Place, Reduce, Replace
+from stream.session import OrderRequest, Session
+from stream.sources import Source
+from stream.wire import Codec
+
+WIRE_SIDES = {"buy": Side.BUY, "sell": Side.SELL}
+WIRE_TYPES = {"limit": OrderType.LIMIT, "market": OrderType.MARKET}
+WIRE_TIMES_IN_FORCE = {"gtc": TimeInForce.GTC, "ioc": TimeInForce.IOC, "fok": TimeInForce.FOK}
+
+Reply = Callable[[list[Event]], None]
+
+
+class Market:
+    """One exchange and its clients. `epoch` names the history that begins here, `now` is in ns since 1970."""
+
+    def __init__(self, config: Config, keys: list[Key], sources: Iterable[Source], now: int) -> None:
+        self.config = config
+        self.name = f"deltabook/{version('deltabook')}"
+        self.authenticator = Authenticator(keys, config)
+        self.exchange = Exchange(config.orders_max, config.accounts_max, config.tombstones_max, config.client_ids_max)
+        self._sources = list(sources)
+        self._source_began = now
+        self._list(config.assets, [terms.instrument() for terms in config.instruments])
+        for source in self._sources:
+            self._list(source.assets, source.instruments)
+        for source in self._sources:
+            source.open(self.exchange)
+        self.feed = Feed(self.exchange, config)
+        self.hub = Hub(self.feed, config)
+        self._epoch = now // 10**6
+        self._engine_time = now
+        self._commands = Commands()
+        self._replies: list[Reply | None] = []
+        self._source_commands = Commands()
+        self._accounts: dict[str, int] = {}    # by subject
+        self._deposits = self._parse_deposits()
+        self.sessions: set[Session] = set()
+        self.to_write: set[Session] = set()
+        self.commands_executed = 0
+        self.commands_refused = 0
+        self.connections_opened = 0
+        self.writes = 0
+        self.bytes_written = 0
+
+    def _list(self, assets: Mapping[str, int], instruments: Iterable[Instrument]) -> None:
+        try:
+            for name, decimals in assets.items():
+                if self.exchange.assets().get(name, decimals) != decimals:
+                    raise ValueError(f"asset {name!r} is listed twice, with different decimals")
+                if name not in self.exchange.assets():
+                    self.exchange.add_asset(name, decimals)
+            for instrument in instruments:
+                self.exchange.add_instrument(instrument)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+    def _parse_deposits(self) -> list[tuple[int, int]]:
+        decimals = self.exchange.assets()
+        deposits = []
+        for asset, amount in self.config.deposit.items():
+            if asset in decimals:
+                try:
+                    deposits.append((self.exchange.asset(asset), from_text(amount, f"1e-{decimals[asset]}")))
+                except ValueError as error:
+                    raise ConfigError(f"deposit of {asset}: {error}") from error
+        return deposits
+
+    # Connections
+
+    def connect(self, codec: Codec, now: int) -> Session:
+        """A new connection's session."""
+        session = Session(self, codec, now)
+        self.sessions.add(session)
+        self.connections_opened += 1
+        return session
+
+    def disconnect(self, session: Session, now: int) -> None:
+        """The connection is gone."""
+        self.sessions.discard(session)
+        self.to_write.discard(session)
+        session.end(now)
+
+    def wrote(self, session: Session) -> None:
+        """Note that a session has something to write."""
+        self.to_write.add(session)
+
+    def check_sessions(self, now: int) -> None:
+        """Close expired sessions, forget what nobody can resume. Called every second or so."""
+        for session in list(self.sessions):
+            session.tick(now)
+        self.hub.forget_accounts(now)
+
+    # Commands
+
+    def open_account(self, subject: str, now: int, opened: Callable[[int | None], None]) -> None:
+        """Find a subject's account, or open one; then call `opened` with its number, None if there can be no more."""
+        if subject in self._accounts:
+            opened(self._accounts[subject])
+            return
+
+        def reply(events: list[Event]) -> None:
+            if events[0].kind != EventKind.ACCOUNT_OPENED:
+                opened(None)
+                return
+            account = self._accounts.setdefault(subject, events[0].account)
+            for asset, amount in self._deposits:
+                self._commands.deposit(account, asset, amount, now)
+                self._replies.append(None)
+            opened(account)
+
+        self._commands.open_account(now)
+        self._replies.append(reply)
+
+    def submit(self, account: int, request: OrderRequest, now: int, done: Reply) -> None:
+        """Put a command into the next group; then call `done` with its events. Refused if the instrument is unknown."""
+        commands = self._commands
+        if isinstance(request, Place):
+            commands.place(
+                account, self._index_of(request.instrument), WIRE_SIDES[request.side], request.price, request.size, WIRE_TYPES[request.type],
+                WIRE_TIMES_IN_FORCE[request.time_in_force], request.post_only, request.client_id, now,
+            )
+        elif isinstance(request, Cancel):
+            commands.cancel(account, request.order, request.client_id, now)
+        elif isinstance(request, Reduce):
+            commands.reduce(account, request.order, request.by, request.client_id, now)
+        elif isinstance(request, Replace):
+            commands.replace(account, request.order, request.price, request.size, request.client_id, now)
+        elif request.instrument is None:
+            commands.cancel_all(account, time=now)
+        else:
+            commands.cancel_all(account, self._index_of(request.instrument), now)
+        self._replies.append(done)
+
+    def _index_of(self, instrument: str) -> int:
+        try:
+            return self.exchange.book(instrument).index
+        except KeyError:
+            raise Refused(ErrorCode.UNKNOWN_INSTRUMENT, f"instrument {instrument!r}: there is none of that name") from None
+
+    def explain(self, event: Event) -> str:
+        """Why the engine refused a command, and what was expected."""
+        reason = Reason(event.reason)
+        terms = self.exchange.books[event.instrument].instrument
+        match reason:
+            case Reason.PRICE_OUT_OF_RANGE:
+                return f"price {event.price}: expected 1 to {terms.price_max} ticks"
+            case Reason.SIZE_TOO_SMALL:
+                return f"size {event.size}: expected at least {terms.size_min} lots"
+            case Reason.SIZE_TOO_LARGE:
+                return f"size {event.size}: expected at most {terms.size_max} lots"
+            case Reason.INSUFFICIENT_FUNDS:
+                return f"not enough {terms.base if event.side else terms.quote} available"
+            case _:
+                return ErrorCode(400 + reason).text
+
+    def instrument_terms(self) -> list[InstrumentTerms]:
+        """The terms of every instrument."""
+        decimals = self.exchange.assets()
+        return [
+            InstrumentTerms(
+                each.name, each.base, each.quote, format(each.tick, "f"), format(each.lot, "f"), decimals[each.base], decimals[each.quote],
+                each.price_max, each.size_min, each.size_max, each.maker_fee, each.taker_fee,
+            )
+            for each in (book.instrument for book in self.exchange.books)
+        ]
+
+    # Time
+
+    def point(self, now: int) -> Point:
+        """Where the history stands."""
+        return Point(self._epoch, self.exchange.seq, self._engine_time, now)
+
+    def _execute(self, commands: Commands, now: int) -> None:
+        self.commands_executed += len(commands)
+        self.commands_refused += self.exchange.execute(commands)
+        self._engine_time = now
+        self.feed.apply(now)
+
+    def _run_sources(self, now: int) -> None:
+        elapsed = now - self._source_began
+        for source in self._sources:
+            while source.next_time() <= elapsed:
+                self._source_commands.clear()
+                source.step(self._source_commands, now)
+                self._execute(self._source_commands, now)
+
+    def _run_commands(self, now: int) -> None:
+        """Run what has gathered as one group, and answer. What an answer gives rise to is the next group."""
+        while self._replies:
+            commands, replies = self._commands, self._replies
+            self._commands, self._replies = Commands(), []
+            self._execute(commands, now)
+            batches = [self.exchange.events.batch(i) if reply else [] for i, reply in enumerate(replies)]
+            for reply, events in zip(replies, batches, strict=True):
+                if reply:
+                    reply(events)
+
+    def tick(self, now: int) -> int:
+        """Run what has gathered, send what is due; when the next tick is due by itself, in ns."""
+        self._run_sources(now)
+        self._run_commands(now)
+        due = self.hub.flush(self.point(now))
+        return min([due, *(self._source_began + source.next_time() for source in self._sources)])

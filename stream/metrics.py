@@ -1,0 +1,53 @@
+"""What a server tells Prometheus, read off the market when it is asked."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from stream.market import Market
+
+
+class MarketCollector(Collector):
+    """The market's counters as metrics."""
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics, now."""
+        market, counters = self._market, self._market.hub.counters
+        yield CounterMetricFamily("deltabook_commands", "Commands that the engine ran", value=market.commands_executed)
+        yield CounterMetricFamily("deltabook_commands_refused", "Commands that the engine refused", value=market.commands_refused)
+        yield GaugeMetricFamily("deltabook_sequence", "The engine's sequence", value=market.exchange.seq)
+        yield GaugeMetricFamily("deltabook_open_orders", "Open orders", value=market.exchange.order_count)
+        yield GaugeMetricFamily("deltabook_connections", "Open connections", value=len(market.sessions))
+        yield CounterMetricFamily("deltabook_connections_opened", "Connections ever opened", value=market.connections_opened)
+        yield GaugeMetricFamily("deltabook_connections_stalled", "Connections whose socket is full", value=sum(not s.writable for s in market.sessions))
+        yield CounterMetricFamily("deltabook_frames_made", "Frames encoded for all listeners of a conflation", value=counters.frames_made)
+        yield CounterMetricFamily("deltabook_writes", "Writes to sockets", value=market.writes)
+        yield CounterMetricFamily("deltabook_bytes_written", "Bytes handed to sockets", value=market.bytes_written)
+        yield CounterMetricFamily("deltabook_heartbeats", "Frames without a change", value=counters.heartbeats)
+        yield CounterMetricFamily("deltabook_merges", "Frames that fold in several batches", value=counters.merges)
+        yield CounterMetricFamily("deltabook_catch_ups", "Merged frames for one client that had been slow", value=counters.catch_ups)
+        yield CounterMetricFamily("deltabook_gaps", "Lossless channels that went on with a snapshot", value=counters.gaps)
+        subscriptions = GaugeMetricFamily("deltabook_subscriptions", "Subscriptions", labels=["channel"])
+        totals: dict[str, int] = {}
+        for conflation in market.hub.conflations:
+            kind = conflation.channel.name.partition(":")[0]
+            totals[kind] = totals.get(kind, 0) + len(conflation.subscriptions)
+        for kind, total in totals.items():
+            subscriptions.add_metric([kind], total)
+        yield subscriptions
+        recovered = CounterMetricFamily("deltabook_recoveries", "How subscriptions were brought up to date", labels=["recovered", "reason"])
+        for (outcome, reason), count in counters.recovered.items():
+            recovered.add_metric([outcome, reason], count)
+        yield recovered
+
+
+def exposition(market: Market) -> bytes:
+    """The metrics in Prometheus's text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(MarketCollector(market))
+    return generate_latest(registry)

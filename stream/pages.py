@@ -1,0 +1,62 @@
+"""What a server answers to plain HTTP requests on its port."""
+
+from functools import cache
+from http import HTTPStatus
+from importlib.resources import files
+from typing import NamedTuple
+
+from stream.market import Market
+from stream.metrics import exposition
+
+TYPES = {
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
+
+
+class Page(NamedTuple):
+    """An answer."""
+
+    status: HTTPStatus
+    type: str
+    body: bytes
+
+
+@cache
+def static(name: str) -> Page | None:
+    """A file of the ladder page."""
+    ending = name.rpartition(".")[2]
+    file = files("stream.web") / name
+    if "/" in name or ending not in TYPES or not file.is_file():
+        return None
+    return Page(HTTPStatus.OK, TYPES[ending], file.read_bytes())
+
+
+def text(status: HTTPStatus, body: str) -> Page:
+    """An answer in plain text."""
+    return Page(status, "text/plain; charset=utf-8", body.encode())
+
+
+def page(path: str, market: Market, leaving: bool) -> Page:
+    """The answer to a GET of `path`."""
+    match path.partition("?")[0]:
+        case "/health":
+            return text(HTTPStatus.OK, "ok\n")
+        case "/ready":
+            return text(HTTPStatus.SERVICE_UNAVAILABLE, "leaving\n") if leaving else text(HTTPStatus.OK, "ready\n")
+        case "/metrics":
+            return Page(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", exposition(market))
+        case "/":
+            found = static("index.html")
+        case other:
+            found = static(other.removeprefix("/"))
+    return found or text(HTTPStatus.NOT_FOUND, "there is nothing here; the WebSocket endpoint is /v1\n")

@@ -1,0 +1,19 @@
+"""Exact decimal text at the edge: the only place where integers become text and text becomes integers."""
+
+from decimal import Decimal, InvalidOperation
+
+
+def from_text(text: str, step: Decimal | str) -> int:
+    """How many steps a decimal text is. ValueError if it is not a whole number of them."""
+    try:
+        count = Decimal(text) / Decimal(step)
+    except InvalidOperation:
+        raise ValueError(f"{text!r}: expected a decimal number") from None
+    if not count.is_finite() or count != int(count):
+        raise ValueError(f"{text!r}: expected a whole multiple of {step}")
+    return int(count)
+
+
+def to_text(count: int, step: Decimal | str) -> str:
+    """So many steps as decimal text, with all the digits of the step."""
+    return format(count * Decimal(step), "f")

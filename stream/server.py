@@ -1,0 +1,260 @@
+"""The face of a market: picows and the event loop. All that is decided is decided in `market` and `session`."""
+
+import asyncio
+import logging
+import resource
+import socket
+import time
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from picows import WSFrame, WSListener, WSTransport, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
+
+from stream.auth import Claims, Key, TokenRefused
+from stream.codes import CloseCode
+from stream.config import Config
+from stream.fragments import Assembler, Violation, close_code
+from stream.market import Market
+from stream.pages import SECURITY_HEADERS, Page, page, text
+from stream.session import Session
+from stream.sources import Source
+from stream.wire import CLOSE, CODECS, MSGPACK, PING, PONG, Codec, close_frame, framed
+
+log = logging.getLogger("deltabook")
+
+ENDPOINT = "/v1"
+FILES_KEPT_FREE = 64
+"""Descriptors that are not for connections."""
+
+
+class Clock:
+    """Nanoseconds since 1970 that never go back."""
+
+    def __init__(self) -> None:
+        self._offset = time.time_ns() - time.monotonic_ns()
+
+    def now(self) -> int:
+        """The time."""
+        return self._offset + time.monotonic_ns()
+
+
+class Connection(WSListener):
+    """One WebSocket. Hands whole messages to its session and writes what the session has to say."""
+
+    def __init__(self, server: "Server", codec: Codec, claims: Claims | None) -> None:
+        self._server = server
+        self._codec = codec
+        self._claims = claims
+        self._assembler = Assembler(server.config.message_bytes_max)
+        self._transport: WSTransport | None = None
+        self._closing = False
+        self.session: Session
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """The handshake is done."""
+        self._transport = transport
+        transport.underlying_transport.set_write_buffer_limits(high=0)
+        self.session = self._server.opened(self)
+        self.session.begin(self._server.clock.now(), self._claims)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """A frame has come. After the session is closed nothing is looked at any more."""
+        if self._closing or self.session.closed:
+            if frame.msg_type.value == CLOSE:
+                transport.disconnect(False)
+            return
+        try:
+            whole = self._assembler.take(frame.msg_type.value, frame.fin, frame.rsv1 or frame.rsv2 or frame.rsv3, frame.get_payload_as_bytes())
+            if whole:
+                self._received(*whole)
+        except Violation as violation:
+            self._close(violation.code, violation.text)
+        except Exception:
+            log.exception("a message caused an error")
+            self._close(1011, "internal error")
+
+    def _received(self, opcode: int, payload: bytes) -> None:
+        if opcode == self._codec.opcode:
+            self.session.receive(payload, self._server.clock.now())
+            self._server.wake()
+        elif opcode == PING:
+            self.session.ping(framed(PONG, payload), self._server.clock.now())
+            self._server.wake()
+        elif opcode == CLOSE:
+            self._close(close_code(payload), "")
+            if self._transport:
+                self._transport.disconnect()
+        elif opcode != PONG:
+            raise Violation(1003, f"{self._codec.subprotocol} has no messages with opcode {opcode}")
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """The connection is gone."""
+        self._server.closed(self)
+
+    def pause_writing(self) -> None:
+        """The kernel refused some bytes: they are the last ones until it takes them."""
+        self.session.writable = False
+
+    def resume_writing(self) -> None:
+        """The kernel took them."""
+        self.session.resume_writing(self._server.clock.now())
+        self._server.wake()
+
+    def write(self) -> None:
+        """One write for all that the session has to say."""
+        if self._transport is None or self._closing:
+            return
+        if self.session.writable and self.session.out:
+            self._transport.underlying_transport.write(self.session.take_out())
+        if self.session.closed:
+            self._close(*self.session.closed)
+
+    def _close(self, code: int, reason: str) -> None:
+        """Say goodbye; who does not answer in time is cut off."""
+        if self._transport and not self._closing:
+            self._closing = True
+            self._transport.underlying_transport.write(close_frame(code, reason))
+            asyncio.get_running_loop().call_later(self._server.config.close_timeout_s, self._transport.disconnect, False)
+
+
+class Server:
+    """A market on a TCP port."""
+
+    def __init__(self, config: Config, keys: Sequence[Key] = (), sources: Sequence[Source] = ()) -> None:
+        self.config = config
+        self.clock = Clock()
+        self.market = Market(config, list(keys), sources, self.clock.now())
+        self._connections: dict[Session, Connection] = {}
+        self._connections_max = min(config.connections_max, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_KEPT_FREE)
+        self._awake = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self._housekeeping: asyncio.TimerHandle | None = None
+        self._leaving = False
+        self._gone = asyncio.Event()
+        self._listener: asyncio.Server | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen. `port` is then the one that was taken. OSError if it cannot be had."""
+        family = socket.AF_INET6 if ":" in self.config.host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.config.send_buffer_bytes)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.config.receive_buffer_bytes)
+        try:
+            listener.bind((self.config.host, self.config.port))
+        except OSError:
+            listener.close()
+            raise
+        self.port = listener.getsockname()[1]
+        # uvloop's own listener backs off when descriptors run out, the one that picows prefers spins.
+        self._listener = await ws_create_server(
+            self._route,
+            sock=listener,
+            backlog=1024,
+            use_aiofastnet=False,
+            enable_auto_pong=False,
+            max_frame_size=self.config.message_bytes_max,
+            read_buffer_init_size=4096,
+            websocket_handshake_timeout=self.config.handshake_timeout_s,
+        )
+        self._keep_house()
+        self.wake()
+
+    async def stop(self) -> None:
+        """Tell every client, and leave. Returns when all are gone."""
+        self._leaving = True
+        if self._listener:
+            self._listener.close()
+        for timer in (self._alarm, self._housekeeping):
+            if timer:
+                timer.cancel()
+        for session in list(self._connections):
+            session.close(CloseCode.SHUTTING_DOWN, "the server is leaving")
+        self._write()
+        if self._connections:
+            await asyncio.wait_for(self._gone.wait(), self.config.close_timeout_s + 1)
+
+    # Connections
+
+    def _route(self, request: WSUpgradeRequest) -> "Connection | WSUpgradeResponseWithListener":
+        """Answer a request: a WebSocket, or a page."""
+        try:
+            path = request.path.decode()
+            if path.partition("?")[0] != ENDPOINT:
+                return answer(page(path, self.market, self._leaving))
+            return self._upgrade(request)
+        except Exception:
+            log.exception("a request caused an error")
+            return answer(text(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error\n"))
+
+    def _upgrade(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+        if self._leaving or len(self._connections) >= self._connections_max:
+            return answer(text(HTTPStatus.SERVICE_UNAVAILABLE, "no more connections; come back later\n"))
+        if "upgrade" in request.headers.get("Connection", "").lower():
+            request.headers["Connection"] = "Upgrade"    # picows does not read a list of options, which Firefox sends
+        offered = [name.strip() for value in request.headers.getall("Sec-WebSocket-Protocol", []) for name in value.split(",")]
+        codec = next((CODECS[name] for name in offered if name in CODECS), MSGPACK)
+        claims = None
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme:
+            try:
+                if scheme.lower() != "bearer":
+                    raise TokenRefused("Authorization: expected Bearer and a token")
+                claims = self.market.authenticator.verify(token.strip(), self.clock.now() / 10**9)
+            except TokenRefused as error:
+                return answer(text(HTTPStatus.UNAUTHORIZED, f"{error}\n"))
+        headers = {"Sec-WebSocket-Protocol": codec.subprotocol} if codec.subprotocol in offered else None
+        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), Connection(self, codec, claims))
+
+    def opened(self, connection: Connection) -> Session:
+        """A connection is there: its session."""
+        session = self.market.connect(connection._codec, self.clock.now())
+        self._connections[session] = connection
+        self.wake()
+        return session
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone."""
+        if self._connections.pop(connection.session, None):
+            self.market.disconnect(connection.session, self.clock.now())
+        if self._leaving and not self._connections:
+            self._gone.set()
+
+    # Time
+
+    def wake(self) -> None:
+        """Tick once all that has arrived in this turn of the loop is taken in."""
+        if not self._awake:
+            self._awake = True
+            asyncio.get_running_loop().call_soon(self._tick)
+
+    def _tick(self) -> None:
+        self._awake = False
+        now = self.clock.now()
+        due = self.market.tick(now)
+        self._write()
+        if self._alarm:
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_later(max(0, due - self.clock.now()) / 10**9, self.wake)
+
+    def _write(self) -> None:
+        while self.market.to_write:
+            connection = self._connections.get(self.market.to_write.pop())
+            if connection:
+                connection.write()
+
+    def _keep_house(self) -> None:
+        self.market.check_sessions(self.clock.now())
+        self.wake()
+        self._housekeeping = asyncio.get_running_loop().call_later(1, self._keep_house)
+
+
+def answer(found: Page) -> WSUpgradeResponseWithListener:
+    """A page as picows sends it."""
+    headers = SECURITY_HEADERS | {"Content-Type": found.type}
+    if found.status == HTTPStatus.OK:
+        response = WSUpgradeResponse.create_ok_response(found.body, headers)
+    else:
+        response = WSUpgradeResponse.create_error_response(found.status, found.body, headers)
+    return WSUpgradeResponseWithListener(response, None)

@@ -1,0 +1,295 @@
+"""One connection's side of the protocol: bytes and the time come in, bytes go out. Never touches a socket.
+
+A session is new until its client may speak (a header's token is being turned into an account), then open, then closed. What
+it has to say waits in `out` for the next write; while the socket is full, only replies and own events may.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from engine import Event, EventKind
+from stream.auth import Authenticator, Claims, TokenRefused
+from stream.channels import TRADE_SCOPE, ChannelName, parse
+from stream.codes import CloseCode, ErrorCode
+from stream.config import Config
+from stream.feed import ORDER_KINDS, Point
+from stream.hub import NOBODY, Hub, Refused, Subscriptions
+from stream.messages import (
+    AllCancelled,
+    Cancel,
+    CancelAll,
+    Done,
+    Error,
+    Instruments,
+    InstrumentTerms,
+    ListInstruments,
+    ListSubscriptions,
+    LoggedIn,
+    Login,
+    Message,
+    Ping,
+    Place,
+    Pong,
+    Reduce,
+    Replace,
+    Request,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+    Welcome,
+)
+from stream.messages import Subscriptions as SubscriptionList
+from stream.wire import Codec, Malformed, Shared
+
+OrderRequest = Place | Cancel | Reduce | Replace | CancelAll
+
+
+class Market(Protocol):
+    """What a session needs of the market behind it."""
+
+    config: Config
+    hub: Hub
+    authenticator: Authenticator
+    name: str
+    writes: int
+    bytes_written: int
+
+    def point(self, now: int) -> Point:
+        """Where the history stands."""
+
+    def instrument_terms(self) -> list[InstrumentTerms]:
+        """The terms of every instrument."""
+
+    def open_account(self, subject: str, now: int, opened: Callable[[int | None], None]) -> None:
+        """Find a subject's account, or open one; then call `opened` with its number, None if there can be no more."""
+
+    def submit(self, account: int, request: OrderRequest, now: int, done: Callable[[list[Event]], None]) -> None:
+        """Put a command into the next group; then call `done` with its events. Refused if the instrument is unknown."""
+
+    def explain(self, event: Event) -> str:
+        """Why the engine refused a command, and what was expected."""
+
+    def wrote(self, session: "Session") -> None:
+        """Note that a session has something to write."""
+
+
+def parse_channel(text: str) -> ChannelName:
+    """A channel's name that a client sent."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise Refused(ErrorCode.UNKNOWN_CHANNEL, str(error)) from error
+
+
+class Session:
+    """One connection."""
+
+    def __init__(self, market: Market, codec: Codec, now: int) -> None:
+        self._market = market
+        self._codec = codec
+        self._claims: Claims | None = None
+        self._account = NOBODY
+        self._waiting = False    # for an account
+        self._held: deque[Request] = deque()
+        self._errors = 0
+        self._allowance = float(market.config.messages_burst)
+        self._allowance_at = now
+        self.subscriptions: Subscriptions = {}
+        self.out: list[bytes] = []
+        self.out_bytes = 0
+        self.writable = True
+        self.closed: tuple[CloseCode, str] | None = None
+        self.messages_received = 0
+
+    # What the server tells the session
+
+    def begin(self, now: int, claims: Claims | None) -> None:
+        """The handshake is done; `claims` if its header had a token."""
+        at = self._market.point(now)
+        subject = claims.subject if claims else None
+        self._say(Welcome(self._market.name, at.epoch, at.seq, now, self._market.config.heartbeat_ms, subject))
+        if claims:
+            self._sign_in(claims, now, lambda: None)
+
+    def receive(self, payload: bytes, now: int) -> None:
+        """One whole message of the client."""
+        if self.closed:
+            return
+        self.messages_received += 1
+        try:
+            self._spend(now)
+            request = self._codec.read_request(payload)
+        except Malformed as error:
+            self._refuse(0, ErrorCode.MALFORMED, str(error))
+            self._count_error()
+        except Refused as refused:
+            self._refuse(0, refused.code, refused.text)
+            self._count_error()
+        else:
+            if self._waiting:
+                self._hold(request)
+            else:
+                self._answer(request, now)
+
+    def ping(self, pong: bytes, now: int) -> None:
+        """A ping frame, answered within the allowance of messages."""
+        try:
+            self._spend(now)
+        except Refused:
+            self._count_error()
+        else:
+            self._write(pong)
+
+    def resume_writing(self, now: int) -> None:
+        """The socket takes more again: bring every channel up to now."""
+        self.writable = True
+        if not self.closed:
+            self._market.hub.drained(self.subscriptions, self._market.point(now))
+        self._market.wrote(self)
+
+    def tick(self, now: int) -> None:
+        """Time has passed."""
+        if self._claims and self._claims.expires * 10**9 <= now:
+            self.close(CloseCode.TOKEN_EXPIRED, "the token has expired")
+
+    def end(self, now: int) -> None:
+        """The connection is gone."""
+        self.closed = self.closed or (CloseCode.SHUTTING_DOWN, "")
+        self._market.hub.unsubscribe(self.subscriptions, list(self.subscriptions), self._market.point(now))
+
+    # What the session says
+
+    def push(self, message: Shared) -> None:
+        """Send a message with the next write."""
+        self._write(message.frame(self._codec))
+
+    def _write(self, frame: bytes) -> None:
+        if self.closed:
+            return
+        self.out.append(frame)
+        self.out_bytes += len(frame)
+        self._market.wrote(self)
+        if self.out_bytes > self._market.config.pending_bytes_max and not self.writable:
+            self.close(CloseCode.SLOW_CONSUMER, f"more than {self._market.config.pending_bytes_max} bytes wait to be read")
+
+    def take_out(self) -> bytes:
+        """All that there is to write, once."""
+        out, self.out, self.out_bytes = b"".join(self.out), [], 0
+        self._market.writes += 1
+        self._market.bytes_written += len(out)
+        return out
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """Say no more, and have the connection closed."""
+        if not self.closed:
+            self.closed = code, reason
+            self._market.wrote(self)
+
+    def _say(self, message: Message) -> None:
+        self.push(Shared(message))
+
+    def _refuse(self, id: int, code: ErrorCode, text: str, order: int = 0) -> None:
+        self._say(Error(id, code, text, order))
+
+    def _count_error(self) -> None:
+        self._errors += 1
+        if self._errors > self._market.config.errors_max:
+            self.close(CloseCode.ABUSE, f"more than {self._market.config.errors_max} messages that cannot be read or come too fast")
+
+    def _spend(self, now: int) -> None:
+        """Take one message off the allowance, a token bucket."""
+        config = self._market.config
+        earned = (now - self._allowance_at) / 10**9 * config.messages_per_s
+        self._allowance = min(float(config.messages_burst), self._allowance + earned)
+        self._allowance_at = now
+        if self._allowance < 1:
+            raise Refused(ErrorCode.TOO_MANY_REQUESTS, f"expected at most {config.messages_per_s} messages a second")
+        self._allowance -= 1
+
+    def _hold(self, request: Request) -> None:
+        """Keep a message until the account is known, so that messages are answered in order."""
+        self._held.append(request)
+        if len(self._held) > self._market.config.messages_burst:
+            self.close(CloseCode.ABUSE, "too many messages before the answer to the token")
+
+    # What the client asks
+
+    def _answer(self, request: Request, now: int) -> None:
+        try:
+            match request:
+                case Login():
+                    self._login(request, now)
+                case Subscribe():
+                    self._subscribe(request, now)
+                case Unsubscribe():
+                    names = [parse_channel(name) for name in request.channels]
+                    ended = self._market.hub.unsubscribe(self.subscriptions, names, self._market.point(now))
+                    self._say(Unsubscribed(request.id, [str(name) for name in ended]))
+                case ListSubscriptions():
+                    self._say(SubscriptionList(request.id, [subscription.in_force for subscription in self.subscriptions.values()]))
+                case ListInstruments():
+                    self._say(Instruments(request.id, self._market.instrument_terms()))
+                case Ping():
+                    self._say(Pong(request.id, now))
+                case Place() | Cancel() | Reduce() | Replace() | CancelAll():
+                    self._require(TRADE_SCOPE)
+                    self._market.submit(self._account, request, now, lambda events: self._done(request, events))
+        except Refused as refused:
+            self._refuse(request.id, refused.code, refused.text)
+
+    def _login(self, request: Login, now: int) -> None:
+        try:
+            claims = self._market.authenticator.verify(request.token, now / 10**9)
+        except TokenRefused as error:
+            self._count_error()
+            raise Refused(ErrorCode.BAD_TOKEN, str(error)) from error
+        if self._claims and self._claims.subject != claims.subject:
+            raise Refused(ErrorCode.ANOTHER_SUBJECT)
+        self._sign_in(claims, now, lambda: self._say(LoggedIn(request.id, claims.subject, sorted(claims.scopes), claims.expires)), request.id)
+
+    def _sign_in(self, claims: Claims, now: int, welcome: Callable[[], None], id: int = 0) -> None:
+        def opened(account: int | None) -> None:
+            self._waiting = False
+            if account is None:
+                self._refuse(id, ErrorCode.TOO_MANY_ACCOUNTS, ErrorCode.TOO_MANY_ACCOUNTS.text)
+            else:
+                self._claims = claims
+                self._account = account
+                welcome()
+            while self._held and not self._waiting and not self.closed:
+                self._answer(self._held.popleft(), now)
+
+        self._waiting = True
+        self._market.open_account(claims.subject, now, opened)
+
+    def _require(self, scope: str) -> None:
+        if not self._claims:
+            raise Refused(ErrorCode.NOT_SIGNED_IN, f"sign in with a token that has the scope {scope!r}")
+        if scope not in self._claims.scopes:
+            raise Refused(ErrorCode.MISSING_SCOPE, f"the token does not have the scope {scope!r}")
+
+    def _subscribe(self, request: Subscribe, now: int) -> None:
+        names = [parse_channel(name) for name in request.channels]
+        for name in names:
+            if name.private or self._market.config.public_needs_token:
+                self._require(name.scope)
+        at = self._market.point(now)
+        in_force, frames = self._market.hub.subscribe(self, self.subscriptions, names, self._account, request, at)
+        self._say(Subscribed(request.id, at.epoch, at.seq, in_force))
+        for frame in frames:
+            self._say(frame)
+
+    def _done(self, request: OrderRequest, events: list[Event]) -> None:
+        """Answer a command by the events that it caused."""
+        first, seq = events[0], events[-1].seq
+        if first.kind == EventKind.REJECTED:
+            self._refuse(request.id, ErrorCode(400 + first.reason), self._market.explain(first), first.order)
+        elif isinstance(request, CancelAll):
+            count = next(event.size for event in events if event.kind == EventKind.ALL_CANCELLED)
+            self._say(AllCancelled(request.id, seq, count))
+        else:
+            last = [event for event in events if event.order == first.order and event.kind in ORDER_KINDS][-1]
+            status = "open" if last.remaining else "cancelled" if last.kind == EventKind.CANCELLED else "filled"
+            self._say(Done(request.id, seq, last.order, last.other, status, last.remaining, last.filled, last.value))    # type: ignore[arg-type]

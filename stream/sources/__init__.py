@@ -1,0 +1,51 @@
+"""Order flow for a server that has no users yet: recorded or simulated markets, as commands that become due in time.
+
+A source takes no clock and no socket: it is asked when its next step is due, and appends the commands of that step.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from engine import Commands, Exchange, Instrument
+
+
+class Source(Protocol):
+    """A market to live in. Its own accounts trade; other accounts may rest in, and take from, the same books at any time."""
+
+    @property
+    def assets(self) -> dict[str, int]:
+        """The decimals of the assets that it needs, by name."""
+        ...
+
+    @property
+    def instruments(self) -> list[Instrument]:
+        """What it trades."""
+        ...
+
+    @property
+    def accounts(self) -> list[int]:
+        """Its accounts, once it is open."""
+        ...
+
+    def open(self, exchange: Exchange, time: int = 0) -> None:
+        """Open its accounts, fund them, and place the opening books. The exchange has its assets and instruments already."""
+        ...
+
+    def next_time(self) -> int:
+        """When the next step is due, in ns since the source's start. Never goes back."""
+        ...
+
+    def step(self, commands: Commands, time: int) -> None:
+        """Append the commands that are due, stamped with `time`. They are to be executed before the next step."""
+        ...
+
+
+def refill(commands: Commands, exchange: Exchange, account: int, amounts: Mapping[int, int], time: int) -> None:
+    """Append what brings an account back to so many units of each asset, available and held together, as far as they are available."""
+    for asset, amount in amounts.items():
+        available, held = exchange.balance(account, asset)
+        missing = amount - available - held
+        if missing > 0:
+            commands.deposit(account, asset, missing, time=time)
+        elif missing < 0 < available:
+            commands.withdraw(account, asset, min(available, -missing), time=time)

@@ -1,0 +1,84 @@
+"""Messages as bytes: the two subprotocols, and the frames of RFC 6455 that a server sends."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from stream.messages import Answer, Message, Request
+
+TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
+
+
+class Malformed(Exception):
+    """A message cannot be read; the text says where and what was expected."""
+
+
+def framed(opcode: int, payload: bytes) -> bytes:
+    """A complete, unmasked WebSocket frame (RFC 6455, 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x80 | opcode, size)) + payload
+    if size < 1 << 16:
+        return bytes((0x80 | opcode, 126)) + size.to_bytes(2) + payload
+    return bytes((0x80 | opcode, 127)) + size.to_bytes(8) + payload
+
+
+def close_frame(code: int, reason: str) -> bytes:
+    """A close frame; the reason is cut to what fits."""
+    return framed(CLOSE, code.to_bytes(2) + reason.encode()[:123])
+
+
+class Codec(NamedTuple):
+    """One subprotocol."""
+
+    subprotocol: str
+    opcode: int
+    encode: Callable[[Message], bytes]
+    decode_request: Callable[[bytes], Request]
+    decode_answer: Callable[[bytes], Answer]
+
+    def frame(self, message: Message) -> bytes:
+        """A message as a WebSocket frame."""
+        return framed(self.opcode, self.encode(message))
+
+    def read_request(self, payload: bytes) -> Request:
+        """A client's message. Malformed if it is none."""
+        try:
+            return self.decode_request(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Malformed(str(error)) from error
+
+
+MSGPACK = Codec(
+    "deltabook.v1.msgpack",
+    BINARY,
+    msgspec.msgpack.Encoder().encode,
+    msgspec.msgpack.Decoder(Request).decode,
+    msgspec.msgpack.Decoder(Answer).decode,
+)
+JSON = Codec(
+    "deltabook.v1.json",
+    TEXT,
+    msgspec.json.Encoder().encode,
+    msgspec.json.Decoder(Request).decode,
+    msgspec.json.Decoder(Answer).decode,
+)
+CODECS = {codec.subprotocol: codec for codec in (MSGPACK, JSON)}
+
+
+class Shared:
+    """A message for many connections, encoded once for each subprotocol that any of them speaks."""
+
+    __slots__ = ("_frames", "message")
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self._frames: dict[str, bytes] = {}
+
+    def frame(self, codec: Codec) -> bytes:
+        """The message as a WebSocket frame."""
+        frame = self._frames.get(codec.subprotocol)
+        if frame is None:
+            frame = self._frames[codec.subprotocol] = codec.frame(self.message)
+        return frame

@@ -1,0 +1,115 @@
+"""A WebSocket client made of a bare socket, which can do what a well-behaved one never would."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+
+import msgspec
+
+from stream.auth import key_of
+from stream.config import Config
+from stream.server import Server
+from stream.wire import BINARY, CLOSE, MSGPACK
+from tests.simulation import CONFIG, SECRET
+
+
+@asynccontextmanager
+async def serving(config: Config = CONFIG, sources: Any = (), **changes: Any) -> AsyncIterator[Server]:
+    """A server on a free port."""
+    settings = {"port": 0, "close_timeout_s": 1} | changes
+    server = Server(msgspec.structs.replace(config, **settings), [key_of("HS256", SECRET)], sources)
+    await server.start()
+    try:
+        yield server
+    finally:
+        while RawClient.opened:
+            RawClient.opened.pop().close()
+        await asyncio.sleep(0)
+        await server.stop()
+
+
+def masked(opcode: int, payload: bytes, fin: bool = True, reserved: int = 0) -> bytes:
+    """A client's frame."""
+    mask = os.urandom(4)
+    size = len(payload)
+    head = bytes(((0x80 if fin else 0) | reserved << 4 | opcode,))
+    if size < 126:
+        head += bytes((0x80 | size,))
+    elif size < 1 << 16:
+        head += b"\xfe" + size.to_bytes(2)
+    else:
+        head += b"\xff" + size.to_bytes(8)
+    return head + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+
+
+class RawClient:
+    """A connection whose every byte is ours. Those that a test leaves open are closed with its server."""
+
+    opened: ClassVar[list["RawClient"]] = []
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.opened.append(self)
+
+    @classmethod
+    async def open(cls, port: int, headers: str = "", connection: str = "Upgrade", receive_buffer: int = 1 << 18) -> tuple["RawClient", str]:
+        """Connect and shake hands; the answer's head."""
+        connected = socket.socket()
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        connected.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connected, ("127.0.0.1", port))
+        reader, writer = await asyncio.open_connection(sock=connected, limit=1 << 12)
+        writer.write(
+            f"GET /v1 HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\nUpgrade: websocket\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n".encode()
+        )
+        client = cls(reader, writer)
+        return client, (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).decode()
+
+    def send(self, message: Any) -> None:
+        """Send a protocol message."""
+        self.writer.write(masked(BINARY, msgspec.msgpack.encode(message)))
+
+    async def frame(self) -> tuple[int, bytes]:
+        """The next frame: its opcode and payload."""
+        first, second = await asyncio.wait_for(self.reader.readexactly(2), 10)
+        size = second & 0x7F
+        if size >= 126:
+            size = int.from_bytes(await self.reader.readexactly(2 if size == 126 else 8))
+        return first & 0xF, await self.reader.readexactly(size)
+
+    async def message(self) -> Any:
+        """The next protocol message."""
+        opcode, payload = await self.frame()
+        assert opcode == BINARY, (opcode, payload)
+        return MSGPACK.decode_answer(payload)
+
+    async def close_code(self) -> int:
+        """The code of the close frame that ends the connection; messages before it are passed over."""
+        while True:
+            opcode, payload = await self.frame()
+            if opcode == CLOSE:
+                return int.from_bytes(payload[:2])
+
+    async def ended(self) -> None:
+        """Wait until the server has cut the connection."""
+        while await asyncio.wait_for(self.reader.read(1 << 16), 10):
+            pass
+
+    def close(self) -> None:
+        """Cut the connection."""
+        self.writer.close()
+
+
+async def get(port: int, path: str) -> tuple[str, bytes]:
+    """A plain HTTP request: the head and the body of the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return head.decode(), body

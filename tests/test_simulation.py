@@ -1,0 +1,39 @@
+"""The promises to clients, in worlds of slow, lost, returning and babbling ones. A failing seed replays exactly.
+
+DELTABOOK_SEEDS counts the worlds, DELTABOOK_SEED names the first.
+"""
+
+import os
+
+import pytest
+
+from tests.simulation import simulate
+
+FIRST = int(os.environ.get("DELTABOOK_SEED", "1"))
+SEEDS = range(FIRST, FIRST + int(os.environ.get("DELTABOOK_SEEDS", "40")))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_promise_holds(seed: int) -> None:
+    simulate(seed)
+
+
+def test_the_worlds_are_eventful() -> None:
+    """The simulation reaches every way to be brought up to date, merges, gaps and catch-ups."""
+    seen: set[tuple[str, str]] = set()
+    merges = gaps = catch_ups = heartbeats = 0
+    for seed in range(12):
+        counters = simulate(seed).market.hub.counters
+        seen |= counters.recovered.keys()
+        merges += counters.merges
+        gaps += counters.gaps
+        catch_ups += counters.catch_ups
+        heartbeats += counters.heartbeats
+    assert {("none", "current"), ("merged", "patch"), ("snapshot", "new"), ("snapshot", "window"), ("snapshot", "forgotten"), ("snapshot", "larger")} <= seen
+    assert min(merges, gaps, catch_ups, heartbeats) > 0
+
+
+def test_the_same_seed_is_the_same_world() -> None:
+    one, other = simulate(5, steps=100), simulate(5, steps=100)
+    assert one.market.exchange.state_hash() == other.market.exchange.state_hash()
+    assert one.market.bytes_written == other.market.bytes_written

@@ -1,0 +1,79 @@
+"""A market without a socket, for tests that speak the protocol line by line."""
+
+from typing import Any
+
+import msgspec
+
+from stream.auth import key_of
+from stream.market import Market
+from stream.messages import Login
+from stream.session import Session
+from stream.wire import JSON, MSGPACK, Codec
+from tests.simulation import CONFIG, SECRET, START, messages_in, token
+
+MILLISECOND = 10**6
+BOOK, TRADES, TICKER = "orderbook:BTC-USD", "trades:BTC-USD", "ticker:BTC-USD"
+
+
+class Desk:
+    """One connection to a market, with everything that it was told."""
+
+    def __init__(self, market: "QuietMarket", codec: Codec = MSGPACK) -> None:
+        self.market = market
+        self.codec = codec
+        self.session: Session = market.connect(codec, market.now)
+        self.session.begin(market.now, None)
+        self.id = 0
+        self.heard: list[Any] = []
+        self.hear()
+
+    def hear(self) -> list[Any]:
+        """What came since the last call."""
+        data = self.session.take_out()
+        heard = [msgspec.convert(message, type(message)) for message in (messages_in(data) if self.codec is MSGPACK else json_in(data))]
+        self.heard += heard
+        return heard
+
+    def ask(self, kind: type[Any], *fields: Any, **named: Any) -> list[Any]:
+        """Send a request, let the market tick, and return what came."""
+        self.id += 1
+        self.session.receive(self.codec.encode(kind(self.id, *fields, **named)), self.market.now)
+        self.market.tick(self.market.now)
+        return self.hear()
+
+    def sign_in(self, subject: str, scope: str = "market account trade") -> "Desk":
+        """Sign in with a good token."""
+        self.ask(Login, token(subject, self.market.now, scope))
+        return self
+
+
+def json_in(data: bytes) -> list[Any]:
+    """The messages in a run of text frames."""
+    messages = []
+    while data:
+        size, head = data[1], 2
+        if size >= 126:
+            head = 4 if size == 126 else 10
+            size = int.from_bytes(data[2:head])
+        messages.append(JSON.decode_answer(data[head : head + size]))
+        data = data[head + size :]
+    return messages
+
+
+class QuietMarket(Market):
+    """A market whose time stands still until a test moves it."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.now = START
+        super().__init__(msgspec.structs.replace(CONFIG, **changes), [key_of("HS256", SECRET)], [], self.now)
+
+    def pass_time(self, milliseconds: float) -> None:
+        """Let time pass, tick by tick as the server would."""
+        end = self.now + int(milliseconds * MILLISECOND)
+        while True:
+            due = self.tick(self.now)
+            if due > end:
+                break
+            self.now = max(self.now + 1, due)
+        self.now = end
+        self.tick(self.now)
