@@ -14,6 +14,7 @@ from engine.core cimport Book
 from engine.events cimport Events
 from engine.execution cimport run
 from engine.levels cimport PriceLevels
+from engine.lookahead cimport run_all
 from engine.memory cimport resized
 from engine.model cimport (ALL_INSTRUMENTS, CANCEL, CANCEL_ALL, DEPOSIT, OPEN_ACCOUNT, REDUCE, REPLACE, WITHDRAW)
 from engine.orders cimport SLOT_MASK, slot_of
@@ -220,19 +221,14 @@ cdef class Exchange:
     def execute(self, commands: Commands | bytes | bytearray | memoryview) -> int:
         """Run a buffer of commands, without the interpreter's lock; how many were refused."""
         cdef Py_buffer view
-        cdef Py_ssize_t i, count
-        cdef Command* command
-        cdef int refused = 0
+        cdef Py_ssize_t refused = 0
         PyObject_GetBuffer(commands, &view, PyBUF_SIMPLE)
         try:
             if view.len % sizeof(Command):
                 raise ValueError(f"{view.len} bytes: expected a multiple of {sizeof(Command)}")
-            command = <Command*>view.buf
-            count = view.len // sizeof(Command)
             self.events.clear()
             with nogil:
-                for i in range(count):
-                    refused += run(&self.core, &command[i]) != 0
+                run_all(&self.core, <const Command*>view.buf, view.len // sizeof(Command), &refused)
         finally:
             PyBuffer_Release(&view)
         return refused

@@ -25,6 +25,9 @@ WIRE_TIMES_IN_FORCE = {"gtc": TimeInForce.GTC, "ioc": TimeInForce.IOC, "fok": Ti
 
 Reply = Callable[[list[Event]], None]
 
+SOURCE_STEPS_MAX = 256
+"""Steps of a source in one tick, so that one that is behind does not keep the clients waiting."""
+
 
 class Market:
     """One exchange and its clients. `epoch` names the history that begins here, `now` is in ns since 1970."""
@@ -195,7 +198,9 @@ class Market:
     def _run_sources(self, now: int) -> None:
         elapsed = now - self._source_began
         for source in self._sources:
-            while source.next_time() <= elapsed:
+            for _ in range(SOURCE_STEPS_MAX):
+                if source.next_time() > elapsed:
+                    break
                 self._source_commands.clear()
                 source.step(self._source_commands, now)
                 self._execute(self._source_commands, now)

@@ -6,6 +6,7 @@ import resource
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from http import HTTPStatus
 
 from picows import WSFrame, WSListener, WSTransport, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
@@ -25,6 +26,8 @@ log = logging.getLogger("deltabook")
 ENDPOINT = "/v1"
 FILES_KEPT_FREE = 64
 """Descriptors that are not for connections."""
+
+TICK_AFTER_ERROR_NS = 100_000_000
 
 
 class Clock:
@@ -173,7 +176,8 @@ class Server:
             session.close(CloseCode.SHUTTING_DOWN, "the server is leaving")
         self._write()
         if self._connections:
-            await asyncio.wait_for(self._gone.wait(), self.config.close_timeout_s + 1)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._gone.wait(), self.config.close_timeout_s + 1)
 
     # Connections
 
@@ -231,8 +235,11 @@ class Server:
 
     def _tick(self) -> None:
         self._awake = False
-        now = self.clock.now()
-        due = self.market.tick(now)
+        due = self.clock.now() + TICK_AFTER_ERROR_NS
+        try:
+            due = self.market.tick(self.clock.now())
+        except Exception:
+            log.exception("a tick caused an error")
         self._write()
         if self._alarm:
             self._alarm.cancel()
