@@ -44,6 +44,10 @@ class ErrorCode(Code):
     INTERNAL = 500, "The server made a mistake and has logged it. Try again later."
 
 
+FINAL_FROM = 4500
+"""Close codes from here on tell a client not to come back."""
+
+
 class CloseCode(Code):
     """Codes of the close frame. Clients come back after 4000-4499, with growing and jittered delays, and do not after 4500-4999."""
 
@@ -51,8 +55,3 @@ class CloseCode(Code):
     TOKEN_EXPIRED = 4001, "The token has expired. Come back with a newer one."
     SHUTTING_DOWN = 4002, "The server is leaving. Come back and resume."
     ABUSE = 4500, "Too many messages that cannot be read, tokens that were refused, or requests. Correct the client."
-
-    @property
-    def come_back(self) -> bool:
-        """Whether a client should connect again."""
-        return self < 4500

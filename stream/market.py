@@ -6,8 +6,6 @@ A tick runs the commands that have gathered as one group, answers them, and send
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 
-from stream.scale import from_text
-
 from engine import Commands, Event, EventKind, Exchange, Instrument, OrderType, Reason, Side, TimeInForce
 from stream.auth import Authenticator, Key
 from stream.codes import ErrorCode
@@ -15,6 +13,7 @@ from stream.config import Config, ConfigError
 from stream.feed import Feed, Point
 from stream.hub import Hub, Refused
 from stream.messages import Cancel, InstrumentTerms, Place, Reduce, Replace
+from stream.scale import from_text
 from stream.session import OrderRequest, Session
 from stream.sources import Source
 from stream.wire import Codec

@@ -1,0 +1,197 @@
+"""`deltabook verify`: a client that trusts nothing, as a referee of a live server."""
+
+import argparse
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import uvloop
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from stream.channels import BOOK, TICKER, TRADES, ChannelName
+from stream.client import Client, connect
+from stream.live import LiveBook, LiveTicker, LiveTrades
+from stream.messages import Book, Frame, Gap
+from stream.mirror import Verdict
+
+DEFAULT_URL = "ws://127.0.0.1:8080/v1"
+HEARTBEATS_MISSED_MAX = 2.5
+"""A channel that is silent for so many of the promised heartbeats is stale."""
+
+LATENCIES_MAX = 1_000_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `verify`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "example:\n  deltabook verify ws://127.0.0.1:8080/v1 --seconds 60 --json\n\n"
+        "exit status: 0 if every book was right all the time, 1 if anything was wrong, 2 if the server cannot be reached"
+    )
+    parser.add_argument("url", nargs="?", default=DEFAULT_URL, help="default: %(default)s")
+    parser.add_argument("--seconds", type=float, default=20, help="how long to watch (default: 20)")
+    parser.add_argument("--instruments", metavar="A,B", help="only these (default: all)")
+    parser.add_argument("--depth", type=int, default=0, help="levels a side, 0 for full books (default)")
+    parser.add_argument("--interval", type=int, default=0, metavar="MS", help="the shortest time between frames (default: 0, every change)")
+    parser.add_argument("--token", help="a token, if the server wants one")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+class Watch:
+    """What was seen of one instrument."""
+
+    def __init__(self, book: LiveBook, trades: LiveTrades, ticker: LiveTicker, heartbeat_s: float) -> None:
+        self.book = book
+        self.trades = trades
+        self.ticker = ticker
+        self.gap_markers = 0
+        self.ticker_mismatches = 0
+        self.ticker_compared = 0
+        self.latencies_ms: list[float] = []
+        self.silence_s = 0.0
+        self._silence_s_max = heartbeat_s * HEARTBEATS_MISSED_MAX
+        self._heard_at = time.monotonic()
+        book.on(self._heard_book)
+        trades.on(self._heard_trades)
+        ticker.on(lambda _: self._compare_ticker())
+
+    def _heard_trades(self, message: Frame | Gap) -> None:
+        self.gap_markers += isinstance(message, Gap)
+
+    def _heard_book(self, frame: Frame | Gap) -> None:
+        self.look()
+        self._heard_at = time.monotonic()
+        if len(self.latencies_ms) < LATENCIES_MAX and isinstance(frame, Book) and (frame.bids or frame.asks):
+            self.latencies_ms.append((time.time_ns() - frame.server_time) / 1e6)
+        self._compare_ticker()
+
+    def _compare_ticker(self) -> None:
+        """At one sequence the ticker's best prices are the book's."""
+        ticker, mirror = self.ticker.mirror.frame, self.book.mirror
+        if ticker and ticker.seq == mirror.seq:
+            self.ticker_compared += 1
+            bid, ask = mirror.best_bid or (0, 0), mirror.best_ask or (0, 0)
+            self.ticker_mismatches += (ticker.bid, ticker.bid_size, ticker.ask, ticker.ask_size) != (*bid, *ask)
+
+    def look(self) -> None:
+        """Note how long the book has been silent."""
+        self.silence_s = max(self.silence_s, time.monotonic() - self._heard_at)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the book was silent for longer than the heartbeat allows."""
+        return self.silence_s > self._silence_s_max
+
+    def row(self) -> dict[str, Any]:
+        """The figures."""
+        mirror = self.book.mirror
+        counts = mirror.counts
+        trades = self.trades.mirror
+        return {
+            "frames": counts[Verdict.APPLIED] + counts[Verdict.SNAPSHOT],
+            "updates": mirror.changes,
+            "merged": mirror.merges,
+            "heartbeats": counts[Verdict.HEARTBEAT],
+            "snapshots": counts[Verdict.SNAPSHOT],
+            "trades": trades.count,
+            "gaps": counts[Verdict.GAP] + trades.counts[Verdict.GAP] + self.gap_markers,
+            "crossed": mirror.crossed,
+            "mismatches": counts[Verdict.MISMATCH],
+            "ticker_mismatches": self.ticker_mismatches,
+            "ticker_compared": self.ticker_compared,
+            "silence_s": round(self.silence_s, 3),
+            "stale": self.stale,
+            "latency_ms": percentiles(self.latencies_ms),
+        }
+
+
+def percentiles(values: list[float]) -> dict[str, float]:
+    """Median, 99th percentile and maximum."""
+    ordered = sorted(values)
+    if not ordered:
+        return {"p50": 0.0, "p99": 0.0, "max": 0.0}
+    return {"p50": round(ordered[len(ordered) // 2], 3), "p99": round(ordered[len(ordered) * 99 // 100], 3), "max": round(ordered[-1], 3)}
+
+
+class Verification(NamedTuple):
+    """The outcome."""
+
+    seconds: float
+    connections: int
+    instruments: dict[str, dict[str, Any]]
+
+    @property
+    def problems(self) -> list[str]:
+        """What was wrong, in words."""
+        problems = []
+        for name, row in self.instruments.items():
+            problems += [f"{name}: {row[kind]} {kind}" for kind in ("gaps", "crossed", "mismatches", "ticker_mismatches") if row[kind]]
+            if not row["snapshots"]:
+                problems.append(f"{name}: nothing received")
+            if row["stale"]:
+                problems.append(f"{name}: silent for {row['silence_s']} seconds")
+        if not self.instruments:
+            problems.append("the server has no instruments")
+        return problems
+
+
+async def verify(url: str, seconds: float, only: list[str], depth: int, interval_ms: int, token: str | None, tick: Callable[[], None]) -> Verification:
+    """Watch a server for a while. ClientError if it cannot be reached."""
+    async with connect(url, token) as client:
+        names = [name for name in await client.instruments() if not only or name in only]
+        watches = await watch_all(client, names, depth, interval_ms)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            await asyncio.sleep(min(0.1, left))
+            for watch in watches.values():
+                watch.look()
+            tick()
+        return Verification(seconds, client.connections, {name: watch.row() for name, watch in watches.items()})
+
+
+async def watch_all(client: Client, names: list[str], depth: int, interval_ms: int) -> dict[str, Watch]:
+    """Subscribe to the books, trades and tickers of these instruments."""
+    assert client.welcome
+    watches = {}
+    for name in names:
+        channels = [str(ChannelName(kind, name)) for kind in (BOOK, TRADES, TICKER)]
+        lives = cast(tuple[LiveBook, LiveTrades, LiveTicker], client.prepare(channels, depth, interval_ms))
+        watches[name] = Watch(*lives, client.welcome.heartbeat_ms / 1000)
+        await client.subscribe(channels, depth, interval_ms)
+    return watches
+
+
+def table_of(outcome: Verification) -> Table:
+    """The outcome as a table."""
+    columns = ("frames", "updates", "merged", "heartbeats", "snapshots", "trades", "gaps", "crossed", "mismatches")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("instrument", no_wrap=True)
+    for heading in (*columns, "p50 ms", "p99 ms", "max ms"):
+        table.add_column(heading.replace("heartbeats", "beats").replace("snapshots", "snaps").replace("mismatches", "wrong"), justify="right", no_wrap=True)
+    for name, row in outcome.instruments.items():
+        table.add_row(name, *(f"{row[column]:,}" for column in columns), *(f"{value:.2f}" for value in row["latency_ms"].values()))
+    return table
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Verify; the exit status."""
+    console = Console(soft_wrap=True, highlight=False)
+    only = arguments.instruments.split(",") if arguments.instruments else []
+    with Progress(console=console, transient=True, disable=arguments.json or not console.is_terminal) as progress:
+        task = progress.add_task("verifying", total=arguments.seconds * 10)
+        outcome = uvloop.run(
+            verify(arguments.url, arguments.seconds, only, arguments.depth, arguments.interval, arguments.token, lambda: progress.advance(task))
+        )
+    if arguments.json:
+        print(json.dumps({"url": arguments.url, **outcome._asdict(), "problems": outcome.problems}, indent=2))
+    else:
+        console.print(table_of(outcome))
+        for problem in outcome.problems:
+            console.print(f"[red]{problem}[/red]")
+        if not outcome.problems:
+            console.print(f"for {outcome.seconds:g} seconds every book was the server's book")
+    return 1 if outcome.problems else 0

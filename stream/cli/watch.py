@@ -1,0 +1,149 @@
+"""`deltabook watch`: a channel of a live server in the terminal."""
+
+import argparse
+import time
+from typing import Any
+
+import uvloop
+from rich.console import Console, RenderableType
+from rich.live import Live as Screen
+from rich.table import Table
+from rich.text import Text
+
+from stream.channels import parse
+from stream.cli.verify import DEFAULT_URL
+from stream.client import connect
+from stream.live import ClientError, Live, LiveBook
+from stream.messages import InstrumentTerms, OrderUpdate, Ticker, Trade
+from stream.mirror import BalancesMirror, BookMirror, OrdersMirror, TickerMirror, TradesMirror, Verdict
+from stream.scale import to_text
+
+BAR = 24
+"""Width of the longest depth bar, in characters."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `watch`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "examples:\n  deltabook watch orderbook:BTC-USDT\n  deltabook watch balances --token $(deltabook token alice)"
+    parser.add_argument("channel", help="such as orderbook:BTC-USDT, trades:BTC-USDT, ticker:BTC-USDT, orders, balances")
+    parser.add_argument("--url", default=DEFAULT_URL, help="default: %(default)s")
+    parser.add_argument("--token", help="a token, for own channels")
+    parser.add_argument("--depth", type=int, default=15, help="levels a side (default: 15)")
+    parser.add_argument("--interval", type=int, default=100, metavar="MS", help="the shortest time between frames (default: 100)")
+    parser.add_argument("--count", type=int, default=0, metavar="N", help="stop after N frames")
+
+
+def ladder(mirror: BookMirror, terms: InstrumentTerms, depth: int) -> Table:
+    """Asks above, bids below, the spread between, with bars for the sizes."""
+    bids, asks = mirror.depth(depth)
+    most = max([*bids[1::2], *asks[1::2], 1])
+    table = Table(box=None, pad_edge=False)
+    for heading in ("size", "price", ""):
+        table.add_column(heading, justify="left" if heading == "" else "right")
+
+    def rows_of(levels: list[int], colour: str) -> list[tuple[str, Text, Text]]:
+        return [
+            (to_text(size, terms.lot), Text(to_text(price, terms.tick), style=colour), Text("█" * max(1, size * BAR // most), style=colour))
+            for price, size in zip(levels[::2], levels[1::2], strict=True)
+        ]
+
+    spread = f"spread {to_text(asks[0] - bids[0], terms.tick)}" if bids and asks else "one side is empty"
+    for row in (*reversed(rows_of(asks, "red")), ("", Text(spread, style="dim"), Text()), *rows_of(bids, "green")):
+        table.add_row(*row)
+    return table
+
+
+def lines(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
+    """A plain table."""
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def trade_row(trade: Trade, terms: InstrumentTerms) -> tuple[str, ...]:
+    """A trade in words."""
+    when = time.strftime("%H:%M:%S", time.gmtime(trade.time / 1e9))
+    return when, trade.side, to_text(trade.price, terms.tick), to_text(trade.size, terms.lot)
+
+
+def ticker_rows(ticker: Ticker, terms: InstrumentTerms) -> list[tuple[str, ...]]:
+    """A ticker in words."""
+    prices = [(name, to_text(getattr(ticker, name), terms.tick)) for name in ("last", "bid", "ask", "open", "high", "low")]
+    volume, value = to_text(ticker.volume, terms.lot), to_text(ticker.value, f"1e-{terms.quote_decimals}")
+    return [*prices, ("volume", volume), ("value", value), ("trades", str(ticker.trades))]
+
+
+def order_row(update: OrderUpdate, terms: dict[str, InstrumentTerms]) -> tuple[str, ...]:
+    """An own order in words."""
+    of = terms[update.instrument]
+    price, remaining, filled = to_text(update.price, of.tick), to_text(update.remaining, of.lot), to_text(update.filled, of.lot)
+    return str(update.order), update.instrument, update.side, price, remaining, filled, update.event
+
+
+def picture(live: Live[Any], terms: dict[str, InstrumentTerms], depth: int) -> RenderableType:
+    """A channel as it is now."""
+    mirror = live.mirror
+    instrument = parse(live.channel).instrument
+    match mirror:
+        case BookMirror():
+            return ladder(mirror, terms[instrument], depth)
+        case TradesMirror():
+            newest = list(mirror.latest)[: -depth - 1 : -1]
+            return lines(("time", "side", "price", "size"), [trade_row(trade, terms[instrument]) for trade in newest])
+        case TickerMirror():
+            return lines(("", ""), ticker_rows(mirror.frame, terms[instrument]) if mirror.frame else [])
+        case OrdersMirror():
+            rows = [order_row(update, terms) for update in mirror.open.values()]
+            return lines(("order", "instrument", "side", "price", "remaining", "filled", "last event"), rows)
+        case BalancesMirror():
+            balances = mirror.assets.values()
+            step = {balance.asset: f"1e-{balance.decimals}" for balance in balances}
+            rows = [(each.asset, to_text(each.available, step[each.asset]), to_text(each.held, step[each.asset])) for each in balances]
+            return lines(("asset", "available", "held"), rows)
+    raise ClientError(f"there is no picture of {live.channel}")
+
+
+def status(live: Live[Any]) -> Text:
+    """How good the copy is."""
+    mirror = live.mirror
+    text = f"{live.channel}  epoch {mirror.epoch}  seq {mirror.seq}"
+    if live.in_force and live.in_force.interval_ms:
+        text += f"  every {live.in_force.interval_ms} ms"
+    if isinstance(live, LiveBook):
+        text += f"  {'verified' if live.verified else 'NOT VERIFIED'}  frames {mirror.counts[Verdict.APPLIED]:,}  merged {live.mirror.merges:,}"
+    if mirror.frame:
+        text += f"  {(time.time_ns() - mirror.frame.server_time) / 1e6:.1f} ms ago"
+    return Text(text, style="dim")
+
+
+async def watch(arguments: argparse.Namespace, console: Console) -> None:
+    """Show a channel until it ends."""
+    async with connect(arguments.url, arguments.token) as client:
+        terms = await client.instruments()
+        live = (await client.subscribe([arguments.channel], None, arguments.interval))[0]
+        shown = 0
+        with Screen(console=console, auto_refresh=False, screen=console.is_terminal and not arguments.count) as screen:
+            while not arguments.count or shown < arguments.count:
+                await live.changed()
+                shown += 1
+                view = Table.grid()
+                view.add_row(status(live))
+                view.add_row(picture(live, terms, arguments.depth))
+                if console.is_terminal:
+                    screen.update(view, refresh=True)
+                else:
+                    console.print(view)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Watch; the exit status."""
+    try:
+        parse(arguments.channel)
+    except ValueError as error:
+        raise ClientError(str(error)) from error
+    uvloop.run(watch(arguments, Console()))
+    return 0

@@ -1,0 +1,375 @@
+"""A client: books that prove themselves, own orders and balances, and a connection that comes back where it was.
+
+    async with connect("ws://127.0.0.1:8080/v1") as client:
+        book = await client.orderbook("BTC-USDT", interval_ms=100)
+        async for frame in book:
+            print(book.best_bid, book.best_ask, book.seq, book.verified)
+
+A lost connection fails the requests that were under way (nobody knows whether the server saw them) and keeps the
+subscriptions: the client returns after a growing, jittered delay and resumes each channel from its own `(epoch, seq)`.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Literal, TypeVar, cast
+
+import msgspec
+from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+from stream.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES, ChannelName, parse
+from stream.codes import FINAL_FROM
+from stream.live import KINDS, ClientError, Live, LiveBalances, LiveBook, LiveOrders, LiveTicker, LiveTrades
+from stream.messages import (
+    AllCancelled,
+    Cancel,
+    CancelAll,
+    Done,
+    Error,
+    Gap,
+    Instruments,
+    InstrumentTerms,
+    ListInstruments,
+    LoggedIn,
+    Login,
+    Message,
+    Ping,
+    Place,
+    Pong,
+    Reduce,
+    Replace,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+    Welcome,
+)
+from stream.mirror import Verdict
+from stream.scale import from_text
+from stream.wire import MSGPACK
+
+DELAY_S_FIRST, DELAY_S_MAX = 0.1, 30.0
+"""Before the first return, and the most before any; each failure doubles it, and a random part is taken off."""
+
+WRITE_BYTES_MAX = 1 << 22
+"""Bytes of requests that wait for a server that does not read."""
+
+Token = str | Callable[[], str] | None
+"""A token, or what returns a fresh one for each connection."""
+
+R = TypeVar("R", bound=Message)
+
+
+class ConnectionLost(ClientError):
+    """The connection went away. A request under way may or may not have reached the server; it is not sent again."""
+
+
+class Closed(ClientError):
+    """The client was closed, or the server said not to come back."""
+
+
+class RequestRefused(ClientError):
+    """The server refused a request: `code` is an ErrorCode, `order` the order that it concerns (0 for none)."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(f"{error.message} ({error.code})")
+        self.code = error.code
+        self.order = error.order
+
+
+class _Link(WSListener):
+    """One connection: hands its messages to the client."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+        self.close_code = 0
+        self.close_reason = ""
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type is WSMsgType.BINARY and frame.fin:
+            self._client._receive(frame.get_payload_as_bytes())
+        elif frame.msg_type is WSMsgType.CLOSE:
+            self.close_code = int.from_bytes(frame.get_payload_as_bytes()[:2])
+            self.close_reason = frame.get_close_reason() or ""
+            transport.disconnect()
+
+
+class Client:
+    """A connection to a server. Use it with `async with`, or `open` and `close` it."""
+
+    def __init__(self, url: str, token: Token = None, jitter: random.Random | None = None) -> None:
+        self.url = url
+        self.live: dict[str, Live[Any]] = {}
+        self.welcome: Welcome | None = None
+        self.terms: dict[str, InstrumentTerms] = {}
+        self.connections = 0
+        self.resumed: dict[tuple[str, str], int] = {}
+        self._token = token
+        self._random = jitter or random.Random()
+        self._id = 0
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._transport: WSTransport | None = None
+        self._welcomed = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._background: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    async def __aenter__(self) -> "Client":
+        await self.open()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    # The connection
+
+    async def open(self) -> None:
+        """Connect. ClientError if that fails."""
+        link = await self._connect()
+        self._keeper = asyncio.create_task(self._keep(link))
+
+    async def close(self) -> None:
+        """Leave, and let every iteration end with Closed."""
+        self._closed = True
+        if self._keeper:
+            self._keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeper
+        for task in self._background:
+            task.cancel()
+        if self._transport:
+            self._transport.disconnect()
+            await self._transport.wait_disconnected()
+        self._fail(Closed("the client is closed"))
+
+    async def _connect(self) -> _Link:
+        token = self._token() if callable(self._token) else self._token
+        headers = {"Sec-WebSocket-Protocol": MSGPACK.subprotocol}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        self._welcomed.clear()
+        try:
+            transport, link = await ws_connect(lambda: _Link(self), self.url, extra_headers=headers, max_frame_size=1 << 28)
+        except WSError as error:
+            body = getattr(error, "raw_body", None)
+            raise ClientError(f"{self.url}: {body.decode(errors='replace').strip() if body else error}") from error
+        except (OSError, ValueError) as error:
+            raise ClientError(f"{self.url}: {error}") from error
+        self._transport = transport
+        self.connections += 1
+        await self._welcomed.wait()
+        return cast(_Link, link)
+
+    async def _keep(self, link: _Link) -> None:
+        """Whenever the connection is lost, come back and resume."""
+        delay = DELAY_S_FIRST
+        while True:
+            if self._transport:
+                await self._transport.wait_disconnected()
+                self._transport = None
+            self._lose(ConnectionLost(f"the connection was lost ({link.close_code} {link.close_reason})".replace(" (0 )", "")))
+            if link.close_code >= FINAL_FROM:
+                self._fail(Closed(f"the server said {link.close_code}: {link.close_reason}"))
+                return
+            await asyncio.sleep(delay * (1 - self._random.random() / 2))
+            try:
+                link = await self._connect()
+                await self._resubscribe(list(self.live.values()))
+                delay = DELAY_S_FIRST
+            except ClientError:
+                delay = min(delay * 2, DELAY_S_MAX)
+
+    def _lose(self, error: ClientError) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for future in waiting.values():
+            if not future.done():
+                future.set_exception(error)
+
+    def _fail(self, error: ClientError) -> None:
+        self._closed = True
+        self._lose(error)
+        for live in self.live.values():
+            live.fail(error)
+
+    # Messages
+
+    def _receive(self, payload: bytes) -> None:
+        message = MSGPACK.decode_answer(payload)
+        if isinstance(message, Welcome):
+            self.welcome = message
+            self._welcomed.set()
+        elif hasattr(message, "channel"):
+            live = self.live.get(message.channel)
+            if live:
+                self._follow(live, message)
+        else:
+            future = self._waiting.pop(message.id, None)
+            if isinstance(message, Subscribed):
+                for entry in message.channels:
+                    key = entry.recovered, entry.reason
+                    self.resumed[key] = self.resumed.get(key, 0) + 1
+                    if entry.channel in self.live:
+                        self.live[entry.channel].in_force = entry
+                        self.live[entry.channel].recovering = False
+            if future and not future.done():
+                if isinstance(message, Error):
+                    future.set_exception(RequestRefused(message))
+                else:
+                    future.set_result(message)
+
+    def _follow(self, live: Live[Any], message: Any) -> None:
+        if isinstance(message, Gap):
+            live.heard(message)
+            return
+        verdict = live.mirror.receive(message)
+        if verdict in (Verdict.GAP, Verdict.MISMATCH):
+            if verdict is Verdict.MISMATCH:
+                live.mirror.forget()
+            if not live.recovering:
+                live.recovering = True
+                self._in_background(self._resubscribe([live]))
+        elif verdict is not Verdict.DROPPED:
+            live.heard(message)
+
+    def _in_background(self, work: Any) -> None:
+        async def run() -> None:
+            with suppress(ClientError):
+                await work
+
+        task = asyncio.create_task(run())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def request(self, kind: type[Message], reply: type[R], *fields: Any, **named: Any) -> R:
+        """Send a request and return its reply. RequestRefused, ConnectionLost or Closed if there is none."""
+        if self._closed:
+            raise Closed("the client is closed")
+        if not self._transport:
+            raise ConnectionLost("not connected at the moment")
+        if self._transport.underlying_transport.get_write_buffer_size() > WRITE_BYTES_MAX:
+            raise ClientError("the server does not read")
+        self._id += 1
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[self._id] = future
+        self._transport.send(WSMsgType.BINARY, msgspec.msgpack.encode(kind(self._id, *fields, **named)))
+        try:
+            answer = await future
+        finally:
+            self._waiting.pop(self._id, None)
+        if not isinstance(answer, reply):
+            raise ClientError(f"expected {reply.__name__}, got {type(answer).__name__}")
+        return answer
+
+    # Channels
+
+    async def subscribe(self, channels: list[str], depth: int | None = None, interval_ms: int | None = None) -> list[Live[Any]]:
+        """Listen to channels, all as of one sequence. Returns when the server has answered; the first frames follow."""
+        known = self.live.keys() & set(channels)
+        lives = self.prepare(channels, depth, interval_ms)
+        try:
+            await self.request(Subscribe, Subscribed, channels, depth, interval_ms)
+        except ClientError:
+            for channel in set(channels) - known:
+                self.live.pop(channel, None)
+            raise
+        return lives
+
+    def prepare(self, channels: list[str], depth: int | None = None, interval_ms: int | None = None) -> list[Live[Any]]:
+        """The channels' copies, still empty, as `subscribe` will fill them."""
+        for channel in channels:
+            if channel not in self.live:
+                live_kind, mirror_kind = KINDS[parse(channel).kind]
+                self.live[channel] = live_kind(mirror_kind(channel), depth, interval_ms)
+        return [self.live[channel] for channel in channels]
+
+    async def unsubscribe(self, channels: list[str]) -> None:
+        """Stop listening."""
+        for channel in channels:
+            self.live.pop(channel, None)
+        await self.request(Unsubscribe, Unsubscribed, channels)
+
+    async def _resubscribe(self, lives: list[Live[Any]]) -> None:
+        """Subscribe again, each channel from where it is."""
+        groups: dict[tuple[int | None, int | None], list[Live[Any]]] = {}
+        for live in lives:
+            groups.setdefault((live.depth, live.interval_ms), []).append(live)
+        for (depth, interval_ms), group in groups.items():
+            resume = {live.channel: live.mirror.resume for live in group if live.mirror.resume}
+            await self.request(Subscribe, Subscribed, [live.channel for live in group], depth, interval_ms, resume)
+
+    async def orderbook(self, instrument: str, depth: int | None = None, interval_ms: int | None = None) -> LiveBook:
+        """An order book: in full (depth 0, the default), or its best levels."""
+        return cast(LiveBook, (await self.subscribe([str(ChannelName(BOOK, instrument))], depth, interval_ms))[0])
+
+    async def trades(self, instrument: str) -> LiveTrades:
+        """An instrument's trades."""
+        return cast(LiveTrades, (await self.subscribe([str(ChannelName(TRADES, instrument))]))[0])
+
+    async def ticker(self, instrument: str, interval_ms: int | None = None) -> LiveTicker:
+        """An instrument's ticker."""
+        return cast(LiveTicker, (await self.subscribe([str(ChannelName(TICKER, instrument))], None, interval_ms))[0])
+
+    async def orders(self) -> LiveOrders:
+        """One's own orders."""
+        return cast(LiveOrders, (await self.subscribe([ORDERS]))[0])
+
+    async def balances(self) -> LiveBalances:
+        """One's own balances."""
+        return cast(LiveBalances, (await self.subscribe([BALANCES]))[0])
+
+    # Requests
+
+    async def login(self, token: str) -> LoggedIn:
+        """Sign in on the open connection, or renew its token."""
+        self._token = token
+        return await self.request(Login, LoggedIn, token)
+
+    async def instruments(self) -> dict[str, InstrumentTerms]:
+        """The terms of every instrument, by name."""
+        answer = await self.request(ListInstruments, Instruments)
+        self.terms = {terms.name: terms for terms in answer.instruments}
+        return self.terms
+
+    async def ping(self) -> Pong:
+        """Ask for a sign of life."""
+        return await self.request(Ping, Pong)
+
+    async def _count(self, instrument: str, which: Literal["tick", "lot"], value: int | str) -> int:
+        """Ticks or lots, out of themselves or of decimal text."""
+        if isinstance(value, int):
+            return value
+        terms = self.terms or await self.instruments()
+        if instrument not in terms:
+            raise ClientError(f"instrument {instrument!r}: there is none of that name")
+        return from_text(value, getattr(terms[instrument], which))
+
+    async def place(
+        self, instrument: str, side: Literal["buy", "sell"], price: int | str, size: int | str, type: Literal["limit", "market"] = "limit",
+        time_in_force: Literal["gtc", "ioc", "fok"] = "gtc", post_only: bool = False, client_id: int = 0,
+    ) -> Done:
+        """Place an order. Price and size are in ticks and lots, or decimal text, which is converted exactly (ValueError if it cannot be)."""
+        ticks, lots = await self._count(instrument, "tick", price), await self._count(instrument, "lot", size)
+        return await self.request(Place, Done, instrument, side, ticks, lots, type, time_in_force, post_only, client_id)
+
+    async def cancel(self, order: int = 0, client_id: int = 0) -> Done:
+        """Cancel an order, named by the exchange's id or by one's own."""
+        return await self.request(Cancel, Done, order, client_id)
+
+    async def reduce(self, order: int, by: int, client_id: int = 0) -> Done:
+        """Take lots off an order, which keeps its place."""
+        return await self.request(Reduce, Done, order, by, client_id)
+
+    async def replace(self, order: int, price: int, size: int, client_id: int = 0) -> Done:
+        """Give an order a new price in ticks and remaining size in lots."""
+        return await self.request(Replace, Done, order, price, size, client_id)
+
+    async def cancel_all(self, instrument: str | None = None) -> int:
+        """Cancel all own orders, of one instrument or of all; how many there were."""
+        return (await self.request(CancelAll, AllCancelled, instrument)).count
+
+
+def connect(url: str, token: Token = None) -> Client:
+    """A client for `async with`. `token` goes into the handshake's header; a callable is asked for a fresh one at each connection."""
+    return Client(url, token)

@@ -1,0 +1,184 @@
+"""What a client keeps of each channel, and the five lines that every frame obeys. Bytes, sockets and time stay outside.
+
+1. `prev` is None: a snapshot. Forget, take it, and its `epoch` and `seq`.
+2. Another `epoch`, or `prev` above our `seq`: a gap. Subscribe again with `resume`.
+3. `seq` not above ours: drop it.
+4. Otherwise apply it, and take its `seq`.
+5. A book's digest differs from the frame's: subscribe again without `resume`.
+"""
+
+from collections import deque
+from enum import Enum, auto
+from typing import Generic, TypeVar
+
+from engine import PriceLevels
+from stream.messages import Balance, Balances, Book, Frame, Orders, OrderUpdate, Ticker, Trade, Trades
+
+F = TypeVar("F", bound=Frame)
+
+
+class Verdict(Enum):
+    """What became of a frame."""
+
+    SNAPSHOT = auto()
+    APPLIED = auto()
+    HEARTBEAT = auto()
+    DROPPED = auto()
+    GAP = auto()
+    MISMATCH = auto()
+
+
+class Mirror(Generic[F]):
+    """A client's copy of one channel. `seq` is how far it has come in the history `epoch`; -1 before the first snapshot."""
+
+    def __init__(self, channel: str) -> None:
+        self.channel = channel
+        self.epoch = -1
+        self.seq = -1
+        self.frame: F | None = None
+        self.counts = dict.fromkeys(Verdict, 0)
+
+    @property
+    def resume(self) -> tuple[int, int] | None:
+        """What a returning client tells of this channel, None if it has nothing."""
+        return None if self.seq < 0 else (self.epoch, self.seq)
+
+    def forget(self) -> None:
+        """Ask for a snapshot at the next subscription."""
+        self.epoch = self.seq = -1
+
+    def receive(self, frame: F) -> Verdict:
+        """Obey the five lines."""
+        verdict = self._judge(frame)
+        self.counts[verdict] += 1
+        if verdict not in (Verdict.DROPPED, Verdict.GAP):
+            self.frame = frame
+        return verdict
+
+    def _judge(self, frame: F) -> Verdict:
+        if frame.prev is None:
+            self.epoch, self.seq = frame.epoch, frame.seq
+            return Verdict.SNAPSHOT if self._take(frame, fresh=True) else Verdict.MISMATCH
+        if frame.epoch != self.epoch or frame.prev > self.seq:
+            return Verdict.GAP
+        if frame.seq <= self.seq:
+            return Verdict.DROPPED if self._holds_anything(frame) else Verdict.HEARTBEAT
+        self.seq = frame.seq
+        if not self._take(frame, fresh=False):
+            return Verdict.MISMATCH
+        return Verdict.APPLIED if self._holds_anything(frame) else Verdict.HEARTBEAT
+
+    def _take(self, frame: F, fresh: bool) -> bool:
+        """Replace all by a snapshot, or apply a frame; whether the outcome is what the server has."""
+        raise NotImplementedError
+
+    def _holds_anything(self, frame: F) -> bool:
+        raise NotImplementedError
+
+
+class BookMirror(Mirror[Book]):
+    """An order book."""
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(channel)
+        self.levels = PriceLevels(tombstones=0)
+        self.verified = False
+        self.merges = 0
+        self.changes = 0
+        self.crossed = 0
+
+    @property
+    def best_bid(self) -> tuple[int, int] | None:
+        """Price in ticks and size in lots of the highest bid."""
+        return self.levels.best_bid
+
+    @property
+    def best_ask(self) -> tuple[int, int] | None:
+        """Price in ticks and size in lots of the lowest ask."""
+        return self.levels.best_ask
+
+    def depth(self, n: int = 0) -> tuple[list[int], list[int]]:
+        """The best `n` bids and asks (all for 0), best first: price, size, price, size."""
+        return self.levels.depth(n)
+
+    def _take(self, frame: Book, fresh: bool) -> bool:
+        if fresh:
+            self.levels.reset(frame.seq)
+        if frame.bids or frame.asks:
+            self.levels.apply(frame.bids, frame.asks, frame.seq)
+        self.merges += frame.batches > 1
+        self.changes += (len(frame.bids) + len(frame.asks)) // 2
+        self.crossed += self.levels.crossed
+        self.verified = self.levels.digest == frame.digest
+        return self.verified
+
+    def _holds_anything(self, frame: Book) -> bool:
+        return bool(frame.bids or frame.asks)
+
+
+class TradesMirror(Mirror[Trades]):
+    """The trades of an instrument; `latest` holds the last `kept`, oldest first."""
+
+    def __init__(self, channel: str, kept: int = 1000) -> None:
+        super().__init__(channel)
+        self.latest: deque[Trade] = deque(maxlen=kept)
+        self.count = 0    # since the first snapshot
+
+    def _take(self, frame: Trades, fresh: bool) -> bool:
+        if fresh:
+            self.latest.clear()
+        else:
+            self.count += len(frame.trades)
+        self.latest.extend(frame.trades)
+        return True
+
+    def _holds_anything(self, frame: Trades) -> bool:
+        return bool(frame.trades)
+
+
+class TickerMirror(Mirror[Ticker]):
+    """The latest ticker, in `frame`."""
+
+    def _take(self, frame: Ticker, fresh: bool) -> bool:
+        return True
+
+    def _holds_anything(self, frame: Ticker) -> bool:
+        return True
+
+
+class OrdersMirror(Mirror[Orders]):
+    """One's own open orders by id, in `open`."""
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(channel)
+        self.open: dict[int, OrderUpdate] = {}
+
+    def _take(self, frame: Orders, fresh: bool) -> bool:
+        if fresh:
+            self.open.clear()
+        for update in frame.orders:
+            if update.remaining:
+                self.open[update.order] = update
+            else:
+                self.open.pop(update.order, None)
+        return True
+
+    def _holds_anything(self, frame: Orders) -> bool:
+        return bool(frame.orders)
+
+
+class BalancesMirror(Mirror[Balances]):
+    """One's own balances by asset, in `assets`."""
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(channel)
+        self.assets: dict[str, Balance] = {}
+
+    def _take(self, frame: Balances, fresh: bool) -> bool:
+        if fresh:
+            self.assets.clear()
+        self.assets |= {balance.asset: balance for balance in frame.balances}
+        return True
+
+    def _holds_anything(self, frame: Balances) -> bool:
+        return bool(frame.balances)
