@@ -112,6 +112,7 @@ class Client:
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._transport: WSTransport | None = None
         self._welcomed = asyncio.Event()
+        self._online = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
         self._closed = False
@@ -160,7 +161,12 @@ class Client:
         self._transport = transport
         self.connections += 1
         await self._welcomed.wait()
+        self._online.set()
         return cast(_Link, link)
+
+    async def connected(self) -> None:
+        """Wait until there is a connection; at once if there is one."""
+        await self._online.wait()
 
     async def _keep(self, link: _Link) -> None:
         """Whenever the connection is lost, come back and resume."""
@@ -169,6 +175,7 @@ class Client:
             if self._transport:
                 await self._transport.wait_disconnected()
                 self._transport = None
+                self._online.clear()
             self._lose(ConnectionLost(f"the connection was lost ({link.close_code} {link.close_reason})".replace(" (0 )", "")))
             if link.close_code >= FINAL_FROM:
                 self._fail(Closed(f"the server said {link.close_code}: {link.close_reason}"))

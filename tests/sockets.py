@@ -3,17 +3,28 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 import msgspec
+import uvloop
 
 from stream.auth import key_of
 from stream.config import Config
 from stream.server import Server
 from stream.wire import BINARY, CLOSE, MSGPACK
 from tests.simulation import CONFIG, SECRET
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """Run a coroutine test on the loop that the server is made for."""
+
+    def sync() -> None:
+        uvloop.run(asyncio.wait_for(test(), 20))
+
+    sync.__name__ = test.__name__
+    return sync
 
 
 @asynccontextmanager

@@ -1,8 +1,6 @@
 """The server over real sockets."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import msgspec
 import pytest
@@ -12,19 +10,9 @@ from stream.codes import CloseCode, ErrorCode
 from stream.messages import Book, Done, Error, LoggedIn, Login, Ping, Place, Pong, Subscribe, Subscribed, Welcome
 from stream.wire import BINARY, CLOSE, PING, PONG, TEXT
 from tests.simulation import NAMES, SECRET, token
-from tests.sockets import RawClient, get, masked, serving
+from tests.sockets import RawClient, get, masked, run, serving
 
 CONTINUATION = 0
-
-
-def run(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    """Run a coroutine test on the loop that the server is made for."""
-
-    def sync() -> None:
-        uvloop.run(asyncio.wait_for(test(), 60))
-
-    sync.__name__ = test.__name__
-    return sync
 
 
 @run

@@ -167,13 +167,17 @@ async def watch_all(client: Client, names: list[str], depth: int, interval_ms: i
 
 def table_of(outcome: Verification) -> Table:
     """The outcome as a table."""
-    columns = ("frames", "updates", "merged", "heartbeats", "snapshots", "trades", "gaps", "crossed", "mismatches")
-    table = Table(box=None, pad_edge=False)
+    columns = {
+        "frames": "frames", "updates": "updates", "beats": "heartbeats", "snaps": "snapshots", "trades": "trades",
+        "gaps": "gaps", "crossed": "crossed", "wrong": "mismatches",
+    }
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("instrument", no_wrap=True)
-    for heading in (*columns, "p50 ms", "p99 ms", "max ms"):
-        table.add_column(heading.replace("heartbeats", "beats").replace("snapshots", "snaps").replace("mismatches", "wrong"), justify="right", no_wrap=True)
+    for heading in (*columns, "p50 ms", "p99 ms"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, row in outcome.instruments.items():
-        table.add_row(name, *(f"{row[column]:,}" for column in columns), *(f"{value:.2f}" for value in row["latency_ms"].values()))
+        latency = row["latency_ms"]
+        table.add_row(name, *(f"{row[column]:,}" for column in columns.values()), f"{latency['p50']:.2f}", f"{latency['p99']:.2f}")
     return table
 
 

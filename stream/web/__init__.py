@@ -1,0 +1,1 @@
+"""The ladder page and the JavaScript client that it uses: files that the server sends as they are."""

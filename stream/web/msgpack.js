@@ -1,0 +1,119 @@
+// The part of MessagePack that the protocol uses. Integers beyond 2^53 are BigInts, so that none is ever rounded.
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** Read one value that fills the whole buffer. */
+export function decode(buffer) {
+  const reader = new Reader(buffer);
+  const value = reader.value();
+  if (reader.at !== reader.bytes.length) throw new Error(`${reader.bytes.length - reader.at} bytes too many`);
+  return value;
+}
+
+class Reader {
+  constructor(buffer) {
+    this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength);
+    this.at = 0;
+  }
+
+  take(size) {
+    const at = this.at;
+    this.at += size;
+    if (this.at > this.bytes.length) throw new Error("the message is cut off");
+    return at;
+  }
+
+  value() {
+    const byte = this.view.getUint8(this.take(1));
+    if (byte < 0x80) return byte;
+    if (byte < 0x90) return this.map(byte & 0x0f);
+    if (byte < 0xa0) return this.array(byte & 0x0f);
+    if (byte < 0xc0) return this.text(byte & 0x1f);
+    if (byte >= 0xe0) return byte - 0x100;
+    switch (byte) {
+      case 0xc0: return null;
+      case 0xc2: return false;
+      case 0xc3: return true;
+      case 0xcb: return this.view.getFloat64(this.take(8));
+      case 0xcc: return this.view.getUint8(this.take(1));
+      case 0xcd: return this.view.getUint16(this.take(2));
+      case 0xce: return this.view.getUint32(this.take(4));
+      case 0xcf: return exact(this.view.getBigUint64(this.take(8)));
+      case 0xd0: return this.view.getInt8(this.take(1));
+      case 0xd1: return this.view.getInt16(this.take(2));
+      case 0xd2: return this.view.getInt32(this.take(4));
+      case 0xd3: return exact(this.view.getBigInt64(this.take(8)));
+      case 0xd9: return this.text(this.view.getUint8(this.take(1)));
+      case 0xda: return this.text(this.view.getUint16(this.take(2)));
+      case 0xdb: return this.text(this.view.getUint32(this.take(4)));
+      case 0xdc: return this.array(this.view.getUint16(this.take(2)));
+      case 0xdd: return this.array(this.view.getUint32(this.take(4)));
+      case 0xde: return this.map(this.view.getUint16(this.take(2)));
+    }
+    throw new Error(`byte 0x${byte.toString(16)}: not a part of the protocol`);
+  }
+
+  text(size) {
+    const at = this.take(size);
+    return utf8.decode(this.bytes.subarray(at, at + size));
+  }
+
+  array(size) {
+    const values = [];
+    for (let i = 0; i < size; i++) values.push(this.value());
+    return values;
+  }
+
+  map(size) {
+    const values = {};
+    for (let i = 0; i < size; i++) {
+      const key = this.value();
+      values[key] = this.value();
+    }
+    return values;
+  }
+}
+
+function exact(value) {
+  return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
+}
+
+/** Write one value: null, booleans, integers (numbers or BigInts), text, arrays and plain objects. */
+export function encode(value) {
+  const out = [];
+  write(out, value);
+  return new Uint8Array(out);
+}
+
+function write(out, value) {
+  if (value === null || value === undefined) out.push(0xc0);
+  else if (typeof value === "boolean") out.push(value ? 0xc3 : 0xc2);
+  else if (typeof value === "bigint" || Number.isSafeInteger(value)) writeInteger(out, value);
+  else if (typeof value === "string") {
+    const bytes = new TextEncoder().encode(value);
+    out.push(0xdb, ...big(bytes.length, 4), ...bytes);
+  } else if (Array.isArray(value)) {
+    out.push(0xdd, ...big(value.length, 4));
+    for (const item of value) write(out, item);
+  } else if (typeof value === "object") {
+    const entries = Object.entries(value);
+    out.push(0xde, ...big(entries.length, 2));
+    for (const [key, item] of entries) {
+      write(out, key);
+      write(out, item);
+    }
+  } else throw new TypeError(`${value}: expected an integer, text, a list or a map`);
+}
+
+function writeInteger(out, value) {
+  if (value >= 0 && value < 128) out.push(Number(value));
+  else if (value >= 0) out.push(0xcf, ...big(value, 8));
+  else out.push(0xd3, ...big(BigInt.asUintN(64, BigInt(value)), 8));
+}
+
+function big(value, size) {
+  const bytes = [];
+  for (let shift = BigInt(size - 1) * 8n; shift >= 0n; shift -= 8n) bytes.push(Number((BigInt(value) >> shift) & 0xffn));
+  return bytes;
+}

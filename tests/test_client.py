@@ -1,0 +1,231 @@
+"""The client over real sockets: it follows, proves, trades, and comes back where it was."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from stream import Client, ClientError, Closed, ConnectionLost, Gap, RequestRefused, connect
+from stream.codes import CloseCode, ErrorCode
+from stream.live import LiveBook
+from stream.messages import OrderUpdate, Trade
+from stream.mirror import Verdict
+from stream.server import Server
+from tests.simulation import token
+from tests.sockets import run, serving
+
+
+def url(server: Server) -> str:
+    return f"ws://127.0.0.1:{server.port}/v1"
+
+
+def trader(server: Server, subject: str = "alice") -> Client:
+    return connect(url(server), lambda: token(subject, server.clock.now(), "market account trade"))
+
+
+async def until(live: LiveBook, holds: Callable[[], bool]) -> None:
+    """Follow a book until something holds."""
+    async for _ in live:
+        if holds():
+            return
+
+
+def cut_all(server: Server) -> None:
+    """Cut every connection without a word."""
+    for connection in list(server._connections.values()):
+        assert connection._transport
+        connection._transport.underlying_transport.abort()
+
+
+@run
+async def test_a_book_follows_and_proves_itself() -> None:
+    async with serving() as server, trader(server) as client:
+        book = await client.orderbook("BTC-USD", interval_ms=0)
+        for price in range(100, 150):
+            await client.place("BTC-USD", "buy", price, 5)
+        await until(book, lambda: book.seq == server.market.exchange.seq)
+        assert book.verified
+        assert book.best_bid == (149, 5)
+        assert book.levels() == server.market.exchange.book("BTC-USD").levels.depth()
+        assert book.mirror.counts[Verdict.GAP] == book.mirror.counts[Verdict.MISMATCH] == 0
+        window = await client.orderbook("BTC-USD", depth=5)
+        assert window is book
+        await until(book, lambda: len(book.mirror.levels) == 5)
+
+
+@run
+async def test_a_lost_connection_comes_back_with_a_patch() -> None:
+    async with serving() as server, trader(server) as client, trader(server, "bob") as other:
+        book = await client.orderbook("BTC-USD", interval_ms=0)
+        trades, orders = await client.trades("BTC-USD"), await client.orders()
+        for price in range(100, 120):
+            await other.place("BTC-USD", "buy", price, 5)
+        await until(book, lambda: len(book.mirror.levels) == 20)
+        client._random.random = lambda: 0.0    # type: ignore[method-assign]
+        cut_all(server)
+        with pytest.raises(ConnectionLost):
+            while True:
+                await client.ping()
+        with pytest.raises(ConnectionLost):
+            while True:
+                await other.ping()
+        await other.connected()
+        await other.place("BTC-USD", "sell", 119, 1)
+        await until(book, lambda: book.seq == server.market.exchange.seq)
+        assert book.verified
+        assert client.resumed[("merged", "patch")] >= 1
+        assert book.mirror.counts[Verdict.SNAPSHOT] == 1
+        trade = await anext(trades)
+        assert isinstance(trade, Trade)
+        assert (trade.price, trade.size, trade.side) == (119, 1, "sell")
+        assert orders.mirror.counts[Verdict.GAP] == 0
+
+
+@run
+async def test_a_wrong_book_is_found_out_and_fetched_again() -> None:
+    async with serving() as server, trader(server) as client:
+        book = await client.orderbook("BTC-USD", interval_ms=0)
+        await client.place("BTC-USD", "buy", 100, 5)
+        await until(book, lambda: book.best_bid == (100, 5))
+        book.mirror.levels.set(0, 50, 1, book.seq)
+        await client.place("BTC-USD", "buy", 99, 5)
+        await until(book, lambda: book.mirror.counts[Verdict.SNAPSHOT] == 2)
+        assert book.mirror.counts[Verdict.MISMATCH] == 1
+        assert book.verified
+        assert book.levels() == ([100, 5, 99, 5], [])
+
+
+@run
+async def test_a_gap_is_closed_by_a_patch() -> None:
+    async with serving() as server, trader(server) as client:
+        book = await client.orderbook("BTC-USD", interval_ms=0)
+        await client.place("BTC-USD", "buy", 100, 5)
+        await until(book, lambda: book.best_bid == (100, 5))
+        book.mirror.seq -= 1
+        await client.place("BTC-USD", "buy", 101, 5)
+        await until(book, lambda: book.best_bid == (101, 5))
+        assert book.mirror.counts[Verdict.GAP] >= 1
+        assert client.resumed[("merged", "patch")] == 1
+        assert book.verified
+
+
+@run
+async def test_two_users_trade_and_nobody_sees_the_other() -> None:
+    async with serving() as server, trader(server) as alice, trader(server, "bob") as bob, connect(url(server)) as public:
+        exchange = server.market.exchange
+        supplies = [exchange.supply(asset) for asset in range(3)]
+        book, trades, ticker = (await public.subscribe(["orderbook:BTC-USD", "trades:BTC-USD", "ticker:BTC-USD"], 0, 0))
+        own = [(await client.orders(), await client.balances()) for client in (alice, bob)]
+        for _, balances in own:
+            while len(balances.mirror.assets) < 3:
+                await balances.changed()
+        resting = await alice.place("BTC-USD", "sell", price="200.00", size="0.5")
+        assert (resting.status, resting.remaining) == ("open", 5000)
+        taken = await bob.place("BTC-USD", "buy", price="210.00", size="0.2")
+        assert (taken.status, taken.filled, taken.value) == ("filled", 2000, 40 * 10**6)
+        updates = [[await anext(orders) for _ in range(2)] for orders, _ in own]
+        mine, theirs = ([update for update in side if isinstance(update, OrderUpdate)] for side in updates)
+        assert [(update.event, update.order) for update in mine] == [("accepted", resting.order), ("filled", resting.order)]
+        assert [(update.event, update.order) for update in theirs] == [("accepted", taken.order), ("filled", taken.order)]
+        assert (mine[1].liquidity, mine[1].fee, theirs[1].liquidity, theirs[1].fee) == ("maker", 4_000, "taker", 12_000)
+        for account, (orders, balances) in enumerate(own):
+            while balances.seq < taken.seq:
+                await balances.changed()
+            told = {name: (balance.available, balance.held) for name, balance in balances.mirror.assets.items()}
+            assert told == dict(zip(("BTC", "ETH", "USD"), exchange.balances(account), strict=True))
+            assert orders.mirror.open.keys() == ({resting.order} if account == 0 else set())
+        for live in (book, trades, ticker):
+            while live.seq < taken.seq:
+                await live.changed()
+        assert book.mirror.best_ask == (20_000, 3_000)
+        assert (ticker.mirror.frame.ask, ticker.mirror.frame.ask_size, ticker.mirror.frame.last) == (20_000, 3_000, 20_000)
+        assert [(trade.price, trade.size) for trade in trades.mirror.latest] == [(20_000, 2_000)]
+        assert book.seq == trades.seq == ticker.seq == exchange.seq
+        exchange.check()
+        assert [exchange.supply(asset) for asset in range(3)] == supplies
+        with pytest.raises(RequestRefused) as refused:
+            await bob.cancel(resting.order)
+        assert refused.value.code == ErrorCode.UNKNOWN_ORDER
+        with pytest.raises(RequestRefused) as refused:
+            await public.subscribe(["orders"])
+        assert refused.value.code == ErrorCode.NOT_SIGNED_IN
+
+
+@run
+async def test_every_request_has_its_method() -> None:
+    async with serving() as server, trader(server) as client:
+        assert list(await client.instruments()) == ["BTC-USD", "ETH-USD"]
+        assert (await client.ping()).time > 0
+        done = await client.place("BTC-USD", "buy", 100, 50, post_only=True, client_id=4)
+        assert (await client.reduce(done.order, 10)).remaining == 40
+        assert (await client.replace(done.order, 101, 60)).remaining == 60
+        assert (await client.cancel(client_id=4)).status == "cancelled"
+        assert (await client.place("BTC-USD", "buy", 0, 5, type="market")).status == "cancelled"
+        await client.place("ETH-USD", "buy", 100, 50)
+        assert await client.cancel_all("BTC-USD") == 0
+        assert await client.cancel_all() == 1
+        assert (await client.login(token("alice", server.clock.now()))).subject == "alice"
+        await client.orderbook("BTC-USD")
+        await client.unsubscribe(["orderbook:BTC-USD"])
+        assert not client.live
+        for bad in ("100.005", "x", "1e400"):
+            with pytest.raises(ValueError, match="expected"):
+                await client.place("BTC-USD", "buy", bad, 5)
+        with pytest.raises(RequestRefused, match="none of that name"):
+            await client.orderbook("NO-SUCH")
+
+
+@run
+async def test_what_cannot_be_reached_is_an_error() -> None:
+    async with serving() as server:
+        dead = url(server)
+        with pytest.raises(ClientError, match="padding"):
+            await connect(dead, "x.y.z").open()
+    with pytest.raises(ClientError, match="127.0.0.1"):
+        await connect(dead).open()
+    with pytest.raises(ClientError):
+        await connect("http://nonsense").open()
+
+
+@run
+async def test_a_final_close_code_ends_the_client() -> None:
+    async with serving() as server, connect(url(server)) as client:
+        book = await client.orderbook("BTC-USD")
+        await anext(book)
+        for session in server.market.sessions:
+            session.close(CloseCode.ABUSE, "enough")
+        server.wake()
+        with pytest.raises(Closed, match="4500"):
+            await anext(book)
+        with pytest.raises(Closed):
+            await client.ping()
+
+
+@run
+async def test_a_client_that_is_closed_ends_its_iterations() -> None:
+    async with serving() as server:
+        client = connect(url(server))
+        await client.open()
+        trades = await client.trades("BTC-USD")
+        waiting = asyncio.ensure_future(anext(trades))
+        await client.close()
+        with pytest.raises(Closed):
+            await waiting
+
+
+@run
+async def test_lost_trades_come_as_a_gap() -> None:
+    async with serving(trades_kept=3) as server, trader(server) as client, connect(url(server)) as watcher:
+        trades = await watcher.trades("BTC-USD")
+        while trades.seq < 0:
+            await trades.changed()
+        (session,) = [session for session in server.market.sessions if session.subscriptions]
+        session.writable = False
+        for _ in range(5):
+            await client.place("BTC-USD", "sell", 100, 1)
+            await client.place("BTC-USD", "buy", 100, 1)
+        session.resume_writing(server.clock.now())
+        server.wake()
+        assert isinstance(await anext(trades), Gap)
+        while len(trades.mirror.latest) < 3:
+            await trades.changed()
