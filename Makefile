@@ -19,8 +19,8 @@ test: .venv/tools
 lint: .venv/linters
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pyright
-	$(BIN)/python -m mypy.stubtest engine.levels engine.events engine.commands engine.book engine.exchange engine.model
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/python -m mypy.stubtest --ignore-missing-stub --allowlist tests/stubtest.txt engine.levels engine.events engine.commands engine.book engine.exchange engine.model
 
 check: test lint
 

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint32_t
 from engine.accounts cimport Balance, balance_of
 from engine.client_ids cimport ClientIds, find_client_id
 from engine.core cimport Book, held_asset, hold
-from engine.levels cimport Level, Levels, next_worse
+from engine.ladder cimport Level, Levels, next_worse
 from engine.model cimport BUY
 from engine.orders cimport Order, Orders, instrument_of, order_id, side_of
 
@@ -19,7 +19,7 @@ cdef inline uint64_t stirred(uint64_t h, uint64_t value) noexcept nogil:
 
 cdef uint64_t hash_of(Core* core) noexcept nogil:
     """One number for books with their queues, accounts, names, free slots and the sequence. O(all of it)."""
-    cdef uint64_t h = core.events.seq
+    cdef uint64_t h = stirred(0, core.events.seq)
     cdef uint32_t i, index, slot
     cdef int side
     cdef Levels* levels

@@ -2,10 +2,11 @@
 
 cimport cython
 
-from engine.levels cimport find
+from engine.ladder cimport find
+from engine.model cimport BUY, SELL
 from engine.orders cimport STAYS_MAKER, Order, instrument_of, order_id, side_of
 
-from engine.instrument import Instrument
+from engine.instrument import PRICE_MAX
 from engine.records import Order as OrderRecord
 
 
@@ -47,6 +48,10 @@ cdef class OrderBook:
 
     def queue(self, side: int, price: int) -> list[OrderRecord]:
         """The orders at a price, oldest first. O(orders there)."""
+        if side != BUY and side != SELL:
+            raise ValueError(f"side {side}: expected 0 (bids) or 1 (asks)")
+        if not 0 <= price < PRICE_MAX:
+            raise ValueError(f"price {price}: expected 0 to {PRICE_MAX - 1} ticks")
         cdef uint32_t index = find(&self.levels.book, side, price)
         cdef uint32_t slot = self.levels.book.level[index].head if index else 0
         cdef list orders = []

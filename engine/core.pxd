@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from engine.accounts cimport Accounts
 from engine.client_ids cimport ClientIds
 from engine.events cimport EventBuffer
-from engine.levels cimport Levels
+from engine.ladder cimport Levels
 from engine.memory cimport doubled, resized
 from engine.model cimport BUY
 from engine.orders cimport Orders

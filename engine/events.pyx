@@ -101,10 +101,12 @@ cdef class Events:
         view.strides = &self.stride if flags & PyBUF_STRIDES == PyBUF_STRIDES else NULL
         view.suboffsets = NULL
         view.internal = NULL
-        self.exports += 1
+        self.exports += view.buf != NULL
 
     def __releasebuffer__(self, Py_buffer* view) -> None:
         cdef uintptr_t address = <uintptr_t>view.buf
+        if not address:
+            return
         if address == <uintptr_t>self.buffer.event:
             self.exports -= 1
         elif self.retired[address] == 1:

@@ -19,7 +19,7 @@ from engine.memory cimport resized
 from engine.model cimport (ALL_INSTRUMENTS, CANCEL, CANCEL_ALL, DEPOSIT, OPEN_ACCOUNT, REDUCE, REPLACE, WITHDRAW)
 from engine.orders cimport SLOT_MASK, slot_of
 
-from decimal import Decimal
+from fractions import Fraction
 
 from engine.commands import Commands
 from engine.errors import Inconsistent, Rejected
@@ -29,8 +29,8 @@ from engine.records import Order as OrderRecord
 
 
 cdef int64_t whole(value, str what) except -1:
-    """A positive whole number of units out of exact decimal text."""
-    if value != int(value) or not 0 < value <= MONEY_MAX:
+    """A positive whole number of units out of an exact fraction."""
+    if value.denominator != 1 or not 0 < value <= MONEY_MAX:
         raise ValueError(f"{what} is {value} units: expected a whole number from 1 to {MONEY_MAX}")
     return int(value)
 
@@ -67,6 +67,8 @@ cdef class Exchange:
     def __init__(self, orders_max: int = 1 << 20, accounts_max: int = 1 << 20, tombstones: int = 4096, client_ids_max: int = 1 << 16) -> None:
         if not 0 < orders_max <= SLOT_MASK:
             raise ValueError(f"orders_max {orders_max}: expected 1 to {SLOT_MASK}")
+        if tombstones < 0 or tombstones >= 1 << 31:
+            raise ValueError(f"tombstones {tombstones}: expected 0 to {(1 << 31) - 1}")
         self.core.orders.count_max = orders_max
         self.core.accounts.count_max = accounts_max
         self.core.client_ids.done_max = client_ids_max
@@ -104,6 +106,8 @@ cdef class Exchange:
         """A new asset whose unit is 10 ** -decimals; its index. O(accounts)."""
         if name in self._assets:
             raise ValueError(f"asset {name!r} exists already")
+        if len(self._assets) > 0xFFFF:
+            raise ValueError(f"there are {len(self._assets)} assets already")
         if not 0 <= decimals <= 18:
             raise ValueError(f"asset {name!r} has {decimals} decimals: expected 0 to 18")
         self._assets[name] = decimals
@@ -140,9 +144,14 @@ cdef class Exchange:
         for rate in (instrument.maker_fee, instrument.taker_fee):
             if not 0 <= rate < FEE_SCALE:
                 raise ValueError(f"instrument {instrument.name!r}: fee {rate}: expected 0 to {FEE_SCALE - 1} parts per million")
-        tick, lot = Decimal(instrument.tick), Decimal(instrument.lot)
-        book.lot_units = whole(lot.scaleb(self._assets[instrument.base]), f"instrument {instrument.name!r}: one lot")
-        book.tick_value = whole((tick * lot).scaleb(self._assets[instrument.quote]), f"instrument {instrument.name!r}: one tick times one lot")
+        if instrument.base == instrument.quote:
+            raise ValueError(f"instrument {instrument.name!r}: base and quote are the same asset")
+        try:
+            tick, lot = Fraction(instrument.tick), Fraction(instrument.lot)
+        except (ArithmeticError, ValueError):
+            raise ValueError(f"instrument {instrument.name!r}: expected decimal numbers for tick and lot") from None
+        book.lot_units = whole(lot * 10 ** self._assets[instrument.base], f"instrument {instrument.name!r}: one lot")
+        book.tick_value = whole(tick * lot * 10 ** self._assets[instrument.quote], f"instrument {instrument.name!r}: one tick times one lot")
         book.price_max = instrument.price_max
         book.size_min = instrument.size_min
         book.size_max = instrument.size_max
@@ -152,6 +161,7 @@ cdef class Exchange:
         book.base = self.asset(instrument.base)
         book.quote = self.asset(instrument.quote)
         levels = PriceLevels(self._tombstones)
+        levels.read_only = True
         book.levels = &levels.book
         self.core.book = <Book*>resized(self.core.book, index * sizeof(Book), (index + 1) * sizeof(Book))
         self.core.book[index] = book

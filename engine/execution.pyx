@@ -6,7 +6,7 @@ from engine.accounts cimport Account, Balance, add_account, balance_of, touch
 from engine.client_ids cimport find_client_id, remember
 from engine.core cimport MONEY_LIMIT, Book, cost, fee, held_asset, hold, multiplied, touch_level
 from engine.events cimport emit
-from engine.levels cimport Level, Levels
+from engine.ladder cimport Level, Levels
 from engine.matching cimport affordable, cancel, end_command, finish, leave_level, liquidity, match, rest
 from engine.model cimport (ACCEPTED, ACCOUNT_OPENED, ALL_CANCELLED, ALL_INSTRUMENTS, AMOUNT_OUT_OF_RANGE, BUY, CANCEL, CANCEL_ALL, CANCELLED,
                            DEPOSIT, DUPLICATE_CLIENT_ID, FOK, GTC, INSUFFICIENT_FUNDS, LIMIT, MARKET, NO_REASON, NOTIONAL_TOO_LARGE,
@@ -86,6 +86,7 @@ cdef bint can_pay(Core* core, const Command* command) noexcept nogil:
 cdef int refusal(Core* core, const Command* command, uint64_t* concerned) noexcept nogil:
     """Why an order may not enter; NO_REASON if it may."""
     cdef Book* book
+    cdef uint64_t order
     cdef int reason
     if command.instrument >= core.books:
         return UNKNOWN_INSTRUMENT
@@ -95,8 +96,9 @@ cdef int refusal(Core* core, const Command* command, uint64_t* concerned) noexce
     if command.flags & POST_ONLY and (command.type != LIMIT or command.time_in_force != GTC):
         return UNKNOWN_OPTION
     if command.client_id:
-        concerned[0] = find_client_id(&core.client_ids, command.account, command.client_id)
-        if concerned[0]:
+        order = find_client_id(&core.client_ids, command.account, command.client_id)
+        if order:
+            concerned[0] = order
             return DUPLICATE_CLIENT_ID
     if not (0 if command.type == MARKET else 1) <= command.price <= book.price_max:
         return PRICE_OUT_OF_RANGE
@@ -235,6 +237,8 @@ cdef int replace(Core* core, const Command* command, uint32_t slot) noexcept nog
     reason = bad_notional(book, command.price, command.size)
     if reason:
         return reason
+    if order.filled > MONEY_LIMIT - command.size or order.value > MONEY_LIMIT - cost(book, command.price, command.size):
+        return NOTIONAL_TOO_LARGE
     if order.tag & STAYS_MAKER and would_match(book.levels, side, command.price):
         return POST_ONLY_WOULD_TAKE
     more = hold(book, side, command.price, command.size) - hold(book, side, level.price, order.remaining)

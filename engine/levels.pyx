@@ -4,19 +4,11 @@ cimport cython
 from libc.stdlib cimport free
 from libc.string cimport memset
 
-from engine.memory cimport doubled, resized
+from engine.ladder cimport came_alive, find, find_or_add, forget, next_worse, ran_empty
 from engine.model cimport BUY, SELL
 
 from engine.errors import Inconsistent
 from engine.instrument import MONEY_MAX, PRICE_MAX
-
-cdef extern from *:
-    int lowest_bit "__builtin_ctzll"(unsigned long long) noexcept nogil
-    int leading_zeros "__builtin_clzll"(unsigned long long) noexcept nogil
-
-cdef enum:
-    HEIGHT_MAX = 8              # 64 ** 8 prices
-
 
 cdef uint64_t mix(int side, int64_t price, int64_t size) noexcept nogil:
     """A level's share of the digest: the finaliser of SplitMix64 (Steele, Lea, Flood 2014) over both numbers."""
@@ -24,192 +16,6 @@ cdef uint64_t mix(int side, int64_t price, int64_t size) noexcept nogil:
     z = (z ^ (z >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
     z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
     return z ^ (z >> 31)
-
-
-cdef inline uint64_t bit_at(int64_t price, uint32_t height) noexcept nogil:
-    return <uint64_t>1 << ((price >> (6 * height)) & 63)
-
-
-cdef inline uint32_t* child_at(Levels* book, uint32_t node, int64_t price, uint32_t height) noexcept nogil:
-    return &book.node[node].child[(price >> (6 * height)) & 63]
-
-
-# The tree
-
-
-cdef uint32_t new_node(Levels* book) noexcept nogil:
-    cdef uint32_t node = book.node_free
-    if node:
-        book.node_free = book.node[node].child[0]
-        memset(&book.node[node], 0, sizeof(Node))
-        return node
-    if book.node_top + 1 >= book.node_capacity:
-        book.node = <Node*>resized(book.node, book.node_capacity * sizeof(Node), doubled(book.node_capacity, 8) * sizeof(Node))
-        book.node_capacity = doubled(book.node_capacity, 8)
-    book.node_top += 1
-    return book.node_top
-
-
-cdef void free_node(Levels* book, uint32_t node) noexcept nogil:
-    book.node[node].child[0] = book.node_free
-    book.node_free = node
-
-
-cdef uint32_t new_level(Levels* book, int side, int64_t price) noexcept nogil:
-    cdef uint32_t index = book.level_free
-    if index:
-        book.level_free = book.level[index].older
-    else:
-        if book.level_top + 1 >= book.level_capacity:
-            book.level = <Level*>resized(book.level, book.level_capacity * sizeof(Level), doubled(book.level_capacity, 64) * sizeof(Level))
-            book.level_capacity = doubled(book.level_capacity, 64)
-        book.level_top += 1
-        index = book.level_top
-    memset(&book.level[index], 0, sizeof(Level))
-    book.level[index].price = price
-    book.level[index].side = side
-    return index
-
-
-cdef uint32_t find(Levels* book, int side, int64_t price) noexcept nogil:
-    """The level at a price, live or a tombstone; 0 for none."""
-    cdef Ladder* ladder = &book.ladders[side]
-    cdef uint32_t height = ladder.height
-    cdef uint32_t node = ladder.root
-    if height == 0 or <uint64_t>price >> (6 * height) != ladder.prefix:
-        return 0
-    while height and node:
-        height -= 1
-        node = child_at(book, node, price, height)[0]
-    return node
-
-
-cdef uint32_t find_or_add(Levels* book, int side, int64_t price) noexcept nogil:
-    """The level at a price; a new one is empty, not alive, and on no chain until `publish`."""
-    cdef Ladder* ladder = &book.ladders[side]
-    cdef uint32_t index = find(book, side, price)
-    cdef uint32_t node, child, height
-    if index:
-        return index
-    if ladder.height == 0:
-        ladder.root = new_node(book)
-        ladder.height = 1
-        ladder.prefix = <uint64_t>price >> 6
-    while <uint64_t>price >> (6 * ladder.height) != ladder.prefix:
-        node = new_node(book)
-        book.node[node].child[ladder.prefix & 63] = ladder.root
-        book.node[node].children = 1
-        if book.node[ladder.root].live:
-            book.node[node].live = <uint64_t>1 << (ladder.prefix & 63)
-        ladder.root = node
-        ladder.height += 1
-        ladder.prefix >>= 6
-    node = ladder.root
-    for height in range(ladder.height - 1, 0, -1):
-        child = child_at(book, node, price, height)[0]
-        if not child:
-            child = new_node(book)
-            child_at(book, node, price, height)[0] = child
-            book.node[node].children += 1
-        node = child
-    index = new_level(book, side, price)
-    child_at(book, node, price, 0)[0] = index
-    book.node[node].children += 1
-    return index
-
-
-cdef uint32_t path_to(Levels* book, Ladder* ladder, int64_t price, uint32_t* path) noexcept nogil:
-    """The nodes above an existing level: path[h] is the one at height h. Returns the tree's height."""
-    cdef uint32_t node = ladder.root
-    cdef uint32_t height = ladder.height
-    while height:
-        height -= 1
-        path[height] = node
-        node = child_at(book, node, price, height)[0]
-    return ladder.height
-
-
-cdef void forget(Levels* book, uint32_t index) noexcept nogil:
-    """Remove an empty level that is on no chain, the nodes that only it needed, and a root with one child."""
-    cdef uint32_t path[HEIGHT_MAX]
-    cdef Level* level = &book.level[index]
-    cdef Ladder* ladder = &book.ladders[level.side]
-    cdef uint32_t height, top = path_to(book, ladder, level.price, path)
-    cdef uint32_t root
-    for height in range(top):
-        child_at(book, path[height], level.price, height)[0] = 0
-        book.node[path[height]].children -= 1
-        if book.node[path[height]].children:
-            break
-        free_node(book, path[height])
-        if height == top - 1:
-            ladder.height = 0
-    while ladder.height > 1 and book.node[ladder.root].children == 1:
-        root = ladder.root
-        height = 0
-        while not book.node[root].child[height]:
-            height += 1
-        ladder.root = book.node[root].child[height]
-        ladder.prefix = ladder.prefix << 6 | height
-        ladder.height -= 1
-        free_node(book, root)
-    level.older = book.level_free
-    book.level_free = index
-
-
-cdef uint32_t best_below(Levels* book, int side, uint32_t node, uint32_t height) noexcept nogil:
-    """The best live level below a node whose `live` is not 0."""
-    cdef uint64_t live
-    while True:
-        live = book.node[node].live
-        node = book.node[node].child[63 - leading_zeros(live) if side == BUY else lowest_bit(live)]
-        if height == 0:
-            return node
-        height -= 1
-
-
-cdef uint32_t next_worse(Levels* book, int side, int64_t price) noexcept nogil:
-    """The best live level that is worse than the one at `price`, which must exist; 0 for none."""
-    cdef uint32_t path[HEIGHT_MAX]
-    cdef uint32_t height, child, top = path_to(book, &book.ladders[side], price, path)
-    cdef uint64_t bit, live
-    for height in range(top):
-        bit = bit_at(price, height)
-        live = book.node[path[height]].live & (bit - 1 if side == BUY else ~(bit | (bit - 1)))
-        if live:
-            child = book.node[path[height]].child[63 - leading_zeros(live) if side == BUY else lowest_bit(live)]
-            return best_below(book, side, child, height - 1) if height else child
-    return 0
-
-
-cdef void came_alive(Levels* book, uint32_t index) noexcept nogil:
-    """The level's size is no longer 0: make it visible to the searches."""
-    cdef Level* level = &book.level[index]
-    cdef Ladder* ladder = &book.ladders[level.side]
-    cdef uint32_t node = ladder.root
-    cdef uint32_t height = ladder.height
-    while height:
-        height -= 1
-        book.node[node].live |= bit_at(level.price, height)
-        node = child_at(book, node, level.price, height)[0]
-    book.count += 1
-    if not ladder.best or (level.price > book.level[ladder.best].price) == (level.side == BUY):
-        ladder.best = index
-
-
-cdef void ran_empty(Levels* book, uint32_t index) noexcept nogil:
-    """The level's size is now 0: hide it from the searches."""
-    cdef uint32_t path[HEIGHT_MAX]
-    cdef Level* level = &book.level[index]
-    cdef Ladder* ladder = &book.ladders[level.side]
-    cdef uint32_t height, top = path_to(book, ladder, level.price, path)
-    for height in range(top):
-        book.node[path[height]].live &= ~bit_at(level.price, height)
-        if book.node[path[height]].live:
-            break
-    book.count -= 1
-    if ladder.best == index:
-        ladder.best = best_below(book, level.side, ladder.root, top - 1) if book.node[ladder.root].live else 0
 
 
 # The chains
@@ -311,12 +117,20 @@ def digest_of(bids: list[int], asks: list[int]) -> int:
 
 
 cdef int checked(int side, price, size) except -1:
+    if not isinstance(price, int) or not isinstance(size, int):
+        raise TypeError(f"price {price!r}, size {size!r}: expected integers")
     if side != BUY and side != SELL:
         raise ValueError(f"side {side}: expected 0 (bids) or 1 (asks)")
     if not 0 <= price < PRICE_MAX:
         raise ValueError(f"price {price}: expected 0 to {PRICE_MAX - 1} ticks")
     if not 0 <= size <= MONEY_MAX:
         raise ValueError(f"size {size}: expected 0 to {MONEY_MAX} lots")
+    return 0
+
+
+cdef int checked_owner(PriceLevels levels) except -1:
+    if levels.read_only:
+        raise TypeError("these levels belong to an exchange: only its commands change them")
     return 0
 
 
@@ -424,6 +238,7 @@ cdef class PriceLevels:
 
     def set(self, side: int, price: int, size: int, seq: int) -> bool:
         """Give a level its absolute size, 0 to remove it, as of `seq`; whether that changed anything. O(log of the spread of prices)."""
+        checked_owner(self)
         checked(side, price, size)
         checked_seq(&self.book, seq)
         cdef bint changed = set_level(&self.book, side, price, size, seq)
@@ -435,6 +250,7 @@ cdef class PriceLevels:
         cdef Py_ssize_t i
         cdef int side
         cdef int changed = 0
+        checked_owner(self)
         checked_seq(&self.book, seq)
         for side, levels in enumerate((bids, asks)):
             if len(levels) % 2:
@@ -449,14 +265,16 @@ cdef class PriceLevels:
 
     def reset(self, seq: int) -> None:
         """Forget all levels and the past before `seq`."""
+        cdef uint64_t floor = seq
         cdef uint32_t tombstones_max = self.book.tombstones_max
         cdef uint64_t changes = self.book.changes
+        checked_owner(self)
         free(self.book.level)
         free(self.book.node)
         memset(&self.book, 0, sizeof(Levels))
         self.book.tombstones_max = tombstones_max
         self.book.changes = changes
-        self.book.seq = self.book.floor = seq
+        self.book.seq = self.book.floor = floor
 
     def depth(self, n: int = 0) -> tuple[list[int], list[int]]:
         """The best `n` bids and asks, best first; all of them for 0. O(n)."""

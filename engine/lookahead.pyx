@@ -5,7 +5,7 @@ from libc.stdint cimport uint32_t
 from engine.accounts cimport balance_of
 from engine.core cimport Book
 from engine.execution cimport run
-from engine.levels cimport Level, find
+from engine.ladder cimport Level, find
 from engine.model cimport CANCEL, PLACE, REPLACE, SELL
 from engine.orders cimport Order, instrument_of, slot_of
 

@@ -6,7 +6,8 @@ from engine.accounts cimport Account, Balance, balance_of, touch
 from engine.client_ids cimport mark_done
 from engine.core cimport Book, Touched, cost, fee, held_asset, hold, touch_level
 from engine.events cimport emit, end_batch
-from engine.levels cimport Level, Levels, came_alive, find_or_add, next_worse, publish, ran_empty
+from engine.ladder cimport Level, Levels, came_alive, find_or_add, next_worse, ran_empty
+from engine.levels cimport publish
 from engine.model cimport (BALANCE, BUY, CANCELLED, FILLED, LEVEL, REQUESTED, TAKER, TRADE, Event)
 from engine.orders cimport Order, free_slot, instrument_of, order_id, side_of
 

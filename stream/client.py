@@ -28,6 +28,7 @@ from stream.messages import (
     CancelAll,
     Done,
     Error,
+    Frame,
     Gap,
     Instruments,
     InstrumentTerms,
@@ -207,7 +208,7 @@ class Client:
         if isinstance(message, Welcome):
             self.welcome = message
             self._welcomed.set()
-        elif hasattr(message, "channel"):
+        elif isinstance(message, Frame | Gap):
             live = self.live.get(message.channel)
             if live:
                 self._follow(live, message)
@@ -249,7 +250,7 @@ class Client:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def request(self, kind: type[Message], reply: type[R], *fields: Any, **named: Any) -> R:
+    async def request(self, kind: Callable[..., Message], reply: type[R], *fields: Any, **named: Any) -> R:
         """Send a request and return its reply. RequestRefused, ConnectionLost or Closed if there is none."""
         if self._closed:
             raise Closed("the client is closed")

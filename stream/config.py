@@ -1,6 +1,5 @@
 """Every setting and limit of a server, in one struct: from a TOML file, then the environment, then the command line."""
 
-import os
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -143,9 +142,9 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     return settings
 
 
-def load(path: Path | None = None, environment: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None) -> Config:
+def load(path: Path | None = None, environment: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None) -> Config:
     """The configuration: the file's settings, overridden by the environment's, overridden by the flags'."""
-    settings = (read_file(path) if path else {}) | read_environment(environment) | dict(flags or {})
+    settings = (read_file(path) if path else {}) | read_environment(environment or {}) | dict(flags or {})
     try:
         return msgspec.convert(settings, Config, strict=False)
     except msgspec.ValidationError as error:

@@ -25,6 +25,7 @@ class Listener(Protocol):
     @property
     def writable(self) -> bool:
         """Whether its socket takes more."""
+        ...
 
     def push(self, message: Shared) -> None:
         """Send a message with the next write."""

@@ -59,8 +59,8 @@ class Hub:
             depth = at_least(request.depth, config.depths) or 0
         if name.kind in (BOOK, TICKER):
             wanted = config.interval_ms if request.interval_ms is None else request.interval_ms
-            slowest = max(config.intervals_ms)
-            interval = at_least(wanted, config.intervals_ms) if wanted < slowest else slowest    # type: ignore[assignment]
+            nearest = at_least(wanted, config.intervals_ms)
+            interval = max(config.intervals_ms) if nearest is None else nearest
         return depth, interval
 
     def _conflation(self, name: ChannelName, account: int, depth: int, interval: int, at: Point) -> Conflation:

@@ -58,9 +58,11 @@ class Market(Protocol):
 
     def point(self, now: int) -> Point:
         """Where the history stands."""
+        ...
 
     def instrument_terms(self) -> list[InstrumentTerms]:
         """The terms of every instrument."""
+        ...
 
     def open_account(self, subject: str, now: int, opened: Callable[[int | None], None]) -> None:
         """Find a subject's account, or open one; then call `opened` with its number, None if there can be no more."""
@@ -70,6 +72,7 @@ class Market(Protocol):
 
     def explain(self, event: Event) -> str:
         """Why the engine refused a command, and what was expected."""
+        ...
 
     def wrote(self, session: "Session") -> None:
         """Note that a session has something to write."""

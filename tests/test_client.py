@@ -30,6 +30,15 @@ async def until(live: LiveBook, holds: Callable[[], bool]) -> None:
             return
 
 
+async def pings_until_lost(client: Client) -> None:
+    """Ask for signs of life until there are none."""
+    try:
+        while True:
+            await client.ping()
+    except ConnectionLost:
+        return
+
+
 def cut_all(server: Server) -> None:
     """Cut every connection without a word."""
     for connection in list(server._connections.values()):
@@ -62,13 +71,9 @@ async def test_a_lost_connection_comes_back_with_a_patch() -> None:
             await other.place("BTC-USD", "buy", price, 5)
         await until(book, lambda: len(book.mirror.levels) == 20)
         client._random.random = lambda: 0.0    # type: ignore[method-assign]
-        cut_all(server)
-        with pytest.raises(ConnectionLost):
-            while True:
-                await client.ping()
-        with pytest.raises(ConnectionLost):
-            while True:
-                await other.ping()
+        other._random.random = lambda: 1.0    # type: ignore[method-assign]
+        cut_all(server)    # the other is back first, and trades while the client is away
+        await asyncio.gather(pings_until_lost(client), pings_until_lost(other))
         await other.connected()
         await other.place("BTC-USD", "sell", 119, 1)
         await until(book, lambda: book.seq == server.market.exchange.seq)
@@ -181,7 +186,7 @@ async def test_what_cannot_be_reached_is_an_error() -> None:
         dead = url(server)
         with pytest.raises(ClientError, match="padding"):
             await connect(dead, "x.y.z").open()
-    with pytest.raises(ClientError, match="127.0.0.1"):
+    with pytest.raises(ClientError, match="Connect"):
         await connect(dead).open()
     with pytest.raises(ClientError):
         await connect("http://nonsense").open()

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         except msgspec.DecodeError as error:
             raise ConfigError(f"--set {text}: {error}") from error
     named = {"host": arguments.host, "port": arguments.port, "sources": arguments.source}
-    return load(arguments.config, flags=flags | {name: value for name, value in named.items() if value is not None})
+    return load(arguments.config, os.environ, flags | {name: value for name, value in named.items() if value is not None})
 
 
 def sources_of(config: Config) -> list[Source]:

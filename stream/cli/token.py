@@ -1,6 +1,7 @@
 """`deltabook token`: a development token for one's own server."""
 
 import argparse
+import os
 import time
 from pathlib import Path
 
@@ -23,5 +24,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a token; the exit status."""
-    print(mint(load(arguments.config), arguments.subject, arguments.scope or SCOPES, arguments.seconds, int(time.time())))
+    print(mint(load(arguments.config, os.environ), arguments.subject, arguments.scope or SCOPES, arguments.seconds, int(time.time())))
     return 0

@@ -1,0 +1,391 @@
+"""The exchange as a whole: against its oracle, in batches, and what it tells.
+
+DELTABOOK_COMMANDS is the length of a random run, DELTABOOK_SEED the first of the seeds, DELTABOOK_SEEDS their number.
+"""
+
+import os
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from engine import CommandKind, Commands, Event, EventKind, Exchange, OrderType, PriceLevels, Reason, Rejected, Side, TimeInForce
+from tests.oracle_exchange import LAST, NaiveExchange
+from tests.oracle_levels import NaiveLevels
+from tests.oracle_model import Command
+from tests.random_flow import BOUNDS, RandomFlow, call, new_exchange, new_oracle, submit
+
+COMMANDS = int(os.environ.get("DELTABOOK_COMMANDS", "8000"))
+FIRST = int(os.environ.get("DELTABOOK_SEED", "1"))
+SEEDS = range(FIRST, FIRST + int(os.environ.get("DELTABOOK_SEEDS", "4")))
+
+
+class Client:
+    """Keeps one book by asking, now and then, what changed since it last asked."""
+
+    def __init__(self) -> None:
+        self.levels = PriceLevels()
+        self.seq = 0
+        self.patches = 0
+
+    def catch_up(self, levels: PriceLevels, seq: int) -> None:
+        changes = levels.changes_since(self.seq)
+        self.patches += changes is not None
+        if changes is None:
+            self.levels.reset(0)
+            changes = levels.depth()
+        self.levels.apply(*changes, seq)
+        self.seq = seq
+        assert self.levels.depth() == levels.depth()
+        assert self.levels.digest == levels.digest
+
+
+def compare(exchange: Exchange, oracle: NaiveExchange) -> None:
+    """Every answer of the engine with the oracle's."""
+    assert exchange.accounts == oracle.accounts
+    assert exchange.order_count == len(oracle.open)
+    for account in range(oracle.accounts):
+        assert exchange.balances(account) == [oracle.balance(account, asset) for asset in range(len(oracle.supply))]
+        mine = [order for order in oracle.open.values() if order.account == account]
+        assert [order.order for order in exchange.orders(account)] == [order.order for order in mine]
+    for order in oracle.open.values():
+        assert exchange.order(order.order) == (
+            order.order, order.client_id, order.account, order.instrument, order.side, order.price, order.remaining, order.filled,
+            order.value, order.post_only,
+        )
+    for book in exchange.books:
+        assert book.levels.depth() == oracle.depth(book.index)
+        for side, levels in enumerate(book.levels.depth()):
+            for price in levels[::2]:
+                assert [order.order for order in book.queue(side, price)] == [order.order for order in oracle.queue(book.index, side, price)]
+
+
+def check_money(exchange: Exchange, oracle: NaiveExchange) -> None:
+    """Nothing is created or lost."""
+    for asset in range(len(oracle.supply)):
+        owned = sum(sum(exchange.balance(account, asset)) for account in range(exchange.accounts))
+        assert owned + exchange.fees(asset) == exchange.supply(asset) == oracle.supply[asset]
+        assert exchange.fees(asset) == oracle.fees[asset]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_commands_cause_the_events_of_the_oracle(seed: int) -> None:
+    oracle, exchange = new_oracle(seed), new_exchange(seed)
+    flow = RandomFlow(seed, oracle)
+    for number in range(COMMANDS):
+        command = flow.next()
+        expected = oracle.run(command)
+        flow.saw(expected)
+        assert submit(exchange, command) == expected, (number, command)
+        exchange.check()
+        check_money(exchange, oracle)
+        if number % 50 == 0:
+            compare(exchange, oracle)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_levels_of_a_book_are_those_of_its_events(seed: int) -> None:
+    """An oracle of the levels that only sees LEVEL events stays equal, floor and all; so do clients that catch up at odd times."""
+    chance = random.Random(seed)
+    oracle, exchange = new_oracle(seed), new_exchange(seed)
+    flow = RandomFlow(seed, oracle)
+    twins = [NaiveLevels(BOUNDS[seed % len(BOUNDS)][0]) for _ in exchange.books]
+    changes: Counter[int] = Counter()
+    clients = [(book.levels, Client()) for book in exchange.books for _ in range(3)]
+    for _ in range(COMMANDS):
+        command = flow.next()
+        flow.saw(oracle.run(command))
+        submit(exchange, command)
+        told_levels = exchange.events.select(1 << EventKind.LEVEL)
+        for event in told_levels:
+            assert twins[event.instrument].set(event.side, event.price, event.size, event.seq)
+        changes.update({event.instrument for event in told_levels})
+        for book, twin in zip(exchange.books, twins, strict=True):
+            levels = book.levels
+            assert (levels.seq, levels.floor, levels.digest, len(levels)) == (twin.seq, twin.floor, twin.digest, len(twin))
+            assert levels.changes == changes[book.index]
+        levels, client = chance.choice(clients)
+        client.catch_up(levels, exchange.seq)
+    assert sum(client.patches for _, client in clients) > 0
+
+
+def test_random_commands_are_eventful() -> None:
+    """They reach every kind of event and every reason, most of them often, and the books are deep."""
+    oracle = new_oracle(0)
+    flow = RandomFlow(0, oracle)
+    kinds: Counter[int] = Counter()
+    reasons: Counter[int] = Counter()
+    orders = 0
+    for _ in range(10_000):
+        events = oracle.run(flow.next())
+        flow.saw(events)
+        kinds.update(event.kind for event in events)
+        reasons.update(event.reason for event in events)
+        orders += len(oracle.open)
+    assert set(EventKind) == kinds.keys()
+    assert set(Reason) == reasons.keys()
+    assert min(kinds[EventKind.TRADE], reasons[Reason.REQUESTED], reasons[Reason.INSUFFICIENT_FUNDS]) > 200
+    assert orders > 50 * 10_000
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_buffer_of_commands_is_the_same_as_one_after_the_other(seed: int) -> None:
+    chance = random.Random(seed)
+    oracle, one_by_one, buffered = new_oracle(seed), new_exchange(seed), new_exchange(seed)
+    flow = RandomFlow(seed, oracle)
+    left = COMMANDS
+    while left > 0:
+        count = min(left, chance.choice((0, 1, 2, 3, 10, 100, 500)))
+        left -= count
+        buffer, expected = Commands(), []
+        for _ in range(count):
+            command = flow.next()
+            buffer.extend(command.packed())
+            expected.append(oracle.run(command))
+            flow.saw(expected[-1])
+            submit(one_by_one, command)
+        refused = buffered.execute(buffer)
+        assert refused == sum(events[0].kind == EventKind.REJECTED for events in expected)
+        assert buffered.events.batches == count
+        assert [buffered.events.batch(number) for number in range(count)] == expected
+        assert list(buffered.events) == [event for events in expected for event in events]
+        assert buffered.state_hash() == one_by_one.state_hash()
+    buffered.check()
+    compare(buffered, oracle)
+
+
+def test_the_state_hash_tells_states_apart() -> None:
+    """Each step gives a new hash, and two exchanges have the same one as long as they have had the same commands."""
+    oracle, one, other = new_oracle(FIRST), new_exchange(FIRST), new_exchange(FIRST)
+    flow = RandomFlow(FIRST, oracle)
+    hashes = {one.state_hash()}
+    for _ in range(500):
+        command = flow.next()
+        flow.saw(oracle.run(command))
+        submit(one, command)
+        assert one.state_hash() not in hashes
+        hashes.add(one.state_hash())
+        submit(other, command)
+        assert one.state_hash() == other.state_hash()
+
+
+def test_the_state_hash_tells_apart_what_only_counts(exchange: Exchange) -> None:
+    """Orders that come to nothing leave no trace but the sequence and the number of the last order."""
+    hashes = set()
+    for _ in range(100):
+        exchange.place(0, 0, Side.BUY, 100, 1, time_in_force=TimeInForce.IOC)
+        hashes.add(exchange.state_hash())
+    assert len(hashes) == 100
+
+
+def test_time_decides_nothing(exchange: Exchange) -> None:
+    """Orders keep their place in the order of the commands, whatever these say about the time."""
+    first = exchange.place(0, 0, Side.SELL, 100, 1, time=2)
+    second = exchange.place(0, 0, Side.SELL, 100, 1, time=1)
+    assert [order.order for order in exchange.books[0].queue(Side.SELL, 100)] == [first, second]
+
+
+# Rejections
+
+
+def test_a_refused_call_raises_and_leaves_its_event(exchange: Exchange) -> None:
+    hash_of_accounts = exchange.balances(0)
+    with pytest.raises(Rejected) as rejected:
+        exchange.place(0, 0, Side.BUY, 0, 5, client_id=3)
+    assert (rejected.value.reason, rejected.value.order) == (Reason.PRICE_OUT_OF_RANGE, 0)
+    assert list(exchange.events) == [Event(exchange.seq, EventKind.REJECTED, 0, 3, 0, 0, 0, 0, 5, 0, 0, 0, Reason.PRICE_OUT_OF_RANGE, LAST)]
+    assert exchange.balances(0) == hash_of_accounts
+
+
+def test_a_refused_command_of_a_buffer_only_leaves_its_event(exchange: Exchange) -> None:
+    commands = Commands()
+    commands.place(0, 0, Side.BUY, 0, 5)
+    commands.place(0, 0, Side.BUY, 1, 5)
+    commands.cancel(0, 12345)
+    assert exchange.execute(commands) == 2
+    assert [exchange.events.batch(number)[0].kind for number in range(3)] == [EventKind.REJECTED, EventKind.ACCEPTED, EventKind.REJECTED]
+
+
+def test_the_first_check_that_fails_is_the_reason(exchange: Exchange) -> None:
+    """A command with everything wrong is put right from the first check to the last."""
+    resting = exchange.place(1, 0, Side.SELL, 100, 1, client_id=1)
+    wrong = Command(CommandKind.PLACE, account=99, instrument=9, side=7, price=-1, size=0, type=7, time_in_force=7, flags=7, client_id=1)
+    steps: list[tuple[Reason, dict[str, int]]] = [
+        (Reason.UNKNOWN_ACCOUNT, {"account": 1}),
+        (Reason.UNKNOWN_INSTRUMENT, {"instrument": 0}),
+        (Reason.UNKNOWN_OPTION, {"side": Side.BUY, "type": OrderType.LIMIT, "time_in_force": TimeInForce.GTC, "flags": 1}),
+        (Reason.DUPLICATE_CLIENT_ID, {"client_id": 2}),
+        (Reason.PRICE_OUT_OF_RANGE, {"price": 1_000_000}),
+        (Reason.SIZE_TOO_SMALL, {"size": 1_000_001}),
+        (Reason.SIZE_TOO_LARGE, {"size": 1_000_000, "account": exchange.open_account()}),
+        (Reason.POST_ONLY_WOULD_TAKE, {"flags": 0, "time_in_force": TimeInForce.FOK}),
+        (Reason.UNFILLABLE, {"time_in_force": TimeInForce.GTC}),
+        (Reason.INSUFFICIENT_FUNDS, {"account": 1}),
+    ]
+    for reason, correction in steps:
+        exchange.execute(wrong.packed())
+        assert Reason(exchange.events[0].reason) == reason
+        assert exchange.events[0].order == (resting if reason == Reason.DUPLICATE_CLIENT_ID else 0)
+        wrong = wrong._replace(**correction)
+    assert exchange.execute(wrong.packed()) == 0
+
+
+def test_an_unknown_kind_of_command(exchange: Exchange) -> None:
+    for kind in (0, 9, 255):
+        assert exchange.execute(Command(kind, account=5, order=6, client_id=7, side=8, price=9, size=10, instrument=11).packed()) == 1
+        assert list(exchange.events) == [Event(exchange.seq, EventKind.REJECTED, 6, 7, 5, 11, 8, 9, 10, 0, 0, 0, Reason.UNKNOWN_COMMAND, LAST)]
+
+
+def test_what_is_not_there_to_look_at(exchange: Exchange) -> None:
+    assert exchange.order(12345) is None
+    for look in (lambda: exchange.balance(3, 0), lambda: exchange.balance(0, 2), lambda: exchange.orders(3), lambda: exchange.fees(2)):
+        with pytest.raises(IndexError):
+            look()
+    for name in (lambda: exchange.book("ETH-USD"), lambda: exchange.asset("ETH")):
+        with pytest.raises(KeyError):
+            name()
+    assert exchange.books[0].queue(Side.BUY, 100) == []
+    with pytest.raises(ValueError, match="side 2"):
+        exchange.books[0].queue(2, 100)
+
+
+# Commands
+
+
+def test_a_command_is_64_bytes() -> None:
+    commands = Commands()
+    commands.place(1, 2, Side.SELL, 3, 4, OrderType.LIMIT, TimeInForce.GTC, True, 5, 6)
+    commands.cancel(1, 2, 3, 4)
+    commands.reduce(1, 2, 3, 4, 5)
+    commands.replace(1, 2, 3, 4, 5, 6)
+    commands.cancel_all(1)
+    commands.open_account(1)
+    commands.deposit(1, 2, 3, 4)
+    commands.withdraw(1, 2, 3, 4)
+    assert len(commands) == 8
+    assert bytes(commands) == b"".join(
+        command.packed()
+        for command in (
+            Command(CommandKind.PLACE, 1, 2, Side.SELL, 3, 4, client_id=5, flags=1, time=6),
+            Command(CommandKind.CANCEL, 1, order=2, client_id=3, time=4),
+            Command(CommandKind.REDUCE, 1, order=2, size=3, client_id=4, time=5),
+            Command(CommandKind.REPLACE, 1, order=2, price=3, size=4, client_id=5, time=6),
+            Command(CommandKind.CANCEL_ALL, 1, instrument=0xFFFF),
+            Command(CommandKind.OPEN_ACCOUNT, time=1),
+            Command(CommandKind.DEPOSIT, 1, instrument=2, size=3, time=4),
+            Command(CommandKind.WITHDRAW, 1, instrument=2, size=3, time=4),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"account": -1}, {"account": 1 << 32}, {"instrument": 1 << 16}, {"side": 256}, {"price": 1 << 63}, {"size": -(1 << 63) - 1},
+        {"client_id": -1}, {"type": 256},
+    ],
+)
+def test_a_number_that_does_not_fit_its_field_is_no_command(exchange: Exchange, field: dict[str, int]) -> None:
+    command = Command(CommandKind.PLACE, instrument=0, price=100, size=1)._replace(**field)
+    seq = exchange.seq
+    for target in (exchange, Commands()):
+        with pytest.raises(OverflowError):
+            call(target, command)
+    assert exchange.seq == seq
+
+
+def test_a_torn_record_is_no_command(exchange: Exchange) -> None:
+    record = Command(CommandKind.OPEN_ACCOUNT).packed()
+    seq = exchange.seq
+    for torn in (record[:-1], record + b"x"):
+        with pytest.raises(ValueError, match="multiple of 64"):
+            exchange.execute(torn)
+        with pytest.raises(ValueError, match="multiple of 64"):
+            Commands().extend(torn)
+    assert exchange.seq == seq
+
+
+def test_commands_may_not_move_while_they_are_looked_at() -> None:
+    commands = Commands()
+    commands.open_account()
+    with memoryview(commands):
+        with pytest.raises(BufferError):
+            commands.open_account()
+        with pytest.raises(BufferError):
+            commands.clear()
+    commands.clear()
+    assert (len(commands), bytes(commands)) == (0, b"")
+
+
+# Events
+
+
+def test_events_are_dense_and_end_their_batch(exchange: Exchange) -> None:
+    commands = Commands()
+    for number in range(10):
+        commands.place(number % 3, 0, number % 2, 100, number + 1)
+    seq = exchange.seq
+    exchange.execute(commands)
+    assert [event.seq for event in exchange.events] == list(range(seq + 1, exchange.seq + 1))
+    for number in range(10):
+        assert [event.flags & LAST for event in exchange.events.batch(number)][::-1] == [LAST] + [0] * (len(exchange.events.batch(number)) - 1)
+
+
+def test_numpy_reads_the_events_in_place(exchange: Exchange) -> None:
+    exchange.place(0, 0, Side.SELL, 100, 5, client_id=7)
+    exchange.place(1, 0, Side.BUY, 101, 8)
+    array = np.asarray(exchange.events)
+    assert array.itemsize == 80
+    assert set(array.dtype.names or ()) == set(Event._fields)
+    for name in Event._fields:
+        assert array[name].tolist() == [getattr(event, name) for event in exchange.events]
+    assert array["value"][array["kind"] == EventKind.TRADE].tolist() == [500]
+    with pytest.raises(ValueError, match="read-only"):
+        array["seq"][0] = 1
+
+
+def test_a_view_stays_as_it_is_when_the_next_call_begins(exchange: Exchange) -> None:
+    exchange.place(0, 0, Side.SELL, 100, 5)
+    early = np.asarray(exchange.events)
+    copy = early.copy()
+    for number in range(1000):
+        exchange.place(0, 0, Side.SELL, 100 + number, 5)
+    late = np.asarray(exchange.events)
+    assert (early == copy).all()
+    assert late["price"][0] == 1099
+    del early, late
+
+
+def test_no_events(exchange: Exchange) -> None:
+    exchange.execute(b"")
+    assert (len(exchange.events), list(exchange.events), exchange.events.batches) == (0, [], 0)
+    for events in (exchange.events, Exchange().events):
+        assert np.asarray(events).shape == (0,)
+
+
+def test_events_by_index(exchange: Exchange) -> None:
+    exchange.place(0, 0, Side.SELL, 100, 5)
+    events = exchange.events
+    assert [events[0], events[1], events[2]] == list(events) == events.batch(0)
+    assert events[-1] == events[2]
+    for index in (3, -4):
+        with pytest.raises(IndexError):
+            events[index]
+    for index in (1, -1):
+        with pytest.raises(IndexError):
+            events.batch(index)
+
+
+def test_select_by_kind_and_account(exchange: Exchange) -> None:
+    exchange.place(0, 0, Side.SELL, 100, 5)
+    exchange.place(1, 0, Side.SELL, 100, 5)
+    exchange.place(2, 0, Side.BUY, 100, 8)
+    fills = [event for event in exchange.events if event.kind == EventKind.FILLED]
+    select = exchange.events.select
+    assert select(1 << EventKind.FILLED) == fills
+    assert select(1 << EventKind.FILLED, b"\1\0\1") == [event for event in fills if event.account in (0, 2)]
+    assert select(1 << EventKind.FILLED, bytearray(b"\0\xff")) == [event for event in fills if event.account == 1]
+    assert select(1 << EventKind.FILLED, b"") == []
+    assert [event.kind for event in select(1 << EventKind.TRADE | 1 << EventKind.ACCEPTED)] == [EventKind.ACCEPTED, EventKind.TRADE, EventKind.TRADE]
+    assert select(0) == []

@@ -1,0 +1,109 @@
+"""The rules of the house: who may import what, how long a file may be, and that the stubs tell the truth."""
+
+import ast
+import re
+from collections.abc import Iterator
+from enum import IntEnum
+from pathlib import Path
+
+import pytest
+
+import engine.model
+
+ROOT = Path(__file__).parents[1]
+SOURCES = {".py", ".pyx", ".pxd", ".pyi", ".js", ".css", ".html", ".sh", ".toml", ".yml", ".md"}
+
+LINES_MAX = 450
+
+IMPURE = {"asyncio", "os", "picows", "redis", "selectors", "signal", "socket", "ssl", "threading", "time", "uvloop"}
+"""What knows of sockets, loops, clocks and the environment."""
+
+FACES = {"__init__.py", "__main__.py", "cli", "client.py", "live.py", "server.py"}
+"""The files and folders of `stream` that may import those, and each other. All the others take bytes and `now` as arguments."""
+
+STOPWATCHES = {"stream/replay/__init__.py": {"time"}}
+"""What a pure file may import all the same, to say how long it took."""
+
+
+def sources() -> Iterator[Path]:
+    """Every file that people write, of those that git would keep."""
+    for folder in ("", "engine", "stream", "tests", "benchmarks", ".ci", ".github"):
+        for path in (ROOT / folder).rglob("*") if folder else ROOT.glob("*"):
+            if path.is_file() and (path.suffix in SOURCES or path.name == "Makefile"):
+                yield path
+
+
+def imported(path: Path) -> set[str]:
+    """The full names of the modules that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: imports are absolute"
+            names.add(node.module or "")
+    return names
+
+
+def cimported(path: Path) -> set[str]:
+    """The same for a file of Cython."""
+    return set(re.findall(r"^\s*(?:from|cimport|import)\s+([\w.]+)", path.read_text(), re.MULTILINE))
+
+
+def roots(names: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
+
+
+def test_the_engine_depends_on_nothing() -> None:
+    allowed = {"collections", "cpython", "cython", "decimal", "engine", "enum", "fractions", "libc", "typing"}
+    for path in (ROOT / "engine").iterdir():
+        if path.suffix in {".py", ".pyi", ".pyx", ".pxd"}:
+            names = cimported(path) if path.suffix in {".pyx", ".pxd"} else imported(path)
+            assert roots(names) <= allowed, path.name
+
+
+def test_protocol_logic_knows_no_socket_no_loop_and_no_clock() -> None:
+    faces = tuple(f"stream.{face.removesuffix('.py')}" for face in FACES)
+    impure = {}
+    for path in (ROOT / "stream").rglob("*.py"):
+        name = path.relative_to(ROOT).as_posix()
+        if name.split("/")[1] not in FACES:
+            names = imported(path)
+            bad = roots(names) & IMPURE - STOPWATCHES.get(name, set()) | {other for other in names if other.startswith(faces)}
+            if bad:
+                impure[name] = bad
+    assert impure == {}
+
+
+def test_the_product_does_not_import_its_tests() -> None:
+    for path in (ROOT / "stream").rglob("*.py"):
+        assert roots(imported(path)).isdisjoint({"tests", "benchmarks"}), path.name
+
+
+@pytest.mark.parametrize("name", [name for name, value in vars(engine.model).items() if isinstance(value, type) and issubclass(value, IntEnum)])
+def test_the_stub_has_the_values_of_the_compiled_enum(name: str) -> None:
+    stub = ast.parse((ROOT / "engine" / "model.pyi").read_text())
+    [definition] = [node for node in stub.body if isinstance(node, ast.ClassDef) and node.name == name]
+    written = {ast.unparse(node.targets[0]): ast.literal_eval(node.value) for node in definition.body if isinstance(node, ast.Assign)}
+    assert written == {member.name: member.value for member in vars(engine.model)[name]}
+
+
+def test_every_compiled_enum_is_in_the_stub() -> None:
+    stub = ast.parse((ROOT / "engine" / "model.pyi").read_text())
+    compiled = {name for name, value in vars(engine.model).items() if isinstance(value, type) and issubclass(value, IntEnum)}
+    assert {node.name for node in stub.body if isinstance(node, ast.ClassDef)} == compiled != set()
+
+
+def test_a_file_is_not_too_long() -> None:
+    lengths = {path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines()) for path in sources() if path.suffix != ".md"}
+    assert {name: lines for name, lines in lengths.items() if lines > LINES_MAX} == {}
+
+
+def test_no_file_knows_a_machine() -> None:
+    place = re.compile(r"(?<![\w.~])/(?:home|root|tmp|work|Users|private|mnt)/[\w.]+")
+    assert {path.name: found for path in sources() if (found := place.findall(path.read_text()))} == {}
+
+
+def test_a_module_says_what_it_is() -> None:
+    modules = [path for path in sources() if path.suffix in {".py", ".pyx", ".pxd"} and path.read_text()]
+    assert [path.name for path in modules if not path.read_text().lstrip().startswith('"""')] == []
