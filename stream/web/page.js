@@ -2,8 +2,8 @@
 
 import { Client, fromText, stepOf, toText } from "./client.js";
 
-const LEVELS = 15;
-const TRADES = 30;
+const LEVELS = 13;
+const TRADES = 28;
 const INTERVAL_MS = 100;
 
 const $ = (id) => document.getElementById(id);
