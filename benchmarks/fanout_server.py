@@ -1,0 +1,67 @@
+"""The real server, in its own process, with a source that changes one level of one book so many times a second.
+
+Prints its port, and the difference of its clock to the monotonic one, as JSON; serves until it is killed.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from decimal import Decimal
+
+import uvloop
+
+from engine import Commands, Exchange, Instrument, Side
+from stream.config import Config
+from stream.server import Server
+
+INSTRUMENT = Instrument("STEADY", "BASE", "QUOTE", Decimal(1), Decimal(1))
+LEVELS = 100
+MIDDLE = 100_000
+SIZE = 1_000
+
+
+class SteadySource:
+    """A book of `LEVELS` orders a side; each step gives one of them, in turn, a new size."""
+
+    def __init__(self, steps_per_s: int) -> None:
+        self.assets = {"BASE": 0, "QUOTE": 0}
+        self.instruments = [INSTRUMENT]
+        self.accounts: list[int] = []
+        self._period = 10**9 / steps_per_s
+        self._steps = 0
+
+    def open(self, exchange: Exchange, time: int = 0) -> None:
+        """Place the orders."""
+        self.accounts = [exchange.open_account(time)]
+        for asset in self.assets:
+            exchange.deposit(0, exchange.asset(asset), 1 << 50, time)
+        for i in range(2 * LEVELS):
+            side, price = self._place(i)
+            exchange.place(0, 0, side, price, SIZE, client_id=i + 1, time=time)
+
+    def _place(self, i: int) -> tuple[int, int]:
+        side = Side.SELL if i % 2 else Side.BUY
+        return side, MIDDLE + (1 + i // 2) * (1 if side else -1)
+
+    def next_time(self) -> int:
+        """When the next step is due, in ns."""
+        return int(self._steps * self._period)
+
+    def step(self, commands: Commands, time: int) -> None:
+        """Append one command."""
+        i, turn = self._steps % (2 * LEVELS), self._steps // (2 * LEVELS)
+        commands.replace(0, 0, self._place(i)[1], SIZE + 1 + turn % 2, client_id=i + 1, time=time)
+        self._steps += 1
+
+
+async def serve(steps_per_s: int) -> None:
+    """Serve for ever."""
+    server = Server(Config(port=0), sources=[SteadySource(steps_per_s)])
+    await server.start()
+    print(json.dumps({"port": server.port, "clock": server.clock.now() - time.monotonic_ns()}), flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(int(sys.argv[1])))
