@@ -6,10 +6,12 @@
             print(book.best_bid, book.best_ask, book.seq, book.verified)
 
 A lost connection fails the requests that were under way (nobody knows whether the server saw them) and keeps the
-subscriptions: the client returns after a growing, jittered delay and resumes each channel from its own `(epoch, seq)`.
+subscriptions: the client returns after a growing, jittered delay and resumes each channel from its own `(epoch, seq)`. A
+connection that says nothing is pinged, and lost if it does not answer. Redirects are not followed: they would carry the token away.
 """
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,11 +19,11 @@ from types import TracebackType
 from typing import Any, Literal, TypeVar, cast
 
 import msgspec
-from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from stream.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES, ChannelName, parse
 from stream.codes import FINAL_FROM
-from stream.live import KINDS, ClientError, Live, LiveBalances, LiveBook, LiveOrders, LiveTicker, LiveTrades
+from stream.live import KINDS, ClientError, Closed, ConnectionLost, Live, LiveBalances, LiveBook, LiveOrders, LiveTicker, LiveTrades, Lossless, RequestRefused
 from stream.messages import (
     AllCancelled,
     Cancel,
@@ -52,7 +54,13 @@ from stream.scale import from_text
 from stream.wire import MSGPACK
 
 DELAY_S_FIRST, DELAY_S_MAX = 0.1, 30.0
-"""Before the first return, and the most before any; each failure doubles it, and a random part is taken off."""
+"""Before the first return, and the most before any; each return doubles it until a connection outlasts the most, and a random part is taken off."""
+
+RECOVERY_S = 1.0
+"""The shortest time between two recoveries of one channel, so that a server that is always wrong is not flooded."""
+
+CLOSE_S = 2.0
+"""Time for a server to take a goodbye."""
 
 WRITE_BYTES_MAX = 1 << 22
 """Bytes of requests that wait for a server that does not read."""
@@ -63,38 +71,45 @@ Token = str | Callable[[], str] | None
 R = TypeVar("R", bound=Message)
 
 
-class ConnectionLost(ClientError):
-    """The connection went away. A request under way may or may not have reached the server; it is not sent again."""
-
-
-class Closed(ClientError):
-    """The client was closed, or the server said not to come back."""
-
-
-class RequestRefused(ClientError):
-    """The server refused a request: `code` is an ErrorCode, `order` the order that it concerns (0 for none)."""
-
-    def __init__(self, error: Error) -> None:
-        super().__init__(f"{error.message} ({error.code})")
-        self.code = error.code
-        self.order = error.order
-
-
 class _Link(WSListener):
     """One connection: hands its messages to the client."""
 
+    transport: WSTransport
+
     def __init__(self, client: "Client") -> None:
         self._client = client
-        self.close_code = 0
-        self.close_reason = ""
+        self._close_code = 0
+        self._said = ""
+        self.welcomed = asyncio.Event()    # or gone
+        self.gone = asyncio.Event()
+
+    @property
+    def loss(self) -> ClientError:
+        """Why there is no connection any more."""
+        kind = Closed if self._close_code >= FINAL_FROM else ConnectionLost
+        return kind(f"the connection was lost{self._said}")
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.transport = transport
+        self._client._linked(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type is WSMsgType.BINARY and frame.fin:
-            self._client._receive(frame.get_payload_as_bytes())
+            try:
+                self._client._receive(self, frame.get_payload_as_bytes())
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, OverflowError) as error:
+                self._said = f": the server sent what cannot be read: {error}"
+                transport.send_close(WSCloseCode.PROTOCOL_ERROR)
+                transport.disconnect(False)
         elif frame.msg_type is WSMsgType.CLOSE:
-            self.close_code = int.from_bytes(frame.get_payload_as_bytes()[:2])
-            self.close_reason = frame.get_close_reason() or ""
+            self._close_code = int.from_bytes(frame.get_payload_as_bytes()[:2])
+            self._said = f": the server said {self._close_code} {frame.get_close_reason() or ''}".rstrip()
             transport.disconnect()
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.welcomed.set()
+        self.gone.set()
+        self._client._unlinked(self)
 
 
 class Client:
@@ -111,11 +126,11 @@ class Client:
         self._random = jitter or random.Random()
         self._id = 0
         self._waiting: dict[int, asyncio.Future[Any]] = {}
-        self._transport: WSTransport | None = None
-        self._welcomed = asyncio.Event()
+        self._link: _Link | None = None
         self._online = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
-        self._background: set[asyncio.Task[Any]] = set()
+        self._background: set[asyncio.Task[None]] = set()
+        self._recovered_at: dict[str, float] = {}
         self._closed = False
 
     async def __aenter__(self) -> "Client":
@@ -133,61 +148,80 @@ class Client:
         self._keeper = asyncio.create_task(self._keep(link))
 
     async def close(self) -> None:
-        """Leave, and let every iteration end with Closed."""
-        self._closed = True
-        if self._keeper:
-            self._keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._keeper
-        for task in self._background:
-            task.cancel()
-        if self._transport:
-            self._transport.disconnect()
-            await self._transport.wait_disconnected()
+        """Leave, and let every request and iteration end with Closed. Takes CLOSE_S at most."""
         self._fail(Closed("the client is closed"))
+        link = self._link
+        if link:
+            link.transport.send_close(WSCloseCode.OK)
+            link.transport.disconnect()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(link.gone.wait(), CLOSE_S)
+            link.transport.disconnect(False)
+        tasks = [*self._background, *([self._keeper] if self._keeper else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _connect(self) -> _Link:
-        token = self._token() if callable(self._token) else self._token
+        try:
+            token = self._token() if callable(self._token) else self._token
+        except Exception as error:
+            raise ClientError(f"there is no token: {error}") from error
         headers = {"Sec-WebSocket-Protocol": MSGPACK.subprotocol}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        self._welcomed.clear()
+        link = _Link(self)
         try:
-            transport, link = await ws_connect(lambda: _Link(self), self.url, extra_headers=headers, max_frame_size=1 << 28)
+            await ws_connect(lambda: link, self.url, extra_headers=headers, max_frame_size=1 << 28, max_redirects=0, enable_auto_ping=True)
         except WSError as error:
             body = getattr(error, "raw_body", None)
             raise ClientError(f"{self.url}: {body.decode(errors='replace').strip() if body else error}") from error
         except (OSError, ValueError) as error:
             raise ClientError(f"{self.url}: {error}") from error
-        self._transport = transport
         self.connections += 1
-        await self._welcomed.wait()
+        await link.welcomed.wait()
+        if link.gone.is_set():
+            raise link.loss
         self._online.set()
-        return cast(_Link, link)
+        return link
 
     async def connected(self) -> None:
-        """Wait until there is a connection; at once if there is one."""
+        """Wait until there is a connection; at once if there is one. Closed if there will be none."""
         await self._online.wait()
+        if self._closed:
+            raise Closed("the client is closed")
 
     async def _keep(self, link: _Link) -> None:
-        """Whenever the connection is lost, come back and resume."""
-        delay = DELAY_S_FIRST
-        while True:
-            if self._transport:
-                await self._transport.wait_disconnected()
-                self._transport = None
-                self._online.clear()
-            self._lose(ConnectionLost(f"the connection was lost ({link.close_code} {link.close_reason})".replace(" (0 )", "")))
-            if link.close_code >= FINAL_FROM:
-                self._fail(Closed(f"the server said {link.close_code}: {link.close_reason}"))
-                return
+        """Whenever the connection is lost, come back and resume, until the server says not to."""
+        clock = asyncio.get_running_loop().time
+        delay, began = DELAY_S_FIRST, clock()
+        await link.gone.wait()
+        failure = link.loss
+        while not isinstance(failure, Closed):
+            if clock() - began > DELAY_S_MAX:
+                delay = DELAY_S_FIRST
             await asyncio.sleep(delay * (1 - self._random.random() / 2))
+            delay = min(delay * 2, DELAY_S_MAX)
+            began = clock()
             try:
                 link = await self._connect()
                 await self._resubscribe(list(self.live.values()))
-                delay = DELAY_S_FIRST
-            except ClientError:
-                delay = min(delay * 2, DELAY_S_MAX)
+                await link.gone.wait()
+                failure = link.loss
+            except ClientError as error:
+                failure = error
+                if self._link:
+                    self._link.transport.disconnect(False)
+        self._fail(failure)
+
+    def _linked(self, link: _Link) -> None:
+        self._link = link
+
+    def _unlinked(self, link: _Link) -> None:
+        if self._link is link:
+            self._link = None
+            self._online.clear()
+            self._lose(link.loss)
 
     def _lose(self, error: ClientError) -> None:
         waiting, self._waiting = self._waiting, {}
@@ -197,17 +231,18 @@ class Client:
 
     def _fail(self, error: ClientError) -> None:
         self._closed = True
+        self._online.set()
         self._lose(error)
         for live in self.live.values():
             live.fail(error)
 
     # Messages
 
-    def _receive(self, payload: bytes) -> None:
+    def _receive(self, link: _Link, payload: bytes) -> None:
         message = MSGPACK.decode_answer(payload)
         if isinstance(message, Welcome):
             self.welcome = message
-            self._welcomed.set()
+            link.welcomed.set()
         elif isinstance(message, Frame | Gap):
             live = self.live.get(message.channel)
             if live:
@@ -229,43 +264,50 @@ class Client:
 
     def _follow(self, live: Live[Any], message: Any) -> None:
         if isinstance(message, Gap):
+            live.mirror.forget()
             live.heard(message)
             return
+        before = live.mirror.resume
         verdict = live.mirror.receive(message)
         if verdict in (Verdict.GAP, Verdict.MISMATCH):
             if verdict is Verdict.MISMATCH:
                 live.mirror.forget()
             if not live.recovering:
                 live.recovering = True
-                self._in_background(self._resubscribe([live]))
+                task = asyncio.create_task(self._recover(live))
+                self._background.add(task)
+                task.add_done_callback(self._background.discard)
         elif verdict is not Verdict.DROPPED:
+            if verdict is Verdict.SNAPSHOT and before and isinstance(live, Lossless):
+                live.heard(Gap(message.channel, message.epoch, before[1], message.seq))    # a returning client is told so by the snapshot alone
             live.heard(message)
 
-    def _in_background(self, work: Any) -> None:
-        async def run() -> None:
-            with suppress(ClientError):
-                await work
-
-        task = asyncio.create_task(run())
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+    async def _recover(self, live: Live[Any]) -> None:
+        """Subscribe to a channel again, unless a returning connection has done it already."""
+        clock = asyncio.get_running_loop().time
+        await asyncio.sleep(max(0, self._recovered_at.get(live.channel, -math.inf) + RECOVERY_S - clock()))
+        if live.recovering and self.live.get(live.channel) is live:
+            self._recovered_at[live.channel] = clock()
+            try:
+                await self._resubscribe([live])    # its answer ends the recovery
+            except ClientError:
+                live.recovering = False
 
     async def request(self, kind: Callable[..., Message], reply: type[R], *fields: Any, **named: Any) -> R:
         """Send a request and return its reply. RequestRefused, ConnectionLost or Closed if there is none."""
         if self._closed:
             raise Closed("the client is closed")
-        if not self._transport:
+        if not self._link:
             raise ConnectionLost("not connected at the moment")
-        if self._transport.underlying_transport.get_write_buffer_size() > WRITE_BYTES_MAX:
+        if self._link.transport.underlying_transport.get_write_buffer_size() > WRITE_BYTES_MAX:
             raise ClientError("the server does not read")
-        self._id += 1
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting[self._id] = future
-        self._transport.send(WSMsgType.BINARY, msgspec.msgpack.encode(kind(self._id, *fields, **named)))
+        self._id = id = self._id + 1
+        future = self._waiting[id] = asyncio.get_running_loop().create_future()
+        self._link.transport.send(WSMsgType.BINARY, msgspec.msgpack.encode(kind(id, *fields, **named)))
         try:
             answer = await future
         finally:
-            self._waiting.pop(self._id, None)
+            self._waiting.pop(id, None)
         if not isinstance(answer, reply):
             raise ClientError(f"expected {reply.__name__}, got {type(answer).__name__}")
         return answer
@@ -273,7 +315,10 @@ class Client:
     # Channels
 
     async def subscribe(self, channels: list[str], depth: int | None = None, interval_ms: int | None = None) -> list[Live[Any]]:
-        """Listen to channels, all as of one sequence. Returns when the server has answered; the first frames follow."""
+        """Listen to channels, all as of one sequence. Returns when the server has answered; the first frames follow.
+
+        A channel that is subscribed already takes on the new depth and interval.
+        """
         known = self.live.keys() & set(channels)
         lives = self.prepare(channels, depth, interval_ms)
         try:
@@ -282,6 +327,8 @@ class Client:
             for channel in set(channels) - known:
                 self.live.pop(channel, None)
             raise
+        for live in lives:
+            live.depth, live.interval_ms = depth, interval_ms
         return lives
 
     def prepare(self, channels: list[str], depth: int | None = None, interval_ms: int | None = None) -> list[Live[Any]]:
@@ -293,19 +340,30 @@ class Client:
         return [self.live[channel] for channel in channels]
 
     async def unsubscribe(self, channels: list[str]) -> None:
-        """Stop listening."""
+        """Stop listening. Iterations over the channels end with Closed."""
         for channel in channels:
-            self.live.pop(channel, None)
+            self._drop(channel, Closed(f"{channel} was unsubscribed"))
         await self.request(Unsubscribe, Unsubscribed, channels)
 
+    def _drop(self, channel: str, why: ClientError) -> None:
+        live = self.live.pop(channel, None)
+        if live:
+            live.fail(why)
+
     async def _resubscribe(self, lives: list[Live[Any]]) -> None:
-        """Subscribe again, each channel from where it is."""
+        """Subscribe again, each channel from where it is. One that the server no longer grants ends with its refusal."""
         groups: dict[tuple[int | None, int | None], list[Live[Any]]] = {}
         for live in lives:
             groups.setdefault((live.depth, live.interval_ms), []).append(live)
         for (depth, interval_ms), group in groups.items():
             resume = {live.channel: live.mirror.resume for live in group if live.mirror.resume}
-            await self.request(Subscribe, Subscribed, [live.channel for live in group], depth, interval_ms, resume)
+            try:
+                await self.request(Subscribe, Subscribed, [live.channel for live in group], depth, interval_ms, resume)
+            except RequestRefused as refused:
+                if len(group) == 1:
+                    self._drop(group[0].channel, refused)
+                for live in group if len(group) > 1 else ():
+                    await self._resubscribe([live])
 
     async def orderbook(self, instrument: str, depth: int | None = None, interval_ms: int | None = None) -> LiveBook:
         """An order book: in full (depth 0, the default), or its best levels."""
@@ -331,8 +389,10 @@ class Client:
 
     async def login(self, token: str) -> LoggedIn:
         """Sign in on the open connection, or renew its token."""
-        self._token = token
-        return await self.request(Login, LoggedIn, token)
+        answer = await self.request(Login, LoggedIn, token)
+        if not callable(self._token):
+            self._token = token
+        return answer
 
     async def instruments(self) -> dict[str, InstrumentTerms]:
         """The terms of every instrument, by name."""

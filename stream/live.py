@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from stream.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES
-from stream.messages import Balance, Book, Frame, Gap, InForce, OrderUpdate, Ticker, Trade
+from stream.messages import Balance, Book, Error, Frame, Gap, InForce, OrderUpdate, Ticker, Trade
 from stream.mirror import BalancesMirror, BookMirror, Mirror, OrdersMirror, TickerMirror, TradesMirror
 
 ITEMS_MAX = 100_000
@@ -17,6 +17,23 @@ Item = TypeVar("Item")
 
 class ClientError(Exception):
     """The root of what a client raises."""
+
+
+class ConnectionLost(ClientError):
+    """The connection went away. A request under way may or may not have reached the server; it is not sent again."""
+
+
+class Closed(ClientError):
+    """The client was closed, the channel unsubscribed, or the server said not to come back."""
+
+
+class RequestRefused(ClientError):
+    """The server refused a request: `code` is an ErrorCode, `order` the order that it concerns (0 for none)."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(f"{error.message} ({error.code})")
+        self.code = error.code
+        self.order = error.order
 
 
 class TooSlow(ClientError):
@@ -60,6 +77,8 @@ class Live(Generic[Item]):
 
     async def changed(self) -> None:
         """Wait for the next frame, whatever it holds."""
+        if self._failure:
+            raise self._failure
         self._stirred.clear()
         await self._stirred.wait()
         if self._failure:
@@ -126,6 +145,8 @@ class Lossless(Live[Item]):
         return self._items.popleft()
 
     def _collect(self, message: Frame | Gap) -> None:
+        if self._failure:
+            return    # what comes now would hide that something is missing
         if isinstance(message, Gap):
             self._items.append(message)    # type: ignore[arg-type]
         elif message.prev is not None:

@@ -121,14 +121,16 @@ class Session:
         if self.closed:
             return
         self.messages_received += 1
+        id = 0
         try:
-            self._spend(now)
             request = self._codec.read_request(payload)
+            id = request.id
+            self._spend(now)
         except Malformed as error:
-            self._refuse(0, ErrorCode.MALFORMED, str(error))
+            self._refuse(id, ErrorCode.MALFORMED, str(error))
             self._count_error()
         except Refused as refused:
-            self._refuse(0, refused.code, refused.text)
+            self._refuse(id, refused.code, refused.text)
             self._count_error()
         else:
             if self._waiting:

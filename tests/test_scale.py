@@ -22,7 +22,13 @@ def test_the_digits_are_the_steps() -> None:
     assert from_text("60000.5", "0.01") == 6_000_050
 
 
-@pytest.mark.parametrize("text", ["0.001", "x", "", "nan", "inf", "1e999999", "0x10", "1/3"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0.001", "x", "", "nan", "snan", "inf", "1e999999", "1e-999999", "0x10", "1/3", "1.0000000000000000000000000000001",
+        "92233720368547758.08",
+    ],
+)
 def test_what_is_no_multiple_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         from_text(text, "0.01")

@@ -300,7 +300,7 @@ def test_messages_that_come_too_fast_are_refused_until_time_passes() -> None:
     desk = Desk(market)
     answers = [desk.ask(Ping)[0] for _ in range(5)]
     assert [type(answer) for answer in answers] == [Pong, Pong, Pong, Error, Error]
-    assert answers[-1].code == ErrorCode.TOO_MANY_REQUESTS
+    assert (answers[-1].code, answers[-1].id) == (ErrorCode.TOO_MANY_REQUESTS, desk.id)
     market.pass_time(100)
     assert isinstance(desk.ask(Ping)[0], Pong)
 

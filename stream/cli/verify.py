@@ -14,7 +14,7 @@ from rich.table import Table
 
 from stream.channels import BOOK, TICKER, TRADES, ChannelName
 from stream.client import Client, connect
-from stream.live import LiveBook, LiveTicker, LiveTrades
+from stream.live import ClientError, LiveBook, LiveTicker, LiveTrades
 from stream.messages import Book, Frame, Gap
 from stream.mirror import Verdict
 
@@ -142,7 +142,11 @@ class Verification(NamedTuple):
 async def verify(url: str, seconds: float, only: list[str], depth: int, interval_ms: int, token: str | None, tick: Callable[[], None]) -> Verification:
     """Watch a server for a while. ClientError if it cannot be reached."""
     async with connect(url, token) as client:
-        names = [name for name in await client.instruments() if not only or name in only]
+        names = list(await client.instruments())
+        unknown = set(only).difference(names)
+        if unknown:
+            raise ClientError(f"no such instrument: {', '.join(sorted(unknown))}; expected some of {', '.join(names)}")
+        names = only or names
         watches = await watch_all(client, names, depth, interval_ms)
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:

@@ -1,0 +1,176 @@
+"""The command line as a person meets it: what it prints, where, and with which exit status."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import pytest
+
+from stream.cli import COMMANDS, main
+from stream.feed import BookChannel
+from stream.server import Server
+from stream.sources.simulated import SimulatedSource
+from tests.simulation import token
+from tests.sockets import run, serving
+
+ROOT = Path(__file__).parents[1]
+
+
+class Outcome(NamedTuple):
+    """What a command left."""
+
+    status: int
+    out: str
+    err: str
+
+
+async def start(*arguments: str) -> asyncio.subprocess.Process:
+    """Start `deltabook` in a process of its own."""
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(sys.executable, "-m", "stream", *arguments, cwd=ROOT, stdout=pipe, stderr=pipe)
+
+
+async def deltabook(*arguments: str) -> Outcome:
+    """Run `deltabook` to its end."""
+    process = await start(*arguments)
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return Outcome(process.returncode, out.decode(), err.decode())
+
+
+@asynccontextmanager
+async def market() -> AsyncIterator[tuple[Server, str]]:
+    """A simulated market beside the two quiet instruments of the tests, and its URL."""
+    async with serving(sources=[SimulatedSource(seed=1, rate=200)]) as server:
+        yield server, f"ws://127.0.0.1:{server.port}/v1"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_there_for_every_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([command, "--help"])
+    assert left.value.code == 0
+    assert f"usage: deltabook {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["watch"], ["verify", "--seconds", "soon"]])
+def test_what_cannot_be_parsed_is_told_with_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert "usage: deltabook" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["verify", "ws://127.0.0.1:1/v1"], "127.0.0.1"),
+        (["verify", "http://127.0.0.1/v1"], "ws or wss"),
+        (["watch", "nonsense"], "expected orderbook:<instrument>"),
+        (["watch", "orders:BTC-USD"], "expected orderbook:<instrument>"),
+    ],
+)
+def test_an_error_is_one_line_that_names_its_command(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"deltabook {arguments[0]}: ")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+@run
+async def test_verify_finds_nothing_wrong_with_a_right_server() -> None:
+    async with market() as (server, url):
+        outcome = await deltabook("verify", url, "--seconds", "1", "--json")
+        assert (outcome.status, outcome.err) == (0, "")
+        report = json.loads(outcome.out)
+        assert report["problems"] == []
+        assert report["instruments"].keys() == {book.instrument.name for book in server.market.exchange.books}
+        rows = report["instruments"].values()
+        assert all(row["snapshots"] == 1 for row in rows)
+        assert sum(row["ticker_compared"] for row in rows) > 0
+        assert sum(row["updates"] for row in rows) > 0
+        assert all(row["latency_ms"]["p50"] <= row["latency_ms"]["p99"] <= row["latency_ms"]["max"] for row in rows)
+
+
+@run
+async def test_verify_prints_a_table_and_its_verdict() -> None:
+    async with market() as (_, url):
+        outcome = await deltabook("verify", url, "--seconds", "0.2", "--instruments", "BTC-USD", "--depth", "5", "--interval", "10")
+        assert outcome.status == 0
+        assert "BTC-USD" in outcome.out
+        assert "ETH-USD" not in outcome.out
+        assert "every book was the server's book" in outcome.out
+
+
+@run
+async def test_verify_does_not_pass_over_an_unknown_instrument() -> None:
+    async with market() as (_, url):
+        outcome = await deltabook("verify", url, "--seconds", "0.2", "--instruments", "BTC-USD,NO-SUCH")
+        assert outcome.status == 2
+        assert "NO-SUCH" in outcome.err
+        assert "BTC-USD" in outcome.err
+
+
+@run
+async def test_verify_catches_a_server_that_lies() -> None:
+    async with serving() as server:
+        channel = server.market.feed.public["orderbook:BTC-USD"]
+        assert isinstance(channel, BookChannel)
+        honest = channel.frame
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(channel, "frame", lambda *of, **named: msgspec.structs.replace(honest(*of, **named), digest=1))
+            outcome = await deltabook("verify", f"ws://127.0.0.1:{server.port}/v1", "--seconds", "0.5", "--json")
+        report = json.loads(outcome.out)
+        assert outcome.status == 1
+        assert report["instruments"]["BTC-USD"]["mismatches"] > 0
+        assert report["instruments"]["ETH-USD"]["mismatches"] == 0
+        assert all(problem.startswith("BTC-USD: ") for problem in report["problems"])
+
+
+@run
+async def test_watch_prints_as_many_frames_as_it_is_asked_for() -> None:
+    async with market() as (server, url):
+        busy = server.market.exchange.books[-1].instrument.name
+        for kind in ("orderbook", "trades", "ticker"):
+            outcome = await deltabook("watch", f"{kind}:{busy}", "--url", url, "--count", "2", "--depth", "3")
+            assert (outcome.status, outcome.err) == (0, "")
+            assert outcome.out.count("epoch") == 2
+        book = await deltabook("watch", f"orderbook:{busy}", "--url", url, "--count", "1", "--depth", "3")
+        assert "NOT VERIFIED" not in book.out
+        assert "spread" in book.out
+        assert book.out.count("█") >= 6
+
+
+@run
+async def test_watch_shows_own_channels_to_who_has_a_token() -> None:
+    async with market() as (server, url):
+        signed = token("alice", server.clock.now(), "market account trade")
+        balances = await deltabook("watch", "balances", "--url", url, "--count", "1", "--token", signed)
+        assert balances.status == 0
+        assert "100000.000000" in balances.out
+        for channel in ("orders", "orderbook:NO-SUCH"):
+            refused = await deltabook("watch", channel, "--url", url)
+            assert refused.status == 2
+            assert refused.err.startswith("deltabook watch: ")
+
+
+@run
+async def test_an_interrupt_ends_a_command_quietly() -> None:
+    async with market() as (server, url):
+        for arguments in (("verify", url, "--seconds", "20"), ("watch", "orderbook:BTC-USD", "--url", url)):
+            process = await start(*arguments)
+            while not any(session.subscriptions for session in server.market.sessions):
+                await asyncio.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            _, err = await process.communicate()
+            assert (process.returncode, err) == (130, b"")
+            while server.market.sessions:
+                await asyncio.sleep(0.01)
