@@ -16,5 +16,4 @@ cdef class Commands:
 
 
 cdef Command place_command(account, instrument, side, price, size, order_type, time_in_force, post_only, client_id, time) except *
-cdef Command order_command(int kind, account, order, price, size, client_id, time) except *
-cdef Command account_command(int kind, account, instrument, amount, time) except *
+cdef Command other_command(int kind, account, time, instrument=*, order=*, price=*, size=*, client_id=*) except *

@@ -27,27 +27,17 @@ cdef Command place_command(account, instrument, side, price, size, order_type, t
     return command
 
 
-cdef Command order_command(int kind, account, order, price, size, client_id, time) except *:
+cdef Command other_command(int kind, account, time, instrument=0, order=0, price=0, size=0, client_id=0) except *:
     cdef Command command
     memset(&command, 0, sizeof(Command))
     command.kind = kind
     command.account = account
+    command.time = time
+    command.instrument = instrument
     command.order = order
     command.price = price
     command.size = size
     command.client_id = client_id
-    command.time = time
-    return command
-
-
-cdef Command account_command(int kind, account, instrument, amount, time) except *:
-    cdef Command command
-    memset(&command, 0, sizeof(Command))
-    command.kind = kind
-    command.account = account
-    command.instrument = instrument
-    command.size = amount
-    command.time = time
     return command
 
 
@@ -108,29 +98,29 @@ cdef class Commands:
         self.add()[0] = command
 
     def cancel(self, account: int, order: int = 0, client_id: int = 0, time: int = 0) -> None:
-        cdef Command command = order_command(CANCEL, account, order, 0, 0, client_id, time)
+        cdef Command command = other_command(CANCEL, account, time, 0, order, 0, 0, client_id)
         self.add()[0] = command
 
     def reduce(self, account: int, order: int, by: int, client_id: int = 0, time: int = 0) -> None:
-        cdef Command command = order_command(REDUCE, account, order, 0, by, client_id, time)
+        cdef Command command = other_command(REDUCE, account, time, 0, order, 0, by, client_id)
         self.add()[0] = command
 
     def replace(self, account: int, order: int, price: int, size: int, client_id: int = 0, time: int = 0) -> None:
-        cdef Command command = order_command(REPLACE, account, order, price, size, client_id, time)
+        cdef Command command = other_command(REPLACE, account, time, 0, order, price, size, client_id)
         self.add()[0] = command
 
     def cancel_all(self, account: int, instrument: int = ALL_INSTRUMENTS, time: int = 0) -> None:
-        cdef Command command = account_command(CANCEL_ALL, account, instrument, 0, time)
+        cdef Command command = other_command(CANCEL_ALL, account, time, instrument)
         self.add()[0] = command
 
     def open_account(self, time: int = 0) -> None:
-        cdef Command command = account_command(OPEN_ACCOUNT, 0, 0, 0, time)
+        cdef Command command = other_command(OPEN_ACCOUNT, 0, time)
         self.add()[0] = command
 
     def deposit(self, account: int, asset: int, amount: int, time: int = 0) -> None:
-        cdef Command command = account_command(DEPOSIT, account, asset, amount, time)
+        cdef Command command = other_command(DEPOSIT, account, time, asset, 0, 0, amount)
         self.add()[0] = command
 
     def withdraw(self, account: int, asset: int, amount: int, time: int = 0) -> None:
-        cdef Command command = account_command(WITHDRAW, account, asset, amount, time)
+        cdef Command command = other_command(WITHDRAW, account, time, asset, 0, 0, amount)
         self.add()[0] = command

@@ -9,7 +9,7 @@ from libc.string cimport memset
 from engine.accounts cimport add_asset, balance_of, free_accounts
 from engine.audit cimport check_core, hash_of
 from engine.book cimport OrderBook, new_book, order_record
-from engine.commands cimport account_command, order_command, place_command
+from engine.commands cimport other_command, place_command
 from engine.core cimport Book
 from engine.events cimport Events
 from engine.execution cimport run
@@ -183,18 +183,18 @@ cdef class Exchange:
 
     def open_account(self, time: int = 0) -> int:
         """A new account; its number."""
-        cdef Command command = account_command(OPEN_ACCOUNT, 0, 0, 0, time)
+        cdef Command command = other_command(OPEN_ACCOUNT, 0, time)
         self.single(&command)
         return self.core.accounts.count - 1
 
     def deposit(self, account: int, asset: int, amount: int, time: int = 0) -> None:
         """Add to an account's available units of an asset."""
-        cdef Command command = account_command(DEPOSIT, account, asset, amount, time)
+        cdef Command command = other_command(DEPOSIT, account, time, asset, 0, 0, amount)
         self.single(&command)
 
     def withdraw(self, account: int, asset: int, amount: int, time: int = 0) -> None:
         """Take from an account's available units of an asset."""
-        cdef Command command = account_command(WITHDRAW, account, asset, amount, time)
+        cdef Command command = other_command(WITHDRAW, account, time, asset, 0, 0, amount)
         self.single(&command)
 
     def place(
@@ -208,22 +208,22 @@ cdef class Exchange:
 
     def cancel(self, account: int, order: int = 0, client_id: int = 0, time: int = 0) -> None:
         """Cancel an own order, named by its id or by the account's own name for it. O(1)."""
-        cdef Command command = order_command(CANCEL, account, order, 0, 0, client_id, time)
+        cdef Command command = other_command(CANCEL, account, time, 0, order, 0, 0, client_id)
         self.single(&command)
 
     def reduce(self, account: int, order: int, by: int, client_id: int = 0, time: int = 0) -> None:
         """Take lots off an own order, which keeps its place; all of them cancel it. O(1)."""
-        cdef Command command = order_command(REDUCE, account, order, 0, by, client_id, time)
+        cdef Command command = other_command(REDUCE, account, time, 0, order, 0, by, client_id)
         self.single(&command)
 
     def replace(self, account: int, order: int, price: int, size: int, client_id: int = 0, time: int = 0) -> None:
         """Give an own order a new price and remaining size. It keeps its place only if it shrinks at its price. O(orders it meets)."""
-        cdef Command command = order_command(REPLACE, account, order, price, size, client_id, time)
+        cdef Command command = other_command(REPLACE, account, time, 0, order, price, size, client_id)
         self.single(&command)
 
     def cancel_all(self, account: int, instrument: int = ALL_INSTRUMENTS, time: int = 0) -> int:
         """Cancel an account's orders in one book or in all; how many there were. O(the account's open orders)."""
-        cdef Command command = account_command(CANCEL_ALL, account, instrument, 0, time)
+        cdef Command command = other_command(CANCEL_ALL, account, time, instrument)
         cdef int64_t before = self.core.orders.count
         self.single(&command)
         return before - self.core.orders.count

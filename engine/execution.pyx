@@ -2,12 +2,12 @@
 
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
-from engine.accounts cimport Account, Balance, add_account, balance_of, touch
+from engine.accounts cimport Account, add_account, balance_of, touch
 from engine.client_ids cimport find_client_id, remember
 from engine.core cimport MONEY_LIMIT, Book, cost, fee, held_asset, hold, multiplied, touch_level
 from engine.events cimport emit
 from engine.ladder cimport Level, Levels
-from engine.matching cimport affordable, cancel, end_command, finish, leave_level, liquidity, match, rest
+from engine.matching cimport affordable, cancel, end_command, finish, leave_level, liquidity, match, release, rest, tell_order
 from engine.model cimport (ACCEPTED, ACCOUNT_OPENED, ALL_CANCELLED, ALL_INSTRUMENTS, AMOUNT_OUT_OF_RANGE, BUY, CANCEL, CANCEL_ALL, CANCELLED,
                            DEPOSIT, DUPLICATE_CLIENT_ID, FOK, GTC, INSUFFICIENT_FUNDS, LIMIT, MARKET, NO_REASON, NOTIONAL_TOO_LARGE,
                            OPEN_ACCOUNT, PLACE, POST_ONLY, POST_ONLY_WOULD_TAKE, PRICE_OUT_OF_RANGE, REDUCE, REDUCED, REJECTED, REPLACE,
@@ -15,22 +15,6 @@ from engine.model cimport (ACCEPTED, ACCOUNT_OPENED, ALL_CANCELLED, ALL_INSTRUME
                            UNKNOWN_ACCOUNT, UNKNOWN_ASSET, UNKNOWN_COMMAND, UNKNOWN_INSTRUMENT, UNKNOWN_OPTION, UNKNOWN_ORDER,
                            WITHDRAW, Command, Event)
 from engine.orders cimport SELLS, SLOT_BITS, STAYS_MAKER, Order, instrument_of, new_slot, order_id, side_of, slot_of
-
-
-cdef Event* tell_order(Core* core, int kind, uint32_t slot, int64_t price, int64_t size) noexcept nogil:
-    cdef Order* order = &core.orders.order[slot]
-    cdef Event* event = emit(core.events, kind)
-    event.order = order_id(&core.orders, slot)
-    event.other = order.client_id
-    event.account = order.account
-    event.instrument = instrument_of(order)
-    event.side = side_of(order)
-    event.price = price
-    event.size = size
-    event.remaining = order.remaining
-    event.filled = order.filled
-    event.value = order.value
-    return event
 
 
 # What is checked
@@ -163,20 +147,16 @@ cdef uint32_t accept(Core* core, const Command* command) noexcept nogil:
 cdef int place(Core* core, const Command* command, uint64_t* concerned) noexcept nogil:
     cdef int reason = refusal(core, command, concerned)
     cdef Book* book
-    cdef Balance* balance
     cdef Event* event
     cdef bint holds
     cdef uint32_t slot
-    cdef int64_t amount, left
+    cdef int64_t left
     if reason:
         return reason
     book = &core.book[command.instrument]
     holds = command.type == LIMIT or command.side == SELL
     if holds:
-        amount = hold(book, command.side, command.price, command.size)
-        balance = touch(&core.accounts, command.account, held_asset(book, command.side))
-        balance.available -= amount
-        balance.held += amount
+        release(core, command.account, held_asset(book, command.side), -hold(book, command.side, command.price, command.size))
     slot = accept(core, command)
     match(core, command.instrument, slot, limit_of(command), holds)
     left = core.orders.order[slot].remaining
@@ -188,10 +168,7 @@ cdef int place(Core* core, const Command* command, uint64_t* concerned) noexcept
         event.remaining = 0
         event.reason = UNFILLED
         if holds:
-            amount = hold(book, command.side, command.price, left)
-            balance = touch(&core.accounts, command.account, held_asset(book, command.side))
-            balance.held -= amount
-            balance.available += amount
+            release(core, command.account, held_asset(book, command.side), hold(book, command.side, command.price, left))
     finish(core, slot)
     return NO_REASON
 
@@ -201,21 +178,17 @@ cdef int reduce(Core* core, const Command* command, uint32_t slot) noexcept nogi
     cdef uint16_t index = instrument_of(order)
     cdef Book* book = &core.book[index]
     cdef Level* level = &book.levels.level[order.level]
-    cdef Balance* balance
-    cdef int64_t amount
+    cdef int64_t before
     if command.size <= 0:
         return SIZE_TOO_SMALL
     if command.size >= order.remaining:
         cancel(core, slot)
         return NO_REASON
     touch_level(core, index, order.level)
-    amount = hold(book, level.side, level.price, order.remaining)
+    before = hold(book, level.side, level.price, order.remaining)
     order.remaining -= command.size
-    amount -= hold(book, level.side, level.price, order.remaining)
     level.size -= command.size
-    balance = touch(&core.accounts, order.account, held_asset(book, level.side))
-    balance.held -= amount
-    balance.available += amount
+    release(core, order.account, held_asset(book, level.side), before - hold(book, level.side, level.price, order.remaining))
     tell_order(core, REDUCED, slot, level.price, command.size)
     return NO_REASON
 
@@ -226,7 +199,6 @@ cdef int replace(Core* core, const Command* command, uint32_t slot) noexcept nog
     cdef Book* book = &core.book[index]
     cdef Level* level = &book.levels.level[order.level]
     cdef int side = level.side
-    cdef Balance* balance = balance_of(&core.accounts, order.account, held_asset(book, side))
     cdef int64_t more
     cdef int reason
     if not 1 <= command.price <= book.price_max:
@@ -242,12 +214,10 @@ cdef int replace(Core* core, const Command* command, uint32_t slot) noexcept nog
     if order.tag & STAYS_MAKER and would_match(book.levels, side, command.price):
         return POST_ONLY_WOULD_TAKE
     more = hold(book, side, command.price, command.size) - hold(book, side, level.price, order.remaining)
-    if more > balance.available:
+    if more > balance_of(&core.accounts, order.account, held_asset(book, side)).available:
         return INSUFFICIENT_FUNDS
 
-    balance = touch(&core.accounts, order.account, held_asset(book, side))
-    balance.available -= more
-    balance.held += more
+    release(core, order.account, held_asset(book, side), -more)
     if command.price == level.price and command.size <= order.remaining:
         touch_level(core, index, order.level)
         level.size -= order.remaining - command.size

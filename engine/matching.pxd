@@ -3,9 +3,11 @@
 from libc.stdint cimport int64_t, uint32_t
 
 from engine.core cimport Core
-from engine.model cimport Command
+from engine.model cimport Event
 
 
+cdef Event* tell_order(Core* core, int kind, uint32_t slot, int64_t price, int64_t size) noexcept nogil
+cdef void release(Core* core, uint32_t account, uint32_t asset, int64_t amount) noexcept nogil
 cdef int64_t liquidity(Core* core, uint32_t book, int taker_side, int64_t limit, int64_t wanted) noexcept nogil
 cdef bint affordable(Core* core, uint32_t book, int64_t limit, int64_t size, int64_t available) noexcept nogil
 cdef void match(Core* core, uint32_t book, uint32_t slot, int64_t limit, bint holds) noexcept nogil

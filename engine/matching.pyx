@@ -50,20 +50,28 @@ cdef bint affordable(Core* core, uint32_t book, int64_t limit, int64_t size, int
     return True
 
 
-cdef void tell_fill(Core* core, uint32_t book, uint32_t slot, int64_t price, int64_t size, int flags) noexcept nogil:
+cdef Event* tell_order(Core* core, int kind, uint32_t slot, int64_t price, int64_t size) noexcept nogil:
+    """An event of an order as it is now."""
     cdef Order* order = &core.orders.order[slot]
-    cdef Event* event = emit(core.events, FILLED)
+    cdef Event* event = emit(core.events, kind)
     event.order = order_id(&core.orders, slot)
     event.other = order.client_id
     event.account = order.account
-    event.instrument = book
+    event.instrument = instrument_of(order)
     event.side = side_of(order)
     event.price = price
     event.size = size
     event.remaining = order.remaining
     event.filled = order.filled
     event.value = order.value
-    event.flags = flags
+    return event
+
+
+cdef void release(Core* core, uint32_t account, uint32_t asset, int64_t amount) noexcept nogil:
+    """Move so much of what an account holds to what it has available; less than 0 holds more."""
+    cdef Balance* balance = touch(&core.accounts, account, asset)
+    balance.held -= amount
+    balance.available += amount
 
 
 cdef void fill(Core* core, uint32_t book, uint32_t maker_slot, uint32_t taker_slot, int64_t price, int64_t limit, int64_t size, bint holds) noexcept nogil:
@@ -107,8 +115,8 @@ cdef void fill(Core* core, uint32_t book, uint32_t maker_slot, uint32_t taker_sl
     event.price = price
     event.size = size
     event.value = notional
-    tell_fill(core, book, maker_slot, price, size, 0)
-    tell_fill(core, book, taker_slot, price, size, TAKER)
+    tell_order(core, FILLED, maker_slot, price, size)
+    tell_order(core, FILLED, taker_slot, price, size).flags = TAKER
 
 
 cdef void match(Core* core, uint32_t book, uint32_t slot, int64_t limit, bint holds) noexcept nogil:
@@ -199,21 +207,10 @@ cdef void cancel(Core* core, uint32_t slot) noexcept nogil:
     cdef uint16_t book = instrument_of(order)
     cdef int side = side_of(order)
     cdef int64_t price = core.book[book].levels.level[order.level].price
-    cdef int64_t amount = hold(&core.book[book], side, price, order.remaining)
-    cdef Balance* balance = touch(&core.accounts, order.account, held_asset(&core.book[book], side))
-    cdef Event* event = emit(core.events, CANCELLED)
-    event.order = order_id(&core.orders, slot)
-    event.other = order.client_id
-    event.account = order.account
-    event.instrument = book
-    event.side = side
-    event.price = price
-    event.size = order.remaining
-    event.filled = order.filled
-    event.value = order.value
+    cdef Event* event = tell_order(core, CANCELLED, slot, price, order.remaining)
+    event.remaining = 0
     event.reason = REQUESTED
-    balance.held -= amount
-    balance.available += amount
+    release(core, order.account, held_asset(&core.book[book], side), hold(&core.book[book], side, price, order.remaining))
     leave_level(core, book, slot)
     finish(core, slot)
 

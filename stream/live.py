@@ -1,6 +1,7 @@
 """Channels that one iterates over: the latest state of a book or ticker, every event of trades, orders and balances."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Generic, TypeVar
@@ -40,7 +41,7 @@ class TooSlow(ClientError):
     """A consumer left more than ITEMS_MAX items of a lossless channel waiting."""
 
 
-class Live(Generic[Item]):
+class Live(ABC, Generic[Item]):
     """One subscribed channel: iterate over it, or look at its mirror at any time."""
 
     def __init__(self, mirror: Mirror[Any], depth: int | None, interval_ms: int | None) -> None:
@@ -84,11 +85,13 @@ class Live(Generic[Item]):
         if self._failure:
             raise self._failure
 
+    @abstractmethod
     def _has_next(self) -> bool:
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def _take_next(self) -> Item:
-        raise NotImplementedError
+        ...
 
     def on(self, callback: Callable[[Frame | Gap], None]) -> None:
         """Have `callback` called with every message of the channel, once the mirror has taken it in."""
@@ -101,8 +104,9 @@ class Live(Generic[Item]):
             callback(message)
         self._wake()
 
+    @abstractmethod
     def _collect(self, message: Frame | Gap) -> None:
-        raise NotImplementedError
+        ...
 
     def _wake(self) -> None:
         self._woken.set()
@@ -155,8 +159,9 @@ class Lossless(Live[Item]):
             self._items.clear()
             self.fail(TooSlow(f"more than {ITEMS_MAX} items of {self.channel} waited"))
 
+    @abstractmethod
     def _items_of(self, frame: Any) -> Iterable[Item]:
-        raise NotImplementedError
+        ...
 
 
 class LiveBook(Conflated[Book]):

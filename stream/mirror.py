@@ -7,6 +7,7 @@
 5. A book's digest differs from the frame's: subscribe again without `resume`.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from enum import Enum, auto
 from typing import Generic, TypeVar
@@ -28,7 +29,7 @@ class Verdict(Enum):
     MISMATCH = auto()
 
 
-class Mirror(Generic[F]):
+class Mirror(ABC, Generic[F]):
     """A client's copy of one channel. `seq` is how far it has come in the history `epoch`; -1 before the first snapshot."""
 
     def __init__(self, channel: str) -> None:
@@ -68,12 +69,13 @@ class Mirror(Generic[F]):
             return Verdict.MISMATCH
         return Verdict.APPLIED if self._holds_anything(frame) else Verdict.HEARTBEAT
 
+    @abstractmethod
     def _take(self, frame: F, fresh: bool) -> bool:
         """Replace all by a snapshot, or apply a frame; whether the outcome is what the server has."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _holds_anything(self, frame: F) -> bool:
-        raise NotImplementedError
+        ...
 
 
 class BookMirror(Mirror[Book]):
