@@ -243,7 +243,9 @@ class Server:
         self._write()
         if self._alarm:
             self._alarm.cancel()
-        self._alarm = asyncio.get_running_loop().call_later(max(0, due - self.clock.now()) / 10**9, self.wake)
+        # uvloop rounds to milliseconds, and turns less than half a one into a spin: wait for whole ones.
+        milliseconds = -(-max(0, due - self.clock.now()) // 10**6)
+        self._alarm = asyncio.get_running_loop().call_later(milliseconds / 1000, self.wake)
 
     def _write(self) -> None:
         while self.market.to_write:
