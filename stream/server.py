@@ -5,7 +5,7 @@ import logging
 import resource
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 
@@ -50,12 +50,14 @@ class Connection(WSListener):
         self._claims = claims
         self._assembler = Assembler(server.config.message_bytes_max)
         self._transport: WSTransport | None = None
+        self._send: Callable[[bytes], None]
         self._closing = False
         self.session: Session
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The handshake is done."""
         self._transport = transport
+        self._send = transport.underlying_transport.write
         transport.underlying_transport.set_write_buffer_limits(high=0)
         self.session = self._server.opened(self)
         self.session.begin(self._server.clock.now(), self._claims)
@@ -108,7 +110,7 @@ class Connection(WSListener):
         if self._transport is None or self._closing:
             return
         if self.session.writable and self.session.out:
-            self._transport.underlying_transport.write(self.session.take_out())
+            self._send(self.session.take_out())
         if self.session.closed:
             self._close(*self.session.closed)
 
@@ -116,7 +118,7 @@ class Connection(WSListener):
         """Say goodbye; who does not answer in time is cut off."""
         if self._transport and not self._closing:
             self._closing = True
-            self._transport.underlying_transport.write(close_frame(code, reason))
+            self._send(close_frame(code, reason))
             asyncio.get_running_loop().call_later(self._server.config.close_timeout_s, self._transport.disconnect, False)
 
 

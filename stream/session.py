@@ -173,10 +173,11 @@ class Session:
     def _write(self, frame: bytes) -> None:
         if self.closed:
             return
+        if not self.out:
+            self._market.wrote(self)
         self.out.append(frame)
         self.out_bytes += len(frame)
-        self._market.wrote(self)
-        if self.out_bytes > self._market.config.pending_bytes_max and not self.writable:
+        if not self.writable and self.out_bytes > self._market.config.pending_bytes_max:
             self.close(CloseCode.SLOW_CONSUMER, f"more than {self._market.config.pending_bytes_max} bytes wait to be read")
 
     def take_out(self) -> bytes:
@@ -262,6 +263,8 @@ class Session:
             else:
                 self._claims = claims
                 self._account = account
+                lost = [name for name in self.subscriptions if name.private and name.scope not in claims.scopes]
+                self._market.hub.unsubscribe(self.subscriptions, lost, self._market.point(now))
                 welcome()
             while self._held and not self._waiting and not self.closed:
                 self._answer(self._held.popleft(), now)

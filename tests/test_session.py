@@ -96,6 +96,17 @@ def test_a_token_is_renewed_on_the_open_connection_and_expires(market: QuietMark
     assert desk.session.closed[0] is CloseCode.TOKEN_EXPIRED
 
 
+def test_a_token_with_less_scope_ends_what_it_does_not_allow(market: QuietMarket) -> None:
+    desk = Desk(market).sign_in("alice")
+    desk.ask(Subscribe, ["orders", "balances", BOOK])
+    desk.ask(Login, token("alice", market.now, "trade"))
+    assert [str(name) for name in desk.session.subscriptions] == [BOOK]
+    answers = desk.ask(Place, "ETH-USD", "buy", 100, 5)
+    assert [type(answer) for answer in answers] == [Done]
+    desk.ask(Login, token("alice", market.now, ""))
+    assert refusal(desk.ask(Place, "ETH-USD", "buy", 100, 5)) == ErrorCode.MISSING_SCOPE
+
+
 def test_what_is_pipelined_behind_a_login_waits_for_its_answer(market: QuietMarket) -> None:
     desk = Desk(market)
     for message in (Login(1, token("alice", market.now)), Subscribe(2, ["balances"]), Place(3, "BTC-USD", "buy", 100, 5)):
