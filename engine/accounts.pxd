@@ -1,13 +1,11 @@
 """Balances of every account, in units of each asset: what is available, and what open orders hold."""
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 
-cdef struct Balance:            # 32 bytes
+cdef struct Balance:            # 16 bytes
     int64_t available
     int64_t held
-    uint64_t command            # the last one that touched it
-    uint64_t spare
 
 
 cdef struct Account:
@@ -27,10 +25,10 @@ cdef struct Accounts:
     uint64_t* touched           # rows that the running command touched, in order
     uint32_t touched_count
     uint32_t touched_capacity
-    uint64_t command            # number of the running command
+    uint8_t* marked             # for each row, whether it is among those
 
 
-cdef Balance* touch(Accounts* accounts, uint32_t account, uint32_t asset) noexcept nogil
+cdef void more_touched(Accounts* accounts) noexcept nogil
 cdef void add_account(Accounts* accounts) noexcept nogil
 cdef void add_asset(Accounts* accounts) noexcept nogil
 cdef void free_accounts(Accounts* accounts) noexcept nogil
@@ -38,3 +36,15 @@ cdef void free_accounts(Accounts* accounts) noexcept nogil
 
 cdef inline Balance* balance_of(Accounts* accounts, uint32_t account, uint32_t asset) noexcept nogil:
     return &accounts.balance[<uint64_t>account * accounts.assets + asset]
+
+
+cdef inline Balance* touch(Accounts* accounts, uint32_t account, uint32_t asset) noexcept nogil:
+    """The balance, noted as touched by the running command. The pointer holds until an account or asset is added."""
+    cdef uint64_t row = <uint64_t>account * accounts.assets + asset
+    if not accounts.marked[row]:
+        accounts.marked[row] = 1
+        if accounts.touched_count == accounts.touched_capacity:
+            more_touched(accounts)
+        accounts.touched[accounts.touched_count] = row
+        accounts.touched_count += 1
+    return &accounts.balance[row]

@@ -6,19 +6,10 @@ from libc.string cimport memcpy
 from engine.memory cimport doubled, resized
 
 
-cdef Balance* touch(Accounts* accounts, uint32_t account, uint32_t asset) noexcept nogil:
-    """The balance, noted as touched by the running command. The pointer holds until an account or asset is added."""
-    cdef uint64_t row = <uint64_t>account * accounts.assets + asset
-    cdef Balance* balance = &accounts.balance[row]
-    if balance.command != accounts.command:
-        balance.command = accounts.command
-        if accounts.touched_count == accounts.touched_capacity:
-            accounts.touched = <uint64_t*>resized(accounts.touched, accounts.touched_capacity * sizeof(uint64_t),
-                                                  doubled(accounts.touched_capacity, 64) * sizeof(uint64_t))
-            accounts.touched_capacity = doubled(accounts.touched_capacity, 64)
-        accounts.touched[accounts.touched_count] = row
-        accounts.touched_count += 1
-    return balance
+cdef void more_touched(Accounts* accounts) noexcept nogil:
+    accounts.touched = <uint64_t*>resized(accounts.touched, accounts.touched_capacity * sizeof(uint64_t),
+                                          doubled(accounts.touched_capacity, 64) * sizeof(uint64_t))
+    accounts.touched_capacity = doubled(accounts.touched_capacity, 64)
 
 
 cdef void add_account(Accounts* accounts) noexcept nogil:
@@ -29,6 +20,7 @@ cdef void add_account(Accounts* accounts) noexcept nogil:
         accounts.account = <Account*>resized(accounts.account, accounts.capacity * sizeof(Account), wanted * sizeof(Account))
         if row:
             accounts.balance = <Balance*>resized(accounts.balance, accounts.capacity * row, wanted * row)
+            accounts.marked = <uint8_t*>resized(accounts.marked, <uint64_t>accounts.capacity * accounts.assets, <uint64_t>wanted * accounts.assets)
         accounts.capacity = wanted
     accounts.count += 1
 
@@ -44,6 +36,7 @@ cdef void add_asset(Accounts* accounts) noexcept nogil:
             memcpy(&balance[<uint64_t>account * (old + 1)], &accounts.balance[<uint64_t>account * old], old * sizeof(Balance))
     free(accounts.balance)
     accounts.balance = balance
+    accounts.marked = <uint8_t*>resized(accounts.marked, 0, <uint64_t>accounts.capacity * (old + 1)) if accounts.capacity else NULL
     accounts.fees = <int64_t*>resized(accounts.fees, old * sizeof(int64_t), (old + 1) * sizeof(int64_t))
     accounts.supply = <int64_t*>resized(accounts.supply, old * sizeof(int64_t), (old + 1) * sizeof(int64_t))
     accounts.assets = old + 1
@@ -52,6 +45,7 @@ cdef void add_asset(Accounts* accounts) noexcept nogil:
 cdef void free_accounts(Accounts* accounts) noexcept nogil:
     free(accounts.account)
     free(accounts.balance)
+    free(accounts.marked)
     free(accounts.fees)
     free(accounts.supply)
     free(accounts.touched)

@@ -318,7 +318,6 @@ cdef int run(Core* core, const Command* command) noexcept nogil:
     cdef uint64_t concerned = command.order
     cdef int reason
     cdef Event* event
-    core.accounts.command += 1
     reason = outcome(core, command, &concerned)
     if reason:
         event = emit(core.events, REJECTED)

@@ -243,6 +243,7 @@ cdef void end_command(Core* core) noexcept nogil:
     for i in range(core.accounts.touched_count):
         row = core.accounts.touched[i]
         balance = &core.accounts.balance[row]
+        core.accounts.marked[row] = 0
         event = emit(core.events, BALANCE)
         event.account = row // core.accounts.assets
         event.instrument = row % core.accounts.assets
