@@ -43,6 +43,7 @@ class Market:
             self._list(source.assets, source.instruments)
         for source in self._sources:
             source.open(self.exchange)
+        self._terms = [book.instrument for book in self.exchange.books]
         self.feed = Feed(self.exchange, config)
         self.hub = Hub(self.feed, config)
         self._epoch = now // 10**6
@@ -51,6 +52,7 @@ class Market:
         self._replies: list[Reply | None] = []
         self._source_commands = Commands()
         self._accounts: dict[str, int] = {}    # by subject
+        self._opening: dict[str, list[Callable[[int | None], None]]] = {}    # who waits for a subject's account
         self._deposits = self._parse_deposits()
         self.sessions: set[Session] = set()
         self.to_write: set[Session] = set()
@@ -114,20 +116,22 @@ class Market:
         """Find a subject's account, or open one; then call `opened` with its number, None if there can be no more."""
         if subject in self._accounts:
             opened(self._accounts[subject])
-            return
+        elif subject in self._opening:
+            self._opening[subject].append(opened)
+        else:
+            self._opening[subject] = [opened]
+            self._commands.open_account(now)
+            self._replies.append(lambda events: self._account_opened(subject, events[0], now))
 
-        def reply(events: list[Event]) -> None:
-            if events[0].kind != EventKind.ACCOUNT_OPENED:
-                opened(None)
-                return
-            account = self._accounts.setdefault(subject, events[0].account)
+    def _account_opened(self, subject: str, event: Event, now: int) -> None:
+        account = None
+        if event.kind == EventKind.ACCOUNT_OPENED:
+            account = self._accounts[subject] = event.account
             for asset, amount in self._deposits:
                 self._commands.deposit(account, asset, amount, now)
                 self._replies.append(None)
+        for opened in self._opening.pop(subject):
             opened(account)
-
-        self._commands.open_account(now)
-        self._replies.append(reply)
 
     def submit(self, account: int, request: OrderRequest, now: int, done: Reply) -> None:
         """Put a command into the next group; then call `done` with its events. Refused if the instrument is unknown."""
@@ -158,16 +162,18 @@ class Market:
     def explain(self, event: Event) -> str:
         """Why the engine refused a command, and what was expected."""
         reason = Reason(event.reason)
-        terms = self.exchange.books[event.instrument].instrument
+        order = self.exchange.order(event.order)
+        index = order.instrument if order else event.instrument
         match reason:
             case Reason.PRICE_OUT_OF_RANGE:
-                return f"price {event.price}: expected 1 to {terms.price_max} ticks"
+                return f"price {event.price}: expected 1 to {self._terms[index].price_max} ticks"
             case Reason.SIZE_TOO_SMALL:
-                return f"size {event.size}: expected at least {terms.size_min} lots"
+                return f"size {event.size}: expected at least {self._terms[index].size_min} lots"
             case Reason.SIZE_TOO_LARGE:
-                return f"size {event.size}: expected at most {terms.size_max} lots"
+                return f"size {event.size}: expected at most {self._terms[index].size_max} lots"
             case Reason.INSUFFICIENT_FUNDS:
-                return f"not enough {terms.base if event.side else terms.quote} available"
+                side = order.side if order else event.side
+                return f"not enough {self._terms[index].base if side else self._terms[index].quote} available"
             case _:
                 return ErrorCode(400 + reason).text
 
@@ -179,7 +185,7 @@ class Market:
                 each.name, each.base, each.quote, format(each.tick, "f"), format(each.lot, "f"), decimals[each.base], decimals[each.quote],
                 each.price_max, each.size_min, each.size_max, each.maker_fee, each.taker_fee,
             )
-            for each in (book.instrument for book in self.exchange.books)
+            for each in self._terms
         ]
 
     # Time
@@ -211,9 +217,15 @@ class Market:
             self._commands, self._replies = Commands(), []
             self._execute(commands, now)
             batches = [self.exchange.events.batch(i) if reply else [] for i, reply in enumerate(replies)]
+            errors = []
             for reply, events in zip(replies, batches, strict=True):
-                if reply:
-                    reply(events)
+                try:
+                    if reply:
+                        reply(events)
+                except Exception as error:    # one client's answer must not cost the others theirs
+                    errors.append(error)
+            if errors:
+                raise ExceptionGroup("answers to commands", errors)
 
     def tick(self, now: int) -> int:
         """Run what has gathered, send what is due; when the next tick is due by itself, in ns."""

@@ -36,7 +36,7 @@ from stream.messages import (
     Welcome,
 )
 from stream.wire import JSON
-from tests.simulation import START, token
+from tests.simulation import CONFIG, START, token
 from tests.worlds import BOOK, TICKER, TRADES, Desk, QuietMarket
 
 
@@ -268,6 +268,32 @@ def test_a_refused_order_changes_nothing_and_says_why(market: QuietMarket, field
     assert text in error.message
     assert market.exchange.balances(0) == before
     assert market.exchange.order_count == 0
+
+
+def test_a_refused_replacement_is_explained_by_its_own_instrument() -> None:
+    market = QuietMarket(instruments=(CONFIG.instruments[0], msgspec.structs.replace(CONFIG.instruments[1], price_max=500, size_min=3)))
+    desk = Desk(market).sign_in("alice")
+    (done,) = desk.ask(Place, "ETH-USD", "buy", 100, 5)
+    assert "1 to 500" in desk.ask(Replace, done.order, 501, 5)[0].message
+    assert "at least 3" in desk.ask(Replace, done.order, 100, 2)[0].message
+    assert "USD" in desk.ask(Replace, done.order, 500, 1 << 38)[0].message
+
+
+def test_a_market_without_instruments_answers_too() -> None:
+    desk = Desk(QuietMarket(assets={}, instruments=(), deposit={})).sign_in("alice")
+    assert refusal(desk.ask(Cancel, 5)) == ErrorCode.UNKNOWN_ORDER
+    assert refusal(desk.ask(Subscribe, [BOOK])) == ErrorCode.UNKNOWN_INSTRUMENT
+    assert desk.ask(CancelAll)[0].count == 0
+
+
+def test_one_subject_on_two_connections_at_once_has_one_account(market: QuietMarket) -> None:
+    desks = [Desk(market), Desk(market)]
+    for desk in desks:
+        desk.session.receive(desk.codec.encode(Login(1, token("alice", market.now))), market.now)
+    market.tick(market.now)
+    assert [type(desk.hear()[0]) for desk in desks] == [LoggedIn, LoggedIn]
+    assert market.exchange.accounts == 1
+    assert market.exchange.balance(0, 0) == (10 * 10**8, 0)
 
 
 def test_a_repeated_client_id_names_the_first_order(market: QuietMarket) -> None:
