@@ -314,8 +314,15 @@ export class Client extends EventTarget {
     const mirror = this.mirrors.get(frame.channel);
     if (!mirror) return;
     const verdict = mirror.receive(frame);
-    if (verdict === "gap" || verdict === "mismatch") this.#subscribe([mirror], verdict === "gap").catch(() => {});
+    if ((verdict === "gap" || verdict === "mismatch") && !mirror.recovering) this.#recover(mirror, verdict === "gap");
     this.#tell("frame", { mirror, verdict });
+  }
+
+  /** Subscribe again, at most once a second, so that a server that is always wrong is not flooded. */
+  async #recover(mirror, resuming) {
+    mirror.recovering = true;
+    await this.#subscribe([mirror], resuming).catch(() => {});
+    setTimeout(() => (mirror.recovering = false), 1000);
   }
 
   #tell(type, detail) {
