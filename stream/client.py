@@ -249,6 +249,9 @@ class Client:
                 self._follow(live, message)
         else:
             future = self._waiting.pop(message.id, None)
+            if isinstance(message, Unsubscribed) and message.id == 0:
+                for channel in message.channels:
+                    self._drop(channel, Closed(f"the token does not allow {channel}"))
             if isinstance(message, Subscribed):
                 for entry in message.channels:
                     key = entry.recovered, entry.reason

@@ -72,13 +72,14 @@ class Counters:
 class Conflation:
     """One channel at one interval."""
 
-    def __init__(self, key: Key, channel: Channel, counters: Counters, at: Point) -> None:
+    def __init__(self, key: Key, channel: Channel, heartbeat_ns: int, counters: Counters, at: Point) -> None:
         self.key = key
         self.channel = channel
         self.depth = key[2]
         self.interval_ms = key[3]
         self.subscriptions: set[Subscription] = set()
         self.counters = counters
+        self._heartbeat_ns = heartbeat_ns
         self._sent = at.seq             # where the last frame ended
         self._sent_at = at.now
         self._seen = at.seq             # how far the channel was looked at
@@ -93,9 +94,10 @@ class Conflation:
         """Whether nothing waits for the next flush."""
         return self.channel.seq <= self._seen
 
-    def due(self, heartbeat_ns: int) -> int:
+    @property
+    def due(self) -> int:
         """When there is something to send, in ns."""
-        return self._sent_at + heartbeat_ns if self.current else self._seen_at + self.interval_ms * MILLISECOND
+        return self._sent_at + self._heartbeat_ns if self.current else self._seen_at + self.interval_ms * MILLISECOND
 
     def flush(self, at: Point) -> None:
         """Send what happened since the last frame, or a heartbeat."""
@@ -183,8 +185,8 @@ class WindowConflation(Conflation):
 
     channel: BookChannel
 
-    def __init__(self, key: Key, channel: BookChannel, counters: Counters, at: Point) -> None:
-        super().__init__(key, channel, counters, at)
+    def __init__(self, key: Key, channel: BookChannel, heartbeat_ns: int, counters: Counters, at: Point) -> None:
+        super().__init__(key, channel, heartbeat_ns, counters, at)
         self._window = Window(channel.levels, self.depth)
 
     def _snapshot(self, at: Point) -> Frame:
@@ -192,7 +194,7 @@ class WindowConflation(Conflation):
         return self.channel.frame(None, at, window.levels, window.digest)
 
     def flush(self, at: Point) -> None:
-        heartbeat = self.current
+        heartbeat = self.current or at.now - self._sent_at >= self._heartbeat_ns    # a busy book may have a quiet window
         batches = self._look(at)
         before, self._window = self._window, Window(self.channel.levels, self.depth)
         levels = self._window.changes_from(before)

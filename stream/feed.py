@@ -21,6 +21,8 @@ TAKER = 2    # Event.flags
 Entry = TypeVar("Entry")
 
 MINUTE_NS = 60 * 10**9
+WIRE_MAX = (1 << 63) - 1
+"""The largest number that a frame can hold. A day's turnover that passes it is told as it."""
 DAY_MINUTES = 24 * 60
 
 
@@ -182,6 +184,7 @@ class TickerChannel(Channel):
         """Take in a TRADE."""
         number = time // MINUTE_NS
         if not self._minutes or self._minutes[-1].number < number:
+            self._expire(time)
             self._minutes.append(Minute(number, event.price))
         minute = self._minutes[-1]
         minute.high = max(minute.high, event.price)
@@ -211,7 +214,7 @@ class TickerChannel(Channel):
         low = min((minute.low for minute in self._minutes), default=0)
         return Ticker(
             self.name, at.epoch, None, at.seq, self._last, self._last_size, bid, bid_size, ask, ask_size,
-            first, high, low, self._volume, self._value, self._count, at.now,
+            first, high, low, min(self._volume, WIRE_MAX), min(self._value, WIRE_MAX), self._count, at.now,
         )
 
     def since(self, prev: int, at: Point, batches: int = 0) -> Ticker:

@@ -5,6 +5,10 @@ from stream.wire import BINARY, CLOSE, PING, PONG, TEXT
 CONTINUATION = 0x0
 
 
+FRAGMENTS_MAX = 4096
+"""Fragments of one message. Empty ones count too: they cost nothing to send."""
+
+
 class Violation(Exception):
     """The peer broke the WebSocket protocol: the close code that says so, and how."""
 
@@ -36,8 +40,8 @@ class Assembler:
         if (opcode == CONTINUATION) != bool(self._opcode):
             raise Violation(1002, "a fragment is out of order")
         self._size += len(payload)
-        if self._size > self._bytes_max:
-            raise Violation(1009, f"expected messages of at most {self._bytes_max} bytes")
+        if self._size > self._bytes_max or len(self._parts) == FRAGMENTS_MAX:
+            raise Violation(1009, f"expected messages of at most {self._bytes_max} bytes and {FRAGMENTS_MAX} fragments")
         self._opcode = self._opcode or opcode
         self._parts.append(payload)
         if not fin:

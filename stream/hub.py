@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from stream.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES, ChannelName
+from stream.channels import BALANCES, BOOK, ORDERS, PRIVATE, TICKER, TRADES, ChannelName
 from stream.codes import ErrorCode
 from stream.config import Config
 from stream.conflation import MILLISECOND, Conflation, Counters, Key, Listener, Subscription, WindowConflation
@@ -69,9 +69,9 @@ class Hub:
         if key not in conflations:
             channel = self._feed.account_channel(name.kind, account) if name.private else self._feed.public[str(name)]
             if isinstance(channel, BookChannel) and depth:
-                conflations[key] = WindowConflation(key, channel, self.counters, at)
+                conflations[key] = WindowConflation(key, channel, self._heartbeat_ns, self.counters, at)
             else:
-                conflations[key] = Conflation(key, channel, self.counters, at)
+                conflations[key] = Conflation(key, channel, self._heartbeat_ns, self.counters, at)
             self._left.pop(key[1], None)
         return conflations[key]
 
@@ -117,7 +117,7 @@ class Hub:
         """Drop a conflation that nobody listens to. An account's events are kept for a while."""
         del self._conflations[kind][conflation.key]
         account = conflation.key[1]
-        if account != NOBODY and not any(other[1] == account for kind in (ORDERS, BALANCES) for other in self._conflations[kind]):
+        if account != NOBODY and not any(conflation.key in self._conflations[own] for own in PRIVATE):
             self._left[account] = at.now
 
     def forget_accounts(self, now: int) -> None:
@@ -132,9 +132,9 @@ class Hub:
         next_due = NEVER
         for conflations in self._conflations.values():
             for conflation in conflations.values():
-                if conflation.due(self._heartbeat_ns) <= at.now:
+                if conflation.due <= at.now:
                     conflation.flush(at)
-                next_due = min(next_due, conflation.due(self._heartbeat_ns))
+                next_due = min(next_due, conflation.due)
         return next_due
 
     def drained(self, subscriptions: Subscriptions, at: Point) -> None:

@@ -186,7 +186,7 @@ class Subscribed(Message, tag="subscribed"):
 
 
 class Unsubscribed(Message, tag="unsubscribed"):
-    """The answer to `unsubscribe`: these were subscribed and no longer are."""
+    """The answer to `unsubscribe`: these were subscribed and no longer are. With id 0: a renewed token does not allow them."""
 
     id: ReplyId
     channels: list[Channel]

@@ -32,13 +32,14 @@ class Page(NamedTuple):
 
 
 @cache
-def static(name: str) -> Page | None:
-    """A file of the ladder page."""
-    ending = name.rpartition(".")[2]
-    file = files("stream.web") / name
-    if "/" in name or ending not in TYPES or not file.is_file():
-        return None
-    return Page(HTTPStatus.OK, TYPES[ending], file.read_bytes())
+def static() -> dict[str, Page]:
+    """The files of the ladder page, by path."""
+    found = {}
+    for file in files("stream.web").iterdir():
+        type = TYPES.get(file.name.rpartition(".")[2])
+        if type:
+            found["/" if file.name == "index.html" else f"/{file.name}"] = Page(HTTPStatus.OK, type, file.read_bytes())
+    return found
 
 
 def text(status: HTTPStatus, body: str) -> Page:
@@ -55,8 +56,5 @@ def page(path: str, market: Market, leaving: bool) -> Page:
             return text(HTTPStatus.SERVICE_UNAVAILABLE, "leaving\n") if leaving else text(HTTPStatus.OK, "ready\n")
         case "/metrics":
             return Page(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", exposition(market))
-        case "/":
-            found = static("index.html")
         case other:
-            found = static(other.removeprefix("/"))
-    return found or text(HTTPStatus.NOT_FOUND, "there is nothing here; the WebSocket endpoint is /v1\n")
+            return static().get(other) or text(HTTPStatus.NOT_FOUND, "there is nothing here; the WebSocket endpoint is /v1\n")

@@ -81,6 +81,8 @@ class Connection(WSListener):
     def _received(self, opcode: int, payload: bytes) -> None:
         if opcode == self._codec.opcode:
             self.session.receive(payload, self._server.clock.now())
+            if self.session.out_bytes > self._server.config.pending_bytes_max:
+                self.write()    # so that the kernel can refuse, and what is answered from here on counts as waiting
             self._server.wake()
         elif opcode == PING:
             self.session.ping(framed(PONG, payload), self._server.clock.now())

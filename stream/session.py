@@ -96,6 +96,7 @@ class Session:
         self._account = NOBODY
         self._waiting = False    # for an account
         self._held: deque[Request] = deque()
+        self._answering_held = False
         self._errors = 0
         self._allowance = float(market.config.messages_burst)
         self._allowance_at = now
@@ -118,6 +119,7 @@ class Session:
 
     def receive(self, payload: bytes, now: int) -> None:
         """One whole message of the client."""
+        self.tick(now)
         if self.closed:
             return
         self.messages_received += 1
@@ -263,14 +265,31 @@ class Session:
             else:
                 self._claims = claims
                 self._account = account
-                lost = [name for name in self.subscriptions if name.private and name.scope not in claims.scopes]
-                self._market.hub.unsubscribe(self.subscriptions, lost, self._market.point(now))
                 welcome()
-            while self._held and not self._waiting and not self.closed:
-                self._answer(self._held.popleft(), now)
+                self._end_what_is_not_allowed(now)
+            self._answer_held(now)
 
         self._waiting = True
         self._market.open_account(claims.subject, now, opened)
+
+    def _needs_token(self, name: ChannelName) -> bool:
+        return name.private or self._market.config.public_needs_token
+
+    def _end_what_is_not_allowed(self, now: int) -> None:
+        """End the subscriptions that a renewed token has no scope for, and say so."""
+        assert self._claims
+        lost = [name for name in self.subscriptions if self._needs_token(name) and name.scope not in self._claims.scopes]
+        if lost:
+            self._market.hub.unsubscribe(self.subscriptions, lost, self._market.point(now))
+            self._say(Unsubscribed(0, [str(name) for name in lost]))
+
+    def _answer_held(self, now: int) -> None:
+        """Answer what waited for the account, in order; an answer that leads here again leaves the rest to this loop."""
+        if not self._answering_held:
+            self._answering_held = True
+            while self._held and not self._waiting and not self.closed:
+                self._answer(self._held.popleft(), now)
+            self._answering_held = False
 
     def _require(self, scope: str) -> None:
         if not self._claims:
@@ -281,7 +300,7 @@ class Session:
     def _subscribe(self, request: Subscribe, now: int) -> None:
         names = [parse_channel(name) for name in request.channels]
         for name in names:
-            if name.private or self._market.config.public_needs_token:
+            if self._needs_token(name):
                 self._require(name.scope)
         at = self._market.point(now)
         in_force, frames = self._market.hub.subscribe(self, self.subscriptions, names, self._account, request, at)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream.fragments import Assembler, Violation, close_code
+from stream.fragments import FRAGMENTS_MAX, Assembler, Violation, close_code
 from stream.wire import BINARY, CLOSE, PING, TEXT
 
 CONTINUATION = 0
@@ -38,6 +38,14 @@ def test_the_cap_is_on_the_message_not_on_the_frame() -> None:
     assembler = Assembler(5)
     assembler.take(BINARY, False, False, b"123")
     assert code_of(CONTINUATION, payload=b"456", assembler=assembler) == 1009
+
+
+def test_empty_fragments_do_not_add_up_for_ever() -> None:
+    assembler = Assembler(5)
+    assembler.take(BINARY, False, False, b"1")
+    for _ in range(FRAGMENTS_MAX - 1):
+        assembler.take(CONTINUATION, False, False, b"")
+    assert code_of(CONTINUATION, fin=False, assembler=assembler) == 1009
 
 
 def test_what_breaks_the_protocol() -> None:

@@ -162,6 +162,30 @@ def test_quiet_channels_say_their_sequence_with_every_heartbeat() -> None:
     assert {(tuple(frame.bids), tuple(frame.asks), frame.digest) for frame in heard if isinstance(frame, Book)} == {((), (), 0)}
 
 
+def test_a_quiet_window_of_a_busy_book_has_its_heartbeat() -> None:
+    market, trader, watcher = market_and_desks(depth=1, interval=100, heartbeat_ms=500)
+    trader.ask(Place, "BTC-USD", "buy", 100, 1)
+    market.pass_time(200)
+    watcher.hear()
+    for round in range(2000):
+        trader.session.receive(trader.codec.encode(Place(10_000 + round, "BTC-USD", "buy", 1 + round % 50, 1)), market.now)
+        market.pass_time(1)
+    frames = books(watcher)
+    assert 3 <= len(frames) <= 5
+    assert all(frame.bids == frame.asks == [] for frame in frames)
+
+
+def test_a_turnover_beyond_64_bits_is_told_as_the_largest_number() -> None:
+    market = QuietMarket(deposit={"BTC": "400000000", "USD": "4000000000000"})
+    trader, watcher = Desk(market).sign_in("alice"), Desk(market)
+    watcher.ask(Subscribe, [TICKER], None, 0)
+    for _ in range(10):
+        trader.ask(Place, "BTC-USD", "sell", 10**6, 10**12)
+        done = trader.ask(Place, "BTC-USD", "buy", 10**6, 10**12)[0]
+        assert done.status == "filled"
+    assert watcher.hear()[-1].value == (1 << 63) - 1
+
+
 def test_a_ticker_is_conflated_and_counts_a_day() -> None:
     market = QuietMarket()
     trader, watcher = Desk(market).sign_in("alice"), Desk(market)

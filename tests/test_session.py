@@ -99,12 +99,39 @@ def test_a_token_is_renewed_on_the_open_connection_and_expires(market: QuietMark
 def test_a_token_with_less_scope_ends_what_it_does_not_allow(market: QuietMarket) -> None:
     desk = Desk(market).sign_in("alice")
     desk.ask(Subscribe, ["orders", "balances", BOOK])
-    desk.ask(Login, token("alice", market.now, "trade"))
+    answers = desk.ask(Login, token("alice", market.now, "trade"))
+    assert answers[1] == Unsubscribed(0, ["orders", "balances"])
     assert [str(name) for name in desk.session.subscriptions] == [BOOK]
     answers = desk.ask(Place, "ETH-USD", "buy", 100, 5)
     assert [type(answer) for answer in answers] == [Done]
     desk.ask(Login, token("alice", market.now, ""))
     assert refusal(desk.ask(Place, "ETH-USD", "buy", 100, 5)) == ErrorCode.MISSING_SCOPE
+
+
+def test_public_channels_end_too_where_they_need_a_token() -> None:
+    market = QuietMarket(public_needs_token=True)
+    desk = Desk(market).sign_in("alice")
+    desk.ask(Subscribe, [BOOK])
+    assert desk.ask(Login, token("alice", market.now, "trade"))[1] == Unsubscribed(0, [BOOK])
+    assert not desk.session.subscriptions
+
+
+def test_an_expired_token_is_worth_nothing_at_once(market: QuietMarket) -> None:
+    desk = Desk(market)
+    desk.ask(Login, token("alice", market.now, exp=START // 10**9 + 10))
+    market.now = START + 10 * 10**9
+    assert desk.ask(Place, "BTC-USD", "buy", 100, 5) == []
+    assert desk.session.closed
+    assert market.exchange.order_count == 0
+
+
+def test_a_thousand_pipelined_logins_are_answered_in_turn(market: QuietMarket) -> None:
+    desk = Desk(market)
+    good = token("alice", market.now)
+    for id in range(1, 1001):
+        desk.session.receive(desk.codec.encode(Login(id, good)), market.now)
+    market.tick(market.now)
+    assert [answer.id for answer in desk.hear()] == list(range(1, 1001))
 
 
 def test_what_is_pipelined_behind_a_login_waits_for_its_answer(market: QuietMarket) -> None:
