@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -26,16 +27,20 @@ def in_node(script: str, data: Any) -> Any:
     """What a script makes of `input`: its last `print`ed JSON."""
     program = f"""
         import {{ readFileSync }} from "node:fs";
-        import {{ decode, encode }} from "{(WEB / 'msgpack.js').as_uri()}";
-        import {{ Book, fromText, mix64, stepOf, toText }} from "{(WEB / 'client.js').as_uri()}";
+        import {{ decode, encode }} from "./msgpack.js";
+        import {{ Book, fromText, mix64, stepOf, toText }} from "./client.js";
         const input = JSON.parse(readFileSync(0, "utf8"));
         const bytes = (hex) => Uint8Array.from(Buffer.from(hex, "hex"));
         const print = (value) => console.log(JSON.stringify(value, (key, item) => (typeof item === "bigint" ? item.toString() : item)));
         {script}
     """
     assert NODE
-    command = [NODE, "--experimental-default-type=module", "--input-type=module", "--no-warnings", "-e", program]
-    done = subprocess.run(command, input=json.dumps(data), capture_output=True, text=True, timeout=60, check=False)
+    with TemporaryDirectory() as folder:
+        for name in ("client.js", "msgpack.js"):
+            shutil.copy(WEB / name, folder)
+        (Path(folder) / "package.json").write_text('{"type": "module"}')
+        (Path(folder) / "test.js").write_text(program)
+        done = subprocess.run([NODE, "test.js"], cwd=folder, input=json.dumps(data), capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
