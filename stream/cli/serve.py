@@ -5,6 +5,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,10 @@ async def serve(config: Config, console: Console) -> None:
     console.print(f"deltabook serves {', '.join(names) or 'no instrument'}")
     console.print(f"  page       http://{host}:{server.port}/")
     console.print(f"  WebSocket  ws://{host}:{server.port}{ENDPOINT}")
-    console.print(f"  verify     deltabook verify ws://{host}:{server.port}{ENDPOINT} --seconds 20")
+    command = sys.argv[0] if Path(sys.argv[0]).name == "deltabook" else "deltabook"
+    console.print(f"  verify     {command} verify ws://{host}:{server.port}{ENDPOINT} --seconds 20")
     if not config.keys and server.market.authenticator.has_keys:
-        console.print("  sign in    with what `deltabook token alice` prints, made here with the same development key")
+        console.print(f"  sign in    with what `{command} token alice` prints, in this folder: the key is {config.key_file}")
     await stopped.wait()
     console.print("leaving")
     await server.stop()
