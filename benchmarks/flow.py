@@ -23,7 +23,7 @@ from engine import Commands, EventKind, Exchange, Instrument
 
 HEADER = struct.Struct("<8sIIQQiiQQ8x")
 RECORD = struct.Struct("<QiIBBHI")
-COMMAND = struct.Struct("<qQQqqIHBBBBB13x")
+COMMAND = struct.Struct("<qQQqqqqqqIHBBBBBB4x")
 REST, CANCEL, TAKE = 0, 1, 2
 
 ACCOUNTS = 1 << 14

@@ -6,18 +6,19 @@ command, and nothing here is a float, random, or dependent on a hash's order.
 
 from engine.book import OrderBook
 from engine.commands import Commands
-from engine.errors import EngineError, Inconsistent, Rejected
+from engine.errors import BadSnapshot, EngineError, Inconsistent, Rejected
 from engine.events import Events
 from engine.exchange import Exchange
 from engine.instrument import FEE_SCALE, MONEY_MAX, PRICE_MAX, Instrument
 from engine.levels import PriceLevels
-from engine.model import CommandKind, EventKind, OrderType, Reason, Side, TimeInForce
+from engine.model import CommandKind, EventKind, OrderType, Phase, Reason, SelfTrade, Side, TimeInForce
 from engine.records import Event, Order
 
 __all__ = [
     "FEE_SCALE",
     "MONEY_MAX",
     "PRICE_MAX",
+    "BadSnapshot",
     "CommandKind",
     "Commands",
     "EngineError",
@@ -30,9 +31,11 @@ __all__ = [
     "Order",
     "OrderBook",
     "OrderType",
+    "Phase",
     "PriceLevels",
     "Reason",
     "Rejected",
+    "SelfTrade",
     "Side",
     "TimeInForce",
 ]

@@ -8,13 +8,27 @@ cdef struct Balance:            # 16 bytes
     int64_t held
 
 
-cdef struct Account:
+cdef struct Account:            # 16 bytes
     uint32_t earliest           # its open orders, in the order of acceptance
     uint32_t latest
+    uint32_t open               # how many they are
+    uint8_t tier
+    uint8_t self_trade
+    uint8_t grouped             # whether its Limits name a group
+    uint8_t limited             # whether they limit anything
+
+
+cdef struct Limits:             # what SET_ACCOUNT says; 0: none
+    uint32_t group
+    uint32_t orders_max
+    int64_t size_max
+    int64_t notional_max
 
 
 cdef struct Accounts:
     Account* account
+    Limits* limits              # by account, as far as it was needed
+    uint32_t limits_capacity
     Balance* balance            # row account * assets + asset
     int64_t* fees               # for each asset, what has been collected
     int64_t* supply             # for each asset, deposits less withdrawals
@@ -31,7 +45,15 @@ cdef struct Accounts:
 cdef void more_touched(Accounts* accounts) noexcept nogil
 cdef void add_account(Accounts* accounts) noexcept nogil
 cdef void add_asset(Accounts* accounts) noexcept nogil
+cdef Limits* new_limits(Accounts* accounts, uint32_t account) noexcept nogil
 cdef void free_accounts(Accounts* accounts) noexcept nogil
+
+
+cdef inline bint same_owner(Accounts* accounts, uint32_t a, uint32_t b) noexcept nogil:
+    """Whether orders of both must not trade with each other."""
+    if a == b:
+        return True
+    return accounts.account[a].grouped and accounts.account[b].grouped and accounts.limits[a].group == accounts.limits[b].group
 
 
 cdef inline Balance* balance_of(Accounts* accounts, uint32_t account, uint32_t asset) noexcept nogil:

@@ -4,6 +4,7 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 from engine.memory cimport doubled, resized
+from engine.model cimport ALLOW
 
 
 cdef void more_touched(Accounts* accounts) noexcept nogil:
@@ -22,7 +23,16 @@ cdef void add_account(Accounts* accounts) noexcept nogil:
             accounts.balance = <Balance*>resized(accounts.balance, accounts.capacity * row, wanted * row)
             accounts.marked = <uint8_t*>resized(accounts.marked, <uint64_t>accounts.capacity * accounts.assets, <uint64_t>wanted * accounts.assets)
         accounts.capacity = wanted
+    accounts.account[accounts.count].self_trade = ALLOW
     accounts.count += 1
+
+
+cdef Limits* new_limits(Accounts* accounts, uint32_t account) noexcept nogil:
+    """Room for what limits an account; 0 if it had none."""
+    if account >= accounts.limits_capacity:
+        accounts.limits = <Limits*>resized(accounts.limits, accounts.limits_capacity * sizeof(Limits), accounts.capacity * sizeof(Limits))
+        accounts.limits_capacity = accounts.capacity
+    return &accounts.limits[account]
 
 
 cdef void add_asset(Accounts* accounts) noexcept nogil:
@@ -44,6 +54,7 @@ cdef void add_asset(Accounts* accounts) noexcept nogil:
 
 cdef void free_accounts(Accounts* accounts) noexcept nogil:
     free(accounts.account)
+    free(accounts.limits)
     free(accounts.balance)
     free(accounts.marked)
     free(accounts.fees)

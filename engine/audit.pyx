@@ -2,14 +2,16 @@
 
 from libc.stdint cimport int64_t, uint32_t
 
-from engine.accounts cimport Balance, balance_of
-from engine.client_ids cimport ClientIds, find_client_id
-from engine.core cimport Book, held_asset, hold
-from engine.ladder cimport Level, Levels, next_worse
-from engine.model cimport BUY
-from engine.orders cimport Order, Orders, instrument_of, order_id, side_of
+from engine.accounts cimport Account, Balance, balance_of
+from engine.core cimport TIERS, Book, held_asset, held_by
+from engine.expiry cimport expires_before
+from engine.ladder cimport Levels, next_worse
+from engine.orders cimport SPECIAL, WAITS, Order, Special, instrument_of, partner_of, side_of
 
 from engine.errors import Inconsistent
+
+
+# The hash
 
 
 cdef inline uint64_t stirred(uint64_t h, uint64_t value) noexcept nogil:
@@ -17,37 +19,87 @@ cdef inline uint64_t stirred(uint64_t h, uint64_t value) noexcept nogil:
     return h ^ (h >> 32)
 
 
-cdef uint64_t hash_of(Core* core) noexcept nogil:
-    """One number for books with their queues, accounts, names, free slots and the sequence. O(all of it)."""
-    cdef uint64_t h = stirred(0, core.events.seq)
-    cdef uint32_t i, index, slot
+cdef uint64_t stir_queues(Core* core, uint64_t h, Levels* levels) noexcept nogil:
     cdef int side
-    cdef Levels* levels
-    cdef Order* order
-    cdef Balance* balance
-    cdef uint64_t row
-    h = stirred(h, core.orders.number)
-    for i in range(core.books):
-        levels = core.book[i].levels
-        h = stirred(h, levels.digest)
-        for side in range(2):
-            index = levels.ladders[side].best
-            while index:
-                slot = levels.level[index].head
-                while slot:
-                    order = &core.orders.order[slot]
-                    h = stirred(stirred(stirred(h, order.tag), slot), order.account)
-                    h = stirred(stirred(stirred(stirred(h, order.remaining), order.filled), order.value), order.client_id)
-                    slot = order.newer
-                index = next_worse(levels, side, levels.level[index].price)
-    for i in range(core.accounts.count):
-        slot = core.accounts.account[i].earliest
+    cdef uint32_t index, slot
+    for side in range(2):
+        index = levels.ladders[side].best
+        while index:
+            h = stirred(h, levels.level[index].price)
+            slot = levels.level[index].head
+            while slot:
+                h = stirred(h, slot)
+                slot = core.orders.order[slot].newer
+            index = next_worse(levels, side, levels.level[index].price)
+    return h
+
+
+cdef uint64_t stir_chain(uint64_t h, Levels* levels, uint32_t index) noexcept nogil:
+    while index:
+        h = stirred(stirred(h, levels.level[index].price), levels.level[index].seq)
+        index = levels.level[index].older
+    return h
+
+
+cdef uint64_t stir_book(Core* core, uint64_t h, Book* book) noexcept nogil:
+    cdef int i
+    cdef uint32_t slot
+    h = stirred(stirred(stirred(h, book.phase), book.last), book.reference)
+    for i in range(TIERS):
+        h = stirred(stirred(h, book.rates[i].maker), book.rates[i].taker)
+    h = stirred(stirred(stirred(h, book.published.digest), book.published.seq), book.published.floor)
+    h = stir_chain(h, book.published, book.published.changed.newest)
+    h = stir_chain(h, book.published, book.published.emptied.newest)
+    h = stir_queues(core, stirred(h, book.levels != book.published), book.levels)
+    if book.stops != NULL:
+        h = stir_queues(core, h, book.stops)
+    for i in range(2):
+        slot = book.trailing[i]
         while slot:
             h = stirred(h, slot)
-            slot = core.orders.order[slot].later
-    for row in range(<uint64_t>core.accounts.count * core.accounts.assets):
-        balance = &core.accounts.balance[row]
+            slot = core.orders.special[slot].farther
+    return h
+
+
+cdef uint64_t stir_order(Core* core, uint64_t h, uint32_t slot) noexcept nogil:
+    cdef Order* order = &core.orders.order[slot]
+    cdef Special* special
+    h = stirred(stirred(stirred(h, order.tag), slot), order.remaining)
+    h = stirred(stirred(stirred(h, order.filled), order.value), order.client_id)
+    if order.tag & SPECIAL:
+        special = &core.orders.special[slot]
+        h = stirred(stirred(stirred(stirred(h, special.price), special.stop), special.trail), special.display)
+        h = stirred(stirred(stirred(stirred(h, special.reserve), special.expires), special.partner), special.type)
+    return h
+
+
+cdef uint64_t stir_account(Core* core, uint64_t h, uint32_t index) noexcept nogil:
+    cdef Account* account = &core.accounts.account[index]
+    cdef Balance* balance
+    cdef uint32_t slot = account.earliest
+    cdef uint32_t asset
+    h = stirred(stirred(stirred(h, index), account.tier), account.self_trade)
+    if account.grouped or account.limited:
+        h = stirred(stirred(h, core.accounts.limits[index].group), core.accounts.limits[index].orders_max)
+        h = stirred(stirred(h, core.accounts.limits[index].size_max), core.accounts.limits[index].notional_max)
+    while slot:
+        h = stir_order(core, h, slot)
+        slot = core.orders.order[slot].later
+    for asset in range(core.accounts.assets):
+        balance = balance_of(&core.accounts, index, asset)
         h = stirred(stirred(h, balance.available), balance.held)
+    return h
+
+
+cdef uint64_t hash_of(Core* core) noexcept nogil:
+    """One number for books with their queues and their past, accounts, names, free slots, clock and sequence. O(all of it)."""
+    cdef uint64_t h = stirred(stirred(stirred(0, core.events.seq), core.orders.number), core.clock)
+    cdef uint32_t i, slot
+    cdef uint64_t row
+    for i in range(core.books):
+        h = stir_book(core, h, &core.book[i])
+    for i in range(core.accounts.count):
+        h = stir_account(core, h, i)
     for i in range(core.accounts.assets):
         h = stirred(stirred(h, core.accounts.fees[i]), core.accounts.supply[i])
     slot = core.orders.free
@@ -61,14 +113,16 @@ cdef uint64_t hash_of(Core* core) noexcept nogil:
     return h
 
 
+# The check
+
+
 cdef int expect(bint holds, str what, object where) except -1:
     if not holds:
         raise Inconsistent(f"exchange: expected that {what} ({where})")
     return 0
 
 
-cdef int check_queues(Core* core, uint32_t book, list held, set slots) except -1:
-    cdef Levels* levels = core.book[book].levels
+cdef int check_queues(Core* core, uint32_t book, Levels* levels, bint waiting, set slots) except -1:
     cdef uint32_t index, slot, older, count
     cdef int side
     cdef int64_t size
@@ -82,45 +136,106 @@ cdef int check_queues(Core* core, uint32_t book, list held, set slots) except -1
                 order = &core.orders.order[slot]
                 expect(order.tag != 0 and order.remaining > 0, "a queued order is open", slot)
                 expect(order.older == older and order.level == index, "a queue's links agree", slot)
-                expect(side_of(order) == side and instrument_of(order) == book, "an order is in its own book and side", slot)
+                expect(instrument_of(order) == book and side_of(order) == (1 - side if waiting else side), "an order is in its own book and side", slot)
                 expect(slot not in slots, "an order is queued once", slot)
+                expect((order.tag & WAITS != 0) == waiting, "only stops wait", slot)
+                if waiting:
+                    expect(core.orders.special[slot].stop == levels.level[index].price, "a stop waits at its trigger", slot)
+                    expect(not older or core.orders.order[older].tag < order.tag, "stops of one trigger are in the order of acceptance", slot)
+                elif order.tag & SPECIAL:
+                    expect(core.orders.special[slot].price == levels.level[index].price, "a special order knows its price", slot)
+                    expect(levels.level[index].special, "a level knows of its special orders", slot)
                 slots.add(slot)
-                held[order.account][held_asset(&core.book[book], side)] += hold(&core.book[book], side, levels.level[index].price, order.remaining)
                 size += order.remaining
                 count += 1
                 older = slot
                 slot = order.newer
             expect(levels.level[index].tail == older, "a queue ends at its tail", index)
-            expect(size == levels.level[index].size and count == levels.level[index].count, "a level is the sum of its orders", index)
+            expect(count == levels.level[index].count, "a level counts its orders", index)
+            expect(waiting or size == levels.level[index].size, "a level is the sum of its orders", index)
             index = next_worse(levels, side, levels.level[index].price)
+    return 0
+
+
+cdef int check_trailing(Core* core, uint32_t book, set slots) except -1:
+    cdef uint32_t slot, nearer, waiting, count = 0
+    cdef int side
+    cdef Special* special
+    for side in range(2):
+        nearer = 0
+        slot = core.book[book].trailing[side]
+        while slot:
+            special = &core.orders.special[slot]
+            expect(slot in slots and special.trail > 0 and special.nearer == nearer, "the links of stops that trail agree", slot)
+            count += 1
+            nearer = slot
+            slot = special.farther
+    waiting = sum(1 for slot in slots if instrument_of(&core.orders.order[slot]) == book and core.orders.order[slot].tag & WAITS
+                  and core.orders.special[slot].trail)
+    expect(count == waiting, "all stops that trail are listed", book)
+    return 0
+
+
+cdef int check_orders(Core* core, uint32_t account, set slots, list held) except -1:
+    """The account's own list, and what its orders hold."""
+    cdef uint32_t slot = core.accounts.account[account].earliest
+    cdef uint32_t earlier = 0, partner, count = 0
+    cdef Order* order
+    cdef int64_t hold
+    while slot:
+        order = &core.orders.order[slot]
+        expect(slot in slots and order.account == account, "an account lists its own open orders", slot)
+        expect(order.earlier == earlier and (not earlier or core.orders.order[earlier].tag < order.tag), "an account's list is in the order of acceptance", slot)
+        partner = partner_of(&core.orders, slot)
+        hold = held_by(core, slot)
+        if partner:
+            expect(partner_of(&core.orders, partner) == slot and core.orders.order[partner].account == account, "pairs are mutual", slot)
+            hold = max(hold, held_by(core, partner)) if slot < partner else 0
+        held[held_asset(&core.book[instrument_of(order)], side_of(order))] += hold
+        if order.tag & SPECIAL and core.orders.special[slot].expires:
+            expect(core.expiries.slot[core.orders.special[slot].expiry] == slot, "an order knows its place among the expiries", slot)
+            expect(core.orders.special[slot].expires > core.clock, "nothing open has expired", slot)
+        slots.discard(slot)
+        count += 1
+        earlier = slot
+        slot = order.later
+    expect(core.accounts.account[account].latest == earlier, "an account's list ends at its latest", account)
+    expect(core.accounts.account[account].open == count, "an account counts its orders", account)
+    return 0
+
+
+cdef int check_expiries(Core* core) except -1:
+    cdef uint32_t place
+    for place in range(2, core.expiries.count + 1):
+        expect(expires_before(core, core.expiries.slot[place // 2], core.expiries.slot[place]), "expiries are a heap", place)
     return 0
 
 
 cdef int check_core(Core* core) except -1:
     """Compare orders, queues, accounts and supply with each other; raises Inconsistent. O(everything)."""
-    cdef uint32_t i, slot, earlier, free = 0
+    cdef uint32_t i, slot, free = 0, open = 0
     cdef int asset
     cdef Balance* balance
     cdef set slots = set()
-    cdef list held = [[0] * core.accounts.assets for i in range(core.accounts.count)]
+    cdef list held
     cdef list total = [core.accounts.fees[asset] for asset in range(core.accounts.assets)]
     for i in range(core.books):
-        check_queues(core, i, held, slots)
-    expect(len(slots) == core.orders.count, "every open order is queued", len(slots))
+        check_queues(core, i, core.book[i].levels, False, slots)
+        if core.book[i].stops != NULL:
+            check_queues(core, i, core.book[i].stops, True, slots)
+            check_trailing(core, i, slots)
+        expect(core.book[i].levels == core.book[i].published or not core.book[i].published.count, "nothing is published while it is collected", i)
+        open += core.book[i].open
+    expect(len(slots) == core.orders.count == open, "every open order is queued", len(slots))
+    expect(not core.triggered_head and not core.first_price, "no stop is about to enter", core.triggered_head)
+    check_expiries(core)
     for i in range(core.accounts.count):
-        earlier = 0
-        slot = core.accounts.account[i].earliest
-        while slot:
-            expect(slot in slots and core.orders.order[slot].account == i, "an account lists its own open orders", slot)
-            expect(core.orders.order[slot].earlier == earlier, "an account's links agree", slot)
-            slots.discard(slot)
-            earlier = slot
-            slot = core.orders.order[slot].later
-        expect(core.accounts.account[i].latest == earlier, "an account's list ends at its latest", i)
+        held = [0] * core.accounts.assets
+        check_orders(core, i, slots, held)
         for asset in range(core.accounts.assets):
             balance = balance_of(&core.accounts, i, asset)
             expect(balance.available >= 0, "nobody has less than nothing", (i, asset))
-            expect(balance.held == held[i][asset], "what is held is what the open orders need", (i, asset))
+            expect(balance.held == held[asset], "what is held is what the open orders need", (i, asset))
             total[asset] += balance.available + balance.held
     expect(not slots, "every open order is in its account's list", slots)
     for asset in range(core.accounts.assets):

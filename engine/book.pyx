@@ -1,21 +1,28 @@
 """One instrument's order book, for Python."""
 
 cimport cython
+from libc.stdint cimport int64_t
 
-from engine.ladder cimport find
-from engine.model cimport BUY, SELL
-from engine.orders cimport STAYS_MAKER, Order, instrument_of, order_id, side_of
+from engine.auction cimport uncrossing_price
+from engine.core cimport TIERS, price_of
+from engine.ladder cimport Levels, find
+from engine.model cimport BUY, LIMIT, SELL
+from engine.orders cimport SPECIAL, STAYS_MAKER, WAITS, Order, Special, instrument_of, left_of, order_id, side_of
 
 from engine.instrument import PRICE_MAX
+from engine.model import Phase
 from engine.records import Order as OrderRecord
 
 
 cdef object order_record(Core* core, uint32_t slot):
     cdef Order* order = &core.orders.order[slot]
+    cdef bint waits = order.tag & WAITS
+    cdef Special* special = &core.orders.special[slot] if order.tag & SPECIAL else NULL
     return tuple.__new__(OrderRecord, (
         order_id(&core.orders, slot), order.client_id, order.account, instrument_of(order), side_of(order),
-        core.book[instrument_of(order)].levels.level[order.level].price,
-        order.remaining, order.filled, order.value, bool(order.tag & STAYS_MAKER),
+        price_of(core, slot), left_of(&core.orders, slot), order.filled, order.value, bool(order.tag & STAYS_MAKER),
+        <int>special.type if waits else <int>LIMIT, special.stop if waits else 0, 0 if waits else order.remaining,
+        special.expires if special != NULL else 0, order_id(&core.orders, special.partner) if special != NULL and special.partner else 0,
     ))
 
 
@@ -46,14 +53,42 @@ cdef class OrderBook:
         """Base units in one lot."""
         return self.core.book[self.index].lot_units
 
+    @property
+    def phase(self) -> Phase:
+        """Whether orders match, are collected for an auction, or are refused."""
+        return Phase(self.core.book[self.index].phase)
+
+    @property
+    def last(self) -> int:
+        """Ticks of the last trade; 0 before the first."""
+        return self.core.book[self.index].last
+
+    @property
+    def reference(self) -> int:
+        """Ticks around which the band lies: as set, or the last trade's; 0 for none."""
+        return self.core.book[self.index].reference or self.last
+
+    def rates(self, tier: int = 0) -> tuple[int, int]:
+        """The fees of makers and takers of a tier, in parts per million."""
+        if not 0 <= tier < TIERS:
+            raise IndexError(f"tier {tier}: there are {TIERS}")
+        return self.core.book[self.index].rates[tier].maker, self.core.book[self.index].rates[tier].taker
+
+    def indicative(self) -> tuple[int, int]:
+        """Price and lots of the uncrossing if it came now; (0, 0) for none. O(orders that would trade)."""
+        cdef int64_t volume
+        cdef int64_t price = uncrossing_price(self.core, self.index, &volume)
+        return price, volume
+
     def queue(self, side: int, price: int) -> list[OrderRecord]:
-        """The orders at a price, oldest first. O(orders there)."""
+        """The orders at a price by priority, while an auction collects of those collected. O(orders there)."""
         if side != BUY and side != SELL:
             raise ValueError(f"side {side}: expected 0 (bids) or 1 (asks)")
         if not 0 <= price < PRICE_MAX:
             raise ValueError(f"price {price}: expected 0 to {PRICE_MAX - 1} ticks")
-        cdef uint32_t index = find(&self.levels.book, side, price)
-        cdef uint32_t slot = self.levels.book.level[index].head if index else 0
+        cdef Levels* levels = self.core.book[self.index].levels
+        cdef uint32_t index = find(levels, side, price)
+        cdef uint32_t slot = levels.level[index].head if index else 0
         cdef list orders = []
         while slot:
             orders.append(order_record(self.core, slot))

@@ -1,43 +1,71 @@
 """All of an exchange's state in one struct, and the arithmetic of money."""
 
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from engine.accounts cimport Accounts
 from engine.client_ids cimport ClientIds
 from engine.events cimport EventBuffer
 from engine.ladder cimport Levels
 from engine.memory cimport doubled, resized
-from engine.model cimport BUY
-from engine.orders cimport Orders
+from engine.model cimport BUY, LIMIT, STOP_LIMIT
+from engine.orders cimport SPECIAL, Order, Orders, Special, instrument_of, left_of, side_of
 
 cdef extern from *:
     """
     #define MONEY_LIMIT (INT64_C(1) << 62)    /* instrument.MONEY_MAX */
+    #define TIME_LIMIT (INT64_C(1) << 62)     /* the clock goes no further */
+    #define DAY_NS (INT64_C(86400) * 1000000000)
+    #define ANY_PRICE (INT64_C(1) << 62)
     """
     const int64_t MONEY_LIMIT
+    const int64_t TIME_LIMIT
+    const int64_t DAY_NS
+    const int64_t ANY_PRICE
     bint multiplied "__builtin_mul_overflow"(int64_t, int64_t, int64_t*) noexcept nogil
 
 cdef enum:
     FEE_PARTS = 1000000
+    TIERS = 8
+
+
+cdef struct Rates:              # parts per million
+    int32_t maker
+    int32_t taker
 
 
 cdef struct Book:
-    Levels* levels              # owned by the book's PriceLevels
+    Levels* levels              # where its orders rest: `published`, or what an auction collects
     int64_t lot_units           # base units in one lot
     int64_t tick_value          # quote units in one tick times one lot
     int64_t price_max
     int64_t size_min
     int64_t size_max
-    int64_t maker_fee           # parts per million
-    int64_t taker_fee
-    int64_t hold_fee            # the higher of the two
+    int64_t hold_fee            # parts per million: no account pays more
     uint32_t base
     uint32_t quote
+    uint32_t open               # its orders, those that wait too
+    uint32_t orders_max
+    Rates rates[TIERS]          # by the account's tier
+    Levels* published           # owned by the book's PriceLevels
+    Levels* stops               # orders that wait, by trigger: buys among the asks, since the lowest comes first; NULL before the first
+    uint32_t trailing[2]        # by side, the stops that trail, the nearest to the last price first
+    int64_t last                # price of the last trade; 0: none yet
+    int64_t reference           # as it was set; 0: the last trade's
+    int64_t notional_max
+    int64_t band                # parts per million; 0: none
+    int64_t day_end             # ns after midnight UTC
+    uint8_t phase
 
 
 cdef struct Touched:
     uint32_t book
     uint32_t level
+
+
+cdef struct Expiries:           # a binary heap: the next one to expire first
+    uint32_t* slot              # place 0 is unused
+    uint32_t count
+    uint32_t capacity
 
 
 cdef struct Core:
@@ -47,9 +75,14 @@ cdef struct Core:
     Accounts accounts
     ClientIds client_ids
     EventBuffer* events         # owned by the exchange's Events
-    Touched* touched            # levels that the running command touched, in order
+    Touched* touched            # published levels that the running command touched, in order
     uint32_t touched_count
     uint32_t touched_capacity
+    int64_t clock
+    Expiries expiries
+    int64_t first_price         # of the first trade of the order that is matching; 0: none yet
+    uint32_t triggered_head     # stops about to enter
+    uint32_t triggered_tail
 
 
 cdef inline int64_t fee(int64_t notional, int64_t rate) noexcept nogil:
@@ -70,12 +103,29 @@ cdef inline int64_t hold(Book* book, int side, int64_t price, int64_t size) noex
     return cost(book, price, size) if side == BUY else size * book.lot_units
 
 
+cdef inline int64_t price_of(Core* core, uint32_t slot) noexcept nogil:
+    """An open order's limit, or its protection."""
+    cdef Order* order = &core.orders.order[slot]
+    if order.tag & SPECIAL:
+        return core.orders.special[slot].price
+    return core.book[instrument_of(order)].levels.level[order.level].price
+
+
+cdef inline int64_t held_by(Core* core, uint32_t slot) noexcept nogil:
+    """What an open order holds by itself: nothing if it buys without a limit."""
+    cdef Order* order = &core.orders.order[slot]
+    cdef int side = side_of(order)
+    if side == BUY and order.tag & SPECIAL and core.orders.special[slot].type != LIMIT and core.orders.special[slot].type != STOP_LIMIT:
+        return 0
+    return hold(&core.book[instrument_of(order)], side, price_of(core, slot), left_of(&core.orders, slot))
+
+
 cdef inline uint32_t held_asset(Book* book, int side) noexcept nogil:
     return book.quote if side == BUY else book.base
 
 
 cdef inline void touch_level(Core* core, uint32_t book, uint32_t level) noexcept nogil:
-    """Note a level whose size the running command changes."""
+    """Note a level whose size the running command changes. What an auction collects counts as noted for ever, so that nobody sees it."""
     if core.book[book].levels.level[level].touched:
         return
     core.book[book].levels.level[level].touched = 1

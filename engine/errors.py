@@ -21,3 +21,7 @@ class Rejected(EngineError):
 
 class Inconsistent(EngineError):
     """`check()` found two parts of the engine that contradict each other."""
+
+
+class BadSnapshot(EngineError):
+    """Bytes that are not a snapshot of an exchange, or not a whole one, or of a version that is not known."""

@@ -7,13 +7,19 @@ from engine.memory cimport doubled, resized
 from engine.model cimport LAST, Event
 
 
+cdef struct Batch:              # what one command caused
+    uint32_t outcome            # the first event of the command itself; before it are orders that expired
+    uint32_t end                # one after its last event
+
+
 cdef struct EventBuffer:
     Event* event
     uint32_t count
     uint32_t capacity
-    uint32_t* batch_end         # batch i ends before event batch_end[i]
+    Batch* batch
     uint32_t batches
     uint32_t batches_capacity
+    uint32_t outcome            # of the running command
     uint64_t seq                # of the last event ever emitted
 
 
@@ -34,10 +40,10 @@ cdef inline Event* emit(EventBuffer* buffer, int kind) noexcept nogil:
 
 cdef inline void end_batch(EventBuffer* buffer) noexcept nogil:
     if buffer.batches == buffer.batches_capacity:
-        buffer.batch_end = <uint32_t*>resized(buffer.batch_end, buffer.batches_capacity * sizeof(uint32_t),
-                                              doubled(buffer.batches_capacity, 64) * sizeof(uint32_t))
+        buffer.batch = <Batch*>resized(buffer.batch, buffer.batches_capacity * sizeof(Batch), doubled(buffer.batches_capacity, 64) * sizeof(Batch))
         buffer.batches_capacity = doubled(buffer.batches_capacity, 64)
-    buffer.batch_end[buffer.batches] = buffer.count
+    buffer.batch[buffer.batches].outcome = buffer.outcome
+    buffer.batch[buffer.batches].end = buffer.count
     buffer.batches += 1
     buffer.event[buffer.count - 1].flags |= LAST
 

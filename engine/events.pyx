@@ -2,8 +2,10 @@
 
 cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
-from libc.stdint cimport uintptr_t
+from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport free
+
+from engine.model cimport FILLED, TAKER
 
 from engine.records import Event as EventRecord
 
@@ -11,9 +13,12 @@ cdef bytes FORMAT = b"T{Q:seq:Q:order:Q:other:q:price:q:size:q:remaining:q:fille
 
 
 cdef object record(Event* event):
+    cdef int64_t fee = 0
+    if event.kind == FILLED:    # the trade comes first, then the maker's fill, then the taker's
+        fee = (event - 2).filled if event.flags & TAKER else (event - 1).remaining
     return tuple.__new__(EventRecord, (
         event.seq, event.kind, event.order, event.other, event.account, event.instrument, event.side, event.price,
-        event.size, event.remaining, event.filled, event.value, event.reason, event.flags,
+        event.size, event.remaining, event.filled, event.value, event.reason, event.flags, fee,
     ))
 
 
@@ -33,7 +38,7 @@ cdef class Events:
 
     def __dealloc__(self) -> None:
         free(self.buffer.event)
-        free(self.buffer.batch_end)
+        free(self.buffer.batch)
 
     cdef void clear(self):
         if self.exports:
@@ -65,7 +70,13 @@ cdef class Events:
         """The events of command `index` of the call. O(events of that command)."""
         if not 0 <= index < self.buffer.batches:
             raise IndexError(index)
-        return events_between(&self.buffer, self.buffer.batch_end[index - 1] if index else 0, self.buffer.batch_end[index])
+        return events_between(&self.buffer, self.buffer.batch[index - 1].end if index else 0, self.buffer.batch[index].end)
+
+    def outcome(self, index: int) -> EventRecord:
+        """The event that says what became of command `index` of the call: the first one after those of orders that expired."""
+        if not 0 <= index < self.buffer.batches:
+            raise IndexError(index)
+        return record(&self.buffer.event[self.buffer.batch[index].outcome])
 
     def select(self, kinds: int, accounts: bytes | bytearray | None = None) -> list[EventRecord]:
         """The events whose `1 << kind` is in `kinds` and, if given, whose account's byte in `accounts` is not 0.

@@ -7,16 +7,18 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 
 from engine.accounts cimport add_asset, balance_of, free_accounts
+from engine.auction cimport free_collected
 from engine.audit cimport check_core, hash_of
 from engine.book cimport OrderBook, new_book, order_record
-from engine.commands cimport other_command, place_command
-from engine.core cimport Book
+from engine.commands cimport account_command, instrument_command, other_command, place_command
+from engine.core cimport TIERS, Book
 from engine.events cimport Events
 from engine.execution cimport run
 from engine.levels cimport PriceLevels
 from engine.lookahead cimport run_all
 from engine.memory cimport resized
-from engine.model cimport (ALL_INSTRUMENTS, CANCEL, CANCEL_ALL, DEPOSIT, OPEN_ACCOUNT, REDUCE, REPLACE, WITHDRAW)
+from engine.model cimport (ADVANCE, ALL_CANCELLED, ALL_INSTRUMENTS, ALLOW, BOTH_SIDES, CANCEL, CANCEL_ALL, DEPOSIT, OPEN_ACCOUNT, REDUCE, REPLACE,
+                           SET_FEES, SET_PHASE, SET_REFERENCE, WITHDRAW)
 from engine.orders cimport SLOT_MASK, slot_of
 
 from fractions import Fraction
@@ -75,8 +77,17 @@ cdef class Exchange:
         self._tombstones = tombstones
 
     def __dealloc__(self) -> None:
+        cdef uint32_t i
+        for i in range(self.core.books):
+            free_collected(&self.core, i)
+            if self.core.book[i].stops != NULL:
+                free(self.core.book[i].stops.level)
+                free(self.core.book[i].stops.node)
+                free(self.core.book[i].stops)
         free(self.core.book)
         free(self.core.orders.order)
+        free(self.core.orders.special)
+        free(self.core.expiries.slot)
         free(self.core.client_ids.entry)
         free(self.core.client_ids.done)
         free(self.core.touched)
@@ -86,6 +97,11 @@ cdef class Exchange:
     def seq(self) -> int:
         """The sequence of the last event."""
         return self.core.events.seq
+
+    @property
+    def clock(self) -> int:
+        """The latest time of any command."""
+        return self.core.clock
 
     @property
     def books(self) -> list[OrderBook]:
@@ -128,6 +144,7 @@ cdef class Exchange:
         """A new, empty book; its index. ValueError if the terms do not fit together."""
         cdef Book book
         cdef PriceLevels levels
+        cdef int tier
         cdef uint32_t index = self.core.books
         memset(&book, 0, sizeof(Book))
         if instrument.name in self._by_name:
@@ -141,9 +158,15 @@ cdef class Exchange:
             raise ValueError(f"instrument {instrument.name!r}: price_max {instrument.price_max}: expected 1 to {PRICE_MAX - 1} ticks")
         if not 1 <= instrument.size_min <= instrument.size_max <= MONEY_MAX:
             raise ValueError(f"instrument {instrument.name!r}: expected 1 <= size_min <= size_max <= {MONEY_MAX} lots")
-        for rate in (instrument.maker_fee, instrument.taker_fee):
+        for rate in (instrument.maker_fee, instrument.taker_fee, instrument.hold_fee, instrument.band):
             if not 0 <= rate < FEE_SCALE:
-                raise ValueError(f"instrument {instrument.name!r}: fee {rate}: expected 0 to {FEE_SCALE - 1} parts per million")
+                raise ValueError(f"instrument {instrument.name!r}: rate {rate}: expected 0 to {FEE_SCALE - 1} parts per million")
+        if 0 < instrument.hold_fee < max(instrument.maker_fee, instrument.taker_fee):
+            raise ValueError(f"instrument {instrument.name!r}: hold_fee {instrument.hold_fee}: expected at least the higher fee")
+        if not 0 <= instrument.notional_max <= MONEY_MAX or not 0 <= instrument.orders_max <= SLOT_MASK:
+            raise ValueError(f"instrument {instrument.name!r}: expected notional_max from 0 to {MONEY_MAX} and orders_max from 0 to {SLOT_MASK}")
+        if not 0 <= instrument.day_end < 86400:
+            raise ValueError(f"instrument {instrument.name!r}: day_end {instrument.day_end}: expected 0 to 86399 seconds")
         if instrument.base == instrument.quote:
             raise ValueError(f"instrument {instrument.name!r}: base and quote are the same asset")
         try:
@@ -155,14 +178,19 @@ cdef class Exchange:
         book.price_max = instrument.price_max
         book.size_min = instrument.size_min
         book.size_max = instrument.size_max
-        book.maker_fee = instrument.maker_fee
-        book.taker_fee = instrument.taker_fee
-        book.hold_fee = max(instrument.maker_fee, instrument.taker_fee)
+        for tier in range(TIERS):
+            book.rates[tier].maker = instrument.maker_fee
+            book.rates[tier].taker = instrument.taker_fee
+        book.hold_fee = instrument.hold_fee or max(instrument.maker_fee, instrument.taker_fee)
+        book.notional_max = instrument.notional_max
+        book.orders_max = instrument.orders_max
+        book.band = instrument.band
+        book.day_end = instrument.day_end * 10**9
         book.base = self.asset(instrument.base)
         book.quote = self.asset(instrument.quote)
         levels = PriceLevels(self._tombstones)
         levels.read_only = True
-        book.levels = &levels.book
+        book.levels = book.published = &levels.book
         self.core.book = <Book*>resized(self.core.book, index * sizeof(Book), (index + 1) * sizeof(Book))
         self.core.book[index] = book
         self.core.books += 1
@@ -179,7 +207,7 @@ cdef class Exchange:
         self.events.clear()
         reason = run(&self.core, command)
         if reason:
-            raise Rejected(Reason(reason), self.events.buffer.event[0].order)
+            raise Rejected(Reason(reason), self.events.buffer.event[self.events.buffer.outcome].order)
 
     def open_account(self, time: int = 0) -> int:
         """A new account; its number."""
@@ -199,12 +227,14 @@ cdef class Exchange:
 
     def place(
         self, account: int, instrument: int, side: int, price: int, size: int, type: int = 0, time_in_force: int = 0,
-        post_only: bool = False, client_id: int = 0, time: int = 0,
+        post_only: bool = False, client_id: int = 0, time: int = 0, *, slide: bool = False, quote: bool = False, stop: int = 0,
+        display: int = 0, min_size: int = 0, expires: int = 0, linked: int = 0, self_trade: int = 0,
     ) -> int:
-        """Place an order; its id. A market order's price is the worst acceptable one, 0 for any. O(orders it meets)."""
-        cdef Command command = place_command(account, instrument, side, price, size, type, time_in_force, post_only, client_id, time)
+        """Place an order; its id. O(orders it meets). What each option means, and which go together: engine/REFERENCE.md."""
+        cdef Command command = place_command(account, instrument, side, price, size, type, time_in_force, post_only, client_id, time,
+                                             slide, quote, stop, display, min_size, expires, linked, self_trade)
         self.single(&command)
-        return self.events.buffer.event[0].order
+        return self.events.buffer.event[self.events.buffer.outcome].order
 
     def cancel(self, account: int, order: int = 0, client_id: int = 0, time: int = 0) -> None:
         """Cancel an own order, named by its id or by the account's own name for it. O(1)."""
@@ -216,17 +246,49 @@ cdef class Exchange:
         cdef Command command = other_command(REDUCE, account, time, 0, order, 0, by, client_id)
         self.single(&command)
 
-    def replace(self, account: int, order: int, price: int, size: int, client_id: int = 0, time: int = 0) -> None:
-        """Give an own order a new price and remaining size. It keeps its place only if it shrinks at its price. O(orders it meets)."""
+    def replace(self, account: int, order: int, price: int, size: int, client_id: int = 0, time: int = 0, stop: int = 0) -> None:
+        """Give an own order a new price and remaining size, and one that waits a new trigger (0: the one it has).
+
+        It keeps its priority only if it shrinks at its price. O(orders it meets).
+        """
         cdef Command command = other_command(REPLACE, account, time, 0, order, price, size, client_id)
+        command.stop = stop
         self.single(&command)
 
-    def cancel_all(self, account: int, instrument: int = ALL_INSTRUMENTS, time: int = 0) -> int:
-        """Cancel an account's orders in one book or in all; how many there were. O(the account's open orders)."""
+    def cancel_all(self, account: int, instrument: int = ALL_INSTRUMENTS, time: int = 0, side: int = BOTH_SIDES) -> int:
+        """Cancel an account's orders in one book or all, on one side or both; how many ended. O(the account's open orders)."""
         cdef Command command = other_command(CANCEL_ALL, account, time, instrument)
-        cdef int64_t before = self.core.orders.count
+        command.side = side
         self.single(&command)
-        return before - self.core.orders.count
+        return self.events.select(1 << ALL_CANCELLED)[0].size
+
+    def advance(self, time: int) -> None:
+        """Move the clock: orders that have expired by then are cancelled."""
+        cdef Command command = other_command(ADVANCE, 0, time)
+        self.single(&command)
+
+    def set_account(
+        self, account: int, group: int = 0, tier: int = 0, self_trade: int = ALLOW, orders_max: int = 0, size_max: int = 0,
+        notional_max: int = 0, time: int = 0,
+    ) -> None:
+        """Set all that is particular to an account: group and tier, its orders' self-trade prevention, and limits (0: none)."""
+        cdef Command command = account_command(account, group, tier, self_trade, orders_max, size_max, notional_max, time)
+        self.single(&command)
+
+    def set_fees(self, instrument: int, tier: int, maker: int, taker: int, time: int = 0) -> None:
+        """Set a tier's rates in an instrument, in parts per million."""
+        cdef Command command = instrument_command(SET_FEES, instrument, tier, maker, taker, time)
+        self.single(&command)
+
+    def set_reference(self, instrument: int, price: int, time: int = 0) -> None:
+        """Set the price around which the band lies; 0: the last trade's."""
+        cdef Command command = instrument_command(SET_REFERENCE, instrument, 0, price, 0, time)
+        self.single(&command)
+
+    def set_phase(self, instrument: int, phase: int, time: int = 0) -> None:
+        """Let an instrument trade, halt it, or let it collect for an auction, which the next trading uncrosses. O(its orders)."""
+        cdef Command command = instrument_command(SET_PHASE, instrument, phase, 0, 0, time)
+        self.single(&command)
 
     def execute(self, commands: Commands | bytes | bytearray | memoryview) -> int:
         """Run a buffer of commands, without the interpreter's lock; how many were refused."""

@@ -1,106 +1,121 @@
-"""The commands: what is checked, and what each does. A refused command changes nothing but the sequence."""
+"""The commands, and what each does. A refused command changes nothing but the sequence."""
 
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
-from engine.accounts cimport Account, add_account, balance_of, touch
+from engine.accounts cimport Account, Balance
+from engine.administration cimport administer
+from engine.checks cimport Intent, check_place, check_replace
 from engine.client_ids cimport find_client_id, remember
-from engine.core cimport MONEY_LIMIT, Book, cost, fee, held_asset, hold, multiplied, touch_level
-from engine.events cimport emit
+from engine.core cimport TIME_LIMIT, Book, Touched, held_by, hold, price_of, touch_level
+from engine.entry cimport after_trades, enter, enter_at_market, enter_stop
+from engine.events cimport emit, end_batch
+from engine.expiry cimport add_expiry
 from engine.ladder cimport Level, Levels
-from engine.matching cimport affordable, cancel, end_command, finish, leave_level, liquidity, match, release, rest, tell_order
-from engine.model cimport (ACCEPTED, ACCOUNT_OPENED, ALL_CANCELLED, ALL_INSTRUMENTS, AMOUNT_OUT_OF_RANGE, BUY, CANCEL, CANCEL_ALL, CANCELLED,
-                           DEPOSIT, DUPLICATE_CLIENT_ID, FOK, GTC, INSUFFICIENT_FUNDS, LIMIT, MARKET, NO_REASON, NOTIONAL_TOO_LARGE,
-                           OPEN_ACCOUNT, PLACE, POST_ONLY, POST_ONLY_WOULD_TAKE, PRICE_OUT_OF_RANGE, REDUCE, REDUCED, REJECTED, REPLACE,
-                           REPLACED, SELL, SIZE_TOO_LARGE, SIZE_TOO_SMALL, TOO_MANY_ACCOUNTS, TOO_MANY_ORDERS, UNFILLABLE, UNFILLED,
-                           UNKNOWN_ACCOUNT, UNKNOWN_ASSET, UNKNOWN_COMMAND, UNKNOWN_INSTRUMENT, UNKNOWN_OPTION, UNKNOWN_ORDER,
-                           WITHDRAW, Command, Event)
-from engine.orders cimport SELLS, SLOT_BITS, STAYS_MAKER, Order, instrument_of, new_slot, order_id, side_of, slot_of
+from engine.levels cimport publish
+from engine.matching cimport cancel, change_hold, leave_level, rest, tell_order
+from engine.model cimport (ACCEPTED, ALL_CANCELLED, ALL_INSTRUMENTS, BALANCE, BOTH_SIDES, CANCEL_ALL, EXPIRED, LEVEL, LIMIT, MARKET, NO_REASON,
+                           PLACE, POST_ONLY, REDUCE, REDUCED, REJECTED, REPLACE, REPLACED, REQUESTED, SELL, SIZE_TOO_SMALL, TRAILING_STOP,
+                           UNKNOWN_ACCOUNT, UNKNOWN_INSTRUMENT, UNKNOWN_OPTION, UNKNOWN_ORDER, WAITING, Command, Event)
+from engine.orders cimport (SELF_TRADE_SHIFT, SELLS, SLOT_BITS, SPECIAL, STAYS_MAKER, WAITS, Order, Special, instrument_of, left_of, new_slot,
+                            new_special, order_id, partner_of, side_of, slot_of)
+from engine.stops cimport leave_stops, reached, wait_elsewhere
 
 
-# What is checked
+# PLACE
 
 
-cdef int bad_size(Book* book, int64_t size) noexcept nogil:
-    if size < book.size_min or size <= 0:
-        return SIZE_TOO_SMALL
-    if size > book.size_max:
-        return SIZE_TOO_LARGE
-    return NO_REASON
+cdef void keep_special(Core* core, const Command* command, const Intent* intent, uint32_t slot) noexcept nogil:
+    """Note what is special about an order, if anything is."""
+    cdef Special* special
+    if command.type <= MARKET and not intent.partner and not (intent.expires | command.display):
+        return
+    special = new_special(&core.orders, slot)
+    core.orders.order[slot].tag |= SPECIAL
+    special.price = intent.price
+    special.stop = intent.stop
+    special.trail = command.stop if command.type == TRAILING_STOP else 0
+    special.display = command.display
+    special.reserve = 0
+    special.expires = intent.expires
+    special.partner = intent.partner
+    special.expiry = 0
+    special.type = command.type
+    if intent.expires:
+        add_expiry(core, slot)
 
 
-cdef bint too_much(int64_t a, int64_t b) noexcept nogil:
-    cdef int64_t product
-    return multiplied(a, b, &product) or product > MONEY_LIMIT
+cdef void link(Core* core, uint32_t slot, uint32_t partner) noexcept nogil:
+    """Make a pair of an order and its partner, which may have had nothing special so far."""
+    cdef Order* order = &core.orders.order[partner]
+    cdef Special* special
+    if not order.tag & SPECIAL:
+        special = new_special(&core.orders, partner)
+        special.price = core.book[instrument_of(order)].levels.level[order.level].price
+        special.stop = special.trail = special.display = special.reserve = special.expires = 0
+        special.expiry = 0
+        special.type = LIMIT
+        order.tag |= SPECIAL
+        core.book[instrument_of(order)].levels.level[order.level].special = 1
+    core.orders.special[partner].partner = slot
 
 
-cdef int bad_notional(Book* book, int64_t price, int64_t size) noexcept nogil:
-    """Whether an order's size or cost is more than the exchange can count. A price of 0 leaves only the size."""
-    cdef int64_t notional
-    if too_much(size, book.lot_units):
-        return NOTIONAL_TOO_LARGE
-    if multiplied(price, size, &notional) or multiplied(notional, book.tick_value, &notional) or notional > MONEY_LIMIT:
-        return NOTIONAL_TOO_LARGE
-    if notional + fee(notional, book.hold_fee) > MONEY_LIMIT:
-        return NOTIONAL_TOO_LARGE
-    return NO_REASON
-
-
-cdef bint would_match(Levels* levels, int side, int64_t price) noexcept nogil:
-    cdef uint32_t best = levels.ladders[1 - side].best
-    if not best:
-        return False
-    return levels.level[best].price <= price if side == BUY else levels.level[best].price >= price
-
-
-cdef inline int64_t limit_of(const Command* command) noexcept nogil:
-    """The worst acceptable price; a market order without protection takes any."""
-    if command.type == MARKET and command.price == 0:
-        return (<int64_t>1 << 62) if command.side == BUY else 0
-    return command.price
-
-
-cdef bint can_pay(Core* core, const Command* command) noexcept nogil:
-    cdef Book* book = &core.book[command.instrument]
-    cdef int64_t available = balance_of(&core.accounts, command.account, held_asset(book, command.side)).available
-    if command.side == BUY and command.type == MARKET:
-        return affordable(core, command.instrument, limit_of(command), command.size, available)
-    return hold(book, command.side, command.price, command.size) <= available
-
-
-cdef int refusal(Core* core, const Command* command, uint64_t* concerned) noexcept nogil:
-    """Why an order may not enter; NO_REASON if it may."""
-    cdef Book* book
-    cdef uint64_t order
-    cdef int reason
-    if command.instrument >= core.books:
-        return UNKNOWN_INSTRUMENT
-    book = &core.book[command.instrument]
-    if command.side > SELL or command.type > MARKET or command.time_in_force > FOK or command.flags & ~POST_ONLY:
-        return UNKNOWN_OPTION
-    if command.flags & POST_ONLY and (command.type != LIMIT or command.time_in_force != GTC):
-        return UNKNOWN_OPTION
+cdef uint32_t accept(Core* core, const Command* command, const Intent* intent) noexcept nogil:
+    cdef uint32_t slot = new_slot(&core.orders)
+    cdef Order* order = &core.orders.order[slot]
+    cdef Account* account = &core.accounts.account[command.account]
+    core.orders.number += 1
+    order.tag = core.orders.number << SLOT_BITS | <uint64_t>command.instrument << 8 | <uint64_t>intent.mode << SELF_TRADE_SHIFT
+    if command.side == SELL:
+        order.tag |= SELLS
+    if command.flags & POST_ONLY:
+        order.tag |= STAYS_MAKER
+    order.remaining = intent.size
+    order.filled = 0
+    order.value = 0
+    order.client_id = command.client_id
+    order.account = command.account
+    order.later = 0
+    order.earlier = account.latest
+    if account.latest:
+        core.orders.order[account.latest].later = slot
+    else:
+        account.earliest = slot
+    account.latest = slot
+    account.open += 1
+    core.book[command.instrument].open += 1
     if command.client_id:
-        order = find_client_id(&core.client_ids, command.account, command.client_id)
-        if order:
-            concerned[0] = order
-            return DUPLICATE_CLIENT_ID
-    if not (0 if command.type == MARKET else 1) <= command.price <= book.price_max:
-        return PRICE_OUT_OF_RANGE
-    reason = bad_size(book, command.size)
+        remember(&core.client_ids, command.account, command.client_id, order_id(&core.orders, slot))
+    tell_order(core, ACCEPTED, slot, intent.price, intent.size)
+    keep_special(core, command, intent, slot)
+    if intent.partner:
+        link(core, slot, intent.partner)
+    return slot
+
+
+cdef int place(Core* core, const Command* command, uint64_t* concerned) noexcept nogil:
+    cdef Intent intent
+    cdef int reason = check_place(core, command, &intent, concerned)
+    cdef Book* book
+    cdef uint32_t slot
     if reason:
         return reason
-    reason = bad_notional(book, command.price if command.type == LIMIT else 0, command.size)
-    if reason:
-        return reason
-    if core.orders.count >= core.orders.count_max:
-        return TOO_MANY_ORDERS
-    if command.flags & POST_ONLY and would_match(book.levels, command.side, command.price):
-        return POST_ONLY_WOULD_TAKE
-    if command.time_in_force == FOK and liquidity(core, command.instrument, command.side, limit_of(command), command.size) < command.size:
-        return UNFILLABLE
-    if not can_pay(core, command):
-        return INSUFFICIENT_FUNDS
+    book = &core.book[command.instrument]
+    slot = accept(core, command, &intent)
+    change_hold(core, slot, 0, intent.held)
+    if command.type > MARKET:
+        enter_stop(core, command.instrument, slot)
+    elif command.type == MARKET:
+        enter_at_market(core, command.instrument, slot, intent.price)
+    elif book.levels != book.published:
+        rest(core, command.instrument, slot, intent.price)
+    else:
+        enter(core, command.instrument, slot, intent.price, intent.stays)
+    if core.first_price:
+        after_trades(core, command.instrument)
     return NO_REASON
+
+
+# Open orders
 
 
 cdef uint32_t named_order(Core* core, const Command* command) noexcept nogil:
@@ -113,195 +128,128 @@ cdef uint32_t named_order(Core* core, const Command* command) noexcept nogil:
     return slot if slot and core.orders.order[slot].account == command.account else 0
 
 
-# What each does
-
-
-cdef uint32_t accept(Core* core, const Command* command) noexcept nogil:
-    cdef uint32_t slot = new_slot(&core.orders)
+cdef void shrink(Core* core, uint32_t slot, int64_t by) noexcept nogil:
+    """Take lots off an order where it is, those first that do not show, and release what they held."""
     cdef Order* order = &core.orders.order[slot]
-    cdef Account* account = &core.accounts.account[command.account]
-    core.orders.number += 1
-    order.tag = core.orders.number << SLOT_BITS | <uint64_t>command.instrument << 8
-    if command.side == SELL:
-        order.tag |= SELLS
-    if command.flags & POST_ONLY:
-        order.tag |= STAYS_MAKER
-    order.remaining = command.size
-    order.filled = 0
-    order.value = 0
-    order.client_id = command.client_id
-    order.account = command.account
-    order.later = 0
-    order.earlier = account.latest
-    if account.latest:
-        core.orders.order[account.latest].later = slot
-    else:
-        account.earliest = slot
-    account.latest = slot
-    if command.client_id:
-        remember(&core.client_ids, command.account, command.client_id, order_id(&core.orders, slot))
-    tell_order(core, ACCEPTED, slot, command.price, command.size)
-    return slot
-
-
-cdef int place(Core* core, const Command* command, uint64_t* concerned) noexcept nogil:
-    cdef int reason = refusal(core, command, concerned)
-    cdef Book* book
-    cdef Event* event
-    cdef bint holds
-    cdef uint32_t slot
-    cdef int64_t left
-    if reason:
-        return reason
-    book = &core.book[command.instrument]
-    holds = command.type == LIMIT or command.side == SELL
-    if holds:
-        release(core, command.account, held_asset(book, command.side), -hold(book, command.side, command.price, command.size))
-    slot = accept(core, command)
-    match(core, command.instrument, slot, limit_of(command), holds)
-    left = core.orders.order[slot].remaining
-    if left and command.type == LIMIT and command.time_in_force == GTC:
-        rest(core, command.instrument, slot, command.price)
-        return NO_REASON
-    if left:
-        event = tell_order(core, CANCELLED, slot, command.price, left)
-        event.remaining = 0
-        event.reason = UNFILLED
-        if holds:
-            release(core, command.account, held_asset(book, command.side), hold(book, command.side, command.price, left))
-    finish(core, slot)
-    return NO_REASON
+    cdef Book* book = &core.book[instrument_of(order)]
+    cdef int64_t before = held_by(core, slot)
+    cdef int64_t hidden = 0
+    if order.tag & SPECIAL:
+        hidden = min(by, core.orders.special[slot].reserve)
+        core.orders.special[slot].reserve -= hidden
+    order.remaining -= by - hidden
+    if not order.tag & WAITS:
+        touch_level(core, instrument_of(order), order.level)
+        book.levels.level[order.level].size -= by - hidden
+    change_hold(core, slot, before, held_by(core, slot))
 
 
 cdef int reduce(Core* core, const Command* command, uint32_t slot) noexcept nogil:
-    cdef Order* order = &core.orders.order[slot]
-    cdef uint16_t index = instrument_of(order)
-    cdef Book* book = &core.book[index]
-    cdef Level* level = &book.levels.level[order.level]
-    cdef int64_t before
     if command.size <= 0:
         return SIZE_TOO_SMALL
-    if command.size >= order.remaining:
-        cancel(core, slot)
+    if command.size >= left_of(&core.orders, slot):
+        cancel(core, slot, REQUESTED)
         return NO_REASON
-    touch_level(core, index, order.level)
-    before = hold(book, level.side, level.price, order.remaining)
-    order.remaining -= command.size
-    level.size -= command.size
-    release(core, order.account, held_asset(book, level.side), before - hold(book, level.side, level.price, order.remaining))
-    tell_order(core, REDUCED, slot, level.price, command.size)
+    shrink(core, slot, command.size)
+    tell_order(core, REDUCED, slot, price_of(core, slot), command.size)
     return NO_REASON
+
+
+cdef void replace_waiting(Core* core, const Command* command, uint32_t slot) noexcept nogil:
+    cdef Order* order = &core.orders.order[slot]
+    cdef Special* special = &core.orders.special[slot]
+    cdef uint32_t book = instrument_of(order)
+    cdef int64_t before = held_by(core, slot)
+    special.price = command.price
+    order.remaining = command.size
+    change_hold(core, slot, before, held_by(core, slot))
+    tell_order(core, REPLACED, slot, command.price, command.size)
+    if not command.stop:
+        return
+    if reached(&core.book[book], side_of(order), command.stop):
+        leave_stops(core, slot)
+        special.stop = command.stop
+        enter_stop(core, book, slot)
+        return
+    wait_elsewhere(core, book, slot, command.stop)
+    tell_order(core, WAITING, slot, command.stop, command.size)
 
 
 cdef int replace(Core* core, const Command* command, uint32_t slot) noexcept nogil:
     cdef Order* order = &core.orders.order[slot]
     cdef uint16_t index = instrument_of(order)
     cdef Book* book = &core.book[index]
-    cdef Level* level = &book.levels.level[order.level]
-    cdef int side = level.side
-    cdef int64_t more
-    cdef int reason
-    if not 1 <= command.price <= book.price_max:
-        return PRICE_OUT_OF_RANGE
-    reason = bad_size(book, command.size)
+    cdef Level* level
+    cdef int64_t before
+    cdef int reason = check_replace(core, command, slot)
     if reason:
         return reason
-    reason = bad_notional(book, command.price, command.size)
-    if reason:
-        return reason
-    if order.filled > MONEY_LIMIT - command.size or order.value > MONEY_LIMIT - cost(book, command.price, command.size):
-        return NOTIONAL_TOO_LARGE
-    if order.tag & STAYS_MAKER and would_match(book.levels, side, command.price):
-        return POST_ONLY_WOULD_TAKE
-    more = hold(book, side, command.price, command.size) - hold(book, side, level.price, order.remaining)
-    if more > balance_of(&core.accounts, order.account, held_asset(book, side)).available:
-        return INSUFFICIENT_FUNDS
-
-    release(core, order.account, held_asset(book, side), -more)
-    if command.price == level.price and command.size <= order.remaining:
-        touch_level(core, index, order.level)
-        level.size -= order.remaining - command.size
-        order.remaining = command.size
+    if order.tag & WAITS:
+        replace_waiting(core, command, slot)
+        after_trades(core, index)
+        return NO_REASON
+    level = &book.levels.level[order.level]
+    if command.price == level.price and command.size <= left_of(&core.orders, slot):
+        shrink(core, slot, left_of(&core.orders, slot) - command.size)
         tell_order(core, REPLACED, slot, command.price, command.size)
         return NO_REASON
+    before = held_by(core, slot)
     leave_level(core, index, slot)
     order.remaining = command.size
+    if order.tag & SPECIAL:
+        core.orders.special[slot].price = command.price
+        core.orders.special[slot].reserve = 0
+    change_hold(core, slot, before, hold(book, side_of(order), command.price, command.size))
     tell_order(core, REPLACED, slot, command.price, command.size)
-    match(core, index, slot, command.price, True)
-    if order.remaining:
+    if book.levels != book.published:
         rest(core, index, slot, command.price)
     else:
-        finish(core, slot)
+        enter(core, index, slot, command.price, True)
+        if core.first_price:
+            after_trades(core, index)
     return NO_REASON
 
 
 cdef int cancel_all(Core* core, const Command* command) noexcept nogil:
     cdef uint32_t slot = core.accounts.account[command.account].earliest
     cdef uint32_t later
-    cdef int64_t count = 0
+    cdef Order* order
+    cdef uint32_t before = core.orders.count
     cdef Event* event
     if command.instrument >= core.books and command.instrument != ALL_INSTRUMENTS:
         return UNKNOWN_INSTRUMENT
+    if command.side > BOTH_SIDES:
+        return UNKNOWN_OPTION
     while slot:
-        later = core.orders.order[slot].later
-        if command.instrument == ALL_INSTRUMENTS or instrument_of(&core.orders.order[slot]) == command.instrument:
-            cancel(core, slot)
-            count += 1
+        order = &core.orders.order[slot]
+        later = order.later
+        if later and later == partner_of(&core.orders, slot):
+            later = core.orders.order[later].later
+        if (command.instrument == ALL_INSTRUMENTS or instrument_of(order) == command.instrument) and (
+                command.side == BOTH_SIDES or side_of(order) == command.side):
+            cancel(core, slot, REQUESTED)
         slot = later
     event = emit(core.events, ALL_CANCELLED)
     event.account = command.account
     event.instrument = command.instrument
-    event.size = count
+    event.side = command.side
+    event.size = before - core.orders.count
     return NO_REASON
 
 
-cdef int open_account(Core* core) noexcept nogil:
-    if core.accounts.count >= core.accounts.count_max:
-        return TOO_MANY_ACCOUNTS
-    add_account(&core.accounts)
-    emit(core.events, ACCOUNT_OPENED).account = core.accounts.count - 1
-    return NO_REASON
+# Time
 
 
-cdef int deposit(Core* core, const Command* command) noexcept nogil:
-    if command.instrument >= core.accounts.assets:
-        return UNKNOWN_ASSET
-    if not 0 < command.size <= MONEY_LIMIT - core.accounts.supply[command.instrument]:
-        return AMOUNT_OUT_OF_RANGE
-    core.accounts.supply[command.instrument] += command.size
-    touch(&core.accounts, command.account, command.instrument).available += command.size
-    return NO_REASON
+cdef void expire(Core* core) noexcept nogil:
+    while core.expiries.count and core.orders.special[core.expiries.slot[1]].expires <= core.clock:
+        cancel(core, core.expiries.slot[1], EXPIRED)
 
 
-cdef int withdraw(Core* core, const Command* command) noexcept nogil:
-    if command.instrument >= core.accounts.assets:
-        return UNKNOWN_ASSET
-    if command.size <= 0:
-        return AMOUNT_OUT_OF_RANGE
-    if command.size > balance_of(&core.accounts, command.account, command.instrument).available:
-        return INSUFFICIENT_FUNDS
-    core.accounts.supply[command.instrument] -= command.size
-    touch(&core.accounts, command.account, command.instrument).available -= command.size
-    return NO_REASON
+# One command
 
 
-cdef int outcome(Core* core, const Command* command, uint64_t* concerned) noexcept nogil:
-    cdef uint32_t slot
-    if command.kind == OPEN_ACCOUNT:
-        return open_account(core)
-    if not PLACE <= command.kind <= WITHDRAW:
-        return UNKNOWN_COMMAND
-    if command.account >= core.accounts.count:
-        return UNKNOWN_ACCOUNT
-    if command.kind == PLACE:
-        return place(core, command, concerned)
-    if command.kind == CANCEL_ALL:
-        return cancel_all(core, command)
-    if command.kind == DEPOSIT:
-        return deposit(core, command)
-    if command.kind == WITHDRAW:
-        return withdraw(core, command)
-    slot = named_order(core, command)
+cdef int of_order(Core* core, const Command* command, uint64_t* concerned) noexcept nogil:
+    cdef uint32_t slot = named_order(core, command)
     if not slot:
         return UNKNOWN_ORDER
     concerned[0] = order_id(&core.orders, slot)
@@ -309,8 +257,58 @@ cdef int outcome(Core* core, const Command* command, uint64_t* concerned) noexce
         return reduce(core, command, slot)
     if command.kind == REPLACE:
         return replace(core, command, slot)
-    cancel(core, slot)
+    cancel(core, slot, REQUESTED)
     return NO_REASON
+
+
+cdef int outcome(Core* core, const Command* command, uint64_t* concerned) noexcept nogil:
+    if not PLACE <= command.kind <= CANCEL_ALL:
+        return administer(core, command)
+    if command.account >= core.accounts.count:
+        return UNKNOWN_ACCOUNT
+    if command.kind == PLACE:
+        return place(core, command, concerned)
+    if command.kind == CANCEL_ALL:
+        return cancel_all(core, command)
+    return of_order(core, command, concerned)
+
+
+cdef void end_command(Core* core) noexcept nogil:
+    """Tell what the command left of every level and balance that it touched, and close its batch."""
+    cdef uint32_t i
+    cdef Touched touched
+    cdef Levels* levels
+    cdef Level* level
+    cdef Event* event
+    cdef Balance* balance
+    cdef uint64_t row
+    cdef uint64_t before = core.events.seq
+    for i in range(core.touched_count):
+        touched = core.touched[i]
+        levels = core.book[touched.book].published
+        level = &levels.level[touched.level]
+        level.touched = 0
+        if level.size != level.published:
+            levels.changes += levels.seq <= before
+            event = emit(core.events, LEVEL)
+            event.instrument = touched.book
+            event.side = level.side
+            event.price = level.price
+            event.size = level.size
+            event.other = level.count
+        publish(levels, touched.level, core.events.seq)
+    core.touched_count = 0
+    for i in range(core.accounts.touched_count):
+        row = core.accounts.touched[i]
+        balance = &core.accounts.balance[row]
+        core.accounts.marked[row] = 0
+        event = emit(core.events, BALANCE)
+        event.account = row // core.accounts.assets
+        event.instrument = row % core.accounts.assets
+        event.size = balance.available
+        event.remaining = balance.held
+    core.accounts.touched_count = 0
+    end_batch(core.events)
 
 
 cdef int run(Core* core, const Command* command) noexcept nogil:
@@ -318,6 +316,10 @@ cdef int run(Core* core, const Command* command) noexcept nogil:
     cdef uint64_t concerned = command.order
     cdef int reason
     cdef Event* event
+    if command.time > core.clock:
+        core.clock = min(command.time, TIME_LIMIT)
+        expire(core)
+    core.events.outcome = core.events.count
     reason = outcome(core, command, &concerned)
     if reason:
         event = emit(core.events, REJECTED)

@@ -17,6 +17,8 @@ class Instrument(NamedTuple):
     """An order book's terms. Prices are in ticks, sizes in lots; `tick` and `lot` say what one of each is in decimal text.
 
     One tick times one lot must be a whole number of units of the quote asset, and one lot a whole number of units of the base.
+    Rates (fees, `hold_fee`, `band`) are parts per million. 0 is no limit for `notional_max` (units of the quote asset),
+    `orders_max` and `band`; a `hold_fee` of 0 is the higher of the two fees. `day_end` is in seconds after midnight UTC.
     """
 
     name: str
@@ -29,3 +31,8 @@ class Instrument(NamedTuple):
     size_max: int = 1 << 40
     maker_fee: int = 0
     taker_fee: int = 0
+    notional_max: int = 0
+    orders_max: int = 0
+    band: int = 0
+    hold_fee: int = 0
+    day_end: int = 0

@@ -21,7 +21,8 @@ cdef struct Level:              # 64 bytes
     uint32_t count              # orders in the queue
     uint8_t side
     uint8_t touched             # by the command that is running
-    uint16_t spare
+    uint8_t special             # whether an order with a Special may be in the queue
+    uint8_t spare
 
 
 cdef struct Node:

@@ -8,11 +8,14 @@ from engine.model cimport Event
 
 cdef Event* tell_order(Core* core, int kind, uint32_t slot, int64_t price, int64_t size) noexcept nogil
 cdef void release(Core* core, uint32_t account, uint32_t asset, int64_t amount) noexcept nogil
-cdef int64_t liquidity(Core* core, uint32_t book, int taker_side, int64_t limit, int64_t wanted) noexcept nogil
-cdef bint affordable(Core* core, uint32_t book, int64_t limit, int64_t size, int64_t available) noexcept nogil
-cdef void match(Core* core, uint32_t book, uint32_t slot, int64_t limit, bint holds) noexcept nogil
+cdef void change_hold(Core* core, uint32_t slot, int64_t before, int64_t after) noexcept nogil
+cdef void fill(Core* core, uint32_t book, uint32_t maker_slot, uint32_t taker_slot, int64_t price, int64_t size, int64_t limit, bint holds) noexcept nogil
+cdef bint match(Core* core, uint32_t book, uint32_t slot, int64_t price, int64_t limit, bint holds) noexcept nogil
 cdef void rest(Core* core, uint32_t book, uint32_t slot, int64_t price) noexcept nogil
 cdef void leave_level(Core* core, uint32_t book, uint32_t slot) noexcept nogil
+cdef void used_up(Core* core, uint32_t book, uint32_t slot) noexcept nogil
+cdef void decrement(Core* core, uint32_t book, uint32_t slot, int64_t size) noexcept nogil
 cdef void finish(Core* core, uint32_t slot) noexcept nogil
-cdef void cancel(Core* core, uint32_t slot) noexcept nogil
-cdef void end_command(Core* core) noexcept nogil
+cdef void end_taker(Core* core, uint32_t slot, int64_t price, bint holds, int reason) noexcept nogil
+cdef void cancel(Core* core, uint32_t slot, int reason) noexcept nogil
+cdef void cancel_partner(Core* core, uint32_t slot) noexcept nogil

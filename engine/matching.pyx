@@ -1,53 +1,20 @@
-"""Price-time priority."""
+"""Price-time priority: how an order trades, rests and ends."""
 
-from libc.stdint cimport uint16_t, uint64_t
 
-from engine.accounts cimport Account, Balance, balance_of, touch
+from engine.accounts cimport Account, Balance, same_owner, touch
 from engine.client_ids cimport mark_done
-from engine.core cimport Book, Touched, cost, fee, held_asset, hold, touch_level
-from engine.events cimport emit, end_batch
-from engine.ladder cimport Level, Levels, came_alive, find_or_add, next_worse, ran_empty
-from engine.levels cimport publish
-from engine.model cimport (BALANCE, BUY, CANCELLED, FILLED, LEVEL, REQUESTED, TAKER, TRADE, Event)
-from engine.orders cimport Order, free_slot, instrument_of, order_id, side_of
+from engine.core cimport Book, cost, fee, held_asset, held_by, hold, price_of, touch_level
+from engine.events cimport emit
+from engine.expiry cimport remove_expiry
+from engine.ladder cimport Level, Levels, came_alive, find_or_add, ran_empty
+from engine.model cimport (ALLOW, BUY, CANCEL_BOTH, CANCEL_NEWEST, CANCEL_OLDEST, CANCELLED, DISPLAYED, FILLED, LINKED, REDUCED, SELF_TRADE, TAKER,
+                           TRADE)
+from engine.orders cimport SPECIAL, WAITS, Order, Special, free_slot, instrument_of, left_of, order_id, partner_of, self_trade_of, side_of
+from engine.stops cimport leave_stops
 
 
 cdef inline bint acceptable(int taker_side, int64_t price, int64_t limit) noexcept nogil:
     return price <= limit if taker_side == BUY else price >= limit
-
-
-cdef int64_t liquidity(Core* core, uint32_t book, int taker_side, int64_t limit, int64_t wanted) noexcept nogil:
-    """Lots that a taker can get within its limit, counted up to `wanted`. O(levels counted)."""
-    cdef Levels* levels = core.book[book].levels
-    cdef int maker_side = 1 - taker_side
-    cdef uint32_t index = levels.ladders[maker_side].best
-    cdef int64_t found = 0
-    while index and found < wanted and acceptable(taker_side, levels.level[index].price, limit):
-        found += levels.level[index].size
-        index = next_worse(levels, maker_side, levels.level[index].price)
-    return found if found < wanted else wanted
-
-
-cdef bint affordable(Core* core, uint32_t book, int64_t limit, int64_t size, int64_t available) noexcept nogil:
-    """Whether a market buy can pay for all that it would get within its limit, with fees. O(orders it would meet)."""
-    cdef Book* terms = &core.book[book]
-    cdef Levels* levels = terms.levels
-    cdef uint32_t index = levels.ladders[1 - BUY].best
-    cdef uint32_t slot
-    cdef int64_t fill, notional
-    while index and size and levels.level[index].price <= limit:
-        slot = levels.level[index].head
-        while slot and size:
-            fill = min(core.orders.order[slot].remaining, size)
-            notional = levels.level[index].price * fill * terms.tick_value
-            notional += fee(notional, terms.taker_fee)
-            if notional > available:
-                return False
-            available -= notional
-            size -= fill
-            slot = core.orders.order[slot].newer
-        index = next_worse(levels, 1 - BUY, levels.level[index].price)
-    return True
 
 
 cdef Event* tell_order(Core* core, int kind, uint32_t slot, int64_t price, int64_t size) noexcept nogil:
@@ -61,10 +28,13 @@ cdef Event* tell_order(Core* core, int kind, uint32_t slot, int64_t price, int64
     event.side = side_of(order)
     event.price = price
     event.size = size
-    event.remaining = order.remaining
+    event.remaining = left_of(&core.orders, slot)
     event.filled = order.filled
     event.value = order.value
     return event
+
+
+# Money
 
 
 cdef void release(Core* core, uint32_t account, uint32_t asset, int64_t amount) noexcept nogil:
@@ -74,24 +44,40 @@ cdef void release(Core* core, uint32_t account, uint32_t asset, int64_t amount) 
     balance.available += amount
 
 
-cdef void fill(Core* core, uint32_t book, uint32_t maker_slot, uint32_t taker_slot, int64_t price, int64_t limit, int64_t size, bint holds) noexcept nogil:
-    """Trade between two orders at the maker's price. `holds`: whether a taker that buys holds money at its limit."""
+cdef void change_hold(Core* core, uint32_t slot, int64_t before, int64_t after) noexcept nogil:
+    """What an order holds by itself is another now. A pair holds the larger of its two holds."""
+    cdef Order* order = &core.orders.order[slot]
+    cdef uint32_t partner = partner_of(&core.orders, slot)
+    cdef int64_t other
+    if not before and not after:
+        return
+    if partner:
+        other = held_by(core, partner)
+        before = max(before, other)
+        after = max(after, other)
+    release(core, order.account, held_asset(&core.book[instrument_of(order)], side_of(order)), before - after)
+
+
+cdef inline int64_t freed(Core* core, Book* terms, uint32_t slot, int64_t limit, int64_t size) noexcept nogil:
+    """What a buy at a limit no longer holds when so many lots of it are filled."""
+    cdef int64_t left = left_of(&core.orders, slot)
+    return cost(terms, limit, left) - cost(terms, limit, left - size)
+
+
+cdef void fill(Core* core, uint32_t book, uint32_t maker_slot, uint32_t taker_slot, int64_t price, int64_t size, int64_t limit, bint holds) noexcept nogil:
+    """Trade between two orders. `limit` is the buyer's, `holds`: whether the buyer holds money at it."""
     cdef Book* terms = &core.book[book]
     cdef Order* maker = &core.orders.order[maker_slot]
     cdef Order* taker = &core.orders.order[taker_slot]
     cdef int taker_side = side_of(taker)
-    cdef Order* buyer = taker if taker_side == BUY else maker
-    cdef Order* seller = maker if taker_side == BUY else taker
+    cdef uint32_t buyer = taker.account if taker_side == BUY else maker.account
+    cdef uint32_t seller = maker.account if taker_side == BUY else taker.account
     cdef int64_t notional = price * size * terms.tick_value
-    cdef int64_t maker_fee = fee(notional, terms.maker_fee)
-    cdef int64_t taker_fee = fee(notional, terms.taker_fee)
-    cdef int64_t released = 0
+    cdef int64_t maker_fee = fee(notional, terms.rates[core.accounts.account[maker.account].tier].maker)
+    cdef int64_t taker_fee = fee(notional, terms.rates[core.accounts.account[taker.account].tier].taker)
+    cdef int64_t released = freed(core, terms, taker_slot if taker_side == BUY else maker_slot, limit, size) if holds else 0
     cdef Balance* balance
     cdef Event* event
-    if buyer == maker:
-        released = cost(terms, price, maker.remaining) - cost(terms, price, maker.remaining - size)
-    elif holds:
-        released = cost(terms, limit, taker.remaining) - cost(terms, limit, taker.remaining - size)
     maker.remaining -= size
     maker.filled += size
     maker.value += notional
@@ -99,13 +85,16 @@ cdef void fill(Core* core, uint32_t book, uint32_t maker_slot, uint32_t taker_sl
     taker.filled += size
     taker.value += notional
 
-    balance = touch(&core.accounts, buyer.account, terms.quote)
+    balance = touch(&core.accounts, buyer, terms.quote)
     balance.held -= released
-    balance.available += released - notional - (taker_fee if buyer == taker else maker_fee)
-    touch(&core.accounts, buyer.account, terms.base).available += size * terms.lot_units
-    touch(&core.accounts, seller.account, terms.base).held -= size * terms.lot_units
-    touch(&core.accounts, seller.account, terms.quote).available += notional - (maker_fee if buyer == taker else taker_fee)
+    balance.available += released - notional - (taker_fee if taker_side == BUY else maker_fee)
+    touch(&core.accounts, buyer, terms.base).available += size * terms.lot_units
+    touch(&core.accounts, seller, terms.base).held -= size * terms.lot_units
+    touch(&core.accounts, seller, terms.quote).available += notional - (maker_fee if taker_side == BUY else taker_fee)
     core.accounts.fees[terms.quote] += maker_fee + taker_fee
+    terms.last = price
+    if not core.first_price:
+        core.first_price = price
 
     event = emit(core.events, TRADE)
     event.order = order_id(&core.orders, taker_slot)
@@ -114,16 +103,25 @@ cdef void fill(Core* core, uint32_t book, uint32_t maker_slot, uint32_t taker_sl
     event.side = taker_side
     event.price = price
     event.size = size
+    event.remaining = maker_fee
+    event.filled = taker_fee
     event.value = notional
     tell_order(core, FILLED, maker_slot, price, size)
     tell_order(core, FILLED, taker_slot, price, size).flags = TAKER
 
 
-cdef void match(Core* core, uint32_t book, uint32_t slot, int64_t limit, bint holds) noexcept nogil:
-    """Fill an incoming order from the other side, best price first, oldest order first, within its limit. O(orders met)."""
+# Matching
+
+
+cdef bint match(Core* core, uint32_t book, uint32_t slot, int64_t price, int64_t limit, bint holds) noexcept nogil:
+    """Fill an incoming order from the other side, best price first, by priority, within `limit`; whether it is still open.
+
+    `price` is the order's own, `holds`: whether it holds money or lots. O(orders met).
+    """
     cdef Levels* levels = core.book[book].levels
     cdef Order* taker = &core.orders.order[slot]
     cdef int taker_side = side_of(taker)
+    cdef int mode = self_trade_of(taker)
     cdef uint32_t index, maker
     cdef int64_t size
     cdef Level* level
@@ -131,24 +129,100 @@ cdef void match(Core* core, uint32_t book, uint32_t slot, int64_t limit, bint ho
         index = levels.ladders[1 - taker_side].best
         level = &levels.level[index]
         if not index or not acceptable(taker_side, level.price, limit):
-            return
+            break
         touch_level(core, book, index)
         while taker.remaining and level.count:
             maker = level.head
+            if mode != ALLOW and same_owner(&core.accounts, core.orders.order[maker].account, taker.account):
+                if not prevent(core, book, maker, slot, mode, price, holds):
+                    return False
+                continue
+            if (taker.tag | core.orders.order[maker].tag) & SPECIAL:
+                cancel_partner(core, slot)
+                cancel_partner(core, maker)
             size = min(core.orders.order[maker].remaining, taker.remaining)
             level.size -= size
-            fill(core, book, maker, slot, level.price, limit, size, holds)
+            fill(core, book, maker, slot, level.price, size, limit if taker_side == BUY else level.price, holds or taker_side != BUY)
             if not core.orders.order[maker].remaining:
-                leave_level(core, book, maker)
-                finish(core, maker)
+                used_up(core, book, maker)
+    return True
+
+
+cdef bint prevent(Core* core, uint32_t book, uint32_t maker, uint32_t taker, int mode, int64_t price, bint holds) noexcept nogil:
+    """What happens instead of a trade between orders of one owner; whether the taker is still open."""
+    cdef Order* order = &core.orders.order[taker]
+    cdef int64_t size = min(core.orders.order[maker].remaining, order.remaining)
+    cdef int side = side_of(order)
+    cdef Book* terms = &core.book[book]
+    if mode == CANCEL_OLDEST or mode == CANCEL_BOTH:
+        cancel(core, maker, SELF_TRADE)
+        if mode == CANCEL_OLDEST:
+            return True
+    elif mode != CANCEL_NEWEST:
+        decrement(core, book, maker, size)
+        if size < order.remaining:
+            if holds:
+                change_hold(core, taker, hold(terms, side, price, order.remaining), hold(terms, side, price, order.remaining - size))
+            order.remaining -= size
+            tell_order(core, REDUCED, taker, price, size).reason = SELF_TRADE
+            return True
+    end_taker(core, taker, price, holds, SELF_TRADE)
+    return False
+
+
+cdef void decrement(Core* core, uint32_t book, uint32_t slot, int64_t size) noexcept nogil:
+    """Take lots that show off a resting order that would have traded with its own account."""
+    cdef Order* order = &core.orders.order[slot]
+    cdef Level* level = &core.book[book].levels.level[order.level]
+    cdef int64_t before = held_by(core, slot)
+    if size == left_of(&core.orders, slot):
+        cancel(core, slot, SELF_TRADE)
+        return
+    touch_level(core, book, order.level)
+    order.remaining -= size
+    level.size -= size
+    change_hold(core, slot, before, held_by(core, slot))
+    tell_order(core, REDUCED, slot, level.price, size).reason = SELF_TRADE
+    if not order.remaining:
+        used_up(core, book, slot)
+
+
+cdef void used_up(Core* core, uint32_t book, uint32_t slot) noexcept nogil:
+    """All that showed of a resting order is gone: it shows more, at the end of its queue, or it is done."""
+    cdef Order* order = &core.orders.order[slot]
+    cdef int64_t price
+    leave_level(core, book, slot)
+    if order.tag & SPECIAL and core.orders.special[slot].reserve:
+        price = core.orders.special[slot].price
+        order.remaining = core.orders.special[slot].reserve
+        core.orders.special[slot].reserve = 0
+        rest(core, book, slot, price)
+        if not core.orders.special[slot].reserve:
+            tell_order(core, DISPLAYED, slot, price, order.remaining)
+    else:
+        finish(core, slot)
+
+
+# Queues
 
 
 cdef void rest(Core* core, uint32_t book, uint32_t slot, int64_t price) noexcept nogil:
-    """Put an order at the tail of the queue at its price."""
+    """Put an order at the end of the queue at its price. An iceberg shows no more than it wants to."""
     cdef Levels* levels = core.book[book].levels
     cdef Order* order = &core.orders.order[slot]
     cdef uint32_t index = find_or_add(levels, side_of(order), price)
     cdef Level* level = &levels.level[index]
+    cdef Special* special
+    cdef bint hides = False
+    if order.tag & SPECIAL:
+        level.special = 1
+        special = &core.orders.special[slot]
+        if special.display and special.display < order.remaining:
+            special.reserve = order.remaining - special.display
+            order.remaining = special.display
+            hides = True
+    if levels != core.book[book].published:
+        level.touched = 1
     touch_level(core, book, index)
     order.level = index
     order.newer = 0
@@ -162,10 +236,12 @@ cdef void rest(Core* core, uint32_t book, uint32_t slot, int64_t price) noexcept
     level.size += order.remaining
     if level.count == 1:
         came_alive(levels, index)
+    if hides:
+        tell_order(core, DISPLAYED, slot, price, order.remaining)
 
 
 cdef void leave_level(Core* core, uint32_t book, uint32_t slot) noexcept nogil:
-    """Take an order and what remains of it out of its level."""
+    """Take an order and what shows of it out of its level."""
     cdef Levels* levels = core.book[book].levels
     cdef Order* order = &core.orders.order[slot]
     cdef Level* level = &levels.level[order.level]
@@ -181,11 +257,15 @@ cdef void leave_level(Core* core, uint32_t book, uint32_t slot) noexcept nogil:
     level.count -= 1
     level.size -= order.remaining
     if not level.count:
+        level.special = 0
         ran_empty(levels, order.level)
 
 
+# Ends
+
+
 cdef void finish(Core* core, uint32_t slot) noexcept nogil:
-    """The order is done and in no level: let go of its account's list, its name and its slot."""
+    """The order is done and in no queue: let go of its account's list, its name, its expiry and its slot."""
     cdef Order* order = &core.orders.order[slot]
     cdef Account* account = &core.accounts.account[order.account]
     if order.earlier:
@@ -196,58 +276,66 @@ cdef void finish(Core* core, uint32_t slot) noexcept nogil:
         core.orders.order[order.later].earlier = order.earlier
     else:
         account.latest = order.earlier
+    account.open -= 1
+    core.book[instrument_of(order)].open -= 1
     if order.client_id:
         mark_done(&core.client_ids, order.account, order.client_id)
+    if order.tag & SPECIAL and core.orders.special[slot].expiry:
+        remove_expiry(core, slot)
     free_slot(&core.orders, slot)
 
 
-cdef void cancel(Core* core, uint32_t slot) noexcept nogil:
-    """Take a resting order out at its account's request, and release what it holds."""
-    cdef Order* order = &core.orders.order[slot]
-    cdef uint16_t book = instrument_of(order)
-    cdef int side = side_of(order)
-    cdef int64_t price = core.book[book].levels.level[order.level].price
-    cdef Event* event = tell_order(core, CANCELLED, slot, price, order.remaining)
+cdef uint32_t part(Core* core, uint32_t slot) noexcept nogil:
+    """Dissolve an order's pair; the other order's slot, 0 for none."""
+    cdef uint32_t partner = partner_of(&core.orders, slot)
+    if partner:
+        core.orders.special[slot].partner = 0
+        core.orders.special[partner].partner = 0
+    return partner
+
+
+cdef inline void tell_end(Core* core, uint32_t slot, int64_t price, int reason) noexcept nogil:
+    cdef Event* event = tell_order(core, CANCELLED, slot, price, left_of(&core.orders, slot))
     event.remaining = 0
-    event.reason = REQUESTED
-    release(core, order.account, held_asset(&core.book[book], side), hold(&core.book[book], side, price, order.remaining))
-    leave_level(core, book, slot)
+    event.reason = reason
+
+
+cdef void drop(Core* core, uint32_t slot, int reason) noexcept nogil:
+    """End an order that rests or waits, and nothing else."""
+    cdef Order* order = &core.orders.order[slot]
+    tell_end(core, slot, price_of(core, slot), reason)
+    change_hold(core, slot, held_by(core, slot), 0)
+    part(core, slot)
+    if order.tag & WAITS:
+        leave_stops(core, slot)
+    else:
+        leave_level(core, instrument_of(order), slot)
     finish(core, slot)
 
 
-cdef void end_command(Core* core) noexcept nogil:
-    """Tell what the command left of every level and balance that it touched, and close its batch."""
-    cdef uint32_t i
-    cdef Touched touched
-    cdef Levels* levels
-    cdef Level* level
-    cdef Event* event
-    cdef Balance* balance
-    cdef uint64_t row
-    cdef uint64_t before = core.events.seq
-    for i in range(core.touched_count):
-        touched = core.touched[i]
-        levels = core.book[touched.book].levels
-        level = &levels.level[touched.level]
-        level.touched = 0
-        if level.size != level.published:
-            levels.changes += levels.seq <= before
-            event = emit(core.events, LEVEL)
-            event.instrument = touched.book
-            event.side = level.side
-            event.price = level.price
-            event.size = level.size
-            event.other = level.count
-        publish(levels, touched.level, core.events.seq)
-    core.touched_count = 0
-    for i in range(core.accounts.touched_count):
-        row = core.accounts.touched[i]
-        balance = &core.accounts.balance[row]
-        core.accounts.marked[row] = 0
-        event = emit(core.events, BALANCE)
-        event.account = row // core.accounts.assets
-        event.instrument = row % core.accounts.assets
-        event.size = balance.available
-        event.remaining = balance.held
-    core.accounts.touched_count = 0
-    end_batch(core.events)
+cdef void cancel(Core* core, uint32_t slot, int reason) noexcept nogil:
+    """Cancel an order that rests or waits, and with it the other one of its pair."""
+    cdef uint32_t partner = partner_of(&core.orders, slot)
+    drop(core, slot, reason)
+    if partner:
+        drop(core, partner, LINKED)
+
+
+cdef void cancel_partner(Core* core, uint32_t slot) noexcept nogil:
+    """Something happened to an order: the other one of its pair ends."""
+    cdef uint32_t partner = partner_of(&core.orders, slot)
+    if partner:
+        drop(core, partner, LINKED)
+
+
+cdef void end_taker(Core* core, uint32_t slot, int64_t price, bint holds, int reason) noexcept nogil:
+    """Cancel what is left of an order that is in no queue, and with it the other one of its pair."""
+    cdef Order* order = &core.orders.order[slot]
+    cdef uint32_t partner
+    tell_end(core, slot, price, reason)
+    if holds:
+        change_hold(core, slot, hold(&core.book[instrument_of(order)], side_of(order), price, order.remaining), 0)
+    partner = part(core, slot)
+    finish(core, slot)
+    if partner:
+        drop(core, partner, LINKED)

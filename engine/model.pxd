@@ -11,12 +11,32 @@ cpdef enum Side:
 cpdef enum OrderType:
     LIMIT = 0
     MARKET = 1
+    STOP = 2
+    STOP_LIMIT = 3
+    TRAILING_STOP = 4
 
 
 cpdef enum TimeInForce:
     GTC = 0
     IOC = 1
     FOK = 2
+    GTD = 3
+    DAY = 4
+
+
+cpdef enum SelfTrade:
+    ACCOUNT_DEFAULT = 0
+    ALLOW = 1
+    CANCEL_NEWEST = 2
+    CANCEL_OLDEST = 3
+    CANCEL_BOTH = 4
+    DECREMENT = 5
+
+
+cpdef enum Phase:
+    TRADING = 0
+    HALT = 1
+    AUCTION = 2
 
 
 cpdef enum CommandKind:
@@ -28,6 +48,11 @@ cpdef enum CommandKind:
     OPEN_ACCOUNT = 6
     DEPOSIT = 7
     WITHDRAW = 8
+    ADVANCE = 9
+    SET_ACCOUNT = 10
+    SET_FEES = 11
+    SET_REFERENCE = 12
+    SET_PHASE = 13
 
 
 cpdef enum EventKind:
@@ -42,6 +67,14 @@ cpdef enum EventKind:
     LEVEL = 9
     BALANCE = 10
     ACCOUNT_OPENED = 11
+    TRIGGERED = 12
+    DISPLAYED = 13
+    WAITING = 14
+    PHASE = 15
+    ADVANCED = 16
+    ACCOUNT_SET = 17
+    FEES_SET = 18
+    REFERENCE_SET = 19
 
 
 cpdef enum Reason:
@@ -65,29 +98,46 @@ cpdef enum Reason:
     TOO_MANY_ACCOUNTS = 17
     REQUESTED = 18
     UNFILLED = 19
+    EXPIRED = 20
+    SELF_TRADE = 21
+    LINKED = 22
+    HALTED = 23
+    WRONG_PHASE = 24
+    ALREADY_EXPIRED = 25
+    NO_REFERENCE = 26
+    NOT_LINKABLE = 27
+    PRICE_OUT_OF_BAND = 28
 
 
 cdef enum:
     ALL_INSTRUMENTS = 0xFFFF    # the instrument of a CANCEL_ALL that means every book
+    BOTH_SIDES = 2              # its side that means both
     POST_ONLY = 1               # Command.flags
+    SLIDE = 2
+    QUOTE = 4
     LAST = 1                    # Event.flags: the last event of its batch
     TAKER = 2                   # Event.flags: a FILLED of the incoming order
 
 
-cdef struct Command:            # 64 bytes
+cdef struct Command:            # 88 bytes; engine/REFERENCE.md says what each field is for each kind
     int64_t time                # ns since 1970; the engine has no clock of its own
-    uint64_t order              # target of CANCEL, REDUCE, REPLACE; 0 to name it by client_id
-    uint64_t client_id          # the account's own name for the order; 0 for none
-    int64_t price               # ticks; a market order's protection price, 0 for none
-    int64_t size                # lots; asset units for DEPOSIT and WITHDRAW
+    uint64_t order
+    uint64_t client_id
+    int64_t price
+    int64_t size
+    int64_t stop
+    int64_t display
+    int64_t min_size
+    int64_t expires
     uint32_t account
-    uint16_t instrument         # index; the asset's for DEPOSIT and WITHDRAW
+    uint16_t instrument
     uint8_t kind
     uint8_t side
     uint8_t type
     uint8_t time_in_force
     uint8_t flags
-    uint8_t spare[13]
+    uint8_t self_trade
+    uint8_t spare[4]
 
 
 cdef struct Event:              # 80 bytes

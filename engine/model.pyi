@@ -7,11 +7,29 @@ class Side(IntEnum):
 class OrderType(IntEnum):
     LIMIT = 0
     MARKET = 1
+    STOP = 2
+    STOP_LIMIT = 3
+    TRAILING_STOP = 4
 
 class TimeInForce(IntEnum):
     GTC = 0
     IOC = 1
     FOK = 2
+    GTD = 3
+    DAY = 4
+
+class SelfTrade(IntEnum):
+    ACCOUNT_DEFAULT = 0
+    ALLOW = 1
+    CANCEL_NEWEST = 2
+    CANCEL_OLDEST = 3
+    CANCEL_BOTH = 4
+    DECREMENT = 5
+
+class Phase(IntEnum):
+    TRADING = 0
+    HALT = 1
+    AUCTION = 2
 
 class CommandKind(IntEnum):
     PLACE = 1
@@ -22,6 +40,11 @@ class CommandKind(IntEnum):
     OPEN_ACCOUNT = 6
     DEPOSIT = 7
     WITHDRAW = 8
+    ADVANCE = 9
+    SET_ACCOUNT = 10
+    SET_FEES = 11
+    SET_REFERENCE = 12
+    SET_PHASE = 13
 
 class EventKind(IntEnum):
     ACCEPTED = 1
@@ -35,6 +58,14 @@ class EventKind(IntEnum):
     LEVEL = 9
     BALANCE = 10
     ACCOUNT_OPENED = 11
+    TRIGGERED = 12
+    DISPLAYED = 13
+    WAITING = 14
+    PHASE = 15
+    ADVANCED = 16
+    ACCOUNT_SET = 17
+    FEES_SET = 18
+    REFERENCE_SET = 19
 
 class Reason(IntEnum):
     NO_REASON = 0
@@ -57,3 +88,12 @@ class Reason(IntEnum):
     TOO_MANY_ACCOUNTS = 17
     REQUESTED = 18
     UNFILLED = 19
+    EXPIRED = 20
+    SELF_TRADE = 21
+    LINKED = 22
+    HALTED = 23
+    WRONG_PHASE = 24
+    ALREADY_EXPIRED = 25
+    NO_REFERENCE = 26
+    NOT_LINKABLE = 27
+    PRICE_OUT_OF_BAND = 28

@@ -1,7 +1,6 @@
 """The slab of open orders. An id names its slot, so nothing is hashed to find an order."""
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memset
 
 from engine.memory cimport doubled, resized
 
@@ -10,24 +9,43 @@ cdef enum:
     SLOT_MASK = (1 << SLOT_BITS) - 1
     SELLS = 1                   # flags of an order
     STAYS_MAKER = 2             # post-only
+    SPECIAL = 4                 # it has a `Special`
+    WAITS = 8                   # a stop that has not entered
+    SELF_TRADE_SHIFT = 4        # the bits above: its SelfTrade
 
 
 cdef struct Order:              # 64 bytes: one cache line
     uint64_t tag                # number << 24 | instrument << 8 | flags; 0: the slot is free
-    int64_t remaining           # lots
+    int64_t remaining           # lots, those that show
     int64_t filled
     int64_t value               # notional of all fills
     uint64_t client_id
-    uint32_t level              # in the book's slab of levels
+    uint32_t level              # in the slab of the levels where it is queued; 0: in the queue of triggered stops
     uint32_t account
-    uint32_t older              # neighbours in the level's queue
+    uint32_t older              # neighbours in the queue
     uint32_t newer
     uint32_t earlier            # neighbours among the account's orders
     uint32_t later
 
 
+cdef struct Special:            # what only some orders have
+    int64_t price               # the limit, or a stop's protection
+    int64_t stop                # the trigger of an order that waits
+    int64_t trail               # its distance; 0: it does not trail
+    int64_t display             # lots that an iceberg shows; 0: it is none
+    int64_t reserve             # lots that do not show
+    int64_t expires             # 0: never
+    uint32_t partner            # slot of the order that one cancels with the other; 0 for none
+    uint32_t expiry             # place in the heap of expiries; 0 for none
+    uint32_t nearer             # neighbours among the book's trailing stops
+    uint32_t farther
+    uint8_t type                # LIMIT, MARKET, or the kind of stop that waits
+
+
 cdef struct Orders:
     Order* order                # slot 0 is unused
+    Special* special            # by slot, as far as it was needed
+    uint32_t special_capacity
     uint32_t top
     uint32_t capacity
     uint32_t free
@@ -47,6 +65,14 @@ cdef inline uint32_t new_slot(Orders* orders) noexcept nogil:
         orders.capacity = doubled(orders.capacity, 1024)
     orders.top += 1
     return orders.top
+
+
+cdef inline Special* new_special(Orders* orders, uint32_t slot) noexcept nogil:
+    """Room for what is special about the order in a slot; the caller fills it."""
+    if slot >= orders.special_capacity:
+        orders.special = <Special*>resized(orders.special, orders.special_capacity * sizeof(Special), orders.capacity * sizeof(Special))
+        orders.special_capacity = orders.capacity
+    return &orders.special[slot]
 
 
 cdef inline void free_slot(Orders* orders, uint32_t slot) noexcept nogil:
@@ -72,5 +98,20 @@ cdef inline int side_of(Order* order) noexcept nogil:
     return order.tag & SELLS
 
 
+cdef inline int self_trade_of(Order* order) noexcept nogil:
+    return <uint8_t>order.tag >> SELF_TRADE_SHIFT
+
+
 cdef inline uint16_t instrument_of(Order* order) noexcept nogil:
     return <uint16_t>(order.tag >> 8)
+
+
+cdef inline uint32_t partner_of(Orders* orders, uint32_t slot) noexcept nogil:
+    return orders.special[slot].partner if orders.order[slot].tag & SPECIAL else 0
+
+
+cdef inline int64_t left_of(Orders* orders, uint32_t slot) noexcept nogil:
+    """All lots that remain, those that do not show too."""
+    if orders.order[slot].tag & SPECIAL:
+        return orders.order[slot].remaining + orders.special[slot].reserve
+    return orders.order[slot].remaining

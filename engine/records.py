@@ -6,18 +6,29 @@ from typing import NamedTuple
 class Event(NamedTuple):
     """One thing that a command caused. Which fields an event of each kind has is in the table below; the others are 0.
 
+    `remaining` is all that is left of an order, the hidden part of an iceberg too; its average price so far, in ticks, is `value`
+    by `filled` by the book's `tick_value`.
+
     ============== ======================================================================================================
     ACCEPTED       order, other (client id), account, instrument, side, price (limit or protection), size, remaining
+    WAITING        as ACCEPTED, with the trigger as price: a stop waits for it
+    TRIGGERED      as WAITING: its trigger was reached
+    DISPLAYED      as ACCEPTED, with the size that an iceberg shows from now on, at the end of its queue
     REJECTED       order (the one it concerns), other (client id), account, instrument, side, price, size, reason
-    FILLED         as ACCEPTED, with price and size of this fill; filled and value (notional) so far; flags may have TAKER
+    FILLED         as ACCEPTED, with price and size of this fill; filled and value (notional) so far; fee; flags may have TAKER
     CANCELLED      as ACCEPTED, with the size that was cancelled, filled, value, reason
-    REDUCED        as ACCEPTED, with the size that was taken off, filled, value
+    REDUCED        as ACCEPTED, with the size that was taken off, filled, value; reason SELF_TRADE or 0
     REPLACED       as ACCEPTED, with the new price and size, filled, value
-    ALL_CANCELLED  account, instrument as asked for, size (how many orders)
-    TRADE          order (the taker's), other (the maker's), instrument, side (the taker's), price, size, value (notional)
+    ALL_CANCELLED  account, instrument and side as asked for, size (how many orders)
+    TRADE          order (the taker's), other (the maker's), instrument, side (the taker's), price, size, value (notional),
+                   filled (the taker's fee), remaining (the maker's)
     LEVEL          instrument, side, price, size (lots there now, 0: gone), other (orders there now)
     BALANCE        account, instrument (the asset's index), size (available), remaining (held)
-    ACCOUNT_OPENED account
+    ACCOUNT_OPENED account; and so for ACCOUNT_SET
+    PHASE          instrument, other (the phase), price and size (lots) of the uncrossing
+    FEES_SET       instrument, other (the tier), price (the maker's rate), size (the taker's)
+    REFERENCE_SET  instrument, price
+    ADVANCED       value (the clock)
     ============== ======================================================================================================
 
     The last event of a command has the flag LAST (1).
@@ -37,10 +48,16 @@ class Event(NamedTuple):
     value: int
     reason: int
     flags: int
+    fee: int = 0
 
 
 class Order(NamedTuple):
-    """A resting order. Prices in ticks, sizes in lots, `value` (notional of all its fills) in units of the quote asset."""
+    """An open order. Prices in ticks, sizes in lots, `value` (notional of all its fills) in units of the quote asset.
+
+    `price` is the limit, or the protection of a stop (0 for none); `remaining` is all that is left, `displayed` what of it shows
+    in the book. `type` is LIMIT for an order that rests; for one that waits its kind of stop, and `stop` its trigger now.
+    `expires` 0: never. `linked` is the order that this one cancels, and that cancels this one; 0 for none.
+    """
 
     order: int
     client_id: int
@@ -52,3 +69,8 @@ class Order(NamedTuple):
     filled: int
     value: int
     post_only: bool
+    type: int = 0
+    stop: int = 0
+    displayed: int = 0
+    expires: int = 0
+    linked: int = 0

@@ -27,8 +27,8 @@ class Command(NamedTuple):
 
     def packed(self) -> bytes:
         return struct.pack(
-            "<qQQqqIHBBBBB13x", self.time, self.order, self.client_id, self.price, self.size, self.account, self.instrument,
-            self.kind, self.side, self.type, self.time_in_force, self.flags,
+            "<qQQqqqqqqIHBBBBBB4x", self.time, self.order, self.client_id, self.price, self.size, 0, 0, 0, 0, self.account, self.instrument,
+            self.kind, self.side, self.type, self.time_in_force, self.flags, 0,
         )
 
 

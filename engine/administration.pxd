@@ -1,0 +1,7 @@
+"""The commands that are not about orders: accounts, instruments, the clock."""
+
+from engine.core cimport Core
+from engine.model cimport Command
+
+
+cdef int administer(Core* core, const Command* command) noexcept nogil

@@ -1,0 +1,160 @@
+"""Orders that wait for a price."""
+
+from engine.ladder cimport Level, Levels, came_alive, find_or_add, forget, ran_empty
+from engine.memory cimport resized
+from engine.model cimport BUY, SELL
+from engine.orders cimport WAITS, Order, Special, instrument_of, side_of
+
+
+cdef bint reached(Book* book, int side, int64_t stop) noexcept nogil:
+    """Whether the last trade's price would trigger a stop."""
+    if not book.last:
+        return False
+    return book.last >= stop if side == BUY else book.last <= stop
+
+
+# Where they wait
+
+
+cdef void queue_by_trigger(Core* core, uint32_t book, uint32_t slot) noexcept nogil:
+    """Put a waiting order among those of its trigger, the oldest first. O(younger ones there)."""
+    cdef Levels* stops = core.book[book].stops
+    cdef Order* order = &core.orders.order[slot]
+    cdef uint32_t index = find_or_add(stops, 1 - side_of(order), core.orders.special[slot].stop)
+    cdef Level* level = &stops.level[index]
+    cdef uint32_t older = level.tail
+    while older and core.orders.order[older].tag > order.tag:
+        older = core.orders.order[older].older
+    order.level = index
+    order.older = older
+    order.newer = core.orders.order[older].newer if older else level.head
+    if older:
+        core.orders.order[older].newer = slot
+    else:
+        level.head = slot
+    if order.newer:
+        core.orders.order[order.newer].older = slot
+    else:
+        level.tail = slot
+    level.count += 1
+    if level.count == 1:
+        came_alive(stops, index)
+
+
+cdef void leave_trigger(Core* core, uint32_t book, uint32_t slot) noexcept nogil:
+    cdef Levels* stops = core.book[book].stops
+    cdef Order* order = &core.orders.order[slot]
+    cdef Level* level = &stops.level[order.level]
+    if order.older:
+        core.orders.order[order.older].newer = order.newer
+    else:
+        level.head = order.newer
+    if order.newer:
+        core.orders.order[order.newer].older = order.older
+    else:
+        level.tail = order.older
+    level.count -= 1
+    if not level.count:
+        ran_empty(stops, order.level)
+        forget(stops, order.level)
+
+
+cdef void wait(Core* core, uint32_t book, uint32_t slot) noexcept nogil:
+    """Let an order wait for its trigger. The nearest to the last price of those that trail are the latest, and those that it moved."""
+    cdef Book* terms = &core.book[book]
+    cdef Order* order = &core.orders.order[slot]
+    cdef Special* special = &core.orders.special[slot]
+    cdef uint32_t* nearest = &terms.trailing[side_of(order)]
+    if terms.stops == NULL:
+        terms.stops = <Levels*>resized(NULL, 0, sizeof(Levels))
+    order.tag |= WAITS
+    queue_by_trigger(core, book, slot)
+    if special.trail:
+        special.nearer = 0
+        special.farther = nearest[0]
+        if nearest[0]:
+            core.orders.special[nearest[0]].nearer = slot
+        nearest[0] = slot
+
+
+cdef void wait_elsewhere(Core* core, uint32_t book, uint32_t slot, int64_t stop) noexcept nogil:
+    """Give an order that waits another trigger."""
+    leave_trigger(core, book, slot)
+    core.orders.special[slot].stop = stop
+    queue_by_trigger(core, book, slot)
+
+
+cdef void trail_no_longer(Core* core, uint32_t book, uint32_t slot) noexcept nogil:
+    cdef Special* special = &core.orders.special[slot]
+    if not special.trail:
+        return
+    if special.nearer:
+        core.orders.special[special.nearer].farther = special.farther
+    else:
+        core.book[book].trailing[side_of(&core.orders.order[slot])] = special.farther
+    if special.farther:
+        core.orders.special[special.farther].nearer = special.nearer
+    special.trail = 0
+
+
+cdef void leave_stops(Core* core, uint32_t slot) noexcept nogil:
+    """Take an order out, whether it waits or is about to enter."""
+    cdef Order* order = &core.orders.order[slot]
+    if order.level:
+        leave_trigger(core, instrument_of(order), slot)
+        trail_no_longer(core, instrument_of(order), slot)
+        return
+    if order.older:
+        core.orders.order[order.older].newer = order.newer
+    else:
+        core.triggered_head = order.newer
+    if order.newer:
+        core.orders.order[order.newer].older = order.older
+    else:
+        core.triggered_tail = order.older
+
+
+# What a trade's price does to them
+
+
+cdef void trigger(Core* core, uint32_t book, uint32_t slot) noexcept nogil:
+    """Move an order to the end of the queue of those that enter."""
+    cdef Order* order = &core.orders.order[slot]
+    leave_stops(core, slot)
+    order.level = 0
+    order.newer = 0
+    order.older = core.triggered_tail
+    if core.triggered_tail:
+        core.orders.order[core.triggered_tail].newer = slot
+    else:
+        core.triggered_head = slot
+    core.triggered_tail = slot
+
+
+cdef void follow(Core* core, uint32_t book, int side, int64_t price) noexcept nogil:
+    """Move the triggers that trail a price which has come nearer than ever. O(those that move)."""
+    cdef uint32_t slot = core.book[book].trailing[side]
+    cdef Special* special
+    cdef int64_t stop
+    while slot:
+        special = &core.orders.special[slot]
+        stop = price + special.trail if side == BUY else price - special.trail
+        if (stop >= special.stop) if side == BUY else (stop <= special.stop):
+            break
+        wait_elsewhere(core, book, slot, stop)
+        slot = special.farther
+
+
+cdef void observe(Core* core, uint32_t book, int64_t price) noexcept nogil:
+    """Trigger what a trade at this price triggers, then let the others follow it."""
+    cdef Levels* stops = core.book[book].stops
+    cdef uint32_t index = stops.ladders[1 - BUY].best
+    while index and stops.level[index].price <= price:
+        trigger(core, book, stops.level[index].head)
+        index = stops.ladders[1 - BUY].best
+    index = stops.ladders[1 - SELL].best
+    while index and stops.level[index].price >= price:
+        trigger(core, book, stops.level[index].head)
+        index = stops.ladders[1 - SELL].best
+    follow(core, book, BUY, price)
+    follow(core, book, SELL, price)
