@@ -25,6 +25,12 @@ cdef struct Limits:             # what SET_ACCOUNT says; 0: none
     int64_t notional_max
 
 
+cdef struct TouchedRow:
+    uint64_t row
+    uint32_t account
+    uint32_t asset
+
+
 cdef struct Accounts:
     Account* account
     Limits* limits              # by account, as far as it was needed
@@ -36,7 +42,7 @@ cdef struct Accounts:
     uint32_t capacity
     uint32_t count_max
     uint32_t assets
-    uint64_t* touched           # rows that the running command touched, in order
+    TouchedRow* touched         # rows that the running command touched, in order
     uint32_t touched_count
     uint32_t touched_capacity
     uint8_t* marked             # for each row, whether it is among those
@@ -67,6 +73,8 @@ cdef inline Balance* touch(Accounts* accounts, uint32_t account, uint32_t asset)
         accounts.marked[row] = 1
         if accounts.touched_count == accounts.touched_capacity:
             more_touched(accounts)
-        accounts.touched[accounts.touched_count] = row
+        accounts.touched[accounts.touched_count].row = row
+        accounts.touched[accounts.touched_count].account = account
+        accounts.touched[accounts.touched_count].asset = asset
         accounts.touched_count += 1
     return &accounts.balance[row]

@@ -8,8 +8,8 @@ from engine.model cimport ALLOW
 
 
 cdef void more_touched(Accounts* accounts) noexcept nogil:
-    accounts.touched = <uint64_t*>resized(accounts.touched, accounts.touched_capacity * sizeof(uint64_t),
-                                          doubled(accounts.touched_capacity, 64) * sizeof(uint64_t))
+    accounts.touched = <TouchedRow*>resized(accounts.touched, accounts.touched_capacity * sizeof(TouchedRow),
+                                            doubled(accounts.touched_capacity, 64) * sizeof(TouchedRow))
     accounts.touched_capacity = doubled(accounts.touched_capacity, 64)
 
 

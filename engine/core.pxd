@@ -14,17 +14,19 @@ cdef extern from *:
     """
     #define MONEY_LIMIT (INT64_C(1) << 62)    /* instrument.MONEY_MAX */
     #define TIME_LIMIT (INT64_C(1) << 62)     /* the clock goes no further */
+    #define PRODUCT_FITS (UINT64_C(1) << 44)  /* times a rate: less than 2 ** 64 */
     #define DAY_NS (INT64_C(86400) * 1000000000)
     #define ANY_PRICE (INT64_C(1) << 62)
     """
     const int64_t MONEY_LIMIT
     const int64_t TIME_LIMIT
     const int64_t DAY_NS
+    const uint64_t PRODUCT_FITS
     const int64_t ANY_PRICE
     bint multiplied "__builtin_mul_overflow"(int64_t, int64_t, int64_t*) noexcept nogil
 
 cdef enum:
-    FEE_PARTS = 1000000
+    FEE_PARTS = 1000000         # less than 2 ** 20
     TIERS = 8
 
 
@@ -87,9 +89,10 @@ cdef struct Core:
 
 cdef inline int64_t fee(int64_t notional, int64_t rate) noexcept nogil:
     """floor(notional * rate / 1,000,000), without overflow for a rate below one."""
-    if rate == 0:
-        return 0
-    return notional // FEE_PARTS * rate + notional % FEE_PARTS * rate // FEE_PARTS
+    cdef uint64_t amount = notional, parts = rate
+    if amount < PRODUCT_FITS:
+        return amount * parts // FEE_PARTS
+    return amount // FEE_PARTS * parts + amount % FEE_PARTS * parts // FEE_PARTS
 
 
 cdef inline int64_t cost(Book* book, int64_t price, int64_t size) noexcept nogil:

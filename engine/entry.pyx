@@ -3,7 +3,8 @@
 from libc.stdint cimport uint64_t
 
 from engine.core cimport ANY_PRICE, fee
-from engine.matching cimport cancel_partner, end_taker, finish, match, rest, tell_order
+from engine.effects cimport tell_order
+from engine.matching cimport cancel_partner, end_taker, finish, match, rest
 from engine.model cimport BUY, INSUFFICIENT_FUNDS, LIMIT, MARKET, PRICE_OUT_OF_BAND, STOP_LIMIT, TRIGGERED, UNFILLED, WAITING
 from engine.orders cimport WAITS, Order, Special, instrument_of, self_trade_of, side_of
 from engine.reach cimport affordable

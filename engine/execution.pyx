@@ -2,17 +2,18 @@
 
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
-from engine.accounts cimport Account, Balance
+from engine.accounts cimport Account, Balance, TouchedRow
 from engine.administration cimport administer
 from engine.checks cimport Intent, check_place, check_replace
 from engine.client_ids cimport find_client_id, remember
 from engine.core cimport TIME_LIMIT, Book, Touched, held_by, hold, price_of, touch_level
+from engine.effects cimport change_hold, tell_order
 from engine.entry cimport after_trades, enter, enter_at_market, enter_stop
 from engine.events cimport emit, end_batch
 from engine.expiry cimport add_expiry
 from engine.ladder cimport Level, Levels
 from engine.levels cimport publish
-from engine.matching cimport cancel, change_hold, leave_level, rest, tell_order
+from engine.matching cimport cancel, leave_level, rest
 from engine.model cimport (ACCEPTED, ALL_CANCELLED, ALL_INSTRUMENTS, BALANCE, BOTH_SIDES, CANCEL_ALL, EXPIRED, LEVEL, LIMIT, MARKET, NO_REASON,
                            PLACE, POST_ONLY, REDUCE, REDUCED, REJECTED, REPLACE, REPLACED, REQUESTED, SELL, SIZE_TOO_SMALL, TRAILING_STOP,
                            UNKNOWN_ACCOUNT, UNKNOWN_INSTRUMENT, UNKNOWN_OPTION, UNKNOWN_ORDER, WAITING, Command, Event)
@@ -281,7 +282,7 @@ cdef void end_command(Core* core) noexcept nogil:
     cdef Level* level
     cdef Event* event
     cdef Balance* balance
-    cdef uint64_t row
+    cdef TouchedRow* row
     cdef uint64_t before = core.events.seq
     for i in range(core.touched_count):
         touched = core.touched[i]
@@ -299,12 +300,12 @@ cdef void end_command(Core* core) noexcept nogil:
         publish(levels, touched.level, core.events.seq)
     core.touched_count = 0
     for i in range(core.accounts.touched_count):
-        row = core.accounts.touched[i]
-        balance = &core.accounts.balance[row]
-        core.accounts.marked[row] = 0
+        row = &core.accounts.touched[i]
+        balance = &core.accounts.balance[row.row]
+        core.accounts.marked[row.row] = 0
         event = emit(core.events, BALANCE)
-        event.account = row // core.accounts.assets
-        event.instrument = row % core.accounts.assets
+        event.account = row.account
+        event.instrument = row.asset
         event.size = balance.available
         event.remaining = balance.held
     core.accounts.touched_count = 0

@@ -5,21 +5,6 @@ from libc.string cimport memset
 from engine.memory cimport doubled, resized
 from engine.model cimport BUY
 
-cdef extern from *:
-    int lowest_bit "__builtin_ctzll"(unsigned long long) noexcept nogil
-    int leading_zeros "__builtin_clzll"(unsigned long long) noexcept nogil
-
-cdef enum:
-    HEIGHT_MAX = 8              # 64 ** 8 prices
-
-
-cdef inline uint64_t bit_at(int64_t price, uint32_t height) noexcept nogil:
-    return <uint64_t>1 << ((price >> (6 * height)) & 63)
-
-
-cdef inline uint32_t* child_at(Levels* book, uint32_t node, int64_t price, uint32_t height) noexcept nogil:
-    return &book.node[node].child[(price >> (6 * height)) & 63]
-
 
 cdef uint32_t new_node(Levels* book) noexcept nogil:
     cdef uint32_t node = book.node_free
@@ -55,26 +40,10 @@ cdef uint32_t new_level(Levels* book, int side, int64_t price) noexcept nogil:
     return index
 
 
-cdef uint32_t find(Levels* book, int side, int64_t price) noexcept nogil:
-    """The level at a price, live or a tombstone; 0 for none."""
+cdef uint32_t add_level(Levels* book, int side, int64_t price) noexcept nogil:
+    """A new level where there is none: empty, not alive, and on no chain until `publish`."""
     cdef Ladder* ladder = &book.ladders[side]
-    cdef uint32_t height = ladder.height
-    cdef uint32_t node = ladder.root
-    if height == 0 or <uint64_t>price >> (6 * height) != ladder.prefix:
-        return 0
-    while height and node:
-        height -= 1
-        node = child_at(book, node, price, height)[0]
-    return node
-
-
-cdef uint32_t find_or_add(Levels* book, int side, int64_t price) noexcept nogil:
-    """The level at a price; a new one is empty, not alive, and on no chain until `publish`."""
-    cdef Ladder* ladder = &book.ladders[side]
-    cdef uint32_t index = find(book, side, price)
-    cdef uint32_t node, child, height
-    if index:
-        return index
+    cdef uint32_t index, node, child, height
     if ladder.height == 0:
         ladder.root = new_node(book)
         ladder.height = 1
@@ -100,17 +69,6 @@ cdef uint32_t find_or_add(Levels* book, int side, int64_t price) noexcept nogil:
     child_at(book, node, price, 0)[0] = index
     book.node[node].children += 1
     return index
-
-
-cdef uint32_t path_to(Levels* book, Ladder* ladder, int64_t price, uint32_t* path) noexcept nogil:
-    """The nodes above an existing level: path[h] is the one at height h. Returns the tree's height."""
-    cdef uint32_t node = ladder.root
-    cdef uint32_t height = ladder.height
-    while height:
-        height -= 1
-        path[height] = node
-        node = child_at(book, node, price, height)[0]
-    return ladder.height
 
 
 cdef void forget(Levels* book, uint32_t index) noexcept nogil:
@@ -141,17 +99,6 @@ cdef void forget(Levels* book, uint32_t index) noexcept nogil:
     book.level_free = index
 
 
-cdef uint32_t best_below(Levels* book, int side, uint32_t node, uint32_t height) noexcept nogil:
-    """The best live level below a node whose `live` is not 0."""
-    cdef uint64_t live
-    while True:
-        live = book.node[node].live
-        node = book.node[node].child[63 - leading_zeros(live) if side == BUY else lowest_bit(live)]
-        if height == 0:
-            return node
-        height -= 1
-
-
 cdef uint32_t next_worse(Levels* book, int side, int64_t price) noexcept nogil:
     """The best live level that is worse than the one at `price`, which must exist; 0 for none."""
     cdef uint32_t path[HEIGHT_MAX]
@@ -164,33 +111,3 @@ cdef uint32_t next_worse(Levels* book, int side, int64_t price) noexcept nogil:
             child = book.node[path[height]].child[63 - leading_zeros(live) if side == BUY else lowest_bit(live)]
             return best_below(book, side, child, height - 1) if height else child
     return 0
-
-
-cdef void came_alive(Levels* book, uint32_t index) noexcept nogil:
-    """The level's size is no longer 0: make it visible to the searches."""
-    cdef Level* level = &book.level[index]
-    cdef Ladder* ladder = &book.ladders[level.side]
-    cdef uint32_t node = ladder.root
-    cdef uint32_t height = ladder.height
-    while height:
-        height -= 1
-        book.node[node].live |= bit_at(level.price, height)
-        node = child_at(book, node, level.price, height)[0]
-    book.count += 1
-    if not ladder.best or (level.price > book.level[ladder.best].price) == (level.side == BUY):
-        ladder.best = index
-
-
-cdef void ran_empty(Levels* book, uint32_t index) noexcept nogil:
-    """The level's size is now 0: hide it from the searches."""
-    cdef uint32_t path[HEIGHT_MAX]
-    cdef Level* level = &book.level[index]
-    cdef Ladder* ladder = &book.ladders[level.side]
-    cdef uint32_t height, top = path_to(book, ladder, level.price, path)
-    for height in range(top):
-        book.node[path[height]].live &= ~bit_at(level.price, height)
-        if book.node[path[height]].live:
-            break
-    book.count -= 1
-    if ladder.best == index:
-        ladder.best = best_below(book, level.side, ladder.root, top - 1) if book.node[ladder.root].live else 0

@@ -10,38 +10,6 @@ from engine.model cimport BUY, SELL
 from engine.errors import Inconsistent
 from engine.instrument import MONEY_MAX, PRICE_MAX
 
-cdef uint64_t mix(int side, int64_t price, int64_t size) noexcept nogil:
-    """A level's share of the digest: the finaliser of SplitMix64 (Steele, Lea, Flood 2014) over both numbers."""
-    cdef uint64_t z = (<uint64_t>price * 2 + side) * <uint64_t>0x9E3779B97F4A7C15 + <uint64_t>size * <uint64_t>0xC2B2AE3D27D4EB4F
-    z = (z ^ (z >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
-    z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
-    return z ^ (z >> 31)
-
-
-# The chains
-
-
-cdef inline void unchain(Levels* book, Chain* chain, Level* level) noexcept nogil:
-    if level.newer:
-        book.level[level.newer].older = level.older
-    else:
-        chain.newest = level.older
-    if level.older:
-        book.level[level.older].newer = level.newer
-    else:
-        chain.oldest = level.newer
-
-
-cdef inline void chain_newest(Levels* book, Chain* chain, uint32_t index) noexcept nogil:
-    cdef Level* level = &book.level[index]
-    level.newer = 0
-    level.older = chain.newest
-    if chain.newest:
-        book.level[chain.newest].newer = index
-    else:
-        chain.oldest = index
-    chain.newest = index
-
 
 cdef void evict(Levels* book) noexcept nogil:
     """Forget the oldest tombstone: before its sequence only a snapshot answers."""
@@ -54,35 +22,6 @@ cdef void evict(Levels* book) noexcept nogil:
         level.seq = 0
     else:
         forget(book, index)
-
-
-cdef bint publish(Levels* book, uint32_t index, uint64_t seq) noexcept nogil:
-    """Make a level's size the one that is told from `seq` on; whether that is a change."""
-    cdef Level* level = &book.level[index]
-    if level.size == level.published:
-        if level.size == 0 and level.seq == 0:
-            forget(book, index)
-        return False
-    if level.seq:
-        if level.published:
-            unchain(book, &book.changed, level)
-        else:
-            unchain(book, &book.emptied, level)
-            book.tombstones -= 1
-    book.digest -= level.term
-    level.term = mix(level.side, level.price, level.size) if level.size else 0
-    book.digest += level.term
-    level.published = level.size
-    level.seq = seq
-    book.seq = seq
-    if level.size:
-        chain_newest(book, &book.changed, index)
-    else:
-        chain_newest(book, &book.emptied, index)
-        book.tombstones += 1
-        if book.tombstones > book.tombstones_max:
-            evict(book)
-    return True
 
 
 cdef bint set_level(Levels* book, int side, int64_t price, int64_t size, uint64_t seq) noexcept nogil:

@@ -3,12 +3,8 @@
 from libc.stdint cimport int64_t, uint32_t
 
 from engine.core cimport Core
-from engine.model cimport Event
 
 
-cdef Event* tell_order(Core* core, int kind, uint32_t slot, int64_t price, int64_t size) noexcept nogil
-cdef void release(Core* core, uint32_t account, uint32_t asset, int64_t amount) noexcept nogil
-cdef void change_hold(Core* core, uint32_t slot, int64_t before, int64_t after) noexcept nogil
 cdef void fill(Core* core, uint32_t book, uint32_t maker_slot, uint32_t taker_slot, int64_t price, int64_t size, int64_t limit, bint holds) noexcept nogil
 cdef bint match(Core* core, uint32_t book, uint32_t slot, int64_t price, int64_t limit, bint holds) noexcept nogil
 cdef void rest(Core* core, uint32_t book, uint32_t slot, int64_t price) noexcept nogil

@@ -4,11 +4,12 @@
 from engine.accounts cimport Account, Balance, same_owner, touch
 from engine.client_ids cimport mark_done
 from engine.core cimport Book, cost, fee, held_asset, held_by, hold, price_of, touch_level
+from engine.effects cimport change_hold, tell_order
 from engine.events cimport emit
 from engine.expiry cimport remove_expiry
 from engine.ladder cimport Level, Levels, came_alive, find_or_add, ran_empty
 from engine.model cimport (ALLOW, BUY, CANCEL_BOTH, CANCEL_NEWEST, CANCEL_OLDEST, CANCELLED, DISPLAYED, FILLED, LINKED, REDUCED, SELF_TRADE, TAKER,
-                           TRADE)
+                           TRADE, Event)
 from engine.orders cimport SPECIAL, WAITS, Order, Special, free_slot, instrument_of, left_of, order_id, partner_of, self_trade_of, side_of
 from engine.stops cimport leave_stops
 
@@ -17,45 +18,7 @@ cdef inline bint acceptable(int taker_side, int64_t price, int64_t limit) noexce
     return price <= limit if taker_side == BUY else price >= limit
 
 
-cdef Event* tell_order(Core* core, int kind, uint32_t slot, int64_t price, int64_t size) noexcept nogil:
-    """An event of an order as it is now."""
-    cdef Order* order = &core.orders.order[slot]
-    cdef Event* event = emit(core.events, kind)
-    event.order = order_id(&core.orders, slot)
-    event.other = order.client_id
-    event.account = order.account
-    event.instrument = instrument_of(order)
-    event.side = side_of(order)
-    event.price = price
-    event.size = size
-    event.remaining = left_of(&core.orders, slot)
-    event.filled = order.filled
-    event.value = order.value
-    return event
-
-
 # Money
-
-
-cdef void release(Core* core, uint32_t account, uint32_t asset, int64_t amount) noexcept nogil:
-    """Move so much of what an account holds to what it has available; less than 0 holds more."""
-    cdef Balance* balance = touch(&core.accounts, account, asset)
-    balance.held -= amount
-    balance.available += amount
-
-
-cdef void change_hold(Core* core, uint32_t slot, int64_t before, int64_t after) noexcept nogil:
-    """What an order holds by itself is another now. A pair holds the larger of its two holds."""
-    cdef Order* order = &core.orders.order[slot]
-    cdef uint32_t partner = partner_of(&core.orders, slot)
-    cdef int64_t other
-    if not before and not after:
-        return
-    if partner:
-        other = held_by(core, partner)
-        before = max(before, other)
-        after = max(after, other)
-    release(core, order.account, held_asset(&core.book[instrument_of(order)], side_of(order)), before - after)
 
 
 cdef inline int64_t freed(Core* core, Book* terms, uint32_t slot, int64_t limit, int64_t size) noexcept nogil:

@@ -3,7 +3,7 @@
 from engine.accounts cimport balance_of, same_owner
 from engine.core cimport FEE_PARTS, Book, fee
 from engine.ladder cimport Levels, next_worse
-from engine.model cimport ALLOW, BUY, CANCEL_OLDEST
+from engine.model cimport ALLOW, BUY, CANCEL_OLDEST, DECREMENT
 from engine.orders cimport left_of
 
 cdef extern from *:
@@ -18,6 +18,23 @@ cdef struct Reach:
     int64_t limit
     uint32_t level              # where the walk is
     uint32_t slot
+    bint ends_here              # whether an own order at this level ends it
+
+
+cdef inline bint is_own(Core* core, Reach* reach, uint32_t maker) noexcept nogil:
+    return reach.mode != ALLOW and same_owner(&core.accounts, core.orders.order[maker].account, reach.account)
+
+
+cdef void go_to_level(Core* core, Reach* reach, uint32_t level) noexcept nogil:
+    cdef uint32_t maker
+    reach.level = level
+    reach.slot = maker = reach.levels.level[level].head if level else 0
+    reach.ends_here = False
+    if reach.mode == ALLOW or reach.mode == CANCEL_OLDEST:
+        return
+    while maker and not reach.ends_here:
+        reach.ends_here = is_own(core, reach, maker)
+        maker = core.orders.order[maker].newer
 
 
 cdef Reach reach_of(Core* core, uint32_t book, int side, int64_t limit, uint32_t account, int mode) noexcept nogil:
@@ -27,13 +44,15 @@ cdef Reach reach_of(Core* core, uint32_t book, int side, int64_t limit, uint32_t
     reach.mode = mode
     reach.account = account
     reach.limit = limit
-    reach.level = reach.levels.ladders[1 - side].best
-    reach.slot = reach.levels.level[reach.level].head if reach.level else 0
+    go_to_level(core, &reach, reach.levels.ladders[1 - side].best)
     return reach
 
 
 cdef int64_t next_maker(Core* core, Reach* reach, int64_t* price) noexcept nogil:
-    """Lots of the next order that the incoming one would trade with, and their price; 0 when there is none."""
+    """Lots of the next order that the incoming one would trade with, and their price; 0 when there is none.
+
+    An iceberg counts whole, since what it shows next comes before the next level; but not if an own order in between ends the walk.
+    """
     cdef uint32_t maker
     while reach.level:
         price[0] = reach.levels.level[reach.level].price
@@ -41,15 +60,14 @@ cdef int64_t next_maker(Core* core, Reach* reach, int64_t* price) noexcept nogil
             break
         while reach.slot:
             maker = reach.slot
-            if reach.mode != ALLOW and same_owner(&core.accounts, core.orders.order[maker].account, reach.account):
+            if is_own(core, reach, maker):
                 if reach.mode != CANCEL_OLDEST:
                     return 0
                 reach.slot = core.orders.order[maker].newer
                 continue
             reach.slot = core.orders.order[maker].newer
-            return left_of(&core.orders, maker)
-        reach.level = next_worse(reach.levels, 1 - reach.side, price[0])
-        reach.slot = reach.levels.level[reach.level].head if reach.level else 0
+            return core.orders.order[maker].remaining if reach.ends_here else left_of(&core.orders, maker)
+        go_to_level(core, reach, next_worse(reach.levels, 1 - reach.side, price[0]))
     return 0
 
 
@@ -66,9 +84,12 @@ cdef int64_t liquidity(Core* core, uint32_t book, int side, int64_t limit, int64
 
 
 cdef bint affordable(Core* core, uint32_t book, int64_t limit, int64_t size, uint32_t account, int mode) noexcept nogil:
-    """Whether the account can pay for all that a market buy would get within its limit, with fees. O(orders it would meet)."""
+    """Whether the account can pay for all that a market buy would get within its limit, with fees. O(orders it would meet).
+
+    Own orders that would be decremented might take less off it than they could, so they count for nothing.
+    """
     cdef Book* terms = &core.book[book]
-    cdef Reach reach = reach_of(core, book, BUY, limit, account, mode)
+    cdef Reach reach = reach_of(core, book, BUY, limit, account, CANCEL_OLDEST if mode == DECREMENT else mode)
     cdef int64_t available = balance_of(&core.accounts, account, terms.quote).available
     cdef int64_t price, part, notional
     while size:

@@ -4,61 +4,20 @@ It takes commands as tuples and gives back the events of each, field for field t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-from engine import MONEY_MAX, CommandKind, Event, EventKind, Instrument, OrderType, Reason, Side, TimeInForce
-from tests.oracle_model import POST_ONLY, Command, Order, Terms, fee
-
-ALL_INSTRUMENTS = 0xFFFF
-LAST = 1
-TAKER = 2
+from engine import MONEY_MAX, CommandKind, Event, EventKind, OrderType, Phase, Reason, SelfTrade, Side, TimeInForce
+from tests.oracle_checks import PRICED, STAYING, STOPS, Checks
+from tests.oracle_ledger import Batch, Refused, expect
+from tests.oracle_model import ALL_INSTRUMENTS, BOTH_SIDES, CLOCK_MAX, LAST, POST_ONLY, QUOTE, Account, Command, Order
 
 
-@dataclass
-class Batch:
-    """What one command has done so far."""
-
-    events: list[Event]
-    sizes_before: dict[tuple[int, int, int], int]
-    levels: list[tuple[int, int, int]] = field(default_factory=list)
-    balances: list[tuple[int, int]] = field(default_factory=list)
-
-
-class Refused(Exception):
-    def __init__(self, reason: Reason, order: int | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.order = order
-
-
-def expect(holds: bool, reason: Reason, order: int | None = None) -> None:
-    if not holds:
-        raise Refused(reason, order)
-
-
-class NaiveExchange:
+class NaiveExchange(Checks):
     """Run commands one by one with `run`; look at `available`, `held`, `fees`, `supply`, `open` and `terms` at any time."""
 
     def __init__(self, orders_max: int = 1 << 20, accounts_max: int = 1 << 20, client_ids_max: int = 1 << 16) -> None:
-        self.orders_max = orders_max
-        self.accounts_max = accounts_max
-        self.client_ids_max = client_ids_max
-        self.decimals: dict[str, int] = {}
-        self.terms: list[Terms] = []
-        self.accounts = 0
-        self.available: dict[tuple[int, int], int] = {}         # by account and asset
-        self.held: dict[tuple[int, int], int] = {}
-        self.fees: list[int] = []
-        self.supply: list[int] = []
-        self.open: dict[int, Order] = {}                        # by id, in the order of acceptance
-        self.client_ids: dict[tuple[int, int], int] = {}        # order ids by account and client id
-        self.done_client_ids: list[tuple[int, int]] = []        # the first one to be done at the start
+        super().__init__(orders_max, accounts_max, client_ids_max)
         self.number = 0
-        self.places = 0
         self.slots = 0
-        self.free_slots: list[int] = []
-        self.seq = 0
-        self.batch = Batch([], {})
         self.actions: dict[int, Callable[[Command], None]] = {
             CommandKind.PLACE: self.place,
             CommandKind.CANCEL: self.cancel,
@@ -68,29 +27,19 @@ class NaiveExchange:
             CommandKind.OPEN_ACCOUNT: self.open_account,
             CommandKind.DEPOSIT: self.deposit,
             CommandKind.WITHDRAW: self.withdraw,
+            CommandKind.ADVANCE: self.advance,
+            CommandKind.SET_ACCOUNT: self.set_account,
+            CommandKind.SET_FEES: self.set_fees,
+            CommandKind.SET_REFERENCE: self.set_reference,
+            CommandKind.SET_PHASE: self.set_phase,
         }
-
-    def add_asset(self, name: str, decimals: int = 8) -> None:
-        self.decimals[name] = decimals
-        self.fees.append(0)
-        self.supply.append(0)
-
-    def add_instrument(self, instrument: Instrument) -> None:
-        assets = list(self.decimals)
-        self.terms.append(
-            Terms(
-                instrument.price_max, instrument.size_min, instrument.size_max, instrument.maker_fee, instrument.taker_fee,
-                base=assets.index(instrument.base),
-                quote=assets.index(instrument.quote),
-                tick_value=int(instrument.tick * instrument.lot * 10 ** self.decimals[instrument.quote]),
-                lot_units=int(instrument.lot * 10 ** self.decimals[instrument.base]),
-            )
-        )
 
     # One command, one batch
 
     def run(self, command: Command) -> list[Event]:
         self.batch = Batch([], self.level_sizes())
+        self.clock = max(self.clock, min(command.time, CLOCK_MAX))
+        self.expire()
         try:
             expect(command.kind in self.actions, Reason.UNKNOWN_COMMAND)
             self.actions[command.kind](command)
@@ -100,6 +49,7 @@ class NaiveExchange:
                 account=command.account, instrument=command.instrument, side=command.side, price=command.price, size=command.size,
                 reason=refused.reason,
             )
+        self.run_triggered()
         self.tell_levels()
         for account, asset in self.batch.balances:
             available, held = self.balance(account, asset)
@@ -108,218 +58,76 @@ class NaiveExchange:
         events[-1] = events[-1]._replace(flags=events[-1].flags | LAST)
         return events
 
-    def tell(
-        self, kind: EventKind, order: int = 0, other: int = 0, account: int = 0, instrument: int = 0, side: int = 0, price: int = 0,
-        size: int = 0, remaining: int = 0, filled: int = 0, value: int = 0, reason: int = 0, flags: int = 0,
-    ) -> None:
-        self.seq += 1
-        self.batch.events.append(
-            Event(self.seq, kind, order, other, account, instrument, side, price, size, remaining, filled, value, reason, flags)
-        )
-
-    def tell_order(self, kind: EventKind, order: Order, price: int, size: int, reason: int = 0, flags: int = 0) -> None:
-        self.tell(
-            kind, order.order, order.client_id, order.account, order.instrument, order.side, price, size, order.remaining,
-            order.filled, order.value, reason, flags,
-        )
-
-    def tell_levels(self) -> None:
-        sizes = self.level_sizes()
-        for level in self.batch.levels:
-            size = sizes.get(level, 0)
-            if size != self.batch.sizes_before.get(level, 0):
-                instrument, side, price = level
-                count = len(self.queue(instrument, side, price))
-                self.tell(EventKind.LEVEL, other=count, instrument=instrument, side=side, price=price, size=size)
-
-    def touch_level(self, order: Order) -> None:
-        level = (order.instrument, order.side, order.price)
-        if level not in self.batch.levels:
-            self.batch.levels.append(level)
-
-    def touch_balance(self, account: int, asset: int) -> None:
-        if (account, asset) not in self.batch.balances:
-            self.batch.balances.append((account, asset))
-
-    # What is where
-
-    def resting(self, instrument: int, side: int) -> list[Order]:
-        """The orders of one side of a book, in the order in which they are matched."""
-        orders = [order for order in self.open.values() if order.instrument == instrument and order.side == side and order.place]
-        return sorted(orders, key=lambda order: (-order.price if side == Side.BUY else order.price, order.place))
-
-    def queue(self, instrument: int, side: int, price: int) -> list[Order]:
-        return [order for order in self.resting(instrument, side) if order.price == price]
-
-    def level_sizes(self) -> dict[tuple[int, int, int], int]:
-        sizes: dict[tuple[int, int, int], int] = {}
-        for order in self.open.values():
-            level = (order.instrument, order.side, order.price)
-            sizes[level] = sizes.get(level, 0) + order.remaining
-        return sizes
-
-    def depth(self, instrument: int) -> tuple[list[int], list[int]]:
-        """Both sides, best first, as flat lists of price and size."""
-        sizes = self.level_sizes()
-        bids = sorted(((price, size) for (book, side, price), size in sizes.items() if (book, side) == (instrument, 0)), reverse=True)
-        asks = sorted((price, size) for (book, side, price), size in sizes.items() if (book, side) == (instrument, 1))
-        return [number for level in bids for number in level], [number for level in asks for number in level]
-
-    def makers(self, instrument: int, side: int, price: int) -> list[Order]:
-        """The orders that an incoming one would meet; price 0 is no limit."""
-        others = self.resting(instrument, 1 - side)
-        if price == 0:
-            return others
-        return [maker for maker in others if (maker.price <= price if side == Side.BUY else maker.price >= price)]
-
-    def balance(self, account: int, asset: int) -> tuple[int, int]:
-        return self.available.get((account, asset), 0), self.held.get((account, asset), 0)
-
-    # Money
-
-    def held_asset(self, order: Order) -> int:
-        terms = self.terms[order.instrument]
-        return terms.quote if order.side == Side.BUY else terms.base
-
-    def hold_of(self, order: Order) -> int:
-        terms = self.terms[order.instrument]
-        if order.side == Side.SELL:
-            return order.remaining * terms.lot_units
-        return 0 if order.market else terms.cost(order.price, order.remaining)
-
-    def add(self, account: int, asset: int, units: int) -> None:
-        """Change what is available."""
-        self.available[account, asset] = self.available.get((account, asset), 0) + units
-        self.touch_balance(account, asset)
-
-    def hold(self, order: Order, hold_before: int) -> None:
-        """Move what the order's hold grew or shrank by, out of or into what is available."""
-        asset = self.held_asset(order)
-        grown = self.hold_of(order) - hold_before
-        self.held[order.account, asset] = self.held.get((order.account, asset), 0) + grown
-        self.add(order.account, asset, -grown)
-
-    def settle(self, taker: Order, maker: Order, size: int) -> None:
-        """Take `size` off both orders and exchange money and asset between their accounts."""
-        terms = self.terms[taker.instrument]
-        notional = terms.notional(maker.price, size)
-        rates = {taker.order: terms.taker_fee, maker.order: terms.maker_fee}
-        holds = {order.order: self.hold_of(order) for order in (taker, maker)}
-        for order in (taker, maker):
-            order.remaining -= size
-            order.filled += size
-            order.value += notional
-        buyer, seller = (taker, maker) if taker.side == Side.BUY else (maker, taker)
-        if not buyer.market:
-            self.hold(buyer, holds[buyer.order])
-        self.add(buyer.account, terms.quote, -notional - fee(rates[buyer.order], notional))
-        self.add(buyer.account, terms.base, size * terms.lot_units)
-        self.hold(seller, holds[seller.order])
-        self.add(seller.account, terms.base, -size * terms.lot_units)
-        self.add(seller.account, terms.quote, notional - fee(rates[seller.order], notional))
-        self.fees[terms.quote] += sum(fee(rate, notional) for rate in rates.values())
+    def expire(self) -> None:
+        while due := [order for order in self.open.values() if 0 < order.expires <= self.clock]:
+            self.cancel_order(min(due, key=lambda order: (order.expires, order.number)), Reason.EXPIRED)
 
     # Orders
 
-    def match(self, taker: Order) -> None:
-        done = []
-        for maker in self.makers(taker.instrument, taker.side, taker.price):
-            size = min(taker.remaining, maker.remaining)
-            if size == 0:
-                break
-            self.touch_level(maker)
-            self.settle(taker, maker, size)
-            notional = self.terms[taker.instrument].notional(maker.price, size)
-            self.tell(
-                EventKind.TRADE, order=taker.order, other=maker.order, instrument=taker.instrument, side=taker.side,
-                price=maker.price, size=size, value=notional,
-            )
-            self.tell_order(EventKind.FILLED, maker, maker.price, size)
-            self.tell_order(EventKind.FILLED, taker, maker.price, size, flags=TAKER)
-            if maker.remaining == 0:
-                done.append(maker)
-        for order in done:
-            self.finish(order)
-
-    def rest(self, order: Order) -> None:
-        self.places += 1
-        order.place = self.places
-        self.touch_level(order)
-
-    def finish(self, order: Order) -> None:
-        """The order is done: its slot is free, and its client id is one of the last ones."""
-        del self.open[order.order]
-        self.free_slots.append(order.order & 0xFFFFFF)
-        if order.client_id:
-            self.done_client_ids.append((order.account, order.client_id))
-            if len(self.done_client_ids) > self.client_ids_max:
-                del self.client_ids[self.done_client_ids.pop(0)]
-
-    def cancel_order(self, order: Order, reason: Reason) -> None:
-        if order.place:
-            self.touch_level(order)
-        before, size = self.hold_of(order), order.remaining
-        order.remaining = 0
-        if before:
-            self.hold(order, before)
-        self.tell_order(EventKind.CANCELLED, order, order.price, size, reason)
-        self.finish(order)
-
-    def check_account(self, command: Command) -> None:
-        expect(command.account < self.accounts, Reason.UNKNOWN_ACCOUNT)
-
-    def check_size(self, terms: Terms, size: int) -> None:
-        expect(size >= terms.size_min, Reason.SIZE_TOO_SMALL)
-        expect(size <= terms.size_max, Reason.SIZE_TOO_LARGE)
-
-    def check_notional(self, terms: Terms, price: int, size: int) -> None:
-        expect(terms.cost(price, size) <= MONEY_MAX and size * terms.lot_units <= MONEY_MAX, Reason.NOTIONAL_TOO_LARGE)
-
     def place(self, command: Command) -> None:
         self.check_account(command)
-        expect(command.instrument < len(self.terms), Reason.UNKNOWN_INSTRUMENT)
+        self.check_instrument(command)
         terms = self.terms[command.instrument]
-        market = command.type == OrderType.MARKET
-        expect(
-            command.side in list(Side) and command.type in list(OrderType) and command.time_in_force in list(TimeInForce)
-            and command.flags in (0, POST_ONLY), Reason.UNKNOWN_OPTION,
-        )
-        expect(command.flags == 0 or (not market and command.time_in_force == TimeInForce.GTC), Reason.UNKNOWN_OPTION)
+        self.check_options(command)
         known = self.client_ids.get((command.account, command.client_id))
         expect(known is None, Reason.DUPLICATE_CLIENT_ID, known)
-        expect((0 if market else 1) <= command.price <= terms.price_max, Reason.PRICE_OUT_OF_RANGE)
-        self.check_size(terms, command.size)
-        self.check_notional(terms, 0 if market else command.price, command.size)
-        expect(len(self.open) < self.orders_max, Reason.TOO_MANY_ORDERS)
-        makers = self.makers(command.instrument, command.side, command.price)
-        expect(not (command.flags & POST_ONLY and makers), Reason.POST_ONLY_WOULD_TAKE)
-        expect(command.time_in_force != TimeInForce.FOK or sum(maker.remaining for maker in makers) >= command.size, Reason.UNFILLABLE)
-        if command.side == Side.SELL:
-            asset, needed = terms.base, command.size * terms.lot_units
-        elif market:
-            asset, needed = terms.quote, self.price_of_taking(terms, makers, command.size)
+        self.check_phase(command, terms)
+        expect(command.time_in_force != TimeInForce.GTD or command.expires > self.clock, Reason.ALREADY_EXPIRED)
+        priced = command.type in PRICED
+        self.check_price(terms, command.price, 1 if priced else 0)
+        if command.type in STOPS:
+            self.check_price(terms, command.stop, 1)
+        stop = self.trigger_of(command, terms)
+        price = self.slid_price(command, terms)
+        size = command.size
+        if command.flags & QUOTE:
+            expect(size > 0, Reason.SIZE_TOO_SMALL)
+            expect(size <= MONEY_MAX, Reason.NOTIONAL_TOO_LARGE)
         else:
-            asset, needed = terms.quote, terms.cost(command.price, command.size)
+            self.check_size(terms, command.account, size)
+            expect(command.display == 0 or command.display >= max(1, terms.instrument.size_min), Reason.SIZE_TOO_SMALL)
+            expect(command.min_size >= 0, Reason.SIZE_TOO_SMALL)
+            expect(command.min_size <= size, Reason.SIZE_TOO_LARGE)
+            self.check_notional(terms, command.account, price if priced else 0, size)
+        self.check_count(command, terms)
+        partner = self.partner_of(command)
+        mode = command.self_trade or self.account[command.account].self_trade
+        limit = price
+        if command.type == OrderType.LIMIT:
+            expect(terms.in_band(command.side, price), Reason.PRICE_OUT_OF_BAND)
+        else:
+            limit = terms.market_limit(command.side, price)
+        reached = self.reach(command.instrument, command.side, limit, command.account, mode)
+        if command.flags & QUOTE:
+            size = self.lots_for(command.instrument, command.side, reached, size, command.account)
+            expect(size > 0, Reason.UNFILLABLE)
+            self.check_size(terms, command.account, size)
+            self.check_notional(terms, command.account, 0, size)
+        wanted = size if command.time_in_force == TimeInForce.FOK else command.min_size
+        expect(command.type in STOPS or sum(lots for _, lots in reached) >= wanted, Reason.UNFILLABLE)
+        if command.side == Side.SELL:
+            asset, needed = terms.base, size * terms.lot_units
+        elif priced:
+            asset, needed = terms.quote, terms.cost(price, size)
+        elif command.type == OrderType.MARKET:
+            asset, needed = terms.quote, self.price_of_buying(command.instrument, limit, size, command.account, mode)
+        else:
+            asset, needed = terms.quote, 0
+        if partner and needed:
+            needed = max(needed, self.hold_of(partner)) - self.hold_of(partner)
         expect(needed <= self.balance(command.account, asset)[0], Reason.INSUFFICIENT_FUNDS)
 
-        order = self.accept(command)
-        self.match(order)
-        if order.remaining == 0:
-            self.finish(order)
-        elif market or command.time_in_force != TimeInForce.GTC:
-            self.cancel_order(order, Reason.UNFILLED)
-        else:
+        order = self.accept(command, price, size, mode, self.expiry_of(command, terms), partner)
+        if command.type in STOPS:
+            order.stop = stop
+            order.trail = command.stop if command.type == OrderType.TRAILING_STOP else 0
+            self.enter_stop(order)
+        elif terms.collecting:
             self.rest(order)
+        else:
+            self.enter(order, limit, stays=command.type == OrderType.LIMIT and command.time_in_force in STAYING)
 
-    def price_of_taking(self, terms: Terms, makers: list[Order], size: int) -> int:
-        total = 0
-        for maker in makers:
-            notional = terms.notional(maker.price, min(size, maker.remaining))
-            total += notional + fee(terms.taker_fee, notional) if size else 0
-            size -= min(size, maker.remaining)
-        return total
-
-    def accept(self, command: Command) -> Order:
+    def accept(self, command: Command, price: int, size: int, self_trade: int, expires: int, partner: Order | None) -> Order:
         if self.free_slots:
             slot = self.free_slots.pop()
         else:
@@ -327,28 +135,29 @@ class NaiveExchange:
             slot = self.slots
         self.number += 1
         order = Order(
-            self.number << 24 | slot, command.client_id, command.account, command.instrument, command.side, command.price,
-            command.size, post_only=command.flags == POST_ONLY, market=command.type == OrderType.MARKET,
+            self.number << 24 | slot, command.client_id, command.account, command.instrument, command.side, price, size,
+            bool(command.flags & POST_ONLY), OrderType(command.type), self_trade, command.display, expires,
         )
         self.open[order.order] = order
         if order.client_id:
             self.client_ids[order.account, order.client_id] = order.order
-        self.tell_order(EventKind.ACCEPTED, order, order.price, order.remaining)
-        if self.hold_of(order):
-            self.hold(order, 0)
-        return order
-
-    def named(self, command: Command) -> Order:
-        """The account's open order that the command means."""
-        self.check_account(command)
-        name = command.order or self.client_ids.get((command.account, command.client_id), 0)
-        order = self.open.get(name)
-        if order is None or order.account != command.account:
-            raise Refused(Reason.UNKNOWN_ORDER)
+        self.tell_order(EventKind.ACCEPTED, order, price, size)
+        if partner:
+            order.partner, partner.partner = partner, order
+        self.hold(order, 0)
         return order
 
     def cancel(self, command: Command) -> None:
         self.cancel_order(self.named(command), Reason.REQUESTED)
+
+    def shrink(self, order: Order, size: int) -> None:
+        """Leave an order where it is, with less: the hidden part goes first."""
+        before = self.hold_of(order)
+        order.remaining = size
+        order.shown = min(order.shown, size)
+        if order.place:
+            self.touch_level(order)
+        self.hold(order, before)
 
     def reduce(self, command: Command) -> None:
         order = self.named(command)
@@ -356,58 +165,55 @@ class NaiveExchange:
         if command.size >= order.remaining:
             self.cancel_order(order, Reason.REQUESTED)
             return
-        before = self.hold_of(order)
-        order.remaining -= command.size
-        self.hold(order, before)
-        self.touch_level(order)
+        self.shrink(order, order.remaining - command.size)
         self.tell_order(EventKind.REDUCED, order, order.price, command.size)
 
     def replace(self, command: Command) -> None:
         order = self.named(command)
         terms = self.terms[order.instrument]
         try:
-            expect(1 <= command.price <= terms.price_max, Reason.PRICE_OUT_OF_RANGE)
-            self.check_size(terms, command.size)
-            self.check_notional(terms, command.price, command.size)
-            expect(order.filled + command.size <= MONEY_MAX, Reason.NOTIONAL_TOO_LARGE)
-            expect(order.value + terms.cost(command.price, command.size) <= MONEY_MAX, Reason.NOTIONAL_TOO_LARGE)
-            expect(not (order.post_only and self.makers(order.instrument, order.side, command.price)), Reason.POST_ONLY_WOULD_TAKE)
-            needed = terms.cost(command.price, command.size) if order.side == Side.BUY else command.size * terms.lot_units
-            spendable = self.balance(order.account, self.held_asset(order))[0] + self.hold_of(order)
-            expect(needed <= spendable, Reason.INSUFFICIENT_FUNDS)
+            self.check_replace(command, order)
         except Refused as refused:
             raise Refused(refused.reason, order.order) from None
-
-        keeps_its_place = command.price == order.price and command.size <= order.remaining
-        self.touch_level(order)
+        if not order.waits and command.price == order.price and command.size <= order.remaining:
+            self.shrink(order, command.size)
+            self.tell_order(EventKind.REPLACED, order, order.price, order.remaining)
+            return
+        if order.place:
+            self.touch_level(order)
         before = self.hold_of(order)
-        order.price, order.remaining = command.price, command.size
+        order.price, order.remaining, order.place = command.price, command.size, 0
         self.hold(order, before)
         self.tell_order(EventKind.REPLACED, order, order.price, order.remaining)
-        if keeps_its_place:
-            return
-        order.place = 0
-        self.match(order)
-        if order.remaining == 0:
-            self.finish(order)
-        else:
+        if order.waits:
+            if command.stop:
+                order.stop, order.waits = command.stop, False
+                self.enter_stop(order)
+        elif terms.collecting:
             self.rest(order)
+        else:
+            self.enter(order, order.price, stays=True)
 
     def cancel_all(self, command: Command) -> None:
         self.check_account(command)
         everywhere = command.instrument == ALL_INSTRUMENTS
         expect(everywhere or command.instrument < len(self.terms), Reason.UNKNOWN_INSTRUMENT)
-        orders = [order for order in self.open.values() if order.account == command.account and (everywhere or order.instrument == command.instrument)]
-        for order in orders:
-            self.cancel_order(order, Reason.REQUESTED)
-        self.tell(EventKind.ALL_CANCELLED, account=command.account, instrument=command.instrument, size=len(orders))
+        expect(command.side <= BOTH_SIDES, Reason.UNKNOWN_OPTION)
+        before = len(self.open)
+        for order in list(self.open.values()):
+            meant = order.account == command.account and (everywhere or order.instrument == command.instrument)
+            if meant and command.side in (BOTH_SIDES, order.side) and order.order in self.open:
+                self.cancel_order(order, Reason.REQUESTED)
+        self.tell(
+            EventKind.ALL_CANCELLED, account=command.account, instrument=command.instrument, side=command.side, size=before - len(self.open)
+        )
 
     # Accounts
 
     def open_account(self, command: Command) -> None:
         expect(self.accounts < self.accounts_max, Reason.TOO_MANY_ACCOUNTS)
         self.tell(EventKind.ACCOUNT_OPENED, account=self.accounts)
-        self.accounts += 1
+        self.account.append(Account())
 
     def deposit(self, command: Command) -> None:
         self.check_money(command)
@@ -425,3 +231,36 @@ class NaiveExchange:
         self.check_account(command)
         expect(command.instrument < len(self.supply), Reason.UNKNOWN_ASSET)
         expect(command.size > 0, Reason.AMOUNT_OUT_OF_RANGE)
+
+    def set_account(self, command: Command) -> None:
+        self.check_account(command)
+        expect(command.type < 8 and command.self_trade in list(SelfTrade)[1:], Reason.UNKNOWN_OPTION)
+        expect(max(command.order, command.client_id) < 1 << 32 and min(command.size, command.price) >= 0, Reason.AMOUNT_OUT_OF_RANGE)
+        self.account[command.account] = Account(
+            command.order, command.type, command.self_trade, command.client_id, command.size, command.price
+        )
+        self.tell(EventKind.ACCOUNT_SET, account=command.account)
+
+    # Instruments and time
+
+    def advance(self, command: Command) -> None:
+        self.tell(EventKind.ADVANCED, value=self.clock)
+
+    def set_fees(self, command: Command) -> None:
+        self.check_instrument(command)
+        terms = self.terms[command.instrument]
+        expect(command.type < 8, Reason.UNKNOWN_OPTION)
+        expect(0 <= command.price <= terms.hold_fee and 0 <= command.size <= terms.hold_fee, Reason.AMOUNT_OUT_OF_RANGE)
+        terms.rates[command.type] = command.price, command.size
+        self.tell(EventKind.FEES_SET, instrument=command.instrument, other=command.type, price=command.price, size=command.size)
+
+    def set_reference(self, command: Command) -> None:
+        self.check_instrument(command)
+        self.check_price(self.terms[command.instrument], command.price, 0)
+        self.terms[command.instrument].reference = command.price
+        self.tell(EventKind.REFERENCE_SET, instrument=command.instrument, price=command.price)
+
+    def set_phase(self, command: Command) -> None:
+        self.check_instrument(command)
+        expect(command.type in list(Phase), Reason.UNKNOWN_OPTION)
+        self.enter_phase(command.instrument, Phase(command.type))

@@ -213,7 +213,7 @@ def test_the_fees_of_fills_never_pass_the_hold(
 ) -> None:
     """A buyer who has only the hold can always pay: for many small fills, at its own price or better ones."""
     exchange = new_exchange(WIDE._replace(tick=Decimal(tick_value), maker_fee=maker_fee, taker_fee=taker_fee))
-    terms = Terms(WIDE.price_max, 1, WIDE.size_max, maker_fee, taker_fee, BTC, USD, tick_value, 1)
+    terms = Terms(exchange.books[0].instrument, BTC, USD, tick_value, lot_units=1)
     size = sum(lots for lots, _ in fills)
     exchange.deposit(0, USD, terms.cost(price, size))
     exchange.deposit(1, BTC, size)

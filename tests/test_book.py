@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine import EventKind, Exchange, OrderBook, OrderType, Reason, TimeInForce
+from engine import EventKind, Exchange, Order, OrderBook, OrderType, Reason, TimeInForce
 from tests.conftest import BTC_USD, BUY, MAKER, SELL, TAKER, depth, kinds, queue, refused, told, trades
 
 GTC, IOC, FOK = TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK
@@ -15,7 +15,7 @@ LIMIT, MARKET = OrderType.LIMIT, OrderType.MARKET
 def test_an_order_that_meets_nobody_rests(exchange: Exchange) -> None:
     order = exchange.place(MAKER, 0, BUY, 100, 5, client_id=9)
     assert kinds(exchange) == [EventKind.ACCEPTED]
-    assert exchange.order(order) == (order, 9, MAKER, 0, BUY, 100, 5, 0, 0, False)
+    assert exchange.order(order) == Order(order, 9, MAKER, 0, BUY, 100, 5, 0, 0, False, displayed=5)
     assert depth(exchange) == ([100, 5], [])
 
 

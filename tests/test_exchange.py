@@ -6,14 +6,16 @@ DELTABOOK_COMMANDS is the length of a random run, DELTABOOK_SEED the first of th
 import os
 import random
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from engine import CommandKind, Commands, Event, EventKind, Exchange, OrderType, PriceLevels, Reason, Rejected, Side, TimeInForce
-from tests.oracle_exchange import LAST, NaiveExchange
+from engine import CommandKind, Commands, Event, EventKind, Exchange, OrderType, Phase, PriceLevels, Reason, Rejected, SelfTrade, Side, TimeInForce
+from tests.conftest import BTC_USD
+from tests.oracle_exchange import NaiveExchange
 from tests.oracle_levels import NaiveLevels
-from tests.oracle_model import Command
+from tests.oracle_model import LAST, Command
 from tests.random_flow import BOUNDS, RandomFlow, call, new_exchange, new_oracle, submit
 
 COMMANDS = int(os.environ.get("DELTABOOK_COMMANDS", "8000"))
@@ -43,8 +45,7 @@ class Client:
 
 def compare(exchange: Exchange, oracle: NaiveExchange) -> None:
     """Every answer of the engine with the oracle's."""
-    assert exchange.accounts == oracle.accounts
-    assert exchange.order_count == len(oracle.open)
+    assert (exchange.accounts, exchange.order_count, exchange.clock) == (oracle.accounts, len(oracle.open), oracle.clock)
     for account in range(oracle.accounts):
         assert exchange.balances(account) == [oracle.balance(account, asset) for asset in range(len(oracle.supply))]
         mine = [order for order in oracle.open.values() if order.account == account]
@@ -52,12 +53,17 @@ def compare(exchange: Exchange, oracle: NaiveExchange) -> None:
     for order in oracle.open.values():
         assert exchange.order(order.order) == (
             order.order, order.client_id, order.account, order.instrument, order.side, order.price, order.remaining, order.filled,
-            order.value, order.post_only,
+            order.value, order.post_only, order.type if order.waits else OrderType.LIMIT, order.stop, 0 if order.waits else order.shown,
+            order.expires, order.partner.order if order.partner else 0,
         )
     for book in exchange.books:
+        terms = oracle.terms[book.index]
+        assert (book.phase, book.last, book.reference) == (terms.phase, terms.last, terms.reference or terms.last)
+        assert [book.rates(tier) for tier in range(8)] == [terms.fees(tier) for tier in range(8)]
+        assert book.indicative() == oracle.uncrossing(book.index)
         assert book.levels.depth() == oracle.depth(book.index)
-        for side, levels in enumerate(book.levels.depth()):
-            for price in levels[::2]:
+        for side in Side:
+            for price in {order.price for order in oracle.resting(book.index, side)}:
                 assert [order.order for order in book.queue(side, price)] == [order.order for order in oracle.queue(book.index, side, price)]
 
 
@@ -116,17 +122,21 @@ def test_random_commands_are_eventful() -> None:
     flow = RandomFlow(0, oracle)
     kinds: Counter[int] = Counter()
     reasons: Counter[int] = Counter()
-    orders = 0
+    orders = uncrossings = 0
     for _ in range(10_000):
         events = oracle.run(flow.next())
         flow.saw(events)
         kinds.update(event.kind for event in events)
         reasons.update(event.reason for event in events)
+        uncrossings += sum(event.kind == EventKind.PHASE and event.size > 0 for event in events)
         orders += len(oracle.open)
     assert set(EventKind) == kinds.keys()
     assert set(Reason) == reasons.keys()
-    assert min(kinds[EventKind.TRADE], reasons[Reason.REQUESTED], reasons[Reason.INSUFFICIENT_FUNDS]) > 200
-    assert orders > 50 * 10_000
+    assert min(kinds[kind] for kind in EventKind if kind != EventKind.ACCOUNT_OPENED) > 20
+    assert min(reasons.values()) > 2
+    assert min(kinds[EventKind.TRADE], kinds[EventKind.TRIGGERED], kinds[EventKind.DISPLAYED], reasons[Reason.SELF_TRADE]) > 150
+    assert uncrossings > 2
+    assert orders > 25 * 10_000
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -146,7 +156,7 @@ def test_a_buffer_of_commands_is_the_same_as_one_after_the_other(seed: int) -> N
             flow.saw(expected[-1])
             submit(one_by_one, command)
         refused = buffered.execute(buffer)
-        assert refused == sum(events[0].kind == EventKind.REJECTED for events in expected)
+        assert refused == sum(event.kind == EventKind.REJECTED for events in expected for event in events)
         assert buffered.events.batches == count
         assert [buffered.events.batch(number) for number in range(count)] == expected
         assert list(buffered.events) == [event for events in expected for event in events]
@@ -209,30 +219,48 @@ def test_a_refused_command_of_a_buffer_only_leaves_its_event(exchange: Exchange)
 
 def test_the_first_check_that_fails_is_the_reason(exchange: Exchange) -> None:
     """A command with everything wrong is put right from the first check to the last."""
-    resting = exchange.place(1, 0, Side.SELL, 100, 1, client_id=1)
-    wrong = Command(CommandKind.PLACE, account=99, instrument=9, side=7, price=-1, size=0, type=7, time_in_force=7, flags=7, client_id=1)
-    steps: list[tuple[Reason, dict[str, int]]] = [
-        (Reason.UNKNOWN_ACCOUNT, {"account": 1}),
-        (Reason.UNKNOWN_INSTRUMENT, {"instrument": 0}),
-        (Reason.UNKNOWN_OPTION, {"side": Side.BUY, "type": OrderType.LIMIT, "time_in_force": TimeInForce.GTC, "flags": 1}),
-        (Reason.DUPLICATE_CLIENT_ID, {"client_id": 2}),
-        (Reason.PRICE_OUT_OF_RANGE, {"price": 1_000_000}),
-        (Reason.SIZE_TOO_SMALL, {"size": 1_000_001}),
-        (Reason.SIZE_TOO_LARGE, {"size": 1_000_000, "account": exchange.open_account()}),
-        (Reason.POST_ONLY_WOULD_TAKE, {"flags": 0, "time_in_force": TimeInForce.FOK}),
-        (Reason.UNFILLABLE, {"time_in_force": TimeInForce.GTC}),
-        (Reason.INSUFFICIENT_FUNDS, {"account": 1}),
+    book = exchange.add_instrument(BTC_USD._replace(name="BTC-USD/band", band=200_000))
+    exchange.set_reference(book, 100)
+    resting = exchange.place(1, book, Side.SELL, 100, 1, client_id=1)
+    bid = exchange.place(1, book, Side.BUY, 50, 1)
+    poor = exchange.open_account()
+    exchange.set_account(1, orders_max=2, notional_max=10**9)
+    exchange.set_phase(book, Phase.HALT, time=10)
+    wrong = Command(
+        CommandKind.PLACE, account=99, instrument=9, side=7, price=-1, size=0, type=7, time_in_force=7, flags=7, client_id=1, expires=9, order=12345,
+    )
+    steps: list[tuple[Reason, dict[str, int], Callable[[], object] | None]] = [
+        (Reason.UNKNOWN_ACCOUNT, {"account": 1}, None),
+        (Reason.UNKNOWN_INSTRUMENT, {"instrument": book}, None),
+        (Reason.UNKNOWN_OPTION, {"side": Side.BUY, "type": OrderType.LIMIT, "time_in_force": TimeInForce.GTD, "flags": 1}, None),
+        (Reason.DUPLICATE_CLIENT_ID, {"client_id": 2}, lambda: exchange.set_phase(book, Phase.HALT)),
+        (Reason.HALTED, {}, lambda: exchange.set_phase(book, Phase.AUCTION)),
+        (Reason.WRONG_PHASE, {}, lambda: exchange.set_phase(book, Phase.TRADING)),
+        (Reason.ALREADY_EXPIRED, {"expires": 11}, None),
+        (Reason.PRICE_OUT_OF_RANGE, {"price": 1_000_000}, None),
+        (Reason.POST_ONLY_WOULD_TAKE, {"flags": 0}, None),
+        (Reason.SIZE_TOO_SMALL, {"size": 1_000_001}, None),
+        (Reason.SIZE_TOO_LARGE, {"size": 1_000_000}, None),
+        (Reason.NOTIONAL_TOO_LARGE, {"size": 1_000}, None),
+        (Reason.TOO_MANY_ORDERS, {}, lambda: exchange.set_account(1)),
+        (Reason.UNKNOWN_ORDER, {"order": bid}, None),
+        (Reason.NOT_LINKABLE, {"order": 0}, None),
+        (Reason.PRICE_OUT_OF_BAND, {"price": 120, "time_in_force": TimeInForce.FOK, "expires": 0}, None),
+        (Reason.UNFILLABLE, {"time_in_force": TimeInForce.GTC, "account": poor}, None),
+        (Reason.INSUFFICIENT_FUNDS, {"account": 1}, None),
     ]
-    for reason, correction in steps:
+    for reason, correction, act in steps:
         exchange.execute(wrong.packed())
-        assert Reason(exchange.events[0].reason) == reason
-        assert exchange.events[0].order == (resting if reason == Reason.DUPLICATE_CLIENT_ID else 0)
+        assert Reason(exchange.events.outcome(0).reason) == reason
+        assert exchange.events.outcome(0).order == (resting if reason == Reason.DUPLICATE_CLIENT_ID else wrong.order)
         wrong = wrong._replace(**correction)
+        if act:
+            act()
     assert exchange.execute(wrong.packed()) == 0
 
 
 def test_an_unknown_kind_of_command(exchange: Exchange) -> None:
-    for kind in (0, 9, 255):
+    for kind in (0, max(CommandKind) + 1, 255):
         assert exchange.execute(Command(kind, account=5, order=6, client_id=7, side=8, price=9, size=10, instrument=11).packed()) == 1
         assert list(exchange.events) == [Event(exchange.seq, EventKind.REJECTED, 6, 7, 5, 11, 8, 9, 10, 0, 0, 0, Reason.UNKNOWN_COMMAND, LAST)]
 
@@ -253,7 +281,7 @@ def test_what_is_not_there_to_look_at(exchange: Exchange) -> None:
 # Commands
 
 
-def test_a_command_is_64_bytes() -> None:
+def test_a_command_is_88_bytes() -> None:
     commands = Commands()
     commands.place(1, 2, Side.SELL, 3, 4, OrderType.LIMIT, TimeInForce.GTC, True, 5, 6)
     commands.cancel(1, 2, 3, 4)
@@ -263,7 +291,18 @@ def test_a_command_is_64_bytes() -> None:
     commands.open_account(1)
     commands.deposit(1, 2, 3, 4)
     commands.withdraw(1, 2, 3, 4)
-    assert len(commands) == 8
+    commands.place(
+        1, 2, Side.BUY, 3, 4, OrderType.STOP, TimeInForce.GTD, time=6, slide=True, quote=True, stop=7, display=8, min_size=9, expires=10, linked=11,
+        self_trade=SelfTrade.DECREMENT,
+    )
+    commands.replace(1, 2, 3, 4, stop=5)
+    commands.cancel_all(1, 2, 3, Side.SELL)
+    commands.advance(1)
+    commands.set_account(1, 2, 3, 4, 5, 6, 7, 8)
+    commands.set_fees(1, 2, 3, 4, 5)
+    commands.set_reference(1, 2, 3)
+    commands.set_phase(1, 2, 3)
+    assert len(commands) == 16
     assert bytes(commands) == b"".join(
         command.packed()
         for command in (
@@ -271,10 +310,21 @@ def test_a_command_is_64_bytes() -> None:
             Command(CommandKind.CANCEL, 1, order=2, client_id=3, time=4),
             Command(CommandKind.REDUCE, 1, order=2, size=3, client_id=4, time=5),
             Command(CommandKind.REPLACE, 1, order=2, price=3, size=4, client_id=5, time=6),
-            Command(CommandKind.CANCEL_ALL, 1, instrument=0xFFFF),
+            Command(CommandKind.CANCEL_ALL, 1, instrument=0xFFFF, side=2),
             Command(CommandKind.OPEN_ACCOUNT, time=1),
             Command(CommandKind.DEPOSIT, 1, instrument=2, size=3, time=4),
             Command(CommandKind.WITHDRAW, 1, instrument=2, size=3, time=4),
+            Command(
+                CommandKind.PLACE, 1, 2, Side.BUY, 3, 4, order=11, type=2, time_in_force=3, flags=6, time=6, stop=7, display=8, min_size=9,
+                expires=10, self_trade=5,
+            ),
+            Command(CommandKind.REPLACE, 1, order=2, price=3, size=4, stop=5),
+            Command(CommandKind.CANCEL_ALL, 1, instrument=2, side=1, time=3),
+            Command(CommandKind.ADVANCE, time=1),
+            Command(CommandKind.SET_ACCOUNT, 1, order=2, type=3, self_trade=4, client_id=5, size=6, price=7, time=8),
+            Command(CommandKind.SET_FEES, instrument=1, type=2, price=3, size=4, time=5),
+            Command(CommandKind.SET_REFERENCE, instrument=1, price=2, time=3),
+            Command(CommandKind.SET_PHASE, instrument=1, type=2, time=3),
         )
     )
 
@@ -299,9 +349,9 @@ def test_a_torn_record_is_no_command(exchange: Exchange) -> None:
     record = Command(CommandKind.OPEN_ACCOUNT).packed()
     seq = exchange.seq
     for torn in (record[:-1], record + b"x"):
-        with pytest.raises(ValueError, match="multiple of 64"):
+        with pytest.raises(ValueError, match="multiple of 88"):
             exchange.execute(torn)
-        with pytest.raises(ValueError, match="multiple of 64"):
+        with pytest.raises(ValueError, match="multiple of 88"):
             Commands().extend(torn)
     assert exchange.seq == seq
 
@@ -337,8 +387,8 @@ def test_numpy_reads_the_events_in_place(exchange: Exchange) -> None:
     exchange.place(1, 0, Side.BUY, 101, 8)
     array = np.asarray(exchange.events)
     assert array.itemsize == 80
-    assert set(array.dtype.names or ()) == set(Event._fields)
-    for name in Event._fields:
+    assert {*(array.dtype.names or ()), "fee"} == set(Event._fields)
+    for name in array.dtype.names or ():
         assert array[name].tolist() == [getattr(event, name) for event in exchange.events]
     assert array["value"][array["kind"] == EventKind.TRADE].tolist() == [500]
     with pytest.raises(ValueError, match="read-only"):

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from engine import EventKind, Exchange, OrderType, Reason, TimeInForce
+from engine import EventKind, Exchange, Order, OrderType, Reason, TimeInForce
 from tests.conftest import BTC_USD, BUY, MAKER, OTHER, SELL, TAKER, depth, kinds, queue, refused, told, trades
 
 IOC = TimeInForce.IOC
@@ -122,7 +122,7 @@ def test_replace_with_a_crossing_price_takes(exchange: Exchange, asks: list[int]
 def test_a_replaced_order_goes_on_with_its_id_and_its_fills(exchange: Exchange, asks: list[int]) -> None:
     exchange.place(TAKER, 0, BUY, 100, 2)
     exchange.replace(MAKER, asks[0], 103, 9)
-    assert exchange.order(asks[0]) == (asks[0], 0, MAKER, 0, SELL, 103, 9, 2, 200, False)
+    assert exchange.order(asks[0]) == Order(asks[0], 0, MAKER, 0, SELL, 103, 9, 2, 200, False, displayed=9)
 
 
 def test_a_refused_replace_leaves_the_order_and_its_place(exchange: Exchange, asks: list[int]) -> None:
@@ -268,7 +268,7 @@ def test_there_is_room_for_orders_max_orders() -> None:
     exchange.deposit(0, 1, 1000)
     order = exchange.place(0, 0, BUY, 100, 1)
     exchange.place(0, 0, BUY, 100, 1)
-    for time_in_force in TimeInForce:
+    for time_in_force in (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.DAY):
         with refused(Reason.TOO_MANY_ORDERS):
             exchange.place(0, 0, BUY, 100, 1, time_in_force=time_in_force)
     exchange.cancel(0, order)
