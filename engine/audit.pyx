@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t
 
 from engine.accounts cimport Account, Balance, balance_of
+from engine.client_ids cimport find_client_id
 from engine.core cimport TIERS, Book, held_asset, held_by
 from engine.expiry cimport expires_before
 from engine.ladder cimport Levels, next_worse
@@ -36,7 +37,7 @@ cdef uint64_t stir_queues(Core* core, uint64_t h, Levels* levels) noexcept nogil
 
 cdef uint64_t stir_chain(uint64_t h, Levels* levels, uint32_t index) noexcept nogil:
     while index:
-        h = stirred(stirred(h, levels.level[index].price), levels.level[index].seq)
+        h = stirred(stirred(h, levels.level[index].price << 1 | levels.level[index].side), levels.level[index].seq)
         index = levels.level[index].older
     return h
 
@@ -44,10 +45,14 @@ cdef uint64_t stir_chain(uint64_t h, Levels* levels, uint32_t index) noexcept no
 cdef uint64_t stir_book(Core* core, uint64_t h, Book* book) noexcept nogil:
     cdef int i
     cdef uint32_t slot
+    h = stirred(stirred(stirred(stirred(h, book.lot_units), book.tick_value), book.base), book.quote)
+    h = stirred(stirred(stirred(stirred(h, book.price_max), book.size_min), book.size_max), book.hold_fee)
+    h = stirred(stirred(stirred(stirred(h, book.orders_max), book.notional_max), book.band), book.day_end)
     h = stirred(stirred(stirred(h, book.phase), book.last), book.reference)
     for i in range(TIERS):
         h = stirred(stirred(h, book.rates[i].maker), book.rates[i].taker)
     h = stirred(stirred(stirred(h, book.published.digest), book.published.seq), book.published.floor)
+    h = stirred(stirred(h, book.published.changes), book.published.tombstones_max)
     h = stir_chain(h, book.published, book.published.changed.newest)
     h = stir_chain(h, book.published, book.published.emptied.newest)
     h = stir_queues(core, stirred(h, book.levels != book.published), book.levels)
@@ -94,6 +99,7 @@ cdef uint64_t stir_account(Core* core, uint64_t h, uint32_t index) noexcept nogi
 cdef uint64_t hash_of(Core* core) noexcept nogil:
     """One number for books with their queues and their past, accounts, names, free slots, clock and sequence. O(all of it)."""
     cdef uint64_t h = stirred(stirred(stirred(0, core.events.seq), core.orders.number), core.clock)
+    h = stirred(stirred(stirred(h, core.orders.count_max), core.accounts.count_max), core.client_ids.done_max)
     cdef uint32_t i, slot
     cdef uint64_t row
     for i in range(core.books):
@@ -110,6 +116,7 @@ cdef uint64_t hash_of(Core* core) noexcept nogil:
     for i in range(core.client_ids.done_count):
         row = (<uint64_t>core.client_ids.done_first + i) % core.client_ids.done_max
         h = stirred(stirred(h, core.client_ids.done[row].client_id), core.client_ids.done[row].account)
+        h = stirred(h, find_client_id(&core.client_ids, core.client_ids.done[row].account, core.client_ids.done[row].client_id))
     return h
 
 

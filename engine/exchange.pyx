@@ -20,14 +20,21 @@ from engine.memory cimport resized
 from engine.model cimport (ADVANCE, ALL_CANCELLED, ALL_INSTRUMENTS, ALLOW, BOTH_SIDES, CANCEL, CANCEL_ALL, DEPOSIT, OPEN_ACCOUNT, REDUCE, REPLACE,
                            SET_FEES, SET_PHASE, SET_REFERENCE, WITHDRAW)
 from engine.orders cimport SLOT_MASK, slot_of
+from engine.snapshot cimport Reader, Writer, read_state, write_state
 
+from decimal import Decimal
 from fractions import Fraction
+from struct import Struct
+from zlib import crc32
 
 from engine.commands import Commands
-from engine.errors import Inconsistent, Rejected
+from engine.errors import BadSnapshot, Inconsistent, Rejected
 from engine.instrument import FEE_SCALE, MONEY_MAX, PRICE_MAX, Instrument
 from engine.model import Reason
 from engine.records import Order as OrderRecord
+
+SNAPSHOT_MAGIC = b"deltbk\0\1"
+SNAPSHOT_HEAD = Struct("<8sQI4xQ")
 
 
 cdef int64_t whole(value, str what) except -1:
@@ -340,6 +347,60 @@ cdef class Exchange:
         """An open order; None if there is none with that id."""
         cdef uint32_t slot = slot_of(&self.core.orders, order)
         return order_record(&self.core, slot) if slot else None
+
+    def snapshot(self) -> bytes:
+        """All of the state, the same bytes for equal states: a head of 32 bytes, then what `restore` needs. O(all of it).
+
+        The head is the format's name and version, the length and the CRC-32 of the rest, and the state hash.
+        """
+        cdef Writer out = Writer()
+        for number in (self.core.orders.count_max, self.core.accounts.count_max, self._tombstones, self.core.client_ids.done_max, len(self._assets)):
+            out.put(number)
+        for name, decimals in self._assets.items():
+            out.text(name)
+            out.put(decimals)
+        out.put(len(self._books))
+        for book in self._books:
+            for field in book.instrument:
+                if isinstance(field, int):
+                    out.put(field)
+                else:
+                    out.text(str(field))
+        write_state(&self.core, out)
+        body = bytes(out)
+        return SNAPSHOT_HEAD.pack(SNAPSHOT_MAGIC, len(body), crc32(body), self.state_hash()) + body
+
+    @staticmethod
+    def restore(data: bytes | bytearray | memoryview) -> Exchange:
+        """The exchange of a snapshot. BadSnapshot if the bytes are not a whole and true one. O(all of it)."""
+        cdef Exchange exchange
+        cdef Reader source
+        if len(data) < SNAPSHOT_HEAD.size:
+            raise BadSnapshot(f"{len(data)} bytes: expected at least the {SNAPSHOT_HEAD.size} of a snapshot's head")
+        magic, length, checksum, state = SNAPSHOT_HEAD.unpack_from(data)
+        body = memoryview(data)[SNAPSHOT_HEAD.size :]
+        if magic != SNAPSHOT_MAGIC:
+            raise BadSnapshot(f"the first bytes are {magic!r}: expected {SNAPSHOT_MAGIC!r}, a snapshot of version {SNAPSHOT_MAGIC[7]}")
+        if len(body) != length:
+            raise BadSnapshot(f"{len(body)} bytes after the head: expected {length}")
+        if crc32(body) != checksum:
+            raise BadSnapshot(f"the checksum is {crc32(body):08x}: expected {checksum:08x}")
+        source = Reader(body)
+        try:
+            exchange = Exchange(source.get(), source.get(), source.get(), source.get())
+            for _ in range(source.below(1 << 16)):
+                name = source.text()
+                exchange.add_asset(name, source.get())
+            for _ in range(source.below(1 << 16)):
+                names = [source.text() for _ in range(3)]
+                scales = [Decimal(source.text()) for _ in range(2)]
+                exchange.add_instrument(Instrument(*names, *scales, *[source.get() for _ in range(len(Instrument._fields) - 5)]))
+        except (ArithmeticError, ValueError) as error:
+            raise BadSnapshot(f"byte {source.at} of the state: {error}") from error
+        read_state(&exchange.core, source)
+        if not source.ended() or exchange.state_hash() != state:
+            raise BadSnapshot(f"the state's hash is {exchange.state_hash():016x}: expected {state:016x}")
+        return exchange
 
     def state_hash(self) -> int:
         """64 bits over books, queues, balances and everything else that decides the future. O(all of it)."""

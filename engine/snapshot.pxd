@@ -1,0 +1,28 @@
+"""An exchange's whole state as bytes, and back."""
+
+from libc.stdint cimport int64_t, uint64_t
+
+from engine.core cimport Core
+
+
+cdef class Writer:
+    cdef char* data
+    cdef size_t used
+    cdef size_t capacity
+
+    cdef void put(self, uint64_t value) noexcept
+    cdef object text(self, str value)
+
+
+cdef class Reader:
+    cdef const unsigned char[:] data
+    cdef size_t at
+
+    cdef uint64_t get(self) except? 0
+    cdef uint64_t below(self, uint64_t limit) except? 0
+    cdef str text(self)
+    cdef int expect(self, bint holds, str what) except -1
+
+
+cdef object write_state(Core* core, Writer out)
+cdef object read_state(Core* core, Reader source)
