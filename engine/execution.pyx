@@ -9,7 +9,7 @@ from engine.client_ids cimport find_client_id, remember
 from engine.core cimport TIME_LIMIT, Book, Touched, held_by, hold, price_of, touch_level
 from engine.effects cimport change_hold, tell_order
 from engine.entry cimport after_trades, enter, enter_at_market, enter_stop
-from engine.events cimport emit, end_batch
+from engine.events cimport count_of, emit, end_batch
 from engine.expiry cimport add_expiry
 from engine.ladder cimport Level, Levels
 from engine.levels cimport publish
@@ -320,7 +320,7 @@ cdef int run(Core* core, const Command* command) noexcept nogil:
     if command.time > core.clock:
         core.clock = min(command.time, TIME_LIMIT)
         expire(core)
-    core.events.outcome = core.events.count
+    core.events.outcome = count_of(core.events)
     reason = outcome(core, command, &concerned)
     if reason:
         event = emit(core.events, REJECTED)
