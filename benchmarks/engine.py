@@ -23,7 +23,7 @@ from rich.table import Table
 from benchmarks import reference
 from benchmarks.flow import ACCOUNTS, BATCH, CANCEL, COMMAND, FLOWS, Outcome, Recording, Workload, batches, new_exchange, read, record, workload
 from benchmarks.machine import describe
-from benchmarks.peers import Peer, installed
+from benchmarks.peers import Nothing, Peer, installed
 from engine import CommandKind, Exchange
 
 REFERENCE = "C++ reference"
@@ -116,8 +116,11 @@ def contestants(recording: Recording, work: Workload, program: Path | None) -> d
     runs[f"deltabook, {BATCH} commands a call"] = partial(run_batched, recording, work)
     runs["deltabook, one command a call"] = partial(run_single, recording, work)
     runs["(the bare Python loop of that)"] = partial(run_loop, recording, work)
-    for name, make in installed().items():
+    peers = installed()
+    for name, make in peers.items():
         runs[name] = partial(run_peer, make, recording)
+    if peers:
+        runs["(the bare Python loop of those)"] = partial(run_peer, Nothing, recording)
     return runs
 
 
