@@ -9,11 +9,12 @@ from random import Random
 from typing import NamedTuple
 
 from benchmarks.flow import TAKERS, Workload, new_exchange
-from engine import Commands, EventKind
+from engine import Commands, EventKind, TimeInForce
 
 MIDDLE = 1 << 20
 SIZE = 10
 MAKERS_MAX = 2
+FAR = 1 << 60
 VACANT = 32
 """About so many orders fewer than the books have room for rest at any time."""
 
@@ -47,9 +48,10 @@ class Place(NamedTuple):
 class _Generator:
     """Runs each operation as it draws it: the exchange tells the orders' ids, and whom a taker filled."""
 
-    def __init__(self, shape: Shape, seed: int) -> None:
+    def __init__(self, shape: Shape, seed: int, expiring: bool) -> None:
         self._random = Random(seed)
         self._shape = shape
+        self._lifetime = (TimeInForce.GTD, FAR) if expiring else (TimeInForce.GTC, 0)
         self._span = shape.levels // (2 * shape.instruments)    # levels on a side of a book
         self.exchange = new_exchange(shape.instruments, shape.accounts)
         self.commands = Commands()
@@ -89,8 +91,9 @@ class _Generator:
         place = self._vacant[index]
         self._vacant[index] = self._vacant[-1]
         self._vacant.pop()
-        self.commands.place(account, *place, SIZE)
-        order = self.exchange.place(account, *place, SIZE)
+        time_in_force, expires = self._lifetime
+        self.commands.place(account, *place, SIZE, time_in_force=time_in_force, expires=expires)
+        order = self.exchange.place(account, *place, SIZE, time_in_force=time_in_force, expires=expires)
         self._position[order] = len(self._live)
         self._live.append(order)
         self._owner[order] = account, place
@@ -123,9 +126,9 @@ class _Generator:
         self._vacant.append(self._owner.pop(order)[1])
 
 
-def prepare(shape: Shape, operations: int, seed: int) -> Prepared:
-    """So many operations after the books are full. About 3 us each."""
-    generator = _Generator(shape, seed)
+def prepare(shape: Shape, operations: int, seed: int, expiring: bool = False) -> Prepared:
+    """So many operations after the books are full; if `expiring`, each order would expire one day. About 3 us each."""
+    generator = _Generator(shape, seed, expiring)
     generator.fill()
     exchange, prefill, before = generator.exchange, bytes(generator.commands), generator.exchange.seq
     generator.commands.clear()
