@@ -18,7 +18,7 @@ from engine.model cimport (ACCEPTED, ALL_CANCELLED, ALL_INSTRUMENTS, BALANCE, BO
                            PLACE, POST_ONLY, REDUCE, REDUCED, REJECTED, REPLACE, REPLACED, REQUESTED, SELL, SIZE_TOO_SMALL, TRAILING_STOP,
                            UNKNOWN_ACCOUNT, UNKNOWN_INSTRUMENT, UNKNOWN_OPTION, UNKNOWN_ORDER, WAITING, Command, Event)
 from engine.orders cimport (SELF_TRADE_SHIFT, SELLS, SLOT_BITS, SPECIAL, STAYS_MAKER, WAITS, Order, Special, instrument_of, left_of, new_slot,
-                            new_special, order_id, partner_of, side_of, slot_of)
+                            order_id, partner_of, side_of, slot_of)
 from engine.stops cimport leave_stops, reached, wait_elsewhere
 
 
@@ -30,7 +30,7 @@ cdef void keep_special(Core* core, const Command* command, const Intent* intent,
     cdef Special* special
     if command.type <= MARKET and not intent.partner and not (intent.expires | command.display):
         return
-    special = new_special(&core.orders, slot)
+    special = &core.orders.special[slot]
     core.orders.order[slot].tag |= SPECIAL
     special.price = intent.price
     special.stop = intent.stop
@@ -50,7 +50,7 @@ cdef void link(Core* core, uint32_t slot, uint32_t partner) noexcept nogil:
     cdef Order* order = &core.orders.order[partner]
     cdef Special* special
     if not order.tag & SPECIAL:
-        special = new_special(&core.orders, partner)
+        special = &core.orders.special[partner]
         special.price = core.book[instrument_of(order)].levels.level[order.level].price
         special.stop = special.trail = special.display = special.reserve = special.expires = 0
         special.expiry = 0
