@@ -64,7 +64,7 @@ async def test_a_book_follows_and_proves_itself() -> None:
 
 @run
 async def test_a_lost_connection_comes_back_with_a_patch() -> None:
-    async with serving() as server, trader(server) as client, trader(server, "bob") as other:
+    async with serving(self_trade="allow") as server, trader(server) as client, trader(server, "bob") as other:
         book = await client.orderbook("BTC-USD", interval_ms=0)
         trades, orders = await client.trades("BTC-USD"), await client.orders()
         for price in range(100, 120):
@@ -220,7 +220,7 @@ async def test_a_client_that_is_closed_ends_its_iterations() -> None:
 
 @run
 async def test_lost_trades_come_as_a_gap() -> None:
-    async with serving(trades_kept=3) as server, trader(server) as client, connect(url(server)) as watcher:
+    async with serving(trades_kept=3, self_trade="allow") as server, trader(server) as client, connect(url(server)) as watcher:
         trades = await watcher.trades("BTC-USD")
         while trades.seq < 0:
             await trades.changed()
