@@ -37,8 +37,9 @@ def mask_of(*kinds: EventKind) -> int:
     return sum(1 << kind for kind in kinds)
 
 
-PUBLIC_KINDS = mask_of(EventKind.TRADE, EventKind.PHASE)
-ACCOUNT_KINDS = mask_of(*ORDER_KINDS, EventKind.BALANCE)
+OF_MARKET = mask_of(EventKind.TRADE, EventKind.PHASE)
+OF_ORDERS = mask_of(*ORDER_KINDS)
+OF_ACCOUNTS = mask_of(*ORDER_KINDS, EventKind.BALANCE)
 
 
 class Point(NamedTuple):
@@ -355,19 +356,21 @@ class Feed:
         Costs Python only for trades, for accounts that somebody listens to, and for orders while a book does not trade.
         """
         events = self._exchange.events
-        for event in events.select(PUBLIC_KINDS):
+        for event in events.select(OF_MARKET):
             if event.kind == EventKind.TRADE:
                 self._trades[event.instrument].add(event, time)
                 self._tickers[event.instrument].add(event, time)
             else:
                 self._tickers[event.instrument].touch(event.seq)
-                (self._not_trading.discard if event.other == Phase.TRADING else self._not_trading.add)(event.instrument)
+                self._not_trading.discard(event.instrument)
+                if event.other != Phase.TRADING:
+                    self._not_trading.add(event.instrument)
         if self._not_trading:
-            for event in events.select(mask_of(*ORDER_KINDS)):
+            for event in events.select(OF_ORDERS):
                 if event.instrument in self._not_trading:
                     self._tickers[event.instrument].touch(event.seq)
         if self._accounts:
-            for event in events.select(ACCOUNT_KINDS, self._listening):
+            for event in events.select(OF_ACCOUNTS, self._listening):
                 orders, balances = self._accounts[event.account]
                 if event.kind == EventKind.BALANCE:
                     balances.add(event)
