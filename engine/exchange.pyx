@@ -115,6 +115,11 @@ cdef class Exchange:
         return self.core.clock
 
     @property
+    def next_expiry(self) -> int:
+        """When the next of the open orders expires; 0 if none does. O(1)."""
+        return self.core.orders.special[self.core.expiries.slot[1]].expires if self.core.expiries.count else 0
+
+    @property
     def books(self) -> list[OrderBook]:
         """All order books, by index."""
         return list(self._books)

@@ -16,7 +16,7 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, cast
 
 import msgspec
 from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
@@ -24,33 +24,9 @@ from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTrans
 from stream.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES, ChannelName, parse
 from stream.codes import FINAL_FROM
 from stream.live import KINDS, ClientError, Closed, ConnectionLost, Live, LiveBalances, LiveBook, LiveOrders, LiveTicker, LiveTrades, Lossless, RequestRefused
-from stream.messages import (
-    AllCancelled,
-    Cancel,
-    CancelAll,
-    Done,
-    Error,
-    Frame,
-    Gap,
-    Instruments,
-    InstrumentTerms,
-    ListInstruments,
-    LoggedIn,
-    Login,
-    Message,
-    Ping,
-    Place,
-    Pong,
-    Reduce,
-    Replace,
-    Subscribe,
-    Subscribed,
-    Unsubscribe,
-    Unsubscribed,
-    Welcome,
-)
+from stream.messages import Error, Frame, Gap, LoggedIn, Login, Message, Subscribe, Subscribed, Unsubscribe, Unsubscribed, Welcome
 from stream.mirror import Verdict
-from stream.scale import from_text
+from stream.requests import R, Requests
 from stream.wire import MSGPACK
 
 DELAY_S_FIRST, DELAY_S_MAX = 0.1, 30.0
@@ -67,8 +43,6 @@ WRITE_BYTES_MAX = 1 << 22
 
 Token = str | Callable[[], str] | None
 """A token, or what returns a fresh one for each connection."""
-
-R = TypeVar("R", bound=Message)
 
 
 class _Link(WSListener):
@@ -112,14 +86,14 @@ class _Link(WSListener):
         self._client._unlinked(self)
 
 
-class Client:
+class Client(Requests):
     """A connection to a server. Use it with `async with`, or `open` and `close` it."""
 
     def __init__(self, url: str, token: Token = None, jitter: random.Random | None = None) -> None:
+        super().__init__()
         self.url = url
         self.live: dict[str, Live[Any]] = {}
         self.welcome: Welcome | None = None
-        self.terms: dict[str, InstrumentTerms] = {}
         self.connections = 0
         self.resumed: dict[tuple[str, str], int] = {}
         self._token = token
@@ -388,57 +362,12 @@ class Client:
         """One's own balances."""
         return cast(LiveBalances, (await self.subscribe([BALANCES]))[0])
 
-    # Requests
-
     async def login(self, token: str) -> LoggedIn:
         """Sign in on the open connection, or renew its token."""
         answer = await self.request(Login, LoggedIn, token)
         if not callable(self._token):
             self._token = token
         return answer
-
-    async def instruments(self) -> dict[str, InstrumentTerms]:
-        """The terms of every instrument, by name."""
-        answer = await self.request(ListInstruments, Instruments)
-        self.terms = {terms.name: terms for terms in answer.instruments}
-        return self.terms
-
-    async def ping(self) -> Pong:
-        """Ask for a sign of life."""
-        return await self.request(Ping, Pong)
-
-    async def _count(self, instrument: str, which: Literal["tick", "lot"], value: int | str) -> int:
-        """Ticks or lots, out of themselves or of decimal text."""
-        if isinstance(value, int):
-            return value
-        terms = self.terms or await self.instruments()
-        if instrument not in terms:
-            raise ClientError(f"instrument {instrument!r}: there is none of that name")
-        return from_text(value, getattr(terms[instrument], which))
-
-    async def place(
-        self, instrument: str, side: Literal["buy", "sell"], price: int | str, size: int | str, type: Literal["limit", "market"] = "limit",
-        time_in_force: Literal["gtc", "ioc", "fok"] = "gtc", post_only: bool = False, client_id: int = 0,
-    ) -> Done:
-        """Place an order. Price and size are in ticks and lots, or decimal text, which is converted exactly (ValueError if it cannot be)."""
-        ticks, lots = await self._count(instrument, "tick", price), await self._count(instrument, "lot", size)
-        return await self.request(Place, Done, instrument, side, ticks, lots, type, time_in_force, post_only, client_id)
-
-    async def cancel(self, order: int = 0, client_id: int = 0) -> Done:
-        """Cancel an order, named by the exchange's id or by one's own."""
-        return await self.request(Cancel, Done, order, client_id)
-
-    async def reduce(self, order: int, by: int, client_id: int = 0) -> Done:
-        """Take lots off an order, which keeps its place."""
-        return await self.request(Reduce, Done, order, by, client_id)
-
-    async def replace(self, order: int, price: int, size: int, client_id: int = 0) -> Done:
-        """Give an order a new price in ticks and remaining size in lots."""
-        return await self.request(Replace, Done, order, price, size, client_id)
-
-    async def cancel_all(self, instrument: str | None = None) -> int:
-        """Cancel all own orders, of one instrument or of all; how many there were."""
-        return (await self.request(CancelAll, AllCancelled, instrument)).count
 
 
 def connect(url: str, token: Token = None) -> Client:

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 import msgspec
 from msgspec import Meta, Struct
 
-from engine import FEE_SCALE, Instrument
-from stream.messages import InstrumentName
+from engine import FEE_SCALE, MONEY_MAX, Instrument
+from stream.messages import InstrumentName, SelfTradeMode
 
 Count = Annotated[int, Meta(ge=1, le=1 << 40)]
 Milliseconds = Annotated[int, Meta(ge=0, le=1 << 31)]
@@ -44,6 +44,11 @@ class InstrumentConfig(Struct, frozen=True, forbid_unknown_fields=True):
     size_max: Count = 1 << 40
     maker_fee: Annotated[int, Meta(ge=0, lt=FEE_SCALE, description="Parts per million of the notional.")] = 0
     taker_fee: Annotated[int, Meta(ge=0, lt=FEE_SCALE, description="Parts per million of the notional.")] = 0
+    notional_max: Annotated[int, Meta(ge=0, le=MONEY_MAX, description="The most that price times size of an order may be, in units of the quote asset; 0: no limit.")] = 0
+    orders_max: Annotated[int, Meta(ge=0, lt=1 << 32, description="Open orders in the book; 0: no limit.")] = 0
+    band: Annotated[int, Meta(ge=0, lt=FEE_SCALE, description="How far from the reference price a limit may be, in parts per million of it; 0: no limit.")] = 0
+    hold_fee: Annotated[int, Meta(ge=0, lt=FEE_SCALE, description="The highest fee that may ever be set, which buy orders reserve; 0: the higher of the two.")] = 0
+    day_end: Annotated[int, Meta(ge=0, lt=24 * 3600, description="When `day` orders end, in seconds after midnight UTC.")] = 0
 
     def instrument(self) -> Instrument:
         """The instrument as the engine takes it."""
@@ -71,6 +76,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     clock_skew_s: Annotated[int, Meta(ge=0, description="How far the issuer's clock may be off.")] = 5
     public_needs_token: Annotated[bool, Meta(description="Whether order books, trades and tickers need the scope `market`.")] = False
     deposit: Annotated[dict[str, str], Meta(description="What a new account is given, asset to decimal amount: for demonstrations.")] = {}
+    self_trade: Annotated[SelfTradeMode, Meta(description="What happens instead of a trade of a user's account with itself, where an order does not say.")] = "cancel_newest"
 
     intervals_ms: Annotated[tuple[Milliseconds, ...], Meta(min_length=1, description="Conflation classes: the intervals that clients may choose.")] = (0, 10, 50, 100, 250, 500, 1000)
     interval_ms: Annotated[Milliseconds, Meta(description="The interval of a client that names none.")] = 100

@@ -8,14 +8,20 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import Generic, NamedTuple, TypeVar
 
-from engine import FEE_SCALE, Event, EventKind, Exchange, Instrument, OrderBook, Side
+from engine import Event, EventKind, Exchange, Instrument, Order, OrderBook, OrderType, Phase, Reason, Side
 from stream.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES, ChannelName
 from stream.config import Config
-from stream.messages import Balance, Balances, Book, Frame, Orders, OrderUpdate, SideName, Ticker, Trade, Trades
+from stream.messages import Balance, Balances, Book, Frame, Orders, OrderUpdate, PhaseName, SideName, Ticker, Trade, Trades
 
 SIDES: dict[int, SideName] = {Side.BUY: "buy", Side.SELL: "sell"}
+PHASES: dict[int, PhaseName] = {Phase.TRADING: "trading", Phase.HALT: "halt", Phase.AUCTION: "auction"}
+TYPES: dict[int, str] = {type: type.name.lower() for type in OrderType}
+REASONS: dict[int, str] = {reason: reason.name.lower() if reason else "" for reason in Reason}
 
-ORDER_KINDS = frozenset({EventKind.ACCEPTED, EventKind.FILLED, EventKind.CANCELLED, EventKind.REDUCED, EventKind.REPLACED})
+ORDER_KINDS = frozenset({
+    EventKind.ACCEPTED, EventKind.WAITING, EventKind.TRIGGERED, EventKind.DISPLAYED, EventKind.FILLED, EventKind.CANCELLED, EventKind.REDUCED,
+    EventKind.REPLACED,
+})
 TAKER = 2    # Event.flags
 
 Entry = TypeVar("Entry")
@@ -29,6 +35,11 @@ DAY_MINUTES = 24 * 60
 def mask_of(*kinds: EventKind) -> int:
     """The kinds as `Events.select` takes them."""
     return sum(1 << kind for kind in kinds)
+
+
+OF_MARKET = mask_of(EventKind.TRADE, EventKind.PHASE)
+OF_ORDERS = mask_of(*ORDER_KINDS)
+OF_ACCOUNTS = mask_of(*ORDER_KINDS, EventKind.BALANCE)
 
 
 class Point(NamedTuple):
@@ -166,19 +177,24 @@ class Minute:
 
 
 class TickerChannel(Channel):
-    """Last trade, best prices, and the figures of the last 24 hours, to the minute."""
+    """Last trade, best prices, the figures of the last 24 hours, to the minute, and the phase with what an auction would come to."""
 
     def __init__(self, book: OrderBook) -> None:
         super().__init__(str(ChannelName(TICKER, book.instrument.name)))
+        self._book = book
         self._levels = book.levels
         self._minutes: deque[Minute] = deque()
         self._last = self._last_size = 0
         self._volume = self._value = self._count = 0
-        self._trade_seq = 0
+        self._seq = 0
 
     @property
     def seq(self) -> int:
-        return max(self._trade_seq, self._levels.seq)
+        return max(self._seq, self._levels.seq)
+
+    def touch(self, seq: int) -> None:
+        """Note that the phase changed at `seq`, or the orders of a book that does not trade."""
+        self._seq = seq
 
     def add(self, event: Event, time: int) -> None:
         """Take in a TRADE."""
@@ -196,7 +212,7 @@ class TickerChannel(Channel):
         self._value += event.value
         self._count += 1
         self._last, self._last_size = event.price, event.size
-        self._trade_seq = event.seq
+        self._seq = event.seq
 
     def _expire(self, now: int) -> None:
         while self._minutes and self._minutes[0].number <= now // MINUTE_NS - DAY_MINUTES:
@@ -215,10 +231,17 @@ class TickerChannel(Channel):
         return Ticker(
             self.name, at.epoch, None, at.seq, self._last, self._last_size, bid, bid_size, ask, ask_size,
             first, high, low, min(self._volume, WIRE_MAX), min(self._value, WIRE_MAX), self._count, at.now,
+            PHASES[self._book.phase], *self._book.indicative(),
         )
 
     def since(self, prev: int, at: Point, batches: int = 0) -> Ticker:
         return self.snapshot(at)
+
+
+def describe(update: OrderUpdate, order: Order) -> None:
+    """Say of an open order what no event tells."""
+    update.type = TYPES[order.type]    # type: ignore[assignment]
+    update.stop, update.displayed, update.expires, update.linked = order.stop, order.displayed, order.expires, order.linked
 
 
 class OrdersChannel(LogChannel[OrderUpdate]):
@@ -234,33 +257,33 @@ class OrdersChannel(LogChannel[OrderUpdate]):
     def add(self, event: Event, time: int) -> None:
         """Take in an event of one of the account's orders."""
         kind = EventKind(event.kind)
-        book = self._books[event.instrument]
-        instrument = book.instrument
         if kind in (EventKind.ACCEPTED, EventKind.REPLACED):
             self._limits[event.order] = event.price
         limit = self._limits.get(event.order, event.price)
-        if kind is EventKind.FILLED:
-            taker = bool(event.flags & TAKER)
-            rate = instrument.taker_fee if taker else instrument.maker_fee
-            fee = event.price * event.size * book.tick_value * rate // FEE_SCALE
-            fill = (event.price, event.size, fee, "taker" if taker else "maker")
-        else:
-            fill = (0, 0, 0, "")
         if event.remaining == 0:
             self._limits.pop(event.order, None)
-        self._log.append(event.seq, OrderUpdate(
-            event.seq, time, kind.name.lower(), event.order, event.other, instrument.name, SIDES[event.side], limit,    # type: ignore[arg-type]
-            event.remaining, event.filled, event.value, *fill,    # type: ignore[arg-type]
-        ))
+        update = OrderUpdate(
+            event.seq, time, kind.name.lower(), event.order, event.other, self._books[event.instrument].instrument.name,    # type: ignore[arg-type]
+            SIDES[event.side], limit, event.remaining, event.filled, event.value, reason=REASONS[event.reason],    # type: ignore[arg-type]
+        )
+        order = self._exchange.order(event.order)
+        if order:
+            describe(update, order)
+        if kind is EventKind.FILLED:
+            update.fill_price, update.fill_size, update.fee = event.price, event.size, event.fee
+            update.liquidity = "taker" if event.flags & TAKER else "maker"
+        elif kind in (EventKind.WAITING, EventKind.TRIGGERED):
+            update.stop = event.price
+        self._log.append(event.seq, update)
 
     def snapshot(self, at: Point) -> Orders:
-        orders = [
-            OrderUpdate(
+        orders = []
+        for order in self._exchange.orders(self._account):
+            orders.append(OrderUpdate(
                 at.seq, at.engine_time, "open", order.order, order.client_id, self._books[order.instrument].instrument.name,
                 SIDES[order.side], order.price, order.remaining, order.filled, order.value,
-            )
-            for order in self._exchange.orders(self._account)
-        ]
+            ))
+            describe(orders[-1], order)
         return Orders(self.name, at.epoch, None, at.seq, orders, at.now)
 
     def since(self, prev: int, at: Point, batches: int = 0) -> Orders | None:
@@ -305,7 +328,7 @@ class Feed:
         self._tickers = [TickerChannel(book) for book in self._books]
         self._accounts: dict[int, tuple[OrdersChannel, BalancesChannel]] = {}
         self._listening = bytearray()
-        self._account_kinds = mask_of(*ORDER_KINDS, EventKind.BALANCE)
+        self._not_trading = {book.index for book in self._books if book.phase != Phase.TRADING}
         self.public: dict[str, Channel] = {}
         for channels in ([BookChannel(book) for book in self._books], self._trades, self._tickers):
             self.public |= {channel.name: channel for channel in channels}
@@ -328,13 +351,26 @@ class Feed:
             self._listening[account] = 0
 
     def apply(self, time: int) -> None:
-        """Take in the events of the exchange's latest call. Costs Python only for trades and for accounts that somebody listens to."""
+        """Take in the events of the exchange's latest call.
+
+        Costs Python only for trades, for accounts that somebody listens to, and for orders while a book does not trade.
+        """
         events = self._exchange.events
-        for event in events.select(1 << EventKind.TRADE):
-            self._trades[event.instrument].add(event, time)
-            self._tickers[event.instrument].add(event, time)
+        for event in events.select(OF_MARKET):
+            if event.kind == EventKind.TRADE:
+                self._trades[event.instrument].add(event, time)
+                self._tickers[event.instrument].add(event, time)
+            else:
+                self._tickers[event.instrument].touch(event.seq)
+                self._not_trading.discard(event.instrument)
+                if event.other != Phase.TRADING:
+                    self._not_trading.add(event.instrument)
+        if self._not_trading:
+            for event in events.select(OF_ORDERS):
+                if event.instrument in self._not_trading:
+                    self._tickers[event.instrument].touch(event.seq)
         if self._accounts:
-            for event in events.select(self._account_kinds, self._listening):
+            for event in events.select(OF_ACCOUNTS, self._listening):
                 orders, balances = self._accounts[event.account]
                 if event.kind == EventKind.BALANCE:
                     balances.add(event)

@@ -4,25 +4,29 @@ A tick runs the commands that have gathered as one group, answers them, and send
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from importlib.metadata import version
 
-from engine import Commands, Event, EventKind, Exchange, Instrument, OrderType, Reason, Side, TimeInForce
+from engine import Commands, Event, EventKind, Exchange, Instrument, OrderType, SelfTrade, Side, TimeInForce
 from stream.auth import Authenticator, Key
 from stream.codes import ErrorCode
 from stream.config import Config, ConfigError
-from stream.feed import Feed, Point
-from stream.hub import Hub, Refused
+from stream.feed import PHASES, Feed, Point
+from stream.hub import NEVER, Hub, Refused
 from stream.messages import Cancel, InstrumentTerms, Place, Reduce, Replace
+from stream.refusals import explain
 from stream.scale import from_text
 from stream.session import OrderRequest, Session
 from stream.sources import Source
 from stream.wire import Codec
 
 WIRE_SIDES = {"buy": Side.BUY, "sell": Side.SELL}
-WIRE_TYPES = {"limit": OrderType.LIMIT, "market": OrderType.MARKET}
-WIRE_TIMES_IN_FORCE = {"gtc": TimeInForce.GTC, "ioc": TimeInForce.IOC, "fok": TimeInForce.FOK}
+WIRE_TYPES = {type.name.lower(): type for type in OrderType}
+WIRE_TIMES_IN_FORCE = {time.name.lower(): time for time in TimeInForce}
+WIRE_SELF_TRADES = {"account": SelfTrade.ACCOUNT_DEFAULT} | {mode.name.lower(): mode for mode in SelfTrade if mode}
+ALL_INSTRUMENTS, BOTH_SIDES = 0xFFFF, 2
 
-Reply = Callable[[list[Event]], None]
+Reply = Callable[[Event, list[Event]], None]
 
 SOURCE_STEPS_MAX = 256
 """Steps of a source in one tick, so that one that is behind does not keep the clients waiting."""
@@ -43,7 +47,6 @@ class Market:
             self._list(source.assets, source.instruments)
         for source in self._sources:
             source.open(self.exchange)
-        self._terms = [book.instrument for book in self.exchange.books]
         self.feed = Feed(self.exchange, config)
         self.hub = Hub(self.feed, config)
         self._epoch = now // 10**6
@@ -121,12 +124,14 @@ class Market:
         else:
             self._opening[subject] = [opened]
             self._commands.open_account(now)
-            self._replies.append(lambda events: self._account_opened(subject, events[0], now))
+            self._replies.append(lambda outcome, _: self._account_opened(subject, outcome, now))
 
     def _account_opened(self, subject: str, event: Event, now: int) -> None:
         account = None
         if event.kind == EventKind.ACCOUNT_OPENED:
             account = self._accounts[subject] = event.account
+            self._commands.set_account(account, self_trade=WIRE_SELF_TRADES[self.config.self_trade], time=now)
+            self._replies.append(None)
             for asset, amount in self._deposits:
                 self._commands.deposit(account, asset, amount, now)
                 self._replies.append(None)
@@ -134,23 +139,24 @@ class Market:
             opened(account)
 
     def submit(self, account: int, request: OrderRequest, now: int, done: Reply) -> None:
-        """Put a command into the next group; then call `done` with its events. Refused if the instrument is unknown."""
+        """Put a command into the next group; then call `done` with its outcome and all its events. Refused if the instrument is unknown."""
         commands = self._commands
         if isinstance(request, Place):
             commands.place(
                 account, self._index_of(request.instrument), WIRE_SIDES[request.side], request.price, request.size, WIRE_TYPES[request.type],
-                WIRE_TIMES_IN_FORCE[request.time_in_force], request.post_only, request.client_id, now,
+                WIRE_TIMES_IN_FORCE[request.time_in_force], request.post_only, request.client_id, now, slide=request.slide, quote=request.quote,
+                stop=request.stop, display=request.display, min_size=request.min_size, expires=request.expires, linked=request.linked,
+                self_trade=WIRE_SELF_TRADES[request.self_trade],
             )
         elif isinstance(request, Cancel):
             commands.cancel(account, request.order, request.client_id, now)
         elif isinstance(request, Reduce):
             commands.reduce(account, request.order, request.by, request.client_id, now)
         elif isinstance(request, Replace):
-            commands.replace(account, request.order, request.price, request.size, request.client_id, now)
-        elif request.instrument is None:
-            commands.cancel_all(account, time=now)
+            commands.replace(account, request.order, request.price, request.size, request.client_id, now, request.stop)
         else:
-            commands.cancel_all(account, self._index_of(request.instrument), now)
+            index = ALL_INSTRUMENTS if request.instrument is None else self._index_of(request.instrument)
+            commands.cancel_all(account, index, now, BOTH_SIDES if request.side is None else WIRE_SIDES[request.side])
         self._replies.append(done)
 
     def _index_of(self, instrument: str) -> int:
@@ -159,23 +165,14 @@ class Market:
         except KeyError:
             raise Refused(ErrorCode.UNKNOWN_INSTRUMENT, f"instrument {instrument!r}: there is none of that name") from None
 
-    def explain(self, event: Event) -> str:
+    def explain(self, request: OrderRequest, event: Event) -> str:
         """Why the engine refused a command, and what was expected."""
-        reason = Reason(event.reason)
-        order = self.exchange.order(event.order)
-        index = order.instrument if order else event.instrument
-        match reason:
-            case Reason.PRICE_OUT_OF_RANGE:
-                return f"price {event.price}: expected 1 to {self._terms[index].price_max} ticks"
-            case Reason.SIZE_TOO_SMALL:
-                return f"size {event.size}: expected at least {self._terms[index].size_min} lots"
-            case Reason.SIZE_TOO_LARGE:
-                return f"size {event.size}: expected at most {self._terms[index].size_max} lots"
-            case Reason.INSUFFICIENT_FUNDS:
-                side = order.side if order else event.side
-                return f"not enough {self._terms[index].base if side else self._terms[index].quote} available"
-            case _:
-                return ErrorCode(400 + reason).text
+        return explain(self.exchange, request, event)
+
+    def waits(self, order: int) -> bool:
+        """Whether an order waits for its trigger."""
+        record = self.exchange.order(order)
+        return record is not None and record.type != OrderType.LIMIT
 
     def instrument_terms(self) -> list[InstrumentTerms]:
         """The terms of every instrument."""
@@ -183,9 +180,10 @@ class Market:
         return [
             InstrumentTerms(
                 each.name, each.base, each.quote, format(each.tick, "f"), format(each.lot, "f"), decimals[each.base], decimals[each.quote],
-                each.price_max, each.size_min, each.size_max, each.maker_fee, each.taker_fee,
+                each.price_max, each.size_min, each.size_max, *book.rates(), each.notional_max, each.orders_max, each.band,
+                each.hold_fee or max(each.maker_fee, each.taker_fee), each.day_end, PHASES[book.phase],
             )
-            for each in self._terms
+            for book in self.exchange.books for each in (book.instrument,)
         ]
 
     # Time
@@ -216,12 +214,12 @@ class Market:
             commands, replies = self._commands, self._replies
             self._commands, self._replies = Commands(), []
             self._execute(commands, now)
-            batches = [self.exchange.events.batch(i) if reply else [] for i, reply in enumerate(replies)]
+            events = self.exchange.events
+            answers = [partial(reply, events.outcome(i), events.batch(i)) for i, reply in enumerate(replies) if reply]
             errors = []
-            for reply, events in zip(replies, batches, strict=True):
+            for answer in answers:
                 try:
-                    if reply:
-                        reply(events)
+                    answer()
                 except Exception as error:    # one client's answer must not cost the others theirs
                     errors.append(error)
             if errors:
@@ -230,6 +228,9 @@ class Market:
     def tick(self, now: int) -> int:
         """Run what has gathered, send what is due; when the next tick is due by itself, in ns."""
         self._run_sources(now)
+        if 0 < self.exchange.next_expiry <= now:
+            self._commands.advance(now)
+            self._replies.append(None)
         self._run_commands(now)
         due = self.hub.flush(self.point(now))
-        return min([due, *(self._source_began + source.next_time() for source in self._sources)])
+        return min([due, self.exchange.next_expiry or NEVER, *(self._source_began + source.next_time() for source in self._sources)])

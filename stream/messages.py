@@ -27,8 +27,21 @@ ClientId = Annotated[int, Meta(ge=0, lt=1 << 53, description="The client's own n
 Levels = Annotated[list[int], Meta(description="Price in ticks, size in lots, price, size ...: absolute sizes, 0 removes the level. A snapshot's are best first.")]
 Digest = Annotated[int, Meta(ge=0, description="The 64-bit sum over all levels of the book (or of the window) as of `seq`.")]
 SideName = Annotated[Literal["buy", "sell"], Meta(description="The side of an order, or of a trade's aggressor.")]
-OrderTypeName = Annotated[Literal["limit", "market"], Meta(description="Limit, or market.")]
-TimeInForceName = Annotated[Literal["gtc", "ioc", "fok"], Meta(description="Good till cancelled, immediate or cancel, fill or kill.")]
+OrderTypeName = Annotated[
+    Literal["limit", "market", "stop", "stop_limit", "trailing_stop"],
+    Meta(description="Limit, or market; or what waits for a trigger and then is a market order, a limit order, or a market order whose trigger follows the price."),
+]
+TimeInForceName = Annotated[
+    Literal["gtc", "ioc", "fok", "gtd", "day"],
+    Meta(description="Good till cancelled, immediate or cancel, fill or kill, good till `expires`, good till the end of the instrument's day."),
+]
+SelfTradeMode = Literal["allow", "cancel_newest", "cancel_oldest", "cancel_both", "decrement"]
+SelfTradeName = Annotated[
+    Literal["account", SelfTradeMode],
+    Meta(description="What happens instead of a trade with oneself: what the account has as its default; nothing, it trades; the one that arrives is cancelled, or the one that "
+         "rests, or both; or what would have traded is taken off both."),
+]
+PhaseName = Annotated[Literal["trading", "halt", "auction"], Meta(description="Orders match; orders are refused; orders are collected, unseen, for one price.")]
 Recovered = Annotated[Literal["none", "merged", "snapshot"], Meta(description="How the client was brought up to date: nothing was needed, one merged patch follows, or a snapshot follows.")]
 RecoveredReason = Annotated[
     Literal["new", "current", "patch", "epoch", "forgotten", "ahead", "larger", "window"],
@@ -98,12 +111,20 @@ class Place(Message, tag="place"):
     id: Id
     instrument: InstrumentName
     side: SideName
-    price: Annotated[Ticks, Meta(description="The limit in ticks; of a market order the worst acceptable price, 0 for none.")]
-    size: Lots
+    price: Annotated[Ticks, Meta(description="The limit in ticks; of what is or becomes a market order the worst acceptable price, 0 for none.")]
+    size: Annotated[Lots, Meta(description="In lots; with `quote` in units of the quote asset.")]
     type: OrderTypeName = "limit"
     time_in_force: TimeInForceName = "gtc"
     post_only: Annotated[bool, Meta(description="Refuse the order if it would take.")] = False
     client_id: ClientId = 0
+    slide: Annotated[bool, Meta(description="With `post_only`: take the nearest price that would not take instead.")] = False
+    quote: Annotated[bool, Meta(description="Of a market order: `size` is the money to spend, fees included, or to bring in, before fees.")] = False
+    stop: Annotated[Ticks, Meta(description="The trigger of a stop; of a trailing one its distance from the last trade's price.")] = 0
+    display: Annotated[Lots, Meta(description="An iceberg shows at most so many lots; 0 shows all.")] = 0
+    min_size: Annotated[Lots, Meta(description="Refuse the order unless so many lots can be filled at once.")] = 0
+    expires: Annotated[Nanoseconds, Meta(description="Of `gtd`: when the order ends. 0 for none.")] = 0
+    linked: Annotated[OrderId, Meta(description="One's own open order that this one cancels, and that cancels this one; one of the two is a stop. 0 for none.")] = 0
+    self_trade: SelfTradeName = "account"
 
 
 class Cancel(Message, tag="cancel"):
@@ -131,13 +152,15 @@ class Replace(Message, tag="replace"):
     price: Ticks
     size: Annotated[Lots, Meta(description="The new remaining size in lots.")]
     client_id: ClientId = 0
+    stop: Annotated[Ticks, Meta(description="The new trigger of a stop that waits; 0 keeps it.")] = 0
 
 
 class CancelAll(Message, tag="cancel_all"):
-    """Cancel all own orders, of one instrument or of all."""
+    """Cancel all own orders: of one instrument or of all (null), on one side or on both (null)."""
 
     id: Id
     instrument: InstrumentName | None = None
+    side: SideName | None = None
 
 
 Request = Login | Subscribe | Unsubscribe | ListSubscriptions | ListInstruments | Ping | Place | Cancel | Reduce | Replace | CancelAll
@@ -212,8 +235,14 @@ class InstrumentTerms(Record):
     price_max: Ticks
     size_min: Lots
     size_max: Lots
-    maker_fee: Annotated[int, Meta(description="Parts per million of the notional.")]
-    taker_fee: Annotated[int, Meta(description="Parts per million of the notional.")]
+    maker_fee: Annotated[int, Meta(description="Parts per million of the notional, for accounts without a tier of their own.")]
+    taker_fee: Annotated[int, Meta(description="Parts per million of the notional, for accounts without a tier of their own.")]
+    notional_max: Annotated[Money, Meta(description="The most that price times size of an order may be, in units of the quote asset; 0: no limit.")]
+    orders_max: Annotated[int, Meta(description="Open orders in the book; 0: no limit.")]
+    band: Annotated[int, Meta(description="How far from the reference price a limit may be, in parts per million of it; 0: no limit.")]
+    hold_fee: Annotated[int, Meta(description="The fee that a buy order reserves, in parts per million of the notional; no fee is higher.")]
+    day_end: Annotated[int, Meta(description="When `day` orders end, in seconds after midnight UTC.")]
+    phase: PhaseName
 
 
 class Instruments(Message, tag="instrument_list"):
@@ -237,7 +266,10 @@ class Done(Message, tag="done"):
     seq: Seq
     order: OrderId
     client_id: ClientId
-    status: Annotated[Literal["open", "filled", "cancelled"], Meta(description="Whether the order rests, is filled whole, or is gone with a rest unfilled.")]
+    status: Annotated[
+        Literal["open", "waiting", "filled", "cancelled"],
+        Meta(description="Whether the order rests, waits for its trigger, is filled whole, or is gone with a rest unfilled."),
+    ]
     remaining: Lots
     filled: Lots
     value: Annotated[Money, Meta(description="The sum of price times size over all fills, in units of the quote asset.")]
@@ -319,26 +351,45 @@ class Ticker(Message, tag="ticker"):
     value: Annotated[Money, Meta(description="The sum of price times size, in units of the quote asset.")]
     trades: Annotated[int, Meta(description="How many trades there were.")]
     server_time: Nanoseconds
+    phase: PhaseName
+    indicative_price: Annotated[Ticks, Meta(description="The price at which the orders collected for an auction would trade now.")]
+    indicative_size: Annotated[Lots, Meta(description="The lots that would trade at it.")]
 
 
 class OrderUpdate(Record):
-    """What happened to one of the account's orders, and how it stands after it. A snapshot lists the open orders as `open`."""
+    """What happened to one of the account's orders, and how it stands after it. A snapshot lists the open orders as `open`.
+
+    `type` to `linked` are those of an open order when the frame's commands had been carried out. A trigger that trails a price, and
+    `linked` of the order that another one names, change without an event.
+    """
 
     seq: Seq
     time: Nanoseconds
-    event: Literal["open", "accepted", "filled", "cancelled", "reduced", "replaced"]
+    event: Annotated[
+        Literal["open", "accepted", "waiting", "triggered", "displayed", "filled", "cancelled", "reduced", "replaced"],
+        Meta(description="`waiting`: for the trigger `stop`; `triggered`: that was reached; `displayed`: an iceberg shows its next part."),
+    ]
     order: OrderId
     client_id: ClientId
     instrument: InstrumentName
     side: SideName
     price: Annotated[Ticks, Meta(description="The order's limit, 0 for a market order without protection.")]
-    remaining: Lots
+    remaining: Annotated[Lots, Meta(description="All that is left, with what an iceberg does not show.")]
     filled: Lots
     value: Money
     fill_price: Annotated[Ticks, Meta(description="Of `filled`: the price of this fill.")] = 0
     fill_size: Annotated[Lots, Meta(description="Of `filled`: the size of this fill.")] = 0
     fee: Annotated[Money, Meta(description="Of `filled`: the fee of this fill, in the quote asset.")] = 0
     liquidity: Annotated[Literal["", "maker", "taker"], Meta(description="Of `filled`: whether the order rested or arrived.")] = ""
+    type: Annotated[OrderTypeName, Meta(description="Which stop it is while it waits; `limit` otherwise.")] = "limit"
+    stop: Annotated[Ticks, Meta(description="The trigger while it waits; of `triggered` the one that was reached.")] = 0
+    displayed: Annotated[Lots, Meta(description="What of it shows in the book.")] = 0
+    expires: Annotated[Nanoseconds, Meta(description="When it ends; 0: never.")] = 0
+    linked: Annotated[OrderId, Meta(description="The order that this one cancels, and that cancels this one; 0 for none.")] = 0
+    reason: Annotated[
+        Literal["", "requested", "unfilled", "expired", "self_trade", "linked", "insufficient_funds", "price_out_of_band"],
+        Meta(description="Of `cancelled`: why; `self_trade` also of `reduced`."),
+    ] = ""
 
 
 class Orders(Message, tag="orders"):

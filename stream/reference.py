@@ -21,7 +21,8 @@ A client opens a WebSocket at `/v1`, with the subprotocol `deltabook.v1.msgpack`
 array each) or `deltabook.v1.json` (text messages, the same arrays in JSON). The first element of an array is the message's tag,
 the others are its fields in the order below; trailing fields with a default may be left out. Every number is an integer: prices
 are in ticks and sizes in lots of their instrument, money is in the smallest units of its asset, times are in nanoseconds since
-1970-01-01 UTC. Some numbers pass 2^53: read them as 64-bit integers.
+1970-01-01 UTC. Some numbers pass 2^53: read them as 64-bit integers. What an order's type and options do, to the last unit, is in
+`engine/REFERENCE.md`.
 
 A token goes into the `Authorization: Bearer` header of the handshake, or into a `login` message; never into the URL.
 

@@ -6,7 +6,7 @@ it has to say waits in `out` for the next write; while the socket is full, only 
 
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 from engine import Event, EventKind
 from stream.auth import Authenticator, Claims, TokenRefused
@@ -67,11 +67,15 @@ class Market(Protocol):
     def open_account(self, subject: str, now: int, opened: Callable[[int | None], None]) -> None:
         """Find a subject's account, or open one; then call `opened` with its number, None if there can be no more."""
 
-    def submit(self, account: int, request: OrderRequest, now: int, done: Callable[[list[Event]], None]) -> None:
-        """Put a command into the next group; then call `done` with its events. Refused if the instrument is unknown."""
+    def submit(self, account: int, request: OrderRequest, now: int, done: Callable[[Event, list[Event]], None]) -> None:
+        """Put a command into the next group; then call `done` with its outcome and all its events. Refused if the instrument is unknown."""
 
-    def explain(self, event: Event) -> str:
+    def explain(self, request: OrderRequest, event: Event) -> str:
         """Why the engine refused a command, and what was expected."""
+        ...
+
+    def waits(self, order: int) -> bool:
+        """Whether an order waits for its trigger."""
         ...
 
     def wrote(self, session: "Session") -> None:
@@ -243,7 +247,7 @@ class Session:
                     self._say(Pong(request.id, now))
                 case Place() | Cancel() | Reduce() | Replace() | CancelAll():
                     self._require(TRADE_SCOPE)
-                    self._market.submit(self._account, request, now, lambda events: self._done(request, events))
+                    self._market.submit(self._account, request, now, lambda outcome, events: self._done(request, outcome, events))
         except Refused as refused:
             self._refuse(request.id, refused.code, refused.text)
 
@@ -308,15 +312,20 @@ class Session:
         for frame in frames:
             self._say(frame)
 
-    def _done(self, request: OrderRequest, events: list[Event]) -> None:
-        """Answer a command by the events that it caused."""
-        first, seq = events[0], events[-1].seq
-        if first.kind == EventKind.REJECTED:
-            self._refuse(request.id, ErrorCode(400 + first.reason), self._market.explain(first), first.order)
+    def _done(self, request: OrderRequest, outcome: Event, events: list[Event]) -> None:
+        """Answer a command by its outcome and by all the events that it caused, some of other orders and accounts."""
+        seq = events[-1].seq
+        if outcome.kind == EventKind.REJECTED:
+            self._refuse(request.id, ErrorCode(400 + outcome.reason), self._market.explain(request, outcome), outcome.order)
         elif isinstance(request, CancelAll):
             count = next(event.size for event in events if event.kind == EventKind.ALL_CANCELLED)
             self._say(AllCancelled(request.id, seq, count))
         else:
-            last = [event for event in events if event.order == first.order and event.kind in ORDER_KINDS][-1]
-            status = "open" if last.remaining else "cancelled" if last.kind == EventKind.CANCELLED else "filled"
-            self._say(Done(request.id, seq, last.order, last.other, status, last.remaining, last.filled, last.value))    # type: ignore[arg-type]
+            last = [event for event in events if event.order == outcome.order and event.kind in ORDER_KINDS][-1]
+            self._say(Done(request.id, seq, last.order, last.other, self._status(last), last.remaining, last.filled, last.value))
+
+    def _status(self, last: Event) -> Literal["open", "waiting", "filled", "cancelled"]:
+        """What a command made of an order, by the order's last event in it."""
+        if not last.remaining:
+            return "cancelled" if last.kind == EventKind.CANCELLED else "filled"
+        return "waiting" if last.kind == EventKind.WAITING or self._market.waits(last.order) else "open"

@@ -7,28 +7,26 @@ is compared with the engine's at that sequence, and after every step the promise
 import random
 from collections import deque
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import jwt
 import msgspec
 
-from engine import Commands, EventKind
+from engine import Commands, EventKind, Order, OrderType, Phase, Reason
 from stream.auth import key_of
 from stream.config import Config, InstrumentConfig
+from stream.feed import ORDER_KINDS
 from stream.market import Market
 from stream.messages import (
     Balances,
     Book,
-    Cancel,
-    CancelAll,
     Error,
     Gap,
     ListInstruments,
     Login,
     Orders,
-    Place,
-    Reduce,
-    Replace,
+    OrderUpdate,
     Subscribe,
     Subscribed,
     Ticker,
@@ -37,11 +35,13 @@ from stream.messages import (
     Welcome,
 )
 from stream.wire import MSGPACK
+from tests.simulated_orders import random_request
 
 SECRET = "a secret that is long enough to be one"
 START = 1_700_000_000 * 10**9
 MILLISECOND = 10**6
 NAMES = ("BTC-USD", "ETH-USD")
+FIELDS_SHOWN = attrgetter("order", "client_id", "price", "remaining", "filled", "value", "displayed", "expires")
 
 CONFIG = Config(
     assets={"BTC": 8, "ETH": 8, "USD": 6},
@@ -98,21 +98,29 @@ class RecordingMarket(Market):
         super().__init__(*arguments)
         self.trades: dict[int, list[tuple[int, int, int]]] = {}
         self.own: dict[tuple[str, int], list[int]] = {}
+        self.seen: set[tuple[EventKind, Reason]] = set()
         self.books: dict[int, list[tuple[dict[int, int], dict[int, int]]]] = {0: [({}, {}) for _ in NAMES]}
 
     def _execute(self, commands: Commands, now: int) -> None:
         super()._execute(commands, now)
         for event in self.exchange.events:
+            self.seen.add((EventKind(event.kind), Reason(event.reason)))
             if event.kind == EventKind.TRADE:
                 self.trades.setdefault(event.instrument, []).append((event.seq, event.price, event.size))
             elif event.kind == EventKind.BALANCE:
                 self.own.setdefault(("balances", event.account), []).append(event.seq)
-            elif event.kind in (EventKind.ACCEPTED, EventKind.FILLED, EventKind.CANCELLED, EventKind.REDUCED, EventKind.REPLACED):
+            elif event.kind in ORDER_KINDS:
                 self.own.setdefault(("orders", event.account), []).append(event.seq)
         self.books[self.exchange.seq] = [
             tuple(dict(zip(side[::2], side[1::2], strict=True)) for side in book.levels.depth())    # type: ignore[misc]
             for book in self.exchange.books
         ]
+
+
+def shown(order: Order | OrderUpdate) -> tuple[object, ...]:
+    """What a client can know of an open order. A trigger that trails moves without being told."""
+    type = order.type if isinstance(order, OrderUpdate) else OrderType(order.type).name.lower()
+    return *FIELDS_SHOWN(order), type, order.stop if type in ("stop", "stop_limit") else 0
 
 
 def is_heartbeat(frame: Any) -> bool:
@@ -127,6 +135,7 @@ class View:
         self.depth = depth
         self.epoch = self.seq = -1
         self.told: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self.open: dict[int, OrderUpdate] = {}
         self.frames = 0
         self.heard_at = 0
 
@@ -134,6 +143,7 @@ class View:
         """Follow a frame; a gap is an error here, and so is a frame that is not needed, unless it is a heartbeat."""
         if frame.prev is None:
             self.told = ({}, {})
+            self.open = {}
         else:
             assert frame.epoch == self.epoch, "another epoch without a snapshot"
             assert frame.prev <= self.seq, f"a gap on {frame.channel}: {frame.prev} after {self.seq}"
@@ -273,6 +283,12 @@ class Client:
     def take_log(self, frame: Trades | Orders | Balances) -> None:
         view = self.views[frame.channel]
         view.takes(frame)
+        if isinstance(frame, Orders):
+            for update in frame.orders:
+                if update.remaining:
+                    view.open[update.order] = update
+                else:
+                    view.open.pop(update.order, None)
         if frame.prev is None:
             return
         if isinstance(frame, Trades):
@@ -280,9 +296,11 @@ class Client:
             expected = [trade for trade in all_trades if frame.prev < trade[0] <= frame.seq]
             assert [(trade.seq, trade.price, trade.size) for trade in frame.trades] == expected
         else:
-            seqs = self.world.market.own.get((frame.channel, self.session._account), [])
-            count = len(frame.orders) if isinstance(frame, Orders) else len(frame.balances)
-            assert count == len([seq for seq in seqs if frame.prev < seq <= frame.seq])
+            seqs = [seq for seq in self.world.market.own.get((frame.channel, self.session._account), []) if frame.prev < seq <= frame.seq]
+            if isinstance(frame, Orders):
+                assert [update.seq for update in frame.orders] == seqs
+            else:
+                assert len(frame.balances) == len(seqs)
 
 
 class World:
@@ -301,6 +319,7 @@ class World:
         self.now += self.random.choice((100_000, MILLISECOND, 10 * MILLISECOND, 120 * MILLISECOND))
         for _ in range(self.random.choice((0, 1, 1, 3, 20))):
             self.trade(self.random.choice(self.clients))
+        self.administer()
         for client in self.clients:
             if self.random.random() < 0.05:
                 self.trouble(client)
@@ -325,21 +344,17 @@ class World:
             return
         which = self.random.randrange(2)
         self.prices[which] = max(100, self.prices[which] + self.random.randrange(-3, 4))
-        price = self.prices[which] + self.random.randrange(-15, 16)
-        kind = self.random.random()
-        id = client.next_id()
-        if kind < 0.6:
-            size = self.random.randrange(1, 200)
-            request: Any = Place(id, NAMES[which], self.random.choice(("buy", "sell")), price, size, client_id=self.random.choice((0, id)))
-        elif kind < 0.7:
-            request = Place(id, NAMES[which], self.random.choice(("buy", "sell")), 0, self.random.randrange(1, 300), "market", "ioc")
-        elif kind < 0.73:
-            request = CancelAll(id, self.random.choice((None, *NAMES)))
-        else:
-            orders = self.market.exchange.orders(client.session._account) if client.session._account >= 0 else []
-            order = self.random.choice(orders).order if orders else 1
-            request = self.random.choice((Cancel(id, order), Reduce(id, order, 3), Replace(id, order, price, self.random.randrange(1, 200))))
-        client.send(request)
+        orders = self.market.exchange.orders(client.session._account) if client.session._account >= 0 else []
+        client.send(random_request(self.random, client.next_id(), NAMES[which], self.prices[which], orders, self.now))
+
+    def administer(self) -> None:
+        """Now and then, what only the exchange's own people do: halt an instrument, collect for an auction, and soon trade again."""
+        commands = Commands()
+        for book in self.market.exchange.books:
+            if self.random.random() < (0.01 if book.phase == Phase.TRADING else 0.15):
+                phase = self.random.choice((Phase.AUCTION, Phase.HALT)) if book.phase == Phase.TRADING else Phase.TRADING
+                commands.set_phase(book.index, phase, self.now)
+        self.market._execute(commands, self.now)
 
     def trouble(self, client: Client) -> None:
         """Something that clients do."""
@@ -402,6 +417,7 @@ class World:
             self.now += 300 * MILLISECOND
             self.settle()
         self.market.exchange.check()
+        assert not 0 < self.market.exchange.next_expiry <= self.now, "an order outlives its time"
         books = self.market.books[self.market.exchange.seq]
         for client in self.clients:
             assert client.asked == client.answered, "a request without an answer"
@@ -411,6 +427,9 @@ class World:
                 assert view.frames, f"{channel} never came"
                 if kind == "orderbook" and not view.depth:
                     assert view.told == books[NAMES.index(name)]
+                if kind == "orders":
+                    orders = self.market.exchange.orders(client.session._account)
+                    assert list(map(shown, view.open.values())) == list(map(shown, orders))
 
 
 def simulate(seed: int, steps: int = 300) -> World:

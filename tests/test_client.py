@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
@@ -64,7 +65,7 @@ async def test_a_book_follows_and_proves_itself() -> None:
 
 @run
 async def test_a_lost_connection_comes_back_with_a_patch() -> None:
-    async with serving() as server, trader(server) as client, trader(server, "bob") as other:
+    async with serving(self_trade="allow") as server, trader(server) as client, trader(server, "bob") as other:
         book = await client.orderbook("BTC-USD", interval_ms=0)
         trades, orders = await client.trades("BTC-USD"), await client.orders()
         for price in range(100, 120):
@@ -181,6 +182,45 @@ async def test_every_request_has_its_method() -> None:
 
 
 @run
+async def test_every_kind_of_order_is_placed_in_decimal_text() -> None:
+    async with serving() as server, trader(server) as alice, trader(server, "bob") as bob:
+        orders = await alice.orders()
+        while orders.seq < 0:
+            await orders.changed()
+
+        async def events(count: int) -> list[tuple[str, int, str]]:
+            updates = [await anext(orders) for _ in range(count)]
+            return [(update.event, update.remaining, update.reason) for update in updates if isinstance(update, OrderUpdate)]
+
+        iceberg = await alice.place("BTC-USD", "sell", "10.00", "0.0050", display="0.0020", min_size=0, post_only=True, slide=True)
+        assert await events(2) == [("accepted", 50, ""), ("displayed", 50, "")]
+        assert orders.mirror.open[iceberg.order].displayed == 20
+        spent = await bob.place("BTC-USD", "buy", 0, "0.012", "market", "ioc", quote=True)
+        assert (spent.filled, spent.value) == (11, 11_000)
+        assert await events(1) == [("filled", 39, "")]
+        with pytest.raises(RequestRefused, match="min_size"):
+            await bob.place("BTC-USD", "buy", "10.00", "0.0050", min_size="0.0040")
+        own = await alice.place("BTC-USD", "buy", "10.00", "0.0010", time_in_force="ioc", self_trade="cancel_oldest")
+        assert own.status == "cancelled"
+        assert await events(3) == [("accepted", 10, ""), ("cancelled", 0, "self_trade"), ("cancelled", 0, "unfilled")]
+        stop = await alice.place("BTC-USD", "sell", "9.00", "0.0010", "stop_limit", stop="9.50")
+        pair = await alice.place("BTC-USD", "sell", "11.00", "0.0010", linked=stop.order)
+        assert (stop.status, pair.status) == ("waiting", "open")
+        assert await events(3) == [("accepted", 10, ""), ("waiting", 10, ""), ("accepted", 10, "")]
+        assert [(each.type, each.stop, each.linked) for each in orders.mirror.open.values()] == [("stop_limit", 950, 0), ("limit", 0, stop.order)]
+        assert (await alice.replace(stop.order, 900, 10, stop=960)).status == "waiting"
+        assert await alice.cancel_all("BTC-USD", "buy") == 0
+        assert await alice.cancel_all(side="sell") == 2
+        assert await events(4) == [("replaced", 10, ""), ("waiting", 10, ""), ("cancelled", 0, "requested"), ("cancelled", 0, "linked")]
+        soon = datetime.fromtimestamp(server.clock.now() // 10**9 + 2, UTC)
+        await alice.place("BTC-USD", "buy", "9.00", "0.0010", time_in_force="gtd", expires=soon)
+        assert await events(2) == [("accepted", 10, ""), ("cancelled", 0, "expired")]
+        with pytest.raises(TypeError, match="offset-naive"):
+            await alice.place("BTC-USD", "buy", "9.00", "0.0010", time_in_force="gtd", expires=soon.replace(tzinfo=None))
+        server.market.exchange.check()
+
+
+@run
 async def test_what_cannot_be_reached_is_an_error() -> None:
     async with serving() as server:
         dead = url(server)
@@ -220,7 +260,7 @@ async def test_a_client_that_is_closed_ends_its_iterations() -> None:
 
 @run
 async def test_lost_trades_come_as_a_gap() -> None:
-    async with serving(trades_kept=3) as server, trader(server) as client, connect(url(server)) as watcher:
+    async with serving(trades_kept=3, self_trade="allow") as server, trader(server) as client, connect(url(server)) as watcher:
         trades = await watcher.trades("BTC-USD")
         while trades.seq < 0:
             await trades.changed()

@@ -176,7 +176,7 @@ def test_a_quiet_window_of_a_busy_book_has_its_heartbeat() -> None:
 
 
 def test_a_turnover_beyond_64_bits_is_told_as_the_largest_number() -> None:
-    market = QuietMarket(deposit={"BTC": "400000000", "USD": "4000000000000"})
+    market = QuietMarket(deposit={"BTC": "400000000", "USD": "4000000000000"}, self_trade="allow")
     trader, watcher = Desk(market).sign_in("alice"), Desk(market)
     watcher.ask(Subscribe, [TICKER], None, 0)
     for _ in range(10):
@@ -187,7 +187,7 @@ def test_a_turnover_beyond_64_bits_is_told_as_the_largest_number() -> None:
 
 
 def test_a_ticker_is_conflated_and_counts_a_day() -> None:
-    market = QuietMarket()
+    market = QuietMarket(self_trade="allow")
     trader, watcher = Desk(market).sign_in("alice"), Desk(market)
     watcher.ask(Subscribe, [TICKER], None, 1000)
     for price in (100, 130, 90, 110):

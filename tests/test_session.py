@@ -390,7 +390,7 @@ def test_json_speaks_the_same_messages(market: QuietMarket) -> None:
 
 
 def test_lost_trades_are_told_by_a_gap_and_a_snapshot() -> None:
-    market = QuietMarket(trades_kept=5)
+    market = QuietMarket(trades_kept=5, self_trade="allow")
     watcher, trader = Desk(market), Desk(market).sign_in("alice")
     watcher.ask(Subscribe, [TRADES])
     watcher.session.writable = False

@@ -7,6 +7,8 @@ import os
 
 import pytest
 
+from engine import EventKind, Reason
+from stream.feed import ORDER_KINDS
 from tests.simulation import simulate
 
 FIRST = int(os.environ.get("DELTABOOK_SEED", "1"))
@@ -19,11 +21,14 @@ def test_every_promise_holds(seed: int) -> None:
 
 
 def test_the_worlds_are_eventful() -> None:
-    """The simulation reaches every way to be brought up to date, merges, gaps and catch-ups."""
+    """The simulation reaches every way to be brought up to date, merges, gaps and catch-ups; and every event of an order, and its every end."""
     seen: set[tuple[str, str]] = set()
+    happened: set[tuple[EventKind, Reason]] = set()
     merges = gaps = catch_ups = heartbeats = 0
     for seed in range(12):
-        counters = simulate(seed).market.hub.counters
+        market = simulate(seed).market
+        counters = market.hub.counters
+        happened |= market.seen
         seen |= counters.recovered.keys()
         merges += counters.merges
         gaps += counters.gaps
@@ -31,6 +36,9 @@ def test_the_worlds_are_eventful() -> None:
         heartbeats += counters.heartbeats
     assert {("none", "current"), ("merged", "patch"), ("snapshot", "new"), ("snapshot", "window"), ("snapshot", "forgotten"), ("snapshot", "larger")} <= seen
     assert min(merges, gaps, catch_ups, heartbeats) > 0
+    assert {kind for kind, _ in happened} >= ORDER_KINDS
+    ends = (Reason.REQUESTED, Reason.UNFILLED, Reason.EXPIRED, Reason.SELF_TRADE, Reason.LINKED)
+    assert {(EventKind.CANCELLED, reason) for reason in ends} | {(EventKind.REDUCED, Reason.SELF_TRADE)} <= happened
 
 
 def test_the_same_seed_is_the_same_world() -> None:

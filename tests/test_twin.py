@@ -44,6 +44,7 @@ class Client:
 def compare(exchange: Exchange, oracle: NaiveExchange) -> None:
     """Every answer of the engine with the oracle's."""
     assert (exchange.accounts, exchange.order_count, exchange.clock) == (oracle.accounts, len(oracle.open), oracle.clock)
+    assert exchange.next_expiry == min((order.expires for order in oracle.open.values() if order.expires), default=0)
     for account in range(oracle.accounts):
         assert exchange.balances(account) == [oracle.balance(account, asset) for asset in range(len(oracle.supply))]
         mine = [order for order in oracle.open.values() if order.account == account]

@@ -2,11 +2,12 @@
 
 import json
 import random
+import re
 import shutil
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ import pytest
 import stream
 from engine import PriceLevels
 from engine.levels import mix64
-from stream.messages import Answer, Book, Cancel, Place, Subscribe
+from stream.messages import Answer, Balance, Book, Cancel, Frame, InForce, InstrumentTerms, OrderUpdate, Place, Reply, Subscribe, Trade
 from stream.wire import MSGPACK
 
 WEB = Path(stream.__path__[0]) / "web"
@@ -28,7 +29,7 @@ def in_node(script: str, data: Any) -> Any:
     program = f"""
         import {{ readFileSync }} from "node:fs";
         import {{ decode, encode }} from "./msgpack.js";
-        import {{ Book, fromText, mix64, stepOf, toText }} from "./client.js";
+        import {{ Book, fromText, mix64, placing, stepOf, toText }} from "./client.js";
         const input = JSON.parse(readFileSync(0, "utf8"));
         const bytes = (hex) => Uint8Array.from(Buffer.from(hex, "hex"));
         const print = (value) => console.log(JSON.stringify(value, (key, item) => (typeof item === "bigint" ? item.toString() : item)));
@@ -67,6 +68,34 @@ def test_requests_are_what_the_server_reads() -> None:
     assert subscribe == Subscribe(1, ["orders"], 0, 100, {"orders": (5, 6)})
     assert place == Place(2, "BTC-USDT", "buy", 6_000_000, 5)
     assert cancel == Cancel(3, 2**60 + 1)
+
+
+def test_an_orders_options_are_the_servers() -> None:
+    script = """
+        const terms = { name: "BTC-USD", tick: "0.01", lot: "0.0001", quote_decimals: 6 };
+        const all = { type: "stop_limit", time_in_force: "gtd", post_only: true, client_id: 7, slide: true, stop: "0.05", display: "0.0002",
+                      min_size: "0.0003", expires: new Date(1_700_000_000_000), linked: 2n ** 60n, self_trade: "decrement" };
+        const orders = [["0.04", "0.0005", {}], ["0.04", "0.0005", all], [0, "0.05", { type: "market", quote: true }]];
+        const texts = orders.map(([price, size, options]) => encode(["place", 1, ...placing(terms, "buy", price, size, options)]));
+        const refused = (() => { try { placing(terms, "buy", 4, 5, { stp: 6 }); } catch (error) { return error.message; } })();
+        print([texts.map((bytes) => Buffer.from(bytes).toString("hex")), refused]);
+    """
+    texts, refused = in_node(script, 0)
+    assert [MSGPACK.decode_request(bytes.fromhex(text)) for text in texts] == [
+        Place(1, "BTC-USD", "buy", 4, 5),
+        Place(1, "BTC-USD", "buy", 4, 5, "stop_limit", "gtd", True, 7, True, False, 5, 2, 3, 1_700_000_000 * 10**9, 2**60, "decrement"),
+        Place(1, "BTC-USD", "buy", 0, 50_000, "market", quote=True),
+    ]
+    assert refused == "stp: there is no such option of an order"
+
+
+def test_the_fields_are_those_of_the_messages() -> None:
+    """The JavaScript client names what comes by its place in the array."""
+    source = (WEB / "client.js").read_text()
+    lists = {name: re.findall(r'"(\w+)"', fields) for name, fields in re.findall(r"^ *(?:const )?(\w+)(?::| =) \[(.+?)\][,;]$", source, re.MULTILINE)}
+    messages = {kind.__struct_config__.tag: kind for kind in (*get_args(Frame), *get_args(Reply))}
+    messages |= {"TERMS": InstrumentTerms, "IN_FORCE": InForce, "TRADE": Trade, "ORDER": OrderUpdate, "BALANCE": Balance}
+    assert lists == {name: [field.name for field in msgspec.structs.fields(kind)] for name, kind in messages.items()}
 
 
 def test_a_book_follows_frames_and_proves_itself() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from engine import Commands
 from stream.auth import key_of
 from stream.market import Market
 from stream.messages import Login
@@ -66,6 +67,12 @@ class QuietMarket(Market):
     def __init__(self, **changes: Any) -> None:
         self.now = START
         super().__init__(msgspec.structs.replace(CONFIG, **changes), [key_of("HS256", SECRET)], [], self.now)
+
+    def administer(self, command: str, *fields: Any, **named: Any) -> None:
+        """Run a command that no client may send, by the name of its method."""
+        commands = Commands()
+        getattr(commands, command)(*fields, **named, time=self.now)
+        self._execute(commands, self.now)
 
     def pass_time(self, milliseconds: float) -> None:
         """Let time pass, tick by tick as the server would."""

@@ -74,14 +74,17 @@ def ticker_rows(ticker: Ticker, terms: InstrumentTerms) -> list[tuple[str, ...]]
     """A ticker in words."""
     prices = [(name, to_text(getattr(ticker, name), terms.tick)) for name in ("last", "bid", "ask", "open", "high", "low")]
     volume, value = to_text(ticker.volume, terms.lot), to_text(ticker.value, f"1e-{terms.quote_decimals}")
-    return [*prices, ("volume", volume), ("value", value), ("trades", str(ticker.trades))]
+    auction = [("auction price", to_text(ticker.indicative_price, terms.tick)), ("auction size", to_text(ticker.indicative_size, terms.lot))]
+    phase = [("phase", ticker.phase), *(auction if ticker.phase == "auction" else [])]
+    return [*prices, ("volume", volume), ("value", value), ("trades", str(ticker.trades)), *phase]
 
 
 def order_row(update: OrderUpdate, terms: dict[str, InstrumentTerms]) -> tuple[str, ...]:
     """An own order in words."""
     of = terms[update.instrument]
     price, remaining, filled = to_text(update.price, of.tick), to_text(update.remaining, of.lot), to_text(update.filled, of.lot)
-    return str(update.order), update.instrument, update.side, price, remaining, filled, update.event
+    stop = to_text(update.stop, of.tick) if update.stop else ""
+    return str(update.order), update.instrument, update.side, update.type, price, stop, remaining, filled, update.event
 
 
 def picture(live: Live[Any], terms: dict[str, InstrumentTerms], depth: int) -> RenderableType:
@@ -98,7 +101,7 @@ def picture(live: Live[Any], terms: dict[str, InstrumentTerms], depth: int) -> R
             return lines(("", ""), ticker_rows(mirror.frame, terms[instrument]) if mirror.frame else [])
         case OrdersMirror():
             rows = [order_row(update, terms) for update in mirror.open.values()]
-            return lines(("order", "instrument", "side", "price", "remaining", "filled", "last event"), rows)
+            return lines(("order", "instrument", "side", "type", "price", "stop", "remaining", "filled", "last event"), rows)
         case BalancesMirror():
             balances = mirror.assets.values()
             step = {balance.asset: f"1e-{balance.decimals}" for balance in balances}

@@ -6,7 +6,7 @@ import { decode, encode } from "./msgpack.js";
 const FRAMES = {
   book: ["channel", "epoch", "prev", "seq", "bids", "asks", "digest", "batches", "engine_time", "server_time"],
   trades: ["channel", "epoch", "prev", "seq", "trades", "server_time"],
-  ticker: ["channel", "epoch", "prev", "seq", "last", "last_size", "bid", "bid_size", "ask", "ask_size", "open", "high", "low", "volume", "value", "trades", "server_time"],
+  ticker: ["channel", "epoch", "prev", "seq", "last", "last_size", "bid", "bid_size", "ask", "ask_size", "open", "high", "low", "volume", "value", "trades", "server_time", "phase", "indicative_price", "indicative_size"],
   orders: ["channel", "epoch", "prev", "seq", "orders", "server_time"],
   balances: ["channel", "epoch", "prev", "seq", "balances", "server_time"],
 };
@@ -21,11 +21,17 @@ const REPLIES = {
   all_cancelled: ["id", "seq", "count"],
   error: ["id", "code", "message", "order"],
 };
-const TERMS = ["name", "base", "quote", "tick", "lot", "base_decimals", "quote_decimals", "price_max", "size_min", "size_max", "maker_fee", "taker_fee"];
+const TERMS = ["name", "base", "quote", "tick", "lot", "base_decimals", "quote_decimals", "price_max", "size_min", "size_max", "maker_fee", "taker_fee", "notional_max", "orders_max", "band", "hold_fee", "day_end", "phase"];
 const IN_FORCE = ["channel", "recovered", "reason", "depth", "interval_ms"];
 const TRADE = ["seq", "time", "price", "size", "side"];
-const ORDER = ["seq", "time", "event", "order", "client_id", "instrument", "side", "price", "remaining", "filled", "value", "fill_price", "fill_size", "fee", "liquidity"];
+const ORDER = ["seq", "time", "event", "order", "client_id", "instrument", "side", "price", "remaining", "filled", "value", "fill_price", "fill_size", "fee", "liquidity", "type", "stop", "displayed", "expires", "linked", "reason"];
 const BALANCE = ["asset", "decimals", "available", "held"];
+
+// The options of an order, in the order of the fields of `place`, and what they are if not given.
+const OPTIONS = {
+  type: "limit", time_in_force: "gtc", post_only: false, client_id: 0,
+  slide: false, quote: false, stop: 0, display: 0, min_size: 0, expires: 0, linked: 0, self_trade: "account",
+};
 
 const FINAL_FROM = 4500; // close codes from here on: do not come back
 
@@ -60,6 +66,19 @@ export function fromText(text, step) {
 
 /** The step of an asset's units, as decimal text. */
 export const stepOf = (decimals) => (decimals ? `0.${"1".padStart(decimals, "0")}` : "1");
+
+/** The fields of `place`: prices and sizes are counts or decimal text, `expires` is ns since 1970 or a Date. */
+export function placing(terms, side, price, size, options = {}) {
+  for (const name in options) if (!(name in OPTIONS)) throw new Error(`${name}: there is no such option of an order`);
+  const of = { ...OPTIONS, ...options };
+  const count = (value, step) => (typeof value === "string" ? fromText(value, step) : value);
+  of.stop = count(of.stop, terms.tick);
+  of.display = count(of.display, terms.lot);
+  of.min_size = count(of.min_size, terms.lot);
+  if (of.expires instanceof Date) of.expires = BigInt(of.expires.getTime()) * 1_000_000n;
+  const amount = count(size, of.quote ? stepOf(terms.quote_decimals) : terms.lot);
+  return [terms.name, side, count(price, terms.tick), amount, ...Object.keys(OPTIONS).map((name) => of[name])];
+}
 
 /** A copy of one channel, and the five lines that every frame obeys. */
 export class Mirror {
@@ -251,6 +270,21 @@ export class Client extends EventTarget {
     const answer = await this.request("instruments");
     for (const terms of answer.instruments.map((each) => named(TERMS, each))) this.terms.set(terms.name, terms);
     return [...this.terms.values()];
+  }
+
+  /** Place an order; the options are the other fields of `place`, by name. The instruments must have been asked for. */
+  async place(instrument, side, price, size, options) {
+    return this.request("place", ...placing(this.terms.get(instrument), side, price, size, options));
+  }
+
+  /** Give an order a new price in ticks and remaining size in lots, and one that waits a new trigger in ticks. */
+  async replace(order, price, size, { client_id = 0, stop = 0 } = {}) {
+    return this.request("replace", order, price, size, client_id, stop);
+  }
+
+  /** Cancel all own orders, of one instrument or of all, on one side or on both. */
+  async cancelAll(instrument = null, side = null) {
+    return this.request("cancel_all", instrument, side);
   }
 
   async #subscribe(mirrors, resuming) {

@@ -1,6 +1,6 @@
 // The ladder page: subscribes, and draws what its mirrors hold, at most once an animation frame.
 
-import { Client, fromText, stepOf, toText } from "./client.js";
+import { Client, stepOf, toText } from "./client.js";
 
 const LEVELS = 13;
 const TRADES = 28;
@@ -55,7 +55,7 @@ function tableRow(cells) {
 function drawSide(book, side, most) {
   const parent = $(side ? "asks" : "bids");
   const levels = book.best(side, LEVELS);
-  const mine = new Set([...(own("orders")?.open.values() ?? [])].filter((order) => order.instrument === instrument).map((order) => order.price));
+  const mine = new Set([...(own("orders")?.open.values() ?? [])].filter((order) => order.instrument === instrument && order.type === "limit").map((order) => order.price));
   let total = 0;
   rows(parent, levels.length, ladderRow).forEach((row, i) => {
     const [price, size] = levels[i];
@@ -104,6 +104,7 @@ function drawTicker() {
   const change = ticker.open ? (Number(ticker.last) / Number(ticker.open) - 1) * 100 : 0;
   $("change").textContent = `${change >= 0 ? "+" : "−"}${Math.abs(change).toFixed(2)} %`;
   $("change").className = change >= 0 ? "buy" : "sell";
+  $("phase").textContent = ticker.phase;
   document.title = `${toText(ticker.last, terms.tick)} ${instrument} · deltabook`;
 }
 
@@ -120,7 +121,7 @@ function drawAccount() {
     row.order = order.order;
     row.cells[0].textContent = `${order.side} ${order.instrument}`;
     row.cells[0].className = order.side;
-    row.cells[1].textContent = toText(order.price, of.tick);
+    row.cells[1].textContent = order.type === "limit" ? toText(order.price, of.tick) : `stop ${toText(order.stop, of.tick)}`;
     row.cells[2].textContent = toText(order.remaining, of.lot);
   });
 }
@@ -207,16 +208,16 @@ $("order").addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = new FormData(event.target);
   try {
-    const price = $("price").value.trim() ? fromText($("price").value, terms.tick) : 0;
-    const size = fromText($("size").value, terms.lot);
-    await client.request("place", instrument, form.get("side"), price, size, price ? "limit" : "market", price ? "gtc" : "ioc", false, 0);
+    const [price, size, stop, display] = ["price", "size", "stop", "display"].map((name) => $(name).value.trim() || 0);
+    const type = stop ? (price ? "stop_limit" : "stop") : price ? "limit" : "market";
+    await client.place(instrument, form.get("side"), price, size, { type, time_in_force: type === "market" ? "ioc" : "gtc", stop, display });
     notice("");
   } catch (error) {
     notice(error.message);
   }
 });
 
-$("cancel-all").addEventListener("click", () => client.request("cancel_all", null).catch((error) => notice(error.message)));
+$("cancel-all").addEventListener("click", () => client.cancelAll().catch((error) => notice(error.message)));
 
 // The connection
 

@@ -1,0 +1,102 @@
+"""What one asks of a server about instruments and orders, as methods. Decimal text and dates become integers here, exactly."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, TypeVar
+
+from stream.live import ClientError
+from stream.messages import (
+    AllCancelled,
+    Cancel,
+    CancelAll,
+    Done,
+    Instruments,
+    InstrumentTerms,
+    ListInstruments,
+    Message,
+    Ping,
+    Place,
+    Pong,
+    Reduce,
+    Replace,
+)
+from stream.scale import from_text
+
+R = TypeVar("R", bound=Message)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Side = Literal["buy", "sell"]
+
+
+def nanoseconds(time: int | datetime) -> int:
+    """A time in ns since 1970. TypeError if a datetime does not say in which time zone it is."""
+    return time if isinstance(time, int) else (time - EPOCH) // timedelta(microseconds=1) * 1000
+
+
+class Requests(ABC):
+    """The requests of a client, whatever carries them."""
+
+    def __init__(self) -> None:
+        self.terms: dict[str, InstrumentTerms] = {}
+
+    @abstractmethod
+    async def request(self, kind: Callable[..., Message], reply: type[R], *fields: Any, **named: Any) -> R:
+        """Send a request and return its reply."""
+
+    async def instruments(self) -> dict[str, InstrumentTerms]:
+        """The terms of every instrument, by name."""
+        answer = await self.request(ListInstruments, Instruments)
+        self.terms = {terms.name: terms for terms in answer.instruments}
+        return self.terms
+
+    async def ping(self) -> Pong:
+        """Ask for a sign of life."""
+        return await self.request(Ping, Pong)
+
+    async def _count(self, instrument: str, unit: Literal["tick", "lot", "money"], value: int | str) -> int:
+        """Ticks, lots or units of the quote asset, out of themselves or of decimal text."""
+        if isinstance(value, int):
+            return value
+        terms = self.terms or await self.instruments()
+        if instrument not in terms:
+            raise ClientError(f"instrument {instrument!r}: there is none of that name")
+        of = terms[instrument]
+        return from_text(value, {"tick": of.tick, "lot": of.lot, "money": f"1e-{of.quote_decimals}"}[unit])
+
+    async def place(
+        self, instrument: str, side: Side, price: int | str, size: int | str,
+        type: Literal["limit", "market", "stop", "stop_limit", "trailing_stop"] = "limit",
+        time_in_force: Literal["gtc", "ioc", "fok", "gtd", "day"] = "gtc", post_only: bool = False, client_id: int = 0,
+        *, slide: bool = False, quote: bool = False, stop: int | str = 0, display: int | str = 0, min_size: int | str = 0,
+        expires: int | datetime = 0, linked: int = 0,
+        self_trade: Literal["account", "allow", "cancel_newest", "cancel_oldest", "cancel_both", "decrement"] = "account",
+    ) -> Done:
+        """Place an order; what the options mean is in PROTOCOL.md.
+
+        Prices (`price`, `stop`) are in ticks and sizes (`size`, `display`, `min_size`) in lots, `size` with `quote` in units of the
+        quote asset; or decimal text, which is converted exactly (ValueError if it cannot be). `expires` is in ns since 1970, or a datetime.
+        """
+        return await self.request(
+            Place, Done, instrument, side, await self._count(instrument, "tick", price),
+            await self._count(instrument, "money" if quote else "lot", size), type, time_in_force, post_only, client_id,
+            slide, quote, await self._count(instrument, "tick", stop), await self._count(instrument, "lot", display),
+            await self._count(instrument, "lot", min_size), nanoseconds(expires), linked, self_trade,
+        )
+
+    async def cancel(self, order: int = 0, client_id: int = 0) -> Done:
+        """Cancel an order, named by the exchange's id or by one's own."""
+        return await self.request(Cancel, Done, order, client_id)
+
+    async def reduce(self, order: int, by: int, client_id: int = 0) -> Done:
+        """Take lots off an order, which keeps its place."""
+        return await self.request(Reduce, Done, order, by, client_id)
+
+    async def replace(self, order: int, price: int, size: int, client_id: int = 0, *, stop: int = 0) -> Done:
+        """Give an order a new price in ticks and remaining size in lots, and one that waits a new trigger in ticks."""
+        return await self.request(Replace, Done, order, price, size, client_id, stop)
+
+    async def cancel_all(self, instrument: str | None = None, side: Side | None = None) -> int:
+        """Cancel all own orders, of one instrument or of all, on one side or on both; how many there were."""
+        return (await self.request(CancelAll, AllCancelled, instrument, side)).count
