@@ -37,15 +37,19 @@ campaign: .venv/tools
 ENGINE_TESTS := $(wildcard $(addprefix tests/test_,accounts.py auction.py book.py exchange.py expiry.py icebergs.py l3.py levels.py limits.py market_orders.py orders.py \
 	pairs.py phases_and_limits.py post_only.py self_trade.py snapshot.py stops.py twin.py))
 
+# Builds of their own beside the usual one, and the engine's tests in them.
+IN_BUILD = rm -rf build/$@/tests && cp -r tests build/$@ && cd build/$@ && $(CURDIR)/$(BIN)/python -m pytest -c $(CURDIR)/pyproject.toml --rootdir . \
+	-p no:cacheprovider $(ENGINE_TESTS)
+
 checked: .venv/tools
-	DELTABOOK_CHECKED=1 $(BIN)/python setup.py --quiet build_ext --build-lib build/checked --build-temp build/checked
-	PYTHONPATH=build/checked $(BIN)/python -P -m pytest $(ENGINE_TESTS)
+	DELTABOOK_CHECKED=1 $(BIN)/python setup.py --quiet build --build-base build/$@ --build-lib build/$@
+	$(IN_BUILD)
 
 sanitized: .venv/tools
 	DELTABOOK_CHECKED=1 CFLAGS='-fsanitize=address,undefined -fno-omit-frame-pointer' LDFLAGS='-fsanitize=address,undefined' \
-	$(BIN)/python setup.py --quiet build_ext --build-lib build/sanitized --build-temp build/sanitized
-	PYTHONPATH=build/sanitized LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc \
-	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 $(BIN)/python -P -m pytest $(ENGINE_TESTS)
+	$(BIN)/python setup.py --quiet build --build-base build/$@ --build-lib build/$@
+	export LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
+	UBSAN_OPTIONS=halt_on_error=1 DELTABOOK_COMMANDS=2000 && $(IN_BUILD)
 
 bench: .venv/tools
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only $(ARGS)
