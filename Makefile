@@ -49,7 +49,7 @@ sanitized: .venv/tools
 	DELTABOOK_CHECKED=1 CFLAGS='-fsanitize=address,undefined -fno-omit-frame-pointer' LDFLAGS='-fsanitize=address,undefined' \
 	$(BIN)/python setup.py --quiet build --build-base build/$@ --build-lib build/$@
 	export LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
-	UBSAN_OPTIONS=halt_on_error=1 DELTABOOK_COMMANDS=2000 && $(IN_BUILD)
+	UBSAN_OPTIONS=halt_on_error=1 DELTABOOK_COMMANDS=4000 && $(IN_BUILD)
 
 bench: .venv/tools
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only $(ARGS)

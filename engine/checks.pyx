@@ -143,6 +143,46 @@ cdef bint can_pay(Core* core, const Command* command, Intent* intent, int64_t li
     return needed <= balance_of(&core.accounts, command.account, held_asset(book, command.side)).available
 
 
+cdef int check_plain(Core* core, Book* book, const Command* command, Intent* intent, uint64_t* concerned) noexcept nogil:
+    """The same as `check_place` for most orders: without options, of an account and in a book without rules of their own."""
+    cdef int64_t base, notional
+    cdef int64_t held[2]
+    cdef uint64_t order
+    if command.client_id:
+        order = find_client_id(&core.client_ids, command.account, command.client_id)
+        if order:
+            concerned[0] = order
+            return DUPLICATE_CLIENT_ID
+    if not 1 <= command.price <= book.price_max:
+        return PRICE_OUT_OF_RANGE
+    if command.flags and would_match(book.levels, command.side, command.price):
+        return POST_ONLY_WOULD_TAKE
+    if command.size < book.size_min:
+        return SIZE_TOO_SMALL
+    if command.size > book.size_max:
+        return SIZE_TOO_LARGE
+    if multiplied(command.size, book.lot_units, &base) or base > MONEY_LIMIT:
+        return NOTIONAL_TOO_LARGE
+    if multiplied(command.price, command.size, &notional) or multiplied(notional, book.tick_value, &notional) or notional > MONEY_LIMIT:
+        return NOTIONAL_TOO_LARGE
+    notional += fee(notional, book.hold_fee)
+    if notional > MONEY_LIMIT:
+        return NOTIONAL_TOO_LARGE
+    if core.orders.count >= core.orders.count_max:
+        return TOO_MANY_ORDERS
+    intent.price = command.price
+    intent.size = command.size
+    held[<int>BUY] = notional
+    held[<int>SELL] = base
+    intent.held = held[command.side]
+    intent.partner = 0
+    intent.expires = 0
+    intent.mode = core.accounts.account[command.account].self_trade
+    if intent.held > balance_of(&core.accounts, command.account, held_asset(book, command.side)).available:
+        return INSUFFICIENT_FUNDS
+    return NO_REASON
+
+
 cdef int check_place(Core* core, const Command* command, Intent* intent, uint64_t* concerned) noexcept nogil:
     """Why an order may not enter; NO_REASON if it may, and then what it comes to."""
     cdef Book* book
@@ -159,6 +199,8 @@ cdef int check_place(Core* core, const Command* command, Intent* intent, uint64_
     intent.stays = command.type != MARKET and command.time_in_force != IOC and command.time_in_force != FOK
     if command.side > SELL or (not plain and bad_options(command)) or (plain and command.flags and not intent.stays):
         return UNKNOWN_OPTION
+    if plain and not (book.particular | book.phase | account.limited):
+        return check_plain(core, book, command, intent, concerned)
     if command.client_id:
         order = find_client_id(&core.client_ids, command.account, command.client_id)
         if order:

@@ -7,7 +7,7 @@ from engine.client_ids cimport ClientIds
 from engine.events cimport EventBuffer
 from engine.ladder cimport Levels
 from engine.memory cimport doubled, resized
-from engine.model cimport BUY, LIMIT, STOP_LIMIT
+from engine.model cimport BUY, LIMIT, SELL, STOP_LIMIT
 from engine.orders cimport SPECIAL, Order, Orders, Special, instrument_of, left_of, side_of
 
 cdef extern from *:
@@ -45,6 +45,7 @@ cdef struct Book:
     int64_t hold_fee            # parts per million: no account pays more
     uint32_t base
     uint32_t quote
+    uint32_t held[2]            # the asset that an order of each side holds
     uint32_t open               # its orders, those that wait too
     uint32_t orders_max
     Rates rates[TIERS]          # by the account's tier
@@ -57,6 +58,7 @@ cdef struct Book:
     int64_t band                # parts per million; 0: none
     int64_t day_end             # ns after midnight UTC
     uint8_t phase
+    uint8_t particular          # whether it has a band or limits of its own
 
 
 cdef struct Touched:
@@ -102,8 +104,14 @@ cdef inline int64_t cost(Book* book, int64_t price, int64_t size) noexcept nogil
 
 
 cdef inline int64_t hold(Book* book, int side, int64_t price, int64_t size) noexcept nogil:
-    """What a resting order holds, of the quote asset for a buy, of the base asset for a sell."""
-    return cost(book, price, size) if side == BUY else size * book.lot_units
+    """What a resting order holds, of the quote asset for a buy, of the base asset for a sell.
+
+    Both are counted, since a branch that goes either way as often as the other costs more.
+    """
+    cdef int64_t held[2]
+    held[<int>BUY] = cost(book, price, size)
+    held[<int>SELL] = size * book.lot_units
+    return held[side]
 
 
 cdef inline int64_t price_of(Core* core, uint32_t slot) noexcept nogil:
@@ -124,7 +132,7 @@ cdef inline int64_t held_by(Core* core, uint32_t slot) noexcept nogil:
 
 
 cdef inline uint32_t held_asset(Book* book, int side) noexcept nogil:
-    return book.quote if side == BUY else book.base
+    return book.held[side]
 
 
 cdef inline void touch_level(Core* core, uint32_t book, uint32_t level) noexcept nogil:

@@ -7,7 +7,7 @@ from engine.memory cimport doubled, resized
 from engine.model cimport LAST, Event
 
 
-cdef struct Batch:              # what one command caused
+cdef struct Batch:              # what one command caused, in bytes from the first event of the call on
     uint32_t outcome            # the first event of the command itself; before it are orders that expired
     uint32_t end                # one after its last event
 
@@ -26,8 +26,8 @@ cdef struct EventBuffer:
 cdef void more_events(EventBuffer* buffer) noexcept nogil
 
 
-cdef inline uint32_t count_of(EventBuffer* buffer) noexcept nogil:
-    return <uint32_t>(buffer.next - buffer.event)
+cdef inline uint32_t bytes_of(EventBuffer* buffer) noexcept nogil:
+    return <uint32_t>(<char*>buffer.next - <char*>buffer.event)
 
 
 cdef inline Event* emit(EventBuffer* buffer, int kind) noexcept nogil:
@@ -49,7 +49,7 @@ cdef inline void end_batch(EventBuffer* buffer) noexcept nogil:
         buffer.batch = <Batch*>resized(buffer.batch, buffer.batches_capacity * sizeof(Batch), doubled(buffer.batches_capacity, 64) * sizeof(Batch))
         buffer.batches_capacity = doubled(buffer.batches_capacity, 64)
     buffer.batch[buffer.batches].outcome = buffer.outcome
-    buffer.batch[buffer.batches].end = count_of(buffer)
+    buffer.batch[buffer.batches].end = bytes_of(buffer)
     buffer.batches += 1
     (buffer.next - 1).flags |= LAST
 

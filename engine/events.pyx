@@ -14,10 +14,14 @@ cdef bytes FORMAT = b"T{Q:seq:Q:order:Q:other:q:price:q:size:q:remaining:q:fille
 
 
 cdef void more_events(EventBuffer* buffer) noexcept nogil:
-    cdef uint32_t count = count_of(buffer)
+    cdef uint32_t count = <uint32_t>(buffer.next - buffer.event)
     buffer.event = <Event*>resized(buffer.event, count * sizeof(Event), doubled(count, 256) * sizeof(Event))
     buffer.next = buffer.event + count
     buffer.end = buffer.event + doubled(count, 256)
+
+
+cdef inline uint32_t count_of(EventBuffer* buffer):
+    return <uint32_t>(buffer.next - buffer.event)
 
 
 cdef object record(Event* event):
@@ -77,13 +81,13 @@ cdef class Events:
         """The events of command `index` of the call. O(events of that command)."""
         if not 0 <= index < self.buffer.batches:
             raise IndexError(index)
-        return events_between(&self.buffer, self.buffer.batch[index - 1].end if index else 0, self.buffer.batch[index].end)
+        return events_between(&self.buffer, self.buffer.batch[index - 1].end // sizeof(Event) if index else 0, self.buffer.batch[index].end // sizeof(Event))
 
     def outcome(self, index: int) -> EventRecord:
         """The event that says what became of command `index` of the call: the first one after those of orders that expired."""
         if not 0 <= index < self.buffer.batches:
             raise IndexError(index)
-        return record(&self.buffer.event[self.buffer.batch[index].outcome])
+        return record(&self.buffer.event[self.buffer.batch[index].outcome // sizeof(Event)])
 
     def select(self, kinds: int, accounts: bytes | bytearray | None = None) -> list[EventRecord]:
         """The events whose `1 << kind` is in `kinds` and, if given, whose account's byte in `accounts` is not 0.

@@ -17,8 +17,8 @@ from engine.execution cimport run
 from engine.levels cimport PriceLevels
 from engine.lookahead cimport run_all
 from engine.memory cimport reserved, resized
-from engine.model cimport (ADVANCE, ALL_CANCELLED, ALL_INSTRUMENTS, ALLOW, BOTH_SIDES, CANCEL, CANCEL_ALL, DEPOSIT, OPEN_ACCOUNT, REDUCE, REPLACE,
-                           SET_FEES, SET_PHASE, SET_REFERENCE, WITHDRAW)
+from engine.model cimport (ADVANCE, ALL_CANCELLED, ALL_INSTRUMENTS, ALLOW, BOTH_SIDES, BUY, CANCEL, CANCEL_ALL, DEPOSIT, OPEN_ACCOUNT, REDUCE, REPLACE,
+                           SELL, SET_FEES, SET_PHASE, SET_REFERENCE, WITHDRAW, Event)
 from engine.orders cimport SLOT_MASK, Order, Special, slot_of
 from engine.snapshot cimport Reader, Writer, read_state, write_state
 
@@ -201,9 +201,11 @@ cdef class Exchange:
         book.notional_max = instrument.notional_max
         book.orders_max = instrument.orders_max
         book.band = instrument.band
+        book.particular = bool(instrument.notional_max or instrument.orders_max or instrument.band)
         book.day_end = instrument.day_end * 10**9
         book.base = self.asset(instrument.base)
         book.quote = self.asset(instrument.quote)
+        book.held[<int>BUY], book.held[<int>SELL] = book.quote, book.base
         levels = PriceLevels(self._tombstones)
         levels.read_only = True
         book.levels = book.published = &levels.book
@@ -223,7 +225,7 @@ cdef class Exchange:
         self.events.clear()
         reason = run(&self.core, command)
         if reason:
-            raise Rejected(Reason(reason), self.events.buffer.event[self.events.buffer.outcome].order)
+            raise Rejected(Reason(reason), (<Event*>(<char*>self.events.buffer.event + self.events.buffer.outcome)).order)
 
     def open_account(self, time: int = 0) -> int:
         """A new account; its number."""
@@ -250,7 +252,7 @@ cdef class Exchange:
         cdef Command command = place_command(account, instrument, side, price, size, type, time_in_force, post_only, client_id, time,
                                              slide, quote, stop, display, min_size, expires, linked, self_trade)
         self.single(&command)
-        return self.events.buffer.event[self.events.buffer.outcome].order
+        return (<Event*>(<char*>self.events.buffer.event + self.events.buffer.outcome)).order
 
     def cancel(self, account: int, order: int = 0, client_id: int = 0, time: int = 0) -> None:
         """Cancel an own order, named by its id or by the account's own name for it. O(1)."""

@@ -9,7 +9,7 @@ from engine.client_ids cimport find_client_id, remember
 from engine.core cimport TIME_LIMIT, Book, Touched, held_by, hold, price_of, touch_level
 from engine.effects cimport change_hold, tell_order
 from engine.entry cimport after_trades, enter, enter_at_market, enter_stop
-from engine.events cimport count_of, emit, end_batch
+from engine.events cimport EventBuffer, bytes_of, emit, end_batch
 from engine.expiry cimport add_expiry
 from engine.ladder cimport Level, Levels
 from engine.levels cimport publish
@@ -283,7 +283,8 @@ cdef void end_command(Core* core) noexcept nogil:
     cdef Event* event
     cdef Balance* balance
     cdef TouchedRow* row
-    cdef uint64_t before = core.events.seq
+    cdef EventBuffer* events = core.events
+    cdef uint64_t before = events.seq
     for i in range(core.touched_count):
         touched = core.touched[i]
         levels = core.book[touched.book].published
@@ -291,25 +292,25 @@ cdef void end_command(Core* core) noexcept nogil:
         level.touched = 0
         if level.size != level.published:
             levels.changes += levels.seq <= before
-            event = emit(core.events, LEVEL)
+            event = emit(events, LEVEL)
             event.instrument = touched.book
             event.side = level.side
             event.price = level.price
             event.size = level.size
             event.other = level.count
-        publish(levels, touched.level, core.events.seq)
+        publish(levels, touched.level, events.seq)
     core.touched_count = 0
     for i in range(core.accounts.touched_count):
         row = &core.accounts.touched[i]
         balance = &core.accounts.balance[row.row]
         core.accounts.marked[row.row] = 0
-        event = emit(core.events, BALANCE)
+        event = emit(events, BALANCE)
         event.account = row.account
         event.instrument = row.asset
         event.size = balance.available
         event.remaining = balance.held
     core.accounts.touched_count = 0
-    end_batch(core.events)
+    end_batch(events)
 
 
 cdef int run(Core* core, const Command* command) noexcept nogil:
@@ -320,7 +321,7 @@ cdef int run(Core* core, const Command* command) noexcept nogil:
     if command.time > core.clock:
         core.clock = min(command.time, TIME_LIMIT)
         expire(core)
-    core.events.outcome = count_of(core.events)
+    core.events.outcome = bytes_of(core.events)
     reason = outcome(core, command, &concerned)
     if reason:
         event = emit(core.events, REJECTED)

@@ -3,17 +3,18 @@
 from libc.stdint cimport uint32_t
 
 from engine.accounts cimport balance_of
-from engine.core cimport Book
+from engine.core cimport Book, held_asset
 from engine.execution cimport run
 from engine.ladder cimport Level, find
 from engine.model cimport CANCEL, PLACE, REPLACE, SELL
-from engine.orders cimport Order, instrument_of, slot_of
+from engine.orders cimport Order, instrument_of, side_of, slot_of
 
 cdef extern from *:
     void prefetch "__builtin_prefetch"(const void*, int write) noexcept nogil
 
 cdef enum:
     STRIDE = 6                  # commands between two steps
+    NEAR = 2                    # the same where little is out of the cache
 
 
 cdef inline void find_order(Core* core, const Command* command) noexcept nogil:
@@ -80,12 +81,28 @@ cdef inline void find_neighbours(Core* core, const Command* command) noexcept no
             prefetch(&core.orders.order[level.tail], 1)
 
 
+cdef inline void find_balance(Core* core, const Command* command) noexcept nogil:
+    """Second step where the books are in the cache: the balance behind an order that is named."""
+    cdef uint32_t slot
+    cdef Order* order
+    if CANCEL <= command.kind <= REPLACE:
+        slot = slot_of(&core.orders, command.order)
+        if slot:
+            order = &core.orders.order[slot]
+            prefetch(balance_of(&core.accounts, order.account, held_asset(&core.book[instrument_of(order)], side_of(order))), 1)
+
+
 cdef void run_all(Core* core, const Command* commands, Py_ssize_t count, Py_ssize_t* refused) noexcept nogil:
     """Run commands in order; adds the number of refused ones."""
     cdef Py_ssize_t i
     if core.orders.count < PAYS_FROM_ORDERS:
-        for i in range(count):
-            refused[0] += run(core, &commands[i]) != 0
+        for i in range(-2 * NEAR, count):
+            if i + 2 * NEAR < count:
+                find_order(core, &commands[i + 2 * NEAR])
+            if 0 <= i + NEAR < count:
+                find_balance(core, &commands[i + NEAR])
+            if i >= 0:
+                refused[0] += run(core, &commands[i]) != 0
         return
     for i in range(-3 * STRIDE, count):
         if i + 3 * STRIDE < count:
