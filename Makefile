@@ -1,6 +1,8 @@
 # make run    a live market on http://localhost:8080/        make test     build and pass all tests
 # make check  the tests, the linters and the type checks      make bench    the micro-benchmarks
 # make simulate SEEDS=2000 SEED=1   as many simulated worlds of clients
+# make campaign COMMANDS=10000000 SEED=1   as many random commands against the engine's naive twin
+# make checked   the engine's tests with bounds checks and C assertions      make sanitized   the same with ASan and UBSan
 # make docs   the wire's reference                            make clean   forget everything that was built
 
 PYTHON ?= python3
@@ -8,7 +10,7 @@ DEPOSIT := {"USDT": "1000000", "BTC": "5", "ETH": "50", "SOL": "500", "XRP": "10
 BIN := .venv/bin
 SOURCES := $(wildcard engine/*.pyx engine/*.pxd)
 
-.PHONY: run test lint check simulate bench docs clean
+.PHONY: run test lint check simulate campaign checked sanitized bench docs clean
 
 run: .venv/built
 	$(BIN)/deltabook serve --source recorded --source simulated --set 'deposit=$(DEPOSIT)' $(ARGS)
@@ -26,6 +28,24 @@ check: test lint
 
 simulate: .venv/tools
 	DELTABOOK_SEEDS=$(or $(SEEDS),2000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/test_simulation.py -k promise
+
+# The commands are dealt out to runs of 20,000, each from a seed of its own, which its name prints.
+campaign: .venv/tools
+	DELTABOOK_COMMANDS=20000 DELTABOOK_SEEDS=$$(($(or $(COMMANDS),10000000) / 20000)) DELTABOOK_SEED=$(or $(SEED),1) \
+	$(BIN)/python -m pytest tests/test_twin.py -k events_of_the_oracle
+
+ENGINE_TESTS := $(wildcard $(addprefix tests/test_,accounts.py auction.py book.py exchange.py expiry.py icebergs.py l3.py levels.py limits.py market_orders.py orders.py \
+	pairs.py phases_and_limits.py post_only.py self_trade.py snapshot.py stops.py twin.py))
+
+checked: .venv/tools
+	DELTABOOK_CHECKED=1 $(BIN)/python setup.py --quiet build_ext --build-lib build/checked --build-temp build/checked
+	PYTHONPATH=build/checked $(BIN)/python -P -m pytest $(ENGINE_TESTS)
+
+sanitized: .venv/tools
+	DELTABOOK_CHECKED=1 CFLAGS='-fsanitize=address,undefined -fno-omit-frame-pointer' LDFLAGS='-fsanitize=address,undefined' \
+	$(BIN)/python setup.py --quiet build_ext --build-lib build/sanitized --build-temp build/sanitized
+	PYTHONPATH=build/sanitized LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 $(BIN)/python -P -m pytest $(ENGINE_TESTS)
 
 bench: .venv/tools
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only $(ARGS)

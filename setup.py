@@ -14,7 +14,7 @@ setup(
             Extension(
                 f"{path.parent.name}.{path.stem}",
                 [str(path)],
-                extra_compile_args=["-O1", "-g", "-UNDEBUG"] if CHECKED else ["-O3"],
+                extra_compile_args=["-O1", "-g", "-UNDEBUG"] if CHECKED else ["-O3", "-fno-tree-slp-vectorize"],
             )
             for path in sorted(Path("engine").glob("*.pyx"))
         ],

@@ -21,30 +21,33 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks import reference
-from benchmarks.flow import ACCOUNTS, CANCEL, COMMAND, FLOWS, Outcome, Recording, Workload, new_exchange, read, record, workload
+from benchmarks.flow import ACCOUNTS, BATCH, CANCEL, COMMAND, FLOWS, Outcome, Recording, Workload, batches, new_exchange, read, record, workload
 from benchmarks.machine import describe
-from benchmarks.peers import Peer, installed
+from benchmarks.peers import Nothing, Peer, installed
 from engine import CommandKind, Exchange
 
-BATCH = 64
 REFERENCE = "C++ reference"
 
 Contestant = Callable[[], float]
 
 
-def batches(commands: bytes) -> list[memoryview]:
-    """The commands in groups of `BATCH`."""
-    view, step = memoryview(commands), BATCH * COMMAND.size
-    return [view[start : start + step] for start in range(0, len(view), step)]
-
-
 def filled_exchange(recording: Recording, work: Workload) -> Exchange:
     """An exchange at the point where the timed operations begin."""
-    exchange = new_exchange(recording.flow)
+    exchange = new_exchange(recording.flow.instruments)
     for batch in batches(work.prefill):
         exchange.execute(batch)
     gc.collect()
     return exchange
+
+
+def call_each(exchange: Exchange, commands: bytes | memoryview) -> None:
+    """The commands, one Python call each."""
+    place, cancel, kind_of_cancel = exchange.place, exchange.cancel, int(CommandKind.CANCEL)
+    for order, price, size, account, instrument, kind, side in COMMAND.iter_unpack(commands):
+        if kind == kind_of_cancel:
+            cancel(account, order)
+        else:
+            place(account, instrument, side, price, size)
 
 
 def run_batched(recording: Recording, work: Workload) -> float:
@@ -62,13 +65,8 @@ def run_batched(recording: Recording, work: Workload) -> float:
 def run_single(recording: Recording, work: Workload) -> float:
     """Ours, one call a command; ns an operation."""
     exchange = filled_exchange(recording, work)
-    place, cancel, kind_of_cancel = exchange.place, exchange.cancel, int(CommandKind.CANCEL)
     start = perf_counter_ns()
-    for _, order, _, price, size, account, instrument, kind, side, _, _, _ in COMMAND.iter_unpack(work.timed):
-        if kind == kind_of_cancel:
-            cancel(account, order)
-        else:
-            place(account, instrument, side, price, size)
+    call_each(exchange, work.timed)
     elapsed = perf_counter_ns() - start
     check_state(exchange, work)
     return elapsed / recording.operations
@@ -79,7 +77,7 @@ def run_loop(recording: Recording, work: Workload) -> float:
     kind_of_cancel = int(CommandKind.CANCEL)
     gc.collect()
     start = perf_counter_ns()
-    for _, order, _, price, size, account, instrument, kind, side, _, _, _ in COMMAND.iter_unpack(work.timed):  # noqa: B007
+    for order, price, size, account, instrument, kind, side in COMMAND.iter_unpack(work.timed):  # noqa: B007
         if kind == kind_of_cancel:
             pass
     return (perf_counter_ns() - start) / recording.operations
@@ -118,8 +116,11 @@ def contestants(recording: Recording, work: Workload, program: Path | None) -> d
     runs[f"deltabook, {BATCH} commands a call"] = partial(run_batched, recording, work)
     runs["deltabook, one command a call"] = partial(run_single, recording, work)
     runs["(the bare Python loop of that)"] = partial(run_loop, recording, work)
-    for name, make in installed().items():
+    peers = installed()
+    for name, make in peers.items():
         runs[name] = partial(run_peer, make, recording)
+    if peers:
+        runs["(the bare Python loop of those)"] = partial(run_peer, Nothing, recording)
     return runs
 
 

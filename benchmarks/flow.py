@@ -23,11 +23,13 @@ from engine import Commands, EventKind, Exchange, Instrument
 
 HEADER = struct.Struct("<8sIIQQiiQQ8x")
 RECORD = struct.Struct("<QiIBBHI")
-COMMAND = struct.Struct("<qQQqqqqqqIHBBBBBB4x")
+COMMAND = struct.Struct("<8xQ8xqq32xIHBB8x")
+"""A command's record, of which this reads what a call needs: order, price, size, account, instrument, kind, side."""
 REST, CANCEL, TAKE = 0, 1, 2
+BATCH = 64
 
 ACCOUNTS = 1 << 14
-DEPOSIT = 1 << 46
+DEPOSIT = 1 << 44
 MAKER_FEE = 100
 TAKER_FEE = 250
 MIDDLE = 100_000
@@ -49,6 +51,8 @@ FLOWS = {
     "B": Flow(300_000, 2_000, 1, 2),
     "C": Flow(200_000, 50, 200, 3),
 }
+GROWING = Flow(1_000_000, 2_000, 1, 4)
+"""Whose prefill is a million orders into an empty book."""
 
 
 class Outcome(NamedTuple):
@@ -72,7 +76,7 @@ class Recording(NamedTuple):
 
 
 class Workload(NamedTuple):
-    """A recording as commands of 64 bytes for an exchange made by `new_exchange`. `state` is its state hash at the end."""
+    """A recording as commands for an exchange made by `new_exchange`. `state` is its state hash at the end."""
 
     prefill: bytes
     timed: bytes
@@ -244,14 +248,14 @@ def account_of(id: int) -> int:
     return (id * 0xD6E8FEB86659FD93 & (1 << 64) - 1) >> 50
 
 
-def new_exchange(flow: Flow) -> Exchange:
-    """The flow's empty books, all with one base and one quote asset, a venue's fees, and accounts with money enough."""
+def new_exchange(instruments: int, accounts: int = ACCOUNTS) -> Exchange:
+    """Empty books, all with one base and one quote asset, a venue's fees, and accounts with money enough."""
     exchange = Exchange()
     base, quote = exchange.add_asset("BASE", 0), exchange.add_asset("QUOTE", 0)
-    for index in range(flow.instruments):
+    for index in range(instruments):
         exchange.add_instrument(Instrument(f"I{index}", "BASE", "QUOTE", Decimal(1), Decimal(1), maker_fee=MAKER_FEE, taker_fee=TAKER_FEE))
     commands = Commands()
-    for account in range(ACCOUNTS):
+    for account in range(accounts):
         commands.open_account()
         commands.deposit(account, base, DEPOSIT)
         commands.deposit(account, quote, DEPOSIT)
@@ -260,9 +264,15 @@ def new_exchange(flow: Flow) -> Exchange:
     return exchange
 
 
-def workload(recording: Recording) -> Workload:
-    """The recording as commands. Runs it once, command by command, to learn the orders' ids and to check the outcome."""
-    exchange = new_exchange(recording.flow)
+def batches(commands: bytes | memoryview, count: int = BATCH) -> list[memoryview]:
+    """Commands in groups of so many."""
+    view, step = memoryview(commands), count * COMMAND.size
+    return [view[start : start + step] for start in range(0, len(view), step)]
+
+
+def workload(recording: Recording, named: bool = False) -> Workload:
+    """The recording as commands, if `named` with client ids. Runs it once, command by command, to learn the orders' ids and to check the outcome."""
+    exchange = new_exchange(recording.flow.instruments)
     halves = Commands(), Commands()
     orders: dict[int, int] = {}
     trades = traded = before = 0
@@ -275,8 +285,9 @@ def workload(recording: Recording) -> Workload:
             commands.cancel(account, order)
             exchange.cancel(account, order)
         else:
-            commands.place(account, instrument, side, price, size)
-            orders[id] = exchange.place(account, instrument, side, price, size)
+            client_id = id if named else 0
+            commands.place(account, instrument, side, price, size, client_id=client_id)
+            orders[id] = exchange.place(account, instrument, side, price, size, client_id=client_id)
         if kind == TAKE:
             fills = exchange.events.select(1 << EventKind.TRADE)
             trades += len(fills)

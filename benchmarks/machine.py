@@ -4,7 +4,12 @@ import os
 import platform
 import shutil
 import time
+from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 
 def describe() -> str:
@@ -25,3 +30,26 @@ def compiler() -> str | None:
 def processor_ns(pid: int) -> int:
     """Processor time that a process, all its threads together, has used since its start. Linux alone: clock_getcpuclockid(3) as the kernel counts."""
     return time.clock_gettime_ns(~pid << 3 | 2)
+
+
+def resident() -> tuple[int, int]:
+    """Bytes of this process that are in memory, and the most that ever were. Linux alone."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    now, most = (int(status[name].split()[0]) << 10 for name in ("VmRSS", "VmHWM"))
+    return now, most
+
+
+def in_fresh_process(run: Callable[[], Result], **environment: str) -> Result:
+    """What `run` returns, in a new process that has imported what it needs and no more."""
+    saved = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        pool = get_context("spawn").Pool(1)
+    finally:
+        for name, value in saved.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    with pool:
+        return pool.apply(run)

@@ -1,7 +1,11 @@
-"""Order books of PyPI, one adapter each. They keep one book an instrument, no balances, and report no trades as they are run here."""
+"""Order books of PyPI, one adapter each. They keep one book an instrument, no balances, and report no trades as they are run here.
+
+`pip install '.[peers]'` installs them all.
+"""
 
 from collections.abc import Callable
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -20,7 +24,7 @@ class Peer(Protocol):
 
 
 class LimitOrderBook:
-    """https://pypi.org/project/limit-order-book: C++ behind ctypes."""
+    """https://pypi.org/project/limit-order-book: C++ behind ctypes, from version 3 on (Python 3.13) behind Cython."""
 
     def __init__(self, instruments: int) -> None:
         book = import_module("limit_order_book").LimitOrderBook
@@ -77,6 +81,25 @@ class Liquibook:
         return None
 
 
+class Nothing:
+    """What the loop and an adapter cost by themselves."""
+
+    def __init__(self, instruments: int) -> None:
+        self._books = [None] * instruments
+
+    def place(self, id: int, instrument: int, side: int, price: int, size: int) -> None:
+        if side:
+            self._books[instrument]
+        else:
+            self._books[instrument]
+
+    def cancel(self, id: int, instrument: int) -> None:
+        self._books[instrument]
+
+    def live(self) -> int | None:
+        return None
+
+
 _PEERS: dict[str, tuple[str, Callable[[int], Peer]]] = {
     "limit-order-book": ("limit_order_book", LimitOrderBook),
     "liquibook": ("liquibook", Liquibook),
@@ -85,5 +108,5 @@ _PEERS: dict[str, tuple[str, Callable[[int], Peer]]] = {
 
 
 def installed() -> dict[str, Callable[[int], Peer]]:
-    """What makes an engine with so many books, by name, for the peers that are installed."""
-    return {name: make for name, (module, make) in _PEERS.items() if find_spec(module)}
+    """What makes an engine with so many books, by name and version, for the peers that are installed."""
+    return {f"{name} {version(name)}": make for name, (module, make) in _PEERS.items() if find_spec(module)}

@@ -5,8 +5,8 @@ from itertools import cycle
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.engine import batches, filled_exchange
-from benchmarks.flow import FLOWS, Recording, Workload, record, workload
+from benchmarks.engine import filled_exchange
+from benchmarks.flow import FLOWS, Recording, Workload, batches, record, workload
 from engine import Commands, EventKind, Exchange
 
 OPERATIONS = 50_000

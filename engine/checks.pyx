@@ -5,7 +5,7 @@ from engine.accounts cimport Account, Limits, balance_of
 from engine.client_ids cimport find_client_id
 from engine.core cimport DAY_NS, MONEY_LIMIT, Book, cost, fee, held_asset, held_by, hold, multiplied
 from engine.entry cimport in_band, market_limit
-from engine.ladder cimport Levels
+from engine.matching cimport would_match
 from engine.model cimport (ACCOUNT_DEFAULT, ALREADY_EXPIRED, BUY, DAY, DECREMENT, DUPLICATE_CLIENT_ID, FOK, GTC, GTD, HALT, HALTED,
                            INSUFFICIENT_FUNDS, IOC, LIMIT, MARKET, NO_REASON, NO_REFERENCE, NOT_LINKABLE, NOTIONAL_TOO_LARGE, POST_ONLY,
                            POST_ONLY_WOULD_TAKE, PRICE_OUT_OF_BAND, PRICE_OUT_OF_RANGE, QUOTE, SELL, SIZE_TOO_LARGE, SIZE_TOO_SMALL, SLIDE,
@@ -63,13 +63,6 @@ cdef int bad_notional(Book* book, Account* account, Limits* limits, int64_t pric
     if book.notional_max and notional > book.notional_max or account.limited and limits.notional_max and notional > limits.notional_max:
         return NOTIONAL_TOO_LARGE
     return NO_REASON
-
-
-cdef inline bint would_match(Levels* levels, int side, int64_t price) noexcept nogil:
-    cdef uint32_t best = levels.ladders[1 - side].best
-    if not best:
-        return False
-    return levels.level[best].price <= price if side == BUY else levels.level[best].price >= price
 
 
 cdef int64_t end_of_day(Core* core, Book* book) noexcept nogil:
@@ -215,7 +208,7 @@ cdef int check_place(Core* core, const Command* command, Intent* intent, uint64_
             return reason
     if command.type == LIMIT:
         limit = intent.price
-        if not in_band(book, command.side, limit):
+        if book.band and not in_band(book, command.side, limit):
             return PRICE_OUT_OF_BAND
     else:
         limit = market_limit(book, command.side, command.price)

@@ -4,7 +4,7 @@ from libc.stdint cimport uint64_t
 
 from engine.core cimport ANY_PRICE, fee
 from engine.effects cimport tell_order
-from engine.matching cimport cancel_partner, end_taker, finish, match, rest
+from engine.matching cimport cancel_partner, end_taker, finish, match, rest, would_match
 from engine.model cimport BUY, INSUFFICIENT_FUNDS, LIMIT, MARKET, PRICE_OUT_OF_BAND, STOP_LIMIT, TRIGGERED, UNFILLED, WAITING
 from engine.orders cimport WAITS, Order, Special, instrument_of, self_trade_of, side_of
 from engine.reach cimport affordable
@@ -36,7 +36,7 @@ cdef int64_t market_limit(Book* book, int side, int64_t protection) noexcept nog
 
 cdef void enter(Core* core, uint32_t book, uint32_t slot, int64_t price, bint stays) noexcept nogil:
     """Match an order that has a limit; then let it rest, or end it."""
-    if not match(core, book, slot, price, price, True):
+    if would_match(core.book[book].levels, side_of(&core.orders.order[slot]), price) and not match(core, book, slot, price, price, True):
         return
     if not core.orders.order[slot].remaining:
         finish(core, slot)

@@ -14,8 +14,8 @@ cdef struct Batch:              # what one command caused
 
 cdef struct EventBuffer:
     Event* event
-    uint32_t count
-    uint32_t capacity
+    Event* next                 # where the next one goes
+    Event* end                  # of the memory
     Batch* batch
     uint32_t batches
     uint32_t batches_capacity
@@ -23,15 +23,21 @@ cdef struct EventBuffer:
     uint64_t seq                # of the last event ever emitted
 
 
+cdef void more_events(EventBuffer* buffer) noexcept nogil
+
+
+cdef inline uint32_t count_of(EventBuffer* buffer) noexcept nogil:
+    return <uint32_t>(buffer.next - buffer.event)
+
+
 cdef inline Event* emit(EventBuffer* buffer, int kind) noexcept nogil:
     """A new event, zero but for its kind and sequence. The pointer holds until the next one."""
     cdef Event* event
-    if buffer.count == buffer.capacity:
-        buffer.event = <Event*>resized(buffer.event, buffer.capacity * sizeof(Event), doubled(buffer.capacity, 256) * sizeof(Event))
-        buffer.capacity = doubled(buffer.capacity, 256)
-    event = &buffer.event[buffer.count]
+    if buffer.next == buffer.end:
+        more_events(buffer)
+    event = buffer.next
     memset(event, 0, sizeof(Event))
-    buffer.count += 1
+    buffer.next += 1
     buffer.seq += 1
     event.seq = buffer.seq
     event.kind = kind
@@ -43,9 +49,9 @@ cdef inline void end_batch(EventBuffer* buffer) noexcept nogil:
         buffer.batch = <Batch*>resized(buffer.batch, buffer.batches_capacity * sizeof(Batch), doubled(buffer.batches_capacity, 64) * sizeof(Batch))
         buffer.batches_capacity = doubled(buffer.batches_capacity, 64)
     buffer.batch[buffer.batches].outcome = buffer.outcome
-    buffer.batch[buffer.batches].end = buffer.count
+    buffer.batch[buffer.batches].end = count_of(buffer)
     buffer.batches += 1
-    buffer.event[buffer.count - 1].flags |= LAST
+    (buffer.next - 1).flags |= LAST
 
 
 cdef class Events:

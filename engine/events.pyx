@@ -5,11 +5,19 @@ from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABL
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport free
 
+from engine.memory cimport doubled, resized
 from engine.model cimport FILLED, TAKER
 
 from engine.records import Event as EventRecord
 
 cdef bytes FORMAT = b"T{Q:seq:Q:order:Q:other:q:price:q:size:q:remaining:q:filled:q:value:I:account:H:instrument:B:kind:B:side:B:reason:B:flags:6x}"
+
+
+cdef void more_events(EventBuffer* buffer) noexcept nogil:
+    cdef uint32_t count = count_of(buffer)
+    buffer.event = <Event*>resized(buffer.event, count * sizeof(Event), doubled(count, 256) * sizeof(Event))
+    buffer.next = buffer.event + count
+    buffer.end = buffer.event + doubled(count, 256)
 
 
 cdef object record(Event* event):
@@ -44,22 +52,21 @@ cdef class Events:
         if self.exports:
             self.retired[<uintptr_t>self.buffer.event] = self.exports
             self.exports = 0
-            self.buffer.event = NULL
-            self.buffer.capacity = 0
-        self.buffer.count = 0
+            self.buffer.event = self.buffer.end = NULL
+        self.buffer.next = self.buffer.event
         self.buffer.batches = 0
 
     def __len__(self) -> int:
-        return self.buffer.count
+        return count_of(&self.buffer)
 
     def __getitem__(self, index: int) -> EventRecord:
-        cdef Py_ssize_t i = index + self.buffer.count if index < 0 else index
-        if not 0 <= i < self.buffer.count:
+        cdef Py_ssize_t i = index + count_of(&self.buffer) if index < 0 else index
+        if not 0 <= i < count_of(&self.buffer):
             raise IndexError(index)
         return record(&self.buffer.event[i])
 
     def __iter__(self):
-        return iter(events_between(&self.buffer, 0, self.buffer.count))
+        return iter(events_between(&self.buffer, 0, count_of(&self.buffer)))
 
     @property
     def batches(self) -> int:
@@ -90,7 +97,7 @@ cdef class Events:
         cdef uint32_t i
         cdef Event* event
         cdef list chosen = []
-        for i in range(self.buffer.count):
+        for i in range(count_of(&self.buffer)):
             event = &self.buffer.event[i]
             if wanted >> event.kind & 1 and (everyone or (event.account < known and mask[event.account])):
                 chosen.append(record(event))
@@ -99,7 +106,7 @@ cdef class Events:
     def __getbuffer__(self, Py_buffer* view, int flags) -> None:
         if flags & PyBUF_WRITABLE == PyBUF_WRITABLE:
             raise BufferError("events are read-only")
-        self.shape = self.buffer.count
+        self.shape = count_of(&self.buffer)
         self.stride = sizeof(Event)
         view.buf = self.buffer.event
         view.obj = self

@@ -16,10 +16,10 @@ from engine.events cimport Events
 from engine.execution cimport run
 from engine.levels cimport PriceLevels
 from engine.lookahead cimport run_all
-from engine.memory cimport resized
+from engine.memory cimport reserved, resized
 from engine.model cimport (ADVANCE, ALL_CANCELLED, ALL_INSTRUMENTS, ALLOW, BOTH_SIDES, CANCEL, CANCEL_ALL, DEPOSIT, OPEN_ACCOUNT, REDUCE, REPLACE,
                            SET_FEES, SET_PHASE, SET_REFERENCE, WITHDRAW)
-from engine.orders cimport SLOT_MASK, slot_of
+from engine.orders cimport SLOT_MASK, Order, Special, slot_of
 from engine.snapshot cimport Reader, Writer, read_state, write_state
 
 from decimal import Decimal
@@ -78,7 +78,11 @@ cdef class Exchange:
             raise ValueError(f"orders_max {orders_max}: expected 1 to {SLOT_MASK}")
         if tombstones < 0 or tombstones >= 1 << 31:
             raise ValueError(f"tombstones {tombstones}: expected 0 to {(1 << 31) - 1}")
+        if self.core.orders.order != NULL:
+            raise TypeError("an exchange is made once")
         self.core.orders.count_max = orders_max
+        self.core.orders.order = <Order*>reserved(orders_max + 1, sizeof(Order))
+        self.core.orders.special = <Special*>reserved(orders_max + 1, sizeof(Special))
         self.core.accounts.count_max = accounts_max
         self.core.client_ids.done_max = client_ids_max
         self._tombstones = tombstones

@@ -9,7 +9,7 @@ from engine.client_ids cimport find_client_id, remember
 from engine.core cimport TIME_LIMIT, Book, Touched, held_by, hold, price_of, touch_level
 from engine.effects cimport change_hold, tell_order
 from engine.entry cimport after_trades, enter, enter_at_market, enter_stop
-from engine.events cimport emit, end_batch
+from engine.events cimport count_of, emit, end_batch
 from engine.expiry cimport add_expiry
 from engine.ladder cimport Level, Levels
 from engine.levels cimport publish
@@ -18,7 +18,7 @@ from engine.model cimport (ACCEPTED, ALL_CANCELLED, ALL_INSTRUMENTS, BALANCE, BO
                            PLACE, POST_ONLY, REDUCE, REDUCED, REJECTED, REPLACE, REPLACED, REQUESTED, SELL, SIZE_TOO_SMALL, TRAILING_STOP,
                            UNKNOWN_ACCOUNT, UNKNOWN_INSTRUMENT, UNKNOWN_OPTION, UNKNOWN_ORDER, WAITING, Command, Event)
 from engine.orders cimport (SELF_TRADE_SHIFT, SELLS, SLOT_BITS, SPECIAL, STAYS_MAKER, WAITS, Order, Special, instrument_of, left_of, new_slot,
-                            new_special, order_id, partner_of, side_of, slot_of)
+                            order_id, partner_of, side_of, slot_of)
 from engine.stops cimport leave_stops, reached, wait_elsewhere
 
 
@@ -30,7 +30,7 @@ cdef void keep_special(Core* core, const Command* command, const Intent* intent,
     cdef Special* special
     if command.type <= MARKET and not intent.partner and not (intent.expires | command.display):
         return
-    special = new_special(&core.orders, slot)
+    special = &core.orders.special[slot]
     core.orders.order[slot].tag |= SPECIAL
     special.price = intent.price
     special.stop = intent.stop
@@ -50,7 +50,7 @@ cdef void link(Core* core, uint32_t slot, uint32_t partner) noexcept nogil:
     cdef Order* order = &core.orders.order[partner]
     cdef Special* special
     if not order.tag & SPECIAL:
-        special = new_special(&core.orders, partner)
+        special = &core.orders.special[partner]
         special.price = core.book[instrument_of(order)].levels.level[order.level].price
         special.stop = special.trail = special.display = special.reserve = special.expires = 0
         special.expiry = 0
@@ -320,7 +320,7 @@ cdef int run(Core* core, const Command* command) noexcept nogil:
     if command.time > core.clock:
         core.clock = min(command.time, TIME_LIMIT)
         expire(core)
-    core.events.outcome = core.events.count
+    core.events.outcome = count_of(core.events)
     reason = outcome(core, command, &concerned)
     if reason:
         event = emit(core.events, REJECTED)

@@ -3,6 +3,16 @@
 from libc.stdint cimport int64_t, uint32_t
 
 from engine.core cimport Core
+from engine.ladder cimport Levels
+from engine.model cimport BUY
+
+
+cdef inline bint would_match(Levels* levels, int side, int64_t price) noexcept nogil:
+    """Whether an order of that side and limit would meet another."""
+    cdef uint32_t best = levels.ladders[1 - side].best
+    if not best:
+        return False
+    return levels.level[best].price <= price if side == BUY else levels.level[best].price >= price
 
 
 cdef void fill(Core* core, uint32_t book, uint32_t maker_slot, uint32_t taker_slot, int64_t price, int64_t size, int64_t limit, bint holds) noexcept nogil

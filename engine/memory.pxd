@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint32_t
 from libc.stdio cimport fputs, stderr
-from libc.stdlib cimport abort, realloc
+from libc.stdlib cimport abort, calloc, realloc
 from libc.string cimport memset
 
 
@@ -18,6 +18,15 @@ cdef inline void* resized(void* block, size_t used, size_t wanted) noexcept nogi
         abort()
     memset(grown + used, 0, wanted - used)
     return grown
+
+
+cdef inline void* reserved(size_t count, size_t size) noexcept nogil:
+    """Zeroed room for a whole table: the system gives a page of it when it is first used, so that nothing has to be moved later."""
+    cdef void* block = calloc(count, size)
+    if block == NULL:
+        fputs(b"deltabook: out of memory\n", stderr)
+        abort()
+    return block
 
 
 cdef inline uint32_t doubled(uint32_t capacity, uint32_t least) noexcept nogil:

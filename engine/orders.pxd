@@ -2,8 +2,6 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from engine.memory cimport doubled, resized
-
 cdef enum:
     SLOT_BITS = 24
     SLOT_MASK = (1 << SLOT_BITS) - 1
@@ -43,11 +41,9 @@ cdef struct Special:            # what only some orders have
 
 
 cdef struct Orders:
-    Order* order                # slot 0 is unused
-    Special* special            # by slot, as far as it was needed
-    uint32_t special_capacity
+    Order* order                # room for all there may be, of which the system gives what is used; slot 0 is unused
+    Special* special            # by slot
     uint32_t top
-    uint32_t capacity
     uint32_t free
     uint32_t count
     uint32_t count_max
@@ -55,24 +51,14 @@ cdef struct Orders:
 
 
 cdef inline uint32_t new_slot(Orders* orders) noexcept nogil:
+    """A slot that is free, of the `count_max` that there are; the caller knows that there is one."""
     cdef uint32_t slot = orders.free
     orders.count += 1
     if slot:
         orders.free = orders.order[slot].newer
         return slot
-    if orders.top + 1 >= orders.capacity:
-        orders.order = <Order*>resized(orders.order, orders.capacity * sizeof(Order), doubled(orders.capacity, 1024) * sizeof(Order))
-        orders.capacity = doubled(orders.capacity, 1024)
     orders.top += 1
     return orders.top
-
-
-cdef inline Special* new_special(Orders* orders, uint32_t slot) noexcept nogil:
-    """Room for what is special about the order in a slot; the caller fills it."""
-    if slot >= orders.special_capacity:
-        orders.special = <Special*>resized(orders.special, orders.special_capacity * sizeof(Special), orders.capacity * sizeof(Special))
-        orders.special_capacity = orders.capacity
-    return &orders.special[slot]
 
 
 cdef inline void free_slot(Orders* orders, uint32_t slot) noexcept nogil:

@@ -17,8 +17,8 @@ from engine.core cimport TIERS, Book
 from engine.expiry cimport add_expiry
 from engine.ladder cimport Chain, Level, Levels, came_alive, find, find_or_add, next_worse
 from engine.levels cimport chain_newest, mix
-from engine.memory cimport doubled, resized
-from engine.orders cimport SLOT_MASK, SPECIAL, WAITS, Order, Orders, Special, instrument_of, new_special
+from engine.memory cimport resized
+from engine.orders cimport SLOT_MASK, SPECIAL, WAITS, Order, Orders, Special, instrument_of
 
 from engine.errors import BadSnapshot
 from engine.instrument import PRICE_MAX
@@ -139,7 +139,7 @@ cdef object read_order(Core* core, Reader source, uint32_t account):
     if order.client_id:
         remember(&core.client_ids, account, order.client_id, order.tag >> 24 << 24 | slot)
     if order.tag & SPECIAL:
-        special = new_special(&core.orders, slot)
+        special = &core.orders.special[slot]
         special.price = source.get()
         special.stop = source.get()
         special.trail = source.get()
@@ -167,10 +167,7 @@ cdef object read_slots(Core* core, Reader source):
     cdef Orders* orders = &core.orders
     cdef uint32_t slot, last = 0
     cdef uint64_t i
-    orders.top = source.below(SLOT_MASK + 1)
-    while orders.top >= orders.capacity:
-        orders.order = <Order*>resized(orders.order, orders.capacity * sizeof(Order), doubled(orders.capacity, 1024) * sizeof(Order))
-        orders.capacity = doubled(orders.capacity, 1024)
+    orders.top = source.below(<uint64_t>orders.count_max + 1)
     for i in range(source.below(orders.top + 1)):
         slot = source.below(orders.top + 1)
         source.expect(slot != 0 and orders.order[slot].later == 0, "a slot that is not free yet")
