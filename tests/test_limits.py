@@ -4,7 +4,7 @@ from decimal import Decimal, localcontext
 
 import pytest
 
-from engine import MONEY_MAX, PRICE_MAX, Commands, EventKind, Exchange, Instrument, OrderType, Reason, Side, TimeInForce
+from engine import MONEY_MAX, PRICE_MAX, Commands, EventKind, Exchange, Instrument, OrderType, Phase, Reason, Side, TimeInForce
 from tests.conftest import BTC, BUY, SELL, USD, WIDE, check, new_exchange, refused, told, trades
 from tests.oracle_model import fee
 
@@ -195,3 +195,93 @@ def test_an_asset_that_does_not_fit_is_refused(name: str, decimals: int) -> None
     exchange = new_exchange()
     with pytest.raises(ValueError, match="asset"):
         exchange.add_asset(name, decimals)
+
+
+# The largest numbers, for orders that do more than rest
+
+
+def test_an_iceberg_of_all_there_can_be() -> None:
+    exchange = new_exchange()
+    exchange.deposit(0, USD, MONEY_MAX)
+    exchange.deposit(1, BTC, MONEY_MAX)
+    exchange.place(1, 0, SELL, 1, MONEY_MAX, display=1)
+    exchange.place(0, 0, BUY, 1, 3)
+    assert exchange.orders(1)[0].remaining == MONEY_MAX - 3
+    exchange.replace(1, exchange.orders(1)[0].order, 1, MONEY_MAX - 3)
+    exchange.reduce(1, exchange.orders(1)[0].order, MONEY_MAX - 8)
+    assert exchange.orders(1)[0].remaining == 5
+    exchange.place(0, 0, BUY, 1, MONEY_MAX - 3, time_in_force=TimeInForce.IOC)
+    assert exchange.balance(0, BTC) == (8, 0)
+    check(exchange)
+
+
+def test_a_pair_that_holds_all_there_can_be() -> None:
+    exchange = new_exchange()
+    exchange.deposit(0, BTC, MONEY_MAX)
+    exchange.deposit(1, USD, MONEY_MAX)
+    limit = exchange.place(0, 0, SELL, 1, MONEY_MAX)
+    exchange.place(0, 0, SELL, 1, MONEY_MAX, type=OrderType.STOP_LIMIT, stop=PRICE_MAX - 1, linked=limit)
+    assert exchange.balance(0, BTC) == (0, MONEY_MAX)
+    exchange.place(1, 0, BUY, 1, MONEY_MAX)
+    assert exchange.balance(1, BTC) == (MONEY_MAX, 0)
+    check(exchange)
+
+
+def max_lots(fee_rate: int) -> int:
+    """The most lots at 1 whose price and fee together are at most 2**62."""
+    low, high = 0, MONEY_MAX
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if middle + fee(fee_rate, middle) <= MONEY_MAX else (low, middle - 1)
+    return low
+
+
+@pytest.mark.parametrize("fee_rate", [0, 1, 250, 999_999])
+def test_money_of_all_there_can_be(fee_rate: int) -> None:
+    exchange = new_exchange(WIDE._replace(taker_fee=fee_rate))
+    lots = max_lots(fee_rate)
+    exchange.deposit(0, USD, MONEY_MAX)
+    exchange.deposit(1, BTC, MONEY_MAX)
+    exchange.place(1, 0, SELL, 1, lots)
+    exchange.place(0, 0, BUY, 0, MONEY_MAX, type=OrderType.MARKET, quote=True)
+    assert exchange.balance(0, BTC)[0] == lots
+    check(exchange)
+
+
+def test_triggers_at_the_highest_price() -> None:
+    exchange = new_exchange(btc=100, usd=RICH)
+    top = PRICE_MAX - 1
+    for _ in range(2):
+        exchange.place(1, 0, SELL, top, 1)
+    exchange.place(0, 0, BUY, 0, 1, type=OrderType.STOP, stop=top)
+    exchange.place(0, 0, BUY, top, 1)
+    assert [event.price for event in told(exchange, EventKind.TRIGGERED)] == [top]
+    with refused(Reason.PRICE_OUT_OF_RANGE):
+        exchange.place(0, 0, BUY, 0, 1, type=OrderType.TRAILING_STOP, stop=1)
+    exchange.place(0, 0, SELL, 0, 1, type=OrderType.TRAILING_STOP, stop=top - 1)
+    assert exchange.orders(0)[0].stop == 1
+    check(exchange)
+
+
+def test_an_auction_of_all_there_can_be() -> None:
+    exchange = new_exchange()
+    exchange.deposit(0, USD, MONEY_MAX)
+    exchange.deposit(1, BTC, MONEY_MAX)
+    exchange.set_phase(0, Phase.AUCTION)
+    exchange.place(0, 0, BUY, 1, MONEY_MAX)
+    exchange.place(1, 0, SELL, 1, MONEY_MAX, display=MONEY_MAX // 2)
+    assert exchange.books[0].indicative() == (1, MONEY_MAX)
+    exchange.set_phase(0, Phase.TRADING)
+    assert (exchange.balance(0, BTC), exchange.balance(1, USD)) == ((MONEY_MAX, 0), (MONEY_MAX, 0))
+    check(exchange)
+
+
+def test_a_band_at_the_edges_of_the_prices() -> None:
+    exchange = new_exchange(WIDE._replace(band=999_999), btc=100, usd=RICH)
+    exchange.set_reference(0, PRICE_MAX - 1)
+    exchange.place(0, 0, BUY, PRICE_MAX - 1, 1)
+    exchange.set_reference(0, 1)
+    exchange.place(1, 0, SELL, 1, 1)
+    with refused(Reason.PRICE_OUT_OF_BAND):
+        exchange.place(0, 0, BUY, 2, 1)
+    check(exchange)
