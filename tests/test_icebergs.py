@@ -3,7 +3,7 @@
 import pytest
 
 from engine import EventKind, Exchange, Reason, TimeInForce
-from tests.conftest import BUY, MAKER, OTHER, SELL, TAKER, depth, kinds, queue, refused, told, trades
+from tests.conftest import BUY, MAKER, OTHER, SELL, TAKER, WIDE, check, depth, kinds, new_exchange, queue, refused, told, trades
 
 
 def test_only_a_part_shows(exchange: Exchange) -> None:
@@ -96,3 +96,50 @@ def test_what_shows_is_at_least_an_order(exchange: Exchange) -> None:
         with refused(Reason.SIZE_TOO_SMALL):
             exchange.place(MAKER, 1, BUY, 100, 10, display=display)
     exchange.place(MAKER, 1, BUY, 100, 10, display=5)
+
+
+def test_what_comes_to_rest_shows_no_more_than_there_is(exchange: Exchange, asks: list[int]) -> None:
+    """4 lots are left of 16: a display of 5 shows them all, without a word; one of 4 as well."""
+    for display in (5, 4):
+        order = exchange.place(TAKER, 0, BUY, 100, 16, display=display)
+        assert (told(exchange, EventKind.DISPLAYED), depth(exchange)[0]) == ([], [100, 4])
+        exchange.cancel(TAKER, order)
+        exchange.place(MAKER, 0, SELL, 100, 12)
+
+
+def test_a_part_that_is_partly_used_stays_in_its_place(exchange: Exchange) -> None:
+    iceberg = exchange.place(MAKER, 0, SELL, 100, 10, display=3)
+    other = exchange.place(OTHER, 0, SELL, 100, 1)
+    exchange.place(TAKER, 0, BUY, 100, 2)
+    assert (told(exchange, EventKind.DISPLAYED), queue(exchange, SELL, 100), depth(exchange)) == ([], [(iceberg, 8), (other, 1)], ([], [100, 2]))
+
+
+def test_at_a_new_price_it_shows_a_whole_part(exchange: Exchange) -> None:
+    """One lot of the part at 100 is left when the order moves; at 101 it shows three again."""
+    iceberg = exchange.place(MAKER, 0, SELL, 100, 10, display=3)
+    exchange.place(TAKER, 0, BUY, 100, 2)
+    exchange.replace(MAKER, iceberg, 101, 8)
+    [displayed] = told(exchange, EventKind.DISPLAYED)
+    assert (displayed.order, displayed.price, displayed.size, depth(exchange)) == (iceberg, 101, 3, ([], [101, 3]))
+    exchange.replace(MAKER, iceberg, 102, 2)
+    assert (told(exchange, EventKind.DISPLAYED), depth(exchange)) == ([], ([], [102, 2]))
+    exchange.replace(MAKER, iceberg, 102, 9)
+    assert depth(exchange) == ([], [102, 3])
+
+
+def test_the_last_part_may_be_smaller_than_an_order(exchange: Exchange) -> None:
+    exchange.add_instrument(exchange.books[0].instrument._replace(name="large", size_min=5))
+    exchange.place(MAKER, 1, SELL, 100, 12, display=5)
+    exchange.place(TAKER, 1, BUY, 100, 10)
+    assert [event.size for event in told(exchange, EventKind.DISPLAYED)] == [5, 2]
+    assert exchange.books[1].levels.depth() == ([], [100, 2])
+
+
+def test_each_part_is_a_fill_of_its_own() -> None:
+    """Fees are rounded down for each: 3 % of 3, 3 and 2 lots at 10 are nothing; of 8 lots they would be 2."""
+    exchange = new_exchange(WIDE._replace(taker_fee=30_000), btc=8, usd=1_000)
+    exchange.place(0, 0, SELL, 10, 8, display=3)
+    exchange.place(1, 0, BUY, 10, 8)
+    assert [event.size for event in told(exchange, EventKind.TRADE)] == [3, 3, 2]
+    assert (exchange.balance(1, 1), exchange.fees(1)) == ((920, 0), 0)
+    check(exchange)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine import EventKind, Exchange, OrderType, Reason, SelfTrade, TimeInForce
+from engine import EventKind, Exchange, OrderType, Phase, Reason, SelfTrade, TimeInForce
 from tests.conftest import BUY, MAKER, OTHER, SELL, TAKER, check, depth, new_exchange, refused, told, trades
 
 STOP = OrderType.STOP
@@ -130,3 +130,97 @@ def test_two_stops_may_be_a_pair(exchange: Exchange) -> None:
     exchange.place(OTHER, 0, SELL, 90, 1)
     assert ends(exchange) == [(first, Reason.LINKED)]
     assert exchange.orders(TAKER)[0].order == second
+
+
+# What a pair holds
+
+
+def test_the_second_one_needs_only_what_the_first_does_not_hold() -> None:
+    """5 lots at 100 hold 500; at 110 a pair holds 550, and at 130 would hold 650."""
+    exchange = new_exchange(accounts=3, usd=600)
+    stop = exchange.place(TAKER, 0, BUY, 100, 5, type=OrderType.STOP_LIMIT, stop=120)
+    with refused(Reason.INSUFFICIENT_FUNDS, stop):
+        exchange.place(TAKER, 0, BUY, 130, 5, linked=stop)
+    limit = exchange.place(TAKER, 0, BUY, 110, 5, linked=stop)
+    assert exchange.balance(TAKER, 1) == (50, 550)
+    exchange.reduce(TAKER, limit, 1)
+    assert exchange.balance(TAKER, 1) == (100, 500)
+    check(exchange)
+
+
+def test_a_buy_stop_without_a_limit_adds_nothing_to_what_its_partner_holds() -> None:
+    exchange = new_exchange(accounts=3, usd=600)
+    limit = exchange.place(TAKER, 0, BUY, 100, 5)
+    stop = exchange.place(TAKER, 0, BUY, 0, 10**6, type=STOP, stop=120, linked=limit)
+    assert exchange.balance(TAKER, 1) == (100, 500)
+    exchange.cancel(TAKER, stop)
+    assert exchange.balance(TAKER, 1) == (600, 0)
+
+
+def test_what_is_left_of_a_pair_holds_for_itself(exchange: Exchange) -> None:
+    """The pair holds for 7 lots; when a lot of the smaller order is filled, what is left of it holds for 4."""
+    limit = exchange.place(TAKER, 0, SELL, 120, 5)
+    exchange.place(TAKER, 0, SELL, 0, 7, type=STOP, stop=80, linked=limit)
+    assert exchange.balance(TAKER, 0)[1] == 7 * 10_000
+    exchange.place(OTHER, 0, BUY, 120, 1)
+    assert exchange.balance(TAKER, 0)[1] == 4 * 10_000
+    check(exchange)
+
+
+# What else ends one of them
+
+
+def test_the_takers_partner_ends_ahead_of_the_makers(exchange: Exchange) -> None:
+    limit, stop = bracket(exchange)
+    buy_stop = exchange.place(OTHER, 0, BUY, 0, 5, type=STOP, stop=150)
+    exchange.place(OTHER, 0, BUY, 120, 5, linked=buy_stop)
+    assert ends(exchange) == [(buy_stop, Reason.LINKED), (stop, Reason.LINKED)]
+    assert [event.other for event in told(exchange, EventKind.TRADE)] == [limit]
+
+
+@pytest.mark.parametrize("size", [5, 6])
+def test_a_reduction_to_nothing_ends_both(exchange: Exchange, size: int) -> None:
+    limit, stop = bracket(exchange)
+    exchange.reduce(TAKER, limit, size)
+    assert ends(exchange) == [(limit, Reason.REQUESTED), (stop, Reason.LINKED)]
+
+
+def test_a_replaced_order_that_matches_ends_the_other(exchange: Exchange) -> None:
+    limit, stop = bracket(exchange)
+    exchange.place(MAKER, 0, BUY, 100, 2)
+    exchange.replace(TAKER, limit, 100, 5)
+    assert ends(exchange) == [(stop, Reason.LINKED)]
+    assert [(order.order, order.remaining, order.linked) for order in exchange.orders(TAKER)] == [(limit, 3, 0)]
+
+
+def test_the_end_of_an_incoming_order_ends_the_other(exchange: Exchange) -> None:
+    """It would meet its own order, and ends before it has traded."""
+    exchange.place(TAKER, 0, BUY, 100, 5)
+    stop = exchange.place(TAKER, 0, SELL, 0, 5, type=STOP, stop=80)
+    limit = exchange.place(TAKER, 0, SELL, 100, 5, linked=stop, self_trade=SelfTrade.CANCEL_NEWEST)
+    assert ends(exchange) == [(limit, Reason.SELF_TRADE), (stop, Reason.LINKED)]
+    assert exchange.balance(TAKER, 0)[1] == 0
+
+
+def test_decrementing_leaves_the_pair(exchange: Exchange) -> None:
+    limit, stop = bracket(exchange)
+    exchange.place(TAKER, 0, BUY, 120, 2, self_trade=SelfTrade.DECREMENT)
+    assert [(order.order, order.remaining, order.linked) for order in exchange.orders(TAKER)] == [(limit, 3, stop), (stop, 5, limit)]
+    assert exchange.balance(TAKER, 0)[1] == 5 * 10_000
+
+
+def test_a_trade_of_an_uncrossing_ends_the_other(exchange: Exchange) -> None:
+    limit, stop = bracket(exchange)
+    exchange.set_phase(0, Phase.AUCTION)
+    exchange.place(OTHER, 0, BUY, 120, 2)
+    exchange.set_phase(0, Phase.TRADING)
+    assert ends(exchange) == [(stop, Reason.LINKED)]
+    assert trades(exchange) == [(limit, 120, 2)]
+
+
+def test_what_has_lost_its_partner_can_have_another(exchange: Exchange) -> None:
+    """A fill does not end the order, only the pair."""
+    limit, _ = bracket(exchange)
+    exchange.place(OTHER, 0, BUY, 120, 1)
+    stop = exchange.place(TAKER, 0, SELL, 0, 4, type=STOP, stop=80, linked=limit)
+    assert [(order.order, order.linked) for order in exchange.orders(TAKER)] == [(limit, stop), (stop, limit)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine import EventKind, Exchange, OrderType, Reason, SelfTrade
+from engine import EventKind, Exchange, OrderType, Phase, Reason, SelfTrade
 from tests.conftest import BUY, MAKER, OTHER, SELL, TAKER, WIDE, check, depth, kinds, new_exchange, refused, told, trades
 
 STOP, STOP_LIMIT, TRAILING_STOP = OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP
@@ -246,3 +246,122 @@ def test_a_trigger_is_a_price(exchange: Exchange, stop: int) -> None:
     for type in (STOP, STOP_LIMIT, TRAILING_STOP):
         with refused(Reason.PRICE_OUT_OF_RANGE):
             exchange.place(TAKER, 0, BUY, 100, 5, type=type, stop=stop)
+
+
+# One after the other
+
+
+def test_of_those_at_one_trigger_the_oldest_enters_first_however_it_got_there(exchange: Exchange) -> None:
+    trade(exchange, 100)
+    replaced = exchange.place(TAKER, 0, SELL, 500, 1, type=STOP, stop=80)
+    trailing = exchange.place(TAKER, 0, SELL, 0, 1, type=TRAILING_STOP, stop=10)
+    placed = exchange.place(TAKER, 0, SELL, 500, 1, type=STOP, stop=95)
+    exchange.replace(TAKER, replaced, 500, 2, stop=95)
+    trade(exchange, 105)
+    assert {trigger_of(exchange, order) for order in (replaced, trailing, placed)} == {95}
+    trade(exchange, 95)
+    assert [event.order for event in told(exchange, EventKind.TRIGGERED)] == [replaced, trailing, placed]
+
+
+def test_what_a_stop_triggers_waits_for_those_that_are_triggered_already(exchange: Exchange) -> None:
+    """The sweep to 101 triggers two; the first of them trades at 103 and triggers a third, which comes after the second."""
+    makers = {price: exchange.place(MAKER, 0, SELL, price, 1) for price in (100, 101, 103, 104, 105)}
+    third, second, first = (exchange.place(TAKER, 0, BUY, 0, 1, type=STOP, stop=stop) for stop in (102, 101, 100))
+    sweep = exchange.place(OTHER, 0, BUY, 101, 2)
+    met = [(event.order, event.other) for event in told(exchange, EventKind.TRADE)]
+    assert met == [(sweep, makers[100]), (sweep, makers[101]), (first, makers[103]), (second, makers[104]), (third, makers[105])]
+
+
+def test_a_stop_enters_when_the_order_that_triggered_it_rests(exchange: Exchange) -> None:
+    stop = exchange.place(TAKER, 0, SELL, 0, 2, type=STOP, stop=100)
+    exchange.place(MAKER, 0, SELL, 100, 1)
+    bid = exchange.place(OTHER, 0, BUY, 100, 5)
+    assert [(event.order, event.other, event.size) for event in told(exchange, EventKind.TRADE)][1:] == [(stop, bid, 2)]
+    assert depth(exchange) == ([100, 2], [])
+
+
+def test_a_trade_that_triggers_both_of_a_pair_lets_one_enter(exchange: Exchange) -> None:
+    lower = exchange.place(TAKER, 0, SELL, 0, 1, type=STOP, stop=90)
+    upper = exchange.place(TAKER, 0, SELL, 85, 1, type=STOP_LIMIT, stop=92, linked=lower)
+    trade(exchange, 88)
+    assert [event.order for event in told(exchange, EventKind.TRIGGERED)] == [upper]
+    assert [(event.order, event.reason) for event in told(exchange, EventKind.CANCELLED)] == [(lower, Reason.LINKED)]
+    assert kinds(exchange)[-2:] == [EventKind.TRIGGERED, EventKind.CANCELLED]
+    assert depth(exchange) == ([], [85, 1])
+    check(exchange)
+
+
+def test_the_others_trail_on_when_one_is_gone(exchange: Exchange) -> None:
+    trade(exchange, 100)
+    first, middle, last = (exchange.place(TAKER, 0, SELL, 0, 1, type=TRAILING_STOP, stop=distance) for distance in (10, 20, 30))
+    exchange.cancel(TAKER, middle)
+    trade(exchange, 110)
+    assert [trigger_of(exchange, order) for order in (first, last)] == [100, 80]
+    exchange.cancel(TAKER, last)
+    trade(exchange, 111)
+    assert trigger_of(exchange, first) == 101
+
+
+# What it may spend
+
+
+def test_a_partners_money_pays_for_a_triggered_stop() -> None:
+    """All that the account has is held for the partner, until the trigger cancels it."""
+    exchange = new_exchange(accounts=3, btc=100, usd=1_000)
+    limit = exchange.place(2, 0, BUY, 90, 11)
+    exchange.place(2, 0, BUY, 0, 10, type=STOP, stop=100, linked=limit)
+    assert exchange.balance(2, 1) == (10, 990)
+    exchange.place(0, 0, SELL, 100, 11)
+    exchange.place(1, 0, BUY, 100, 1)
+    assert exchange.balances(2) == [(110, 0), (0, 0)]
+    check(exchange)
+
+
+def test_what_one_stop_spends_the_next_has_not() -> None:
+    exchange = new_exchange(accounts=3, btc=100, usd=1_000)
+    exchange.place(2, 0, BUY, 0, 6, type=STOP, stop=100)
+    late = exchange.place(2, 0, BUY, 0, 5, type=STOP, stop=100)
+    exchange.place(0, 0, SELL, 100, 50)
+    exchange.place(1, 0, BUY, 100, 1)
+    assert [(event.order, event.reason) for event in told(exchange, EventKind.CANCELLED)] == [(late, Reason.INSUFFICIENT_FUNDS)]
+    assert exchange.balances(2) == [(106, 0), (400, 0)]
+    check(exchange)
+
+
+def test_only_what_its_protection_lets_it_have_must_be_paid() -> None:
+    """Six lots at 100 are all that the protection allows: 600 of the 1,000 that the account has."""
+    exchange = new_exchange(accounts=3, btc=100, usd=1_000)
+    exchange.place(2, 0, BUY, 100, 20, type=STOP, stop=100)
+    exchange.place(0, 0, SELL, 100, 7)
+    exchange.place(0, 0, SELL, 101, 50)
+    exchange.place(1, 0, BUY, 100, 1)
+    assert exchange.balances(2) == [(106, 0), (400, 0)]
+
+
+@pytest.mark.parametrize(("side", "edge"), [(BUY, 110), (SELL, 90)])
+@pytest.mark.parametrize("protection", [False, True])
+def test_a_triggered_stop_trades_up_to_the_band(side: int, edge: int, protection: bool) -> None:
+    exchange = new_exchange(WIDE._replace(band=100_000), accounts=3, btc=100, usd=10_000)
+    beyond = edge + (1 if side == BUY else -1)
+    exchange.place(2, 0, side, beyond if protection else 0, 3, type=STOP, stop=100)
+    for price in (edge, beyond):
+        exchange.place(0, 0, 1 - side, price, 1)
+    exchange.set_reference(0, 100)
+    trade(exchange, 100)
+    assert [price for _, price, _ in trades(exchange)] == [100, edge]
+    [cancelled] = told(exchange, EventKind.CANCELLED)
+    assert (cancelled.size, cancelled.reason) == (2, Reason.UNFILLED)
+
+
+# While the instrument collects
+
+
+def test_a_trigger_is_not_replaced_while_the_instrument_collects(exchange: Exchange) -> None:
+    stop = exchange.place(TAKER, 0, BUY, 103, 5, type=STOP_LIMIT, stop=100)
+    exchange.set_phase(0, Phase.AUCTION)
+    with refused(Reason.WRONG_PHASE, stop):
+        exchange.replace(TAKER, stop, 103, 5, stop=101)
+    exchange.replace(TAKER, stop, 104, 4)
+    exchange.reduce(TAKER, stop, 1)
+    assert exchange.balance(TAKER, 1)[1] == 312
+    exchange.cancel(TAKER, stop)
