@@ -28,12 +28,11 @@ cdef void move_levels(Core* core, uint32_t book, Levels* source, Levels* target,
             index = find_or_add(target, side, source.level[source.ladders[side].best].price)
             old = &source.level[source.ladders[side].best]
             new = &target.level[index]
-            new.head = old.head
-            new.tail = old.tail
+            new.queue = old.queue
             new.count = old.count
             new.size = old.size
             new.special = old.special
-            slot = new.head
+            slot = new.queue.head
             while slot:
                 core.orders.order[slot].level = index
                 slot = core.orders.order[slot].newer
@@ -42,7 +41,7 @@ cdef void move_levels(Core* core, uint32_t book, Levels* source, Levels* target,
             else:
                 touch_level(core, book, source.ladders[side].best)
                 new.touched = 1
-            old.head = old.tail = old.count = 0
+            old.queue.head = old.queue.tail = old.count = 0
             old.size = 0
             old.special = 0
             came_alive(target, index)
@@ -88,7 +87,7 @@ cdef uint64_t lots_at(Core* core, Levels* levels, uint32_t index) noexcept nogil
     """Lots of a level, those that do not show too."""
     cdef Level* level = &levels.level[index]
     cdef uint64_t lots = 0
-    cdef uint32_t slot = level.head
+    cdef uint32_t slot = level.queue.head
     if not level.special:
         return level.size
     while slot:
@@ -230,7 +229,7 @@ cdef void uncross(Core* core, uint32_t book, int64_t price) noexcept nogil:
         bid = levels.ladders[<int>BUY].best
         ask = levels.ladders[<int>SELL].best
         if bid and ask and levels.level[bid].price >= price >= levels.level[ask].price:
-            meet(core, book, levels.level[bid].head, levels.level[ask].head, price)
+            meet(core, book, levels.level[bid].queue.head, levels.level[ask].queue.head, price)
         else:
             note_trades(core, book)
             price = uncrossing_price(core, book, &volume)

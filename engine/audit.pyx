@@ -27,7 +27,7 @@ cdef uint64_t stir_queues(Core* core, uint64_t h, Levels* levels) noexcept nogil
         index = levels.ladders[side].best
         while index:
             h = stirred(h, levels.level[index].price)
-            slot = levels.level[index].head
+            slot = levels.level[index].queue.head
             while slot:
                 h = stirred(h, slot)
                 slot = core.orders.order[slot].newer
@@ -138,7 +138,7 @@ cdef int check_queues(Core* core, uint32_t book, Levels* levels, bint waiting, s
         index = levels.ladders[side].best
         while index:
             size = count = older = 0
-            slot = levels.level[index].head
+            slot = levels.level[index].queue.head
             while slot:
                 order = &core.orders.order[slot]
                 expect(order.tag != 0 and order.remaining > 0, "a queued order is open", slot)
@@ -157,7 +157,7 @@ cdef int check_queues(Core* core, uint32_t book, Levels* levels, bint waiting, s
                 count += 1
                 older = slot
                 slot = order.newer
-            expect(levels.level[index].tail == older, "a queue ends at its tail", index)
+            expect(levels.level[index].queue.tail == older, "a queue ends at its tail", index)
             expect(count == levels.level[index].count, "a level counts its orders", index)
             expect(waiting or size == levels.level[index].size, "a level is the sum of its orders", index)
             index = next_worse(levels, side, levels.level[index].price)
@@ -234,7 +234,7 @@ cdef int check_core(Core* core) except -1:
         expect(core.book[i].levels == core.book[i].published or not core.book[i].published.count, "nothing is published while it is collected", i)
         open += core.book[i].open
     expect(len(slots) == core.orders.count == open, "every open order is queued", len(slots))
-    expect(not core.triggered_head and not core.first_price, "no stop is about to enter", core.triggered_head)
+    expect(not core.triggered.head and not core.first_price, "no stop is about to enter", core.triggered.head)
     check_expiries(core)
     for i in range(core.accounts.count):
         held = [0] * core.accounts.assets

@@ -88,7 +88,7 @@ cdef class OrderBook:
             raise ValueError(f"price {price}: expected 0 to {PRICE_MAX - 1} ticks")
         cdef Levels* levels = self.core.book[self.index].levels
         cdef uint32_t index = find(levels, side, price)
-        cdef uint32_t slot = levels.level[index].head if index else 0
+        cdef uint32_t slot = levels.level[index].queue.head if index else 0
         cdef list orders = []
         while slot:
             orders.append(order_record(self.core, slot))

@@ -8,7 +8,7 @@ from engine.events cimport EventBuffer
 from engine.ladder cimport Levels
 from engine.memory cimport doubled, resized
 from engine.model cimport BUY, LIMIT, SELL, STOP_LIMIT
-from engine.orders cimport SPECIAL, Order, Orders, Special, instrument_of, left_of, side_of
+from engine.orders cimport SPECIAL, Order, Orders, Queue, Special, instrument_of, left_of, side_of
 
 cdef extern from *:
     """
@@ -85,8 +85,7 @@ cdef struct Core:
     int64_t clock
     Expiries expiries
     int64_t first_price         # of the first trade of the order that is matching; 0: none yet
-    uint32_t triggered_head     # stops about to enter
-    uint32_t triggered_tail
+    Queue triggered             # stops about to enter
 
 
 cdef inline int64_t fee(int64_t notional, int64_t rate) noexcept nogil:

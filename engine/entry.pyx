@@ -108,8 +108,8 @@ cdef void after_trades(Core* core, uint32_t book) noexcept nogil:
     """Let the stops in that trades have triggered, and those that theirs do."""
     cdef uint32_t slot
     note_trades(core, book)
-    while core.triggered_head:
-        slot = core.triggered_head
+    while core.triggered.head:
+        slot = core.triggered.head
         leave_stops(core, slot)
         activate(core, slot)
         note_trades(core, book)

@@ -8,6 +8,7 @@ scans. No price is forbidden, and a price far away costs a few nodes.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from engine.model cimport BUY
+from engine.orders cimport Queue
 
 cdef extern from *:
     int lowest_bit "__builtin_ctzll"(unsigned long long) noexcept nogil
@@ -25,8 +26,7 @@ cdef struct Level:              # 64 bytes
     uint64_t term               # this level's share of the digest
     uint32_t newer              # neighbours on the chain
     uint32_t older
-    uint32_t head               # the queue of orders, oldest first (the matcher's)
-    uint32_t tail
+    Queue queue                 # orders by priority (the matcher's)
     uint32_t count              # orders in the queue
     uint8_t side
     uint8_t touched             # by the command that is running

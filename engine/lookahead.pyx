@@ -78,7 +78,7 @@ cdef inline void find_neighbours(Core* core, const Command* command) noexcept no
         prefetch(&book.levels.level[level.newer], 1)
         prefetch(&book.levels.level[level.older], 1)
         if command.kind == PLACE:
-            prefetch(&core.orders.order[level.tail], 1)
+            prefetch(&core.orders.order[level.queue.tail], 1)
 
 
 cdef inline void find_balance(Core* core, const Command* command) noexcept nogil:

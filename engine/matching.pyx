@@ -10,7 +10,7 @@ from engine.expiry cimport remove_expiry
 from engine.ladder cimport Level, Levels, came_alive, find_or_add, ran_empty
 from engine.model cimport (ALLOW, BUY, CANCEL_BOTH, CANCEL_NEWEST, CANCEL_OLDEST, CANCELLED, DISPLAYED, FILLED, LINKED, REDUCED, SELF_TRADE, TAKER,
                            TRADE, Event)
-from engine.orders cimport SPECIAL, WAITS, Order, Special, free_slot, instrument_of, left_of, order_id, partner_of, self_trade_of, side_of
+from engine.orders cimport SPECIAL, WAITS, Order, Special, free_slot, instrument_of, join_queue, leave_queue, left_of, order_id, partner_of, self_trade_of, side_of
 from engine.stops cimport leave_stops
 
 
@@ -95,7 +95,7 @@ cdef bint match(Core* core, uint32_t book, uint32_t slot, int64_t price, int64_t
             break
         touch_level(core, book, index)
         while taker.remaining and level.count:
-            maker = level.head
+            maker = level.queue.head
             if mode != ALLOW and same_owner(&core.accounts, core.orders.order[maker].account, taker.account):
                 if not prevent(core, book, maker, slot, mode, price, holds):
                     return False
@@ -188,13 +188,7 @@ cdef void rest(Core* core, uint32_t book, uint32_t slot, int64_t price) noexcept
         level.touched = 1
     touch_level(core, book, index)
     order.level = index
-    order.newer = 0
-    order.older = level.tail
-    if level.tail:
-        core.orders.order[level.tail].newer = slot
-    else:
-        level.head = slot
-    level.tail = slot
+    join_queue(&core.orders, &level.queue, level.queue.tail, slot)
     level.count += 1
     level.size += order.remaining
     if level.count == 1:
@@ -209,14 +203,7 @@ cdef void leave_level(Core* core, uint32_t book, uint32_t slot) noexcept nogil:
     cdef Order* order = &core.orders.order[slot]
     cdef Level* level = &levels.level[order.level]
     touch_level(core, book, order.level)
-    if order.older:
-        core.orders.order[order.older].newer = order.newer
-    else:
-        level.head = order.newer
-    if order.newer:
-        core.orders.order[order.newer].older = order.older
-    else:
-        level.tail = order.older
+    leave_queue(&core.orders, &level.queue, slot)
     level.count -= 1
     level.size -= order.remaining
     if not level.count:

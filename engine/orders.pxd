@@ -12,6 +12,11 @@ cdef enum:
     SELF_TRADE_SHIFT = 4        # the bits above: its SelfTrade
 
 
+cdef struct Queue:              # of orders, linked by `older` and `newer`
+    uint32_t head
+    uint32_t tail
+
+
 cdef struct Order:              # 64 bytes: one cache line
     uint64_t tag                # number << 24 | instrument << 8 | flags; 0: the slot is free
     int64_t remaining           # lots, those that show
@@ -66,6 +71,33 @@ cdef inline void free_slot(Orders* orders, uint32_t slot) noexcept nogil:
     orders.order[slot].newer = orders.free
     orders.free = slot
     orders.count -= 1
+
+
+cdef inline void join_queue(Orders* orders, Queue* queue, uint32_t older, uint32_t slot) noexcept nogil:
+    """Put an order behind another one of a queue, or for 0 ahead of all."""
+    cdef uint32_t newer = orders.order[older].newer if older else queue.head
+    orders.order[slot].older = older
+    orders.order[slot].newer = newer
+    if older:
+        orders.order[older].newer = slot
+    else:
+        queue.head = slot
+    if newer:
+        orders.order[newer].older = slot
+    else:
+        queue.tail = slot
+
+
+cdef inline void leave_queue(Orders* orders, Queue* queue, uint32_t slot) noexcept nogil:
+    cdef Order* order = &orders.order[slot]
+    if order.older:
+        orders.order[order.older].newer = order.newer
+    else:
+        queue.head = order.newer
+    if order.newer:
+        orders.order[order.newer].older = order.older
+    else:
+        queue.tail = order.older
 
 
 cdef inline uint64_t order_id(Orders* orders, uint32_t slot) noexcept nogil:

@@ -28,7 +28,7 @@ cdef inline bint is_own(Core* core, Reach* reach, uint32_t maker) noexcept nogil
 cdef void go_to_level(Core* core, Reach* reach, uint32_t level) noexcept nogil:
     cdef uint32_t maker
     reach.level = level
-    reach.slot = maker = reach.levels.level[level].head if level else 0
+    reach.slot = maker = reach.levels.level[level].queue.head if level else 0
     reach.ends_here = False
     if reach.mode == ALLOW or reach.mode == CANCEL_OLDEST:
         return

@@ -18,7 +18,7 @@ from engine.expiry cimport add_expiry
 from engine.ladder cimport Chain, Level, Levels, came_alive, find, find_or_add, next_worse
 from engine.levels cimport chain_newest, mix
 from engine.memory cimport resized
-from engine.orders cimport SLOT_MASK, SPECIAL, WAITS, Order, Orders, Special, instrument_of
+from engine.orders cimport SPECIAL, WAITS, Order, Orders, Special, instrument_of, join_queue
 
 from engine.errors import BadSnapshot
 from engine.instrument import PRICE_MAX
@@ -235,7 +235,7 @@ cdef void write_queues(Core* core, Writer out, Levels* levels) noexcept:
         while index:
             out.put(levels.level[index].count)
             out.put(levels.level[index].price)
-            slot = levels.level[index].head
+            slot = levels.level[index].queue.head
             while slot:
                 out.put(slot)
                 slot = core.orders.order[slot].newer
@@ -260,13 +260,7 @@ cdef object read_queues(Core* core, Reader source, uint32_t book, Levels* levels
                 slot = source.below(core.orders.top + 1)
                 source.expect(core.orders.order[slot].tag != 0 and core.orders.order[slot].level == 0, "an order that is in no other queue")
                 core.orders.order[slot].level = index
-                core.orders.order[slot].older = level.tail
-                core.orders.order[slot].newer = 0
-                if level.tail:
-                    core.orders.order[level.tail].newer = slot
-                else:
-                    level.head = slot
-                level.tail = slot
+                join_queue(&core.orders, &level.queue, level.queue.tail, slot)
                 level.size += core.orders.order[slot].remaining
                 level.special |= core.orders.order[slot].tag & SPECIAL != 0
                 core.book[book].open += 1

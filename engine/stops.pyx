@@ -3,7 +3,7 @@
 from engine.ladder cimport Level, Levels, came_alive, find_or_add, forget, ran_empty
 from engine.memory cimport resized
 from engine.model cimport BUY, SELL
-from engine.orders cimport WAITS, Order, Special, instrument_of, side_of
+from engine.orders cimport WAITS, Order, Special, instrument_of, join_queue, leave_queue, side_of
 
 
 cdef bint reached(Book* book, int side, int64_t stop) noexcept nogil:
@@ -22,20 +22,11 @@ cdef void queue_by_trigger(Core* core, uint32_t book, uint32_t slot) noexcept no
     cdef Order* order = &core.orders.order[slot]
     cdef uint32_t index = find_or_add(stops, 1 - side_of(order), core.orders.special[slot].stop)
     cdef Level* level = &stops.level[index]
-    cdef uint32_t older = level.tail
+    cdef uint32_t older = level.queue.tail
     while older and core.orders.order[older].tag > order.tag:
         older = core.orders.order[older].older
     order.level = index
-    order.older = older
-    order.newer = core.orders.order[older].newer if older else level.head
-    if older:
-        core.orders.order[older].newer = slot
-    else:
-        level.head = slot
-    if order.newer:
-        core.orders.order[order.newer].older = slot
-    else:
-        level.tail = slot
+    join_queue(&core.orders, &level.queue, older, slot)
     level.count += 1
     if level.count == 1:
         came_alive(stops, index)
@@ -45,14 +36,7 @@ cdef void leave_trigger(Core* core, uint32_t book, uint32_t slot) noexcept nogil
     cdef Levels* stops = core.book[book].stops
     cdef Order* order = &core.orders.order[slot]
     cdef Level* level = &stops.level[order.level]
-    if order.older:
-        core.orders.order[order.older].newer = order.newer
-    else:
-        level.head = order.newer
-    if order.newer:
-        core.orders.order[order.newer].older = order.older
-    else:
-        level.tail = order.older
+    leave_queue(&core.orders, &level.queue, slot)
     level.count -= 1
     if not level.count:
         ran_empty(stops, order.level)
@@ -104,14 +88,7 @@ cdef void leave_stops(Core* core, uint32_t slot) noexcept nogil:
         leave_trigger(core, instrument_of(order), slot)
         trail_no_longer(core, instrument_of(order), slot)
         return
-    if order.older:
-        core.orders.order[order.older].newer = order.newer
-    else:
-        core.triggered_head = order.newer
-    if order.newer:
-        core.orders.order[order.newer].older = order.older
-    else:
-        core.triggered_tail = order.older
+    leave_queue(&core.orders, &core.triggered, slot)
 
 
 # What a trade's price does to them
@@ -122,13 +99,7 @@ cdef void trigger(Core* core, uint32_t book, uint32_t slot) noexcept nogil:
     cdef Order* order = &core.orders.order[slot]
     leave_stops(core, slot)
     order.level = 0
-    order.newer = 0
-    order.older = core.triggered_tail
-    if core.triggered_tail:
-        core.orders.order[core.triggered_tail].newer = slot
-    else:
-        core.triggered_head = slot
-    core.triggered_tail = slot
+    join_queue(&core.orders, &core.triggered, core.triggered.tail, slot)
 
 
 cdef void follow(Core* core, uint32_t book, int side, int64_t price) noexcept nogil:
@@ -150,11 +121,11 @@ cdef void observe(Core* core, uint32_t book, int64_t price) noexcept nogil:
     cdef Levels* stops = core.book[book].stops
     cdef uint32_t index = stops.ladders[1 - BUY].best
     while index and stops.level[index].price <= price:
-        trigger(core, book, stops.level[index].head)
+        trigger(core, book, stops.level[index].queue.head)
         index = stops.ladders[1 - BUY].best
     index = stops.ladders[1 - SELL].best
     while index and stops.level[index].price >= price:
-        trigger(core, book, stops.level[index].head)
+        trigger(core, book, stops.level[index].queue.head)
         index = stops.ladders[1 - SELL].best
     follow(core, book, BUY, price)
     follow(core, book, SELL, price)
