@@ -7,7 +7,8 @@ from stream.codes import ErrorCode
 from stream.config import Config
 from stream.conflation import MILLISECOND, Conflation, Counters, Key, Listener, Subscription, WindowConflation
 from stream.feed import BookChannel, Feed, Point
-from stream.messages import Frame, InForce, Subscribe
+from stream.messages import InForce, Subscribe
+from stream.wire import Shared
 
 PRIORITY = (ORDERS, BALANCES, TRADES, BOOK, TICKER)
 """The order in which a tick's frames are sent: own events ahead of trades, ahead of books, ahead of tickers."""
@@ -77,7 +78,7 @@ class Hub:
 
     def subscribe(
         self, listener: Listener, subscriptions: Subscriptions, names: list[ChannelName], account: int, request: Subscribe, at: Point
-    ) -> tuple[list[InForce], list[Frame]]:
+    ) -> tuple[list[InForce], list[Shared]]:
         """Add subscriptions, all as of one point. A channel that is subscribed already takes on the new terms.
 
         Returns what is in force, and the frames that the caller sends behind its answer.

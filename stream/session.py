@@ -310,7 +310,7 @@ class Session:
         in_force, frames = self._market.hub.subscribe(self, self.subscriptions, names, self._account, request, at)
         self._say(Subscribed(request.id, at.epoch, at.seq, in_force))
         for frame in frames:
-            self._say(frame)
+            self.push(frame)
 
     def _done(self, request: OrderRequest, outcome: Event, events: list[Event]) -> None:
         """Answer a command by its outcome and by all the events that it caused, some of other orders and accounts."""
