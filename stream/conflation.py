@@ -7,11 +7,10 @@ remembered: it gets one merged frame when it can take it, and is in step again.
 
 from typing import Protocol
 
-from engine import PriceLevels
-from engine.levels import digest_of
+from stream.book_frames import Window
 from stream.feed import BookChannel, Channel, Point
 from stream.histogram import Histogram
-from stream.messages import Book, Frame, Gap, InForce, Recovered, RecoveredReason
+from stream.messages import Gap, InForce, Recovered, RecoveredReason
 from stream.wire import Shared
 
 MILLISECOND = 1_000_000
@@ -151,11 +150,11 @@ class Conflation:
         """What brings a listener from `prev` to now: one frame, or a snapshot where that past is forgotten."""
         frame = self.channel.since(prev, at, batches) if prev != NOWHERE else None
         if frame is not None:
-            return [Shared(frame)]
+            return [frame]
         if prev == NOWHERE or not self.channel.lossless:
-            return [Shared(self.channel.snapshot(at))]
+            return [self.channel.snapshot(at)]
         self.counters.gaps += 1
-        return [Shared(Gap(self.channel.name, at.epoch, prev, at.seq)), Shared(self.channel.snapshot(at))]
+        return [Shared(Gap(self.channel.name, at.epoch, prev, at.seq)), self.channel.snapshot(at)]
 
     def _send(self, frame: list[Shared], at: Point, heartbeat: bool) -> None:
         """Send a frame to everybody in step, and to the others what they missed: once for all who stand at the same point."""
@@ -188,7 +187,7 @@ class Conflation:
         subscription.catch_ups += 1
         self.counters.catch_ups += 1
 
-    def join(self, subscription: Subscription, resume: tuple[int, int] | None, at: Point) -> tuple[Frame | None, Recovered, RecoveredReason]:
+    def join(self, subscription: Subscription, resume: tuple[int, int] | None, at: Point) -> tuple[Shared | None, Recovered, RecoveredReason]:
         """Add a listener. Returns the frame that brings it up to now by as little as its past allows, and why that one."""
         self.subscriptions.add(subscription)
         frame, recovered, reason = self._recovery(resume, at)
@@ -198,7 +197,7 @@ class Conflation:
         self.counters.recovered[recovered, reason] = self.counters.recovered.get((recovered, reason), 0) + 1
         return frame, recovered, reason
 
-    def _recovery(self, resume: tuple[int, int] | None, at: Point) -> tuple[Frame | None, Recovered, RecoveredReason]:
+    def _recovery(self, resume: tuple[int, int] | None, at: Point) -> tuple[Shared | None, Recovered, RecoveredReason]:
         channel = self.channel
         if resume is None:
             return channel.snapshot(at), "snapshot", "new"
@@ -212,7 +211,7 @@ class Conflation:
         patch = channel.since(seq, at)
         if patch is None:
             return channel.snapshot(at), "snapshot", "forgotten"
-        if isinstance(channel, BookChannel) and isinstance(patch, Book) and channel.is_longer(patch):
+        if isinstance(channel, BookChannel) and channel.is_longer(seq):
             return channel.snapshot(at), "snapshot", "larger"
         return patch, "merged", "patch"
 
@@ -230,42 +229,18 @@ class WindowConflation(Conflation):
         super().__init__(key, channel, pace, counters, at)
         self._window = Window(channel.levels, self.depth)
 
-    def _snapshot(self, at: Point) -> Frame:
-        window = Window(self.channel.levels, self.depth)
-        return self.channel.frame(None, at, window.levels, window.digest)
+    def _snapshot(self, at: Point) -> Shared:
+        return self.channel.window(Window(self.channel.levels, self.depth), at)
 
     def flush(self, at: Point) -> None:
         heartbeat = self.current or at.now >= self.heartbeat_due    # a busy book may have a quiet window
         batches = self._look(at)
         before, self._window = self._window, Window(self.channel.levels, self.depth)
-        levels = self._window.changes_from(before)
-        if heartbeat or any(levels) or any(not subscription.in_step for subscription in self.subscriptions):
-            self._send([Shared(self.channel.frame(self._sent, at, levels, self._window.digest, batches))], at, heartbeat)
+        if heartbeat or not self._window.equals(before) or any(not subscription.in_step for subscription in self.subscriptions):
+            self._send([self.channel.window_since(before, self._window, self._sent, at, batches)], at, heartbeat)
 
     def _missed(self, prev: int, at: Point, batches: int = 0) -> list[Shared]:
-        return [Shared(self._snapshot(at))]
+        return [self._snapshot(at)]
 
-    def _recovery(self, resume: tuple[int, int] | None, at: Point) -> tuple[Frame | None, Recovered, RecoveredReason]:
+    def _recovery(self, resume: tuple[int, int] | None, at: Point) -> tuple[Shared | None, Recovered, RecoveredReason]:
         return self._snapshot(at), "snapshot", "new" if resume is None else "window"
-
-
-class Window:
-    """The best levels of a book at one moment."""
-
-    __slots__ = ("digest", "levels", "sizes")
-
-    def __init__(self, levels: PriceLevels, depth: int) -> None:
-        self.levels = levels.depth(depth)
-        self.sizes = [dict(zip(side[::2], side[1::2], strict=True)) for side in self.levels]
-        self.digest = digest_of(*self.levels)
-
-    def changes_from(self, before: "Window") -> tuple[list[int], list[int]]:
-        """What makes this window out of an earlier one: levels that left, as removals, and those that entered or changed."""
-        changes: tuple[list[int], list[int]] = ([], [])
-        for side, old, new in zip(changes, before.sizes, self.sizes, strict=True):
-            for price in old.keys() - new.keys():
-                side += (price, 0)
-            for price, size in new.items():
-                if old.get(price) != size:
-                    side += (price, size)
-        return changes

@@ -9,9 +9,11 @@ from collections import deque
 from typing import Generic, NamedTuple, TypeVar
 
 from engine import Event, EventKind, Exchange, Instrument, Order, OrderBook, OrderType, Phase, Reason, Side
+from stream.book_frames import BookFrames, Window
 from stream.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES, ChannelName
 from stream.config import Config
-from stream.messages import Balance, Balances, Book, Frame, Orders, OrderUpdate, PhaseName, SideName, Ticker, Trade, Trades
+from stream.messages import Balance, Balances, Orders, OrderUpdate, PhaseName, SideName, Ticker, Trade, Trades
+from stream.wire import Shared, Written
 
 SIDES: dict[int, SideName] = {Side.BUY: "buy", Side.SELL: "sell"}
 PHASES: dict[int, PhaseName] = {Phase.TRADING: "trading", Phase.HALT: "halt", Phase.AUCTION: "auction"}
@@ -67,11 +69,11 @@ class Channel(ABC):
         """The sequence of the last change."""
 
     @abstractmethod
-    def snapshot(self, at: Point) -> Frame:
+    def snapshot(self, at: Point) -> Shared:
         """All that the channel tells of now."""
 
     @abstractmethod
-    def since(self, prev: int, at: Point, batches: int = 0) -> Frame | None:
+    def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
         """What happened after `prev`; None if that is forgotten. With nothing to tell, the frame is a heartbeat."""
 
 
@@ -82,25 +84,30 @@ class BookChannel(Channel):
         super().__init__(str(ChannelName(BOOK, book.instrument.name)))
         self.levels = book.levels
         self.traded = 0    # the sequence of the last trade
+        self._frames = BookFrames(book.levels, self.name)
 
     @property
     def seq(self) -> int:
         return self.levels.seq
 
-    def frame(self, prev: int | None, at: Point, levels: tuple[list[int], list[int]], digest: int, batches: int = 0) -> Book:
-        """A frame with these levels."""
-        return Book(self.name, at.epoch, prev, at.seq, levels[0], levels[1], digest, batches, at.engine_time, at.now)
+    def snapshot(self, at: Point) -> Shared:
+        return Written(self._frames.snapshot(at))
 
-    def snapshot(self, at: Point) -> Book:
-        return self.frame(None, at, self.levels.depth(), self.levels.digest)
+    def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
+        frame = self._frames.since(prev, at, batches)
+        return None if frame is None else Written(frame)
 
-    def since(self, prev: int, at: Point, batches: int = 0) -> Book | None:
-        levels = self.levels.changes_since(prev)
-        return levels and self.frame(prev, at, levels, self.levels.digest, batches)
+    def window(self, window: Window, at: Point) -> Shared:
+        """A snapshot of the best levels."""
+        return Written(self._frames.window(window, at))
 
-    def is_longer(self, frame: Book) -> bool:
-        """Whether a frame has more levels than a snapshot would."""
-        return len(frame.bids) + len(frame.asks) > 2 * len(self.levels)
+    def window_since(self, before: Window, window: Window, prev: int, at: Point, batches: int) -> Shared:
+        """How the best levels differ from those at `prev`."""
+        return Written(self._frames.window_since(before, window, prev, at, batches))
+
+    def is_longer(self, prev: int) -> bool:
+        """Whether the frame since `prev` has more levels than a snapshot."""
+        return self.levels.count_since(prev) > len(self.levels)
 
 
 class Log(Generic[Entry]):
@@ -160,12 +167,12 @@ class TradesChannel(LogChannel[Trade]):
         """Take in a TRADE."""
         self._log.append(event.seq, Trade(event.seq, time, event.price, event.size, SIDES[event.side]))
 
-    def snapshot(self, at: Point) -> Trades:
-        return Trades(self.name, at.epoch, None, at.seq, self._log.latest(self._shown), at.now)
+    def snapshot(self, at: Point) -> Shared:
+        return Shared(Trades(self.name, at.epoch, None, at.seq, self._log.latest(self._shown), at.now))
 
-    def since(self, prev: int, at: Point, batches: int = 0) -> Trades | None:
+    def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
         trades = self._log.since(prev)
-        return None if trades is None else Trades(self.name, at.epoch, prev, at.seq, trades, at.now)
+        return None if trades is None else Shared(Trades(self.name, at.epoch, prev, at.seq, trades, at.now))
 
 
 class Minute:
@@ -224,20 +231,20 @@ class TickerChannel(Channel):
             self._value -= minute.value
             self._count -= minute.count
 
-    def snapshot(self, at: Point) -> Ticker:
+    def snapshot(self, at: Point) -> Shared:
         self._expire(at.now)
         bid, bid_size = self._levels.best_bid or (0, 0)
         ask, ask_size = self._levels.best_ask or (0, 0)
         first = self._minutes[0].open if self._minutes else 0
         high = max((minute.high for minute in self._minutes), default=0)
         low = min((minute.low for minute in self._minutes), default=0)
-        return Ticker(
+        return Shared(Ticker(
             self.name, at.epoch, None, at.seq, self._last, self._last_size, bid, bid_size, ask, ask_size,
             first, high, low, min(self._volume, WIRE_MAX), min(self._value, WIRE_MAX), self._count, at.now,
             PHASES[self._book.phase], *self._book.indicative(),
-        )
+        ))
 
-    def since(self, prev: int, at: Point, batches: int = 0) -> Ticker:
+    def since(self, prev: int, at: Point, batches: int = 0) -> Shared:
         return self.snapshot(at)
 
 
@@ -279,7 +286,7 @@ class OrdersChannel(LogChannel[OrderUpdate]):
             update.stop = event.price
         self._log.append(event.seq, update)
 
-    def snapshot(self, at: Point) -> Orders:
+    def snapshot(self, at: Point) -> Shared:
         orders = []
         for order in self._exchange.orders(self._account):
             orders.append(OrderUpdate(
@@ -287,11 +294,11 @@ class OrdersChannel(LogChannel[OrderUpdate]):
                 SIDES[order.side], order.price, order.remaining, order.filled, order.value,
             ))
             describe(orders[-1], order)
-        return Orders(self.name, at.epoch, None, at.seq, orders, at.now)
+        return Shared(Orders(self.name, at.epoch, None, at.seq, orders, at.now))
 
-    def since(self, prev: int, at: Point, batches: int = 0) -> Orders | None:
+    def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
         orders = self._log.since(prev)
-        return None if orders is None else Orders(self.name, at.epoch, prev, at.seq, orders, at.now)
+        return None if orders is None else Shared(Orders(self.name, at.epoch, prev, at.seq, orders, at.now))
 
 
 class BalancesChannel(LogChannel[Balance]):
@@ -307,17 +314,17 @@ class BalancesChannel(LogChannel[Balance]):
         """Take in a BALANCE of the account."""
         self._log.append(event.seq, Balance(*self._assets[event.instrument], event.size, event.remaining))
 
-    def snapshot(self, at: Point) -> Balances:
+    def snapshot(self, at: Point) -> Shared:
         balances = [
             Balance(*asset, *amounts)
             for asset, amounts in zip(self._assets, self._exchange.balances(self._account), strict=True)
             if any(amounts)
         ]
-        return Balances(self.name, at.epoch, None, at.seq, balances, at.now)
+        return Shared(Balances(self.name, at.epoch, None, at.seq, balances, at.now))
 
-    def since(self, prev: int, at: Point, batches: int = 0) -> Balances | None:
+    def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
         balances = self._log.since(prev)
-        return None if balances is None else Balances(self.name, at.epoch, prev, at.seq, balances, at.now)
+        return None if balances is None else Shared(Balances(self.name, at.epoch, prev, at.seq, balances, at.now))
 
 
 class Feed:

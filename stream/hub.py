@@ -10,7 +10,8 @@ from stream.codes import ErrorCode
 from stream.config import Config
 from stream.conflation import MILLISECOND, NEVER, Conflation, Counters, Key, Listener, Pace, Subscription, WindowConflation
 from stream.feed import BookChannel, Channel, Feed, Point
-from stream.messages import Frame, InForce, Subscribe
+from stream.messages import InForce, Subscribe
+from stream.wire import Shared
 
 PRIORITY = (ORDERS, BALANCES, TRADES, BOOK, TICKER)
 """The order in which a tick's frames are sent: own events ahead of trades, ahead of books, ahead of tickers."""
@@ -98,7 +99,7 @@ class Hub:
 
     def subscribe(
         self, listener: Listener, subscriptions: Subscriptions, names: list[ChannelName], account: int, request: Subscribe, at: Point
-    ) -> tuple[list[InForce], list[tuple[Subscription, Frame]]]:
+    ) -> tuple[list[InForce], list[tuple[Subscription, Shared]]]:
         """Add subscriptions, all as of one point. A channel that is subscribed already takes on the new terms.
 
         Returns what is in force, and the frames that the caller pushes behind its answer, or leaves to the next time that the listener is brought up to date.
@@ -109,7 +110,7 @@ class Hub:
         if len(subscriptions.keys() | set(names)) > self._config.subscriptions_max:
             raise Refused(ErrorCode.TOO_MANY_SUBSCRIPTIONS, f"expected at most {self._config.subscriptions_max} subscriptions", "subscriptions_max")
         in_force: list[InForce] = []
-        frames: list[tuple[Subscription, Frame]] = []
+        frames: list[tuple[Subscription, Shared]] = []
         for name in dict.fromkeys(names):
             self.unsubscribe(subscriptions, [name], at)
             depth, interval = self._terms(name, request)

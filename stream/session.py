@@ -406,7 +406,7 @@ class Session:
         self._say(Subscribed(request.id, at.epoch, at.seq, in_force))
         for subscription, frame in frames:
             if self.takes_frames:
-                subscription.push([Shared(frame)], at.seq)
+                subscription.push([frame], at.seq)
             else:
                 subscription.in_step = False
 

@@ -13,9 +13,10 @@ import msgspec
 import pytest
 
 from stream.cli import COMMANDS, main
-from stream.feed import BookChannel
+from stream.feed import BookChannel, Point
 from stream.server import Server
 from stream.sources.simulated import SimulatedSource
+from stream.wire import Shared
 from tests.simulation import token
 from tests.sockets import run, serving
 
@@ -124,10 +125,16 @@ async def test_verify_catches_a_server_that_lies() -> None:
     async with serving() as server:
         channel = server.market.feed.public["orderbook:BTC-USD"]
         assert isinstance(channel, BookChannel)
-        honest = channel.frame
+        honest = channel.since
+
+        def lie(prev: int, at: Point, batches: int = 0) -> Shared:
+            told = honest(prev, at, batches)
+            assert told
+            return Shared(msgspec.structs.replace(told.message, digest=1))
+
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(channel, "frame", lambda *of, **named: msgspec.structs.replace(honest(*of, **named), digest=1))
-            outcome = await deltabook("verify", f"ws://127.0.0.1:{server.port}/v1", "--seconds", "0.5", "--json")
+            patch.setattr(channel, "since", lie)
+            outcome = await deltabook("verify", f"ws://127.0.0.1:{server.port}/v1", "--seconds", "1", "--json")
         report = json.loads(outcome.out)
         assert outcome.status == 1
         assert report["instruments"]["BTC-USD"]["mismatches"] > 0
