@@ -26,7 +26,8 @@ from benchmarks import bare_send
 from benchmarks.fanout_server import INSTRUMENT
 from benchmarks.machine import describe, processor_ns
 from benchmarks.receiver import Clients, Received
-from stream.messages import Book, Subscribe
+from stream.frames import Book
+from stream.messages import Subscribe
 from stream.mirror import BookMirror, Verdict
 from stream.wire import MSGPACK, payload_of
 

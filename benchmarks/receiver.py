@@ -5,7 +5,8 @@ import socket
 import time
 from typing import NamedTuple
 
-from stream.messages import Message, Subscribe
+from stream.fields import Message
+from stream.messages import Subscribe
 from stream.wire import BINARY, MSGPACK
 
 _HANDSHAKE = (

@@ -9,8 +9,10 @@ from typing import Protocol
 
 from stream.book_frames import Window
 from stream.feed import BookChannel, Channel, Point
+from stream.fields import Recovered, RecoveredReason
+from stream.frames import Gap
 from stream.histogram import Histogram
-from stream.messages import Gap, InForce, Recovered, RecoveredReason
+from stream.messages import InForce
 from stream.wire import Shared
 
 MILLISECOND = 1_000_000

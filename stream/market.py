@@ -8,17 +8,20 @@ from functools import partial
 from importlib.metadata import version
 
 from engine import Commands, Event, EventKind, Exchange, Instrument, OrderType, SelfTrade, Side, TimeInForce
-from stream.auth import Authenticator, Key
+from stream.admin import Administration
+from stream.auth import Authenticator
 from stream.channels import BOOK, ChannelName
 from stream.codes import ErrorCode
 from stream.config import Config, ConfigError
 from stream.conflation import MILLISECOND, NEVER
 from stream.feed import PHASES, Feed, Point
+from stream.fields import Message
 from stream.histogram import Histogram
 from stream.hub import Hub, Refused
+from stream.keys import Key
 from stream.limits import Limits
 from stream.load import Load
-from stream.messages import Cancel, InstrumentTerms, Leaving, Pacing, Place, Reduce, Replace
+from stream.messages import AdminRequest, Cancel, InstrumentTerms, Leaving, Pacing, Place, Reduce, Replace
 from stream.refusals import explain
 from stream.scale import from_text
 from stream.self_audit import SelfAudit
@@ -67,6 +70,7 @@ class Market:
         self._accounts: dict[str, int] = {}    # by subject
         self._opening: dict[str, list[Callable[[int | None], None]]] = {}    # who waits for a subject's account
         self._deposits = self._parse_deposits()
+        self.self_trade = WIRE_SELF_TRADES[config.self_trade]
         self.limits = Limits(config, now)
         self.load = Load(config, now)
         self.sessions: set[Session] = set()
@@ -140,6 +144,7 @@ class Market:
         """Close what has lasted too long, forget what nobody can resume. Called ten times a second, looks at each session once a second or so."""
         if not self._unchecked:
             self._unchecked = list(self.sessions)
+            self.authenticator.revocations.forget(now / 10**9)
             self.hub.forget_accounts(now)
             self.limits.forget(now)
         for _ in range(min(len(self._unchecked), len(self.sessions) // HOUSEKEEPINGS_PER_S + 1)):
@@ -153,6 +158,27 @@ class Market:
             session.leave()
 
     # Commands
+
+    def run(self, append: Callable[[Commands], None], done: Reply | None = None) -> None:
+        """Put a command into the next group; then call `done` with its outcome and all its events."""
+        append(self._commands)
+        self._replies.append(done)
+
+    def account_of(self, subject: str) -> int:
+        """A subject's account. Refused if there is none."""
+        try:
+            return self._accounts[subject]
+        except KeyError:
+            raise Refused(ErrorCode.UNKNOWN_SUBJECT) from None
+
+    def administer(self, who: str, request: AdminRequest, now: int, say: Callable[[Message], None]) -> None:
+        """Carry out what an administrator asks, and say the reply."""
+        Administration(self).answer(who, request, now, say)
+
+    def close_revoked(self) -> None:
+        """Close the connections whose token has been revoked."""
+        for session in list(self.sessions):
+            session.check_token()
 
     def open_account(self, subject: str, now: int, opened: Callable[[int | None], None]) -> None:
         """Find a subject's account, or open one; then call `opened` with its number, None if there can be no more."""
@@ -169,7 +195,7 @@ class Market:
         account = None
         if event.kind == EventKind.ACCOUNT_OPENED:
             account = self._accounts[subject] = event.account
-            self._commands.set_account(account, self_trade=WIRE_SELF_TRADES[self.config.self_trade], time=now)
+            self._commands.set_account(account, self_trade=self.self_trade, time=now)
             self._replies.append(None)
             for asset, amount in self._deposits:
                 self._commands.deposit(account, asset, amount, now)
@@ -182,7 +208,7 @@ class Market:
         commands = self._commands
         if isinstance(request, Place):
             commands.place(
-                account, self._index_of(request.instrument), WIRE_SIDES[request.side], request.price, request.size, WIRE_TYPES[request.type],
+                account, self.index_of(request.instrument), WIRE_SIDES[request.side], request.price, request.size, WIRE_TYPES[request.type],
                 WIRE_TIMES_IN_FORCE[request.time_in_force], request.post_only, request.client_id, now, slide=request.slide, quote=request.quote,
                 stop=request.stop, display=request.display, min_size=request.min_size, expires=request.expires, linked=request.linked,
                 self_trade=WIRE_SELF_TRADES[request.self_trade],
@@ -194,11 +220,12 @@ class Market:
         elif isinstance(request, Replace):
             commands.replace(account, request.order, request.price, request.size, request.client_id, now, request.stop)
         else:
-            index = ALL_INSTRUMENTS if request.instrument is None else self._index_of(request.instrument)
+            index = ALL_INSTRUMENTS if request.instrument is None else self.index_of(request.instrument)
             commands.cancel_all(account, index, now, BOTH_SIDES if request.side is None else WIRE_SIDES[request.side])
         self._replies.append(done)
 
-    def _index_of(self, instrument: str) -> int:
+    def index_of(self, instrument: str) -> int:
+        """An instrument's index. Refused if there is none of that name."""
         try:
             return self.exchange.book(instrument).index
         except KeyError:

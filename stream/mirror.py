@@ -13,7 +13,8 @@ from enum import Enum, auto
 from typing import Generic, TypeVar
 
 from engine import PriceLevels
-from stream.messages import Balance, Balances, Book, Frame, Orders, OrderUpdate, Ticker, Trade, Trades
+from stream.frames import Balance, Balances, Book, Orders, OrderUpdate, Ticker, Trade, Trades
+from stream.messages import Frame
 
 F = TypeVar("F", bound=Frame)
 

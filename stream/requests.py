@@ -5,22 +5,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar
 
+from stream.fields import Message
 from stream.live import ClientError
-from stream.messages import (
-    AllCancelled,
-    Cancel,
-    CancelAll,
-    Done,
-    Instruments,
-    InstrumentTerms,
-    ListInstruments,
-    Message,
-    Ping,
-    Place,
-    Pong,
-    Reduce,
-    Replace,
-)
+from stream.messages import AllCancelled, Cancel, CancelAll, Done, Instruments, InstrumentTerms, ListInstruments, Ping, Place, Pong, Reduce, Replace
 from stream.scale import from_text
 
 R = TypeVar("R", bound=Message)

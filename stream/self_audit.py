@@ -4,8 +4,9 @@ import logging
 
 from stream.channels import ChannelName, parse
 from stream.feed import Point
+from stream.frames import Book
 from stream.hub import NOBODY, Hub, Subscriptions
-from stream.messages import Book, Subscribe
+from stream.messages import Subscribe
 from stream.mirror import BookMirror, Verdict
 from stream.wire import MSGPACK, Shared, payload_of
 

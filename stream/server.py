@@ -5,20 +5,23 @@ import logging
 import resource
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 
 from picows import WSFrame, WSListener, WSTransport, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
-from stream.auth import Claims, Key, TokenRefused
+from stream.auth import TokenRefused
+from stream.claims import Claims
 from stream.codes import CloseCode
 from stream.config import Config
 from stream.fragments import TOO_BIG, Assembler, Violation, close_code
+from stream.keys import Key
 from stream.market import HOUSEKEEPINGS_PER_S, Market
 from stream.pages import SECURITY_HEADERS, Page, page, text
 from stream.session import Session
 from stream.sources import Source
+from stream.trust import Trust
 from stream.wire import CLOSE, CODECS, MSGPACK, PING, PONG, Codec, close_frame, framed
 
 log = logging.getLogger("deltabook")
@@ -150,6 +153,7 @@ class Server:
         self.config = config
         self.clock = Clock()
         self.market = Market(config, list(keys), sources, self.clock.now())
+        self._trust = Trust(self.market.authenticator, config)
         self._connections: dict[Session, Connection] = {}
         self._connections_max = min(config.connections_max, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_KEPT_FREE)
         self._awake = False
@@ -200,7 +204,7 @@ class Server:
             session.close(CloseCode.SHUTTING_DOWN, "the server is leaving")
         self._write()
         await self._emptied(self.config.close_timeout_s + 1)
-        for timer in (self._alarm, self._housekeeping):
+        for timer in (self._alarm, self._housekeeping, self._trust):
             if timer:
                 timer.cancel()
 
@@ -246,7 +250,8 @@ class Server:
                     raise TokenRefused("Authorization: expected Bearer and a token")
                 claims = self.market.authenticator.verify(token.strip(), self.clock.now() / 10**9)
             except TokenRefused as error:
-                return answer(text(HTTPStatus.UNAUTHORIZED, f"{error}\n"))
+                later = {"Retry-After": str(self.config.jwks_retry_s)} if error.retry else {}
+                return answer(text(HTTPStatus.UNAUTHORIZED, f"{error}\n"), later)
         headers = {"Sec-WebSocket-Protocol": codec.subprotocol} if codec.subprotocol in offered else None
         forwarded_for = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
         return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), Connection(self, codec, claims, forwarded_for))
@@ -304,14 +309,15 @@ class Server:
         now = self.clock.now()
         if self._housekeeping:
             self.market.observe_lag(int((loop.time() - self._housekeeping.when()) * 10**9), now)
+        self._trust.keep(now, self.market.close_revoked)
         self.market.keep_house(now)
         self.wake()
         self._housekeeping = loop.call_later(1 / HOUSEKEEPINGS_PER_S, self._keep_house)
 
 
-def answer(found: Page) -> WSUpgradeResponseWithListener:
+def answer(found: Page, headers: Mapping[str, str] | None = None) -> WSUpgradeResponseWithListener:
     """A page as picows sends it."""
-    headers = SECURITY_HEADERS | {"Content-Type": found.type}
+    headers = SECURITY_HEADERS | {"Content-Type": found.type} | dict(headers or {})
     if found.status == HTTPStatus.OK:
         response = WSUpgradeResponse.create_ok_response(found.body, headers)
     else:

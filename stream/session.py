@@ -9,15 +9,18 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from engine import Event, EventKind
-from stream.auth import Authenticator, Claims, TokenRefused
-from stream.channels import TRADE_SCOPE, ChannelName, parse
+from stream.auth import Authenticator, TokenRefused
+from stream.channels import ADMIN_SCOPE, TRADE_SCOPE, ChannelName, parse
+from stream.claims import Claims
 from stream.codes import CloseCode, ErrorCode
 from stream.config import Config
 from stream.feed import ORDER_KINDS, Point
+from stream.fields import Message
 from stream.hub import NOBODY, Hub, Refused, Subscriptions
 from stream.limits import Bucket, Limits
 from stream.load import Load
 from stream.messages import (
+    AdminRequest,
     AllCancelled,
     Cancel,
     CancelAll,
@@ -29,7 +32,6 @@ from stream.messages import (
     ListSubscriptions,
     LoggedIn,
     Login,
-    Message,
     Pacing,
     Ping,
     Place,
@@ -84,6 +86,9 @@ class Market(Protocol):
     def waits(self, order: int) -> bool:
         """Whether an order waits for its trigger."""
         ...
+
+    def administer(self, who: str, request: AdminRequest, now: int, say: Callable[[Message], None]) -> None:
+        """Carry out what an administrator asks, and say the reply."""
 
     def wrote(self, session: "Session") -> None:
         """Note that a session has something to write."""
@@ -213,6 +218,11 @@ class Session:
                 self.leave()
         self._market.wrote(self)
 
+    def check_token(self) -> None:
+        """Close if the token has been revoked."""
+        if self._claims and self._market.authenticator.revocations.refuse(self._claims):
+            self.close(CloseCode.REVOKED, "the token has been revoked")
+
     def check_time(self, now: int) -> None:
         """Time has passed: close what has lasted too long."""
         config = self._market.config
@@ -319,6 +329,9 @@ class Session:
                     self._require(TRADE_SCOPE)
                     self._charge_account(request, now)
                     self._market.submit(self._account, request, now, lambda outcome, events: self._done(request, outcome, events))
+                case _:
+                    self._require(ADMIN_SCOPE)
+                    self._market.administer(self.subject, request, now, self._say)
         except Refused as refused:
             if refused.limit:
                 self._market.limits.hit[refused.limit] += 1

@@ -14,26 +14,12 @@ import jwt
 import msgspec
 
 from engine import Commands, EventKind, Order, OrderType, Phase, Reason
-from stream.auth import key_of
 from stream.config import Config, InstrumentConfig
 from stream.feed import ORDER_KINDS
+from stream.frames import Balances, Book, Gap, Orders, OrderUpdate, Ticker, Trades
+from stream.keys import key_of
 from stream.market import Market
-from stream.messages import (
-    Balances,
-    Book,
-    Error,
-    Gap,
-    ListInstruments,
-    Login,
-    Orders,
-    OrderUpdate,
-    Subscribe,
-    Subscribed,
-    Ticker,
-    Trades,
-    Unsubscribe,
-    Welcome,
-)
+from stream.messages import Error, ListInstruments, Login, Subscribe, Subscribed, Unsubscribe, Welcome
 from stream.wire import MSGPACK
 from tests.simulated_orders import random_request
 

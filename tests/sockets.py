@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import msgspec
 import uvloop
 
-from stream.auth import key_of
 from stream.config import Config
+from stream.keys import key_of
 from stream.server import Server
 from stream.wire import BINARY, CLOSE, MSGPACK
 from tests.simulation import CONFIG, SECRET

@@ -8,8 +8,8 @@ import pytest
 
 from stream import Client, ClientError, Closed, ConnectionLost, Gap, RequestRefused, connect
 from stream.codes import CloseCode, ErrorCode
+from stream.frames import OrderUpdate, Trade
 from stream.live import LiveBook
-from stream.messages import OrderUpdate, Trade
 from stream.mirror import Verdict
 from stream.server import Server
 from tests.simulation import token

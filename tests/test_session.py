@@ -6,21 +6,18 @@ import msgspec
 import pytest
 
 from stream.codes import CloseCode, ErrorCode
+from stream.frames import Balances, Book, Gap, Orders, Ticker, Trades
 from stream.messages import (
     AllCancelled,
-    Balances,
-    Book,
     Cancel,
     CancelAll,
     Done,
     Error,
-    Gap,
     Instruments,
     ListInstruments,
     ListSubscriptions,
     LoggedIn,
     Login,
-    Orders,
     Ping,
     Place,
     Pong,
@@ -29,8 +26,6 @@ from stream.messages import (
     Subscribe,
     Subscribed,
     Subscriptions,
-    Ticker,
-    Trades,
     Unsubscribe,
     Unsubscribed,
     Welcome,

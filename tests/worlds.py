@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from engine import Commands
-from stream.auth import key_of
+from stream.keys import key_of
 from stream.market import Market
 from stream.messages import Login
 from stream.session import Session
@@ -73,7 +73,7 @@ class QuietMarket(Market):
         self.now = START
         super().__init__(msgspec.structs.replace(CONFIG, **changes), [key_of("HS256", SECRET)], [], self.now)
 
-    def administer(self, command: str, *fields: Any, **named: Any) -> None:
+    def command(self, command: str, *fields: Any, **named: Any) -> None:
         """Run a command that no client may send, by the name of its method."""
         commands = Commands()
         getattr(commands, command)(*fields, **named, time=self.now)
