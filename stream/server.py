@@ -18,6 +18,7 @@ from stream.fragments import Assembler, Violation, close_code
 from stream.market import Market
 from stream.pages import SECURITY_HEADERS, Page, page, text
 from stream.session import Session
+from stream.socket_writer import SocketWriter
 from stream.sources import Source
 from stream.wire import CLOSE, CODECS, MSGPACK, PING, PONG, Codec, close_frame, framed
 
@@ -50,14 +51,14 @@ class Connection(WSListener):
         self._claims = claims
         self._assembler = Assembler(server.config.message_bytes_max)
         self._transport: WSTransport | None = None
-        self._send: Callable[[bytes], None]
+        self._writer: SocketWriter
         self._closing = False
         self.session: Session
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The handshake is done."""
         self._transport = transport
-        self._send = transport.underlying_transport.write
+        self._writer = SocketWriter(transport.underlying_transport)
         transport.underlying_transport.set_write_buffer_limits(high=0)
         self.session = self._server.opened(self)
         self.session.begin(self._server.clock.now(), self._claims)
@@ -96,6 +97,7 @@ class Connection(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection is gone."""
+        self._writer.detach()
         self._server.closed(self)
 
     def pause_writing(self) -> None:
@@ -112,7 +114,7 @@ class Connection(WSListener):
         if self._transport is None or self._closing:
             return
         if self.session.writable and self.session.out:
-            self._send(self.session.take_out())
+            self._writer.write(self.session.take_out())
         if self.session.closed:
             self._close(*self.session.closed)
 
@@ -120,7 +122,7 @@ class Connection(WSListener):
         """Say goodbye; who does not answer in time is cut off."""
         if self._transport and not self._closing:
             self._closing = True
-            self._send(close_frame(code, reason))
+            self._writer.write(close_frame(code, reason))
             asyncio.get_running_loop().call_later(self._server.config.close_timeout_s, self._transport.disconnect, False)
 
 
