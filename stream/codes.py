@@ -23,6 +23,7 @@ class ErrorCode(Code):
     NOT_SIGNED_IN = 200, "This needs a token. Sign in first."
     BAD_TOKEN = 201, "The token was refused; the text says why. Get another one."
     MISSING_SCOPE = 202, "The token does not allow this. Get one with the scope that the text names."
+    TOO_MANY_SIGN_INS = 204, "Too many tokens from one address in too short a time. Send it again, later."
     ANOTHER_SUBJECT = 203, "A connection keeps the subject that it signed in with. Open another connection."
     UNKNOWN_CHANNEL = 300, "There is no such channel; the text names the kinds."
     UNKNOWN_INSTRUMENT = 301, "There is no such instrument. Ask for `instruments`."
@@ -57,7 +58,9 @@ FINAL_FROM = 4500
 class CloseCode(Code):
     """Codes of the close frame. Clients come back after 4000-4499, with growing and jittered delays, and do not after 4500-4999."""
 
-    SLOW_CONSUMER = 4000, "The client did not read its replies. Come back and resume."
+    SLOW_CONSUMER = 4000, "The client did not read: too many replies waited for it, or a write for too long. Come back and resume."
     TOKEN_EXPIRED = 4001, "The token has expired. Come back with a newer one."
     SHUTTING_DOWN = 4002, "The server is leaving. Come back and resume."
+    TOO_MANY_CONNECTIONS = 4003, "The address, or the account, has as many connections as it may, or opens them too fast. Come back later."
+    IDLE = 4005, "Nothing came from the client for too long, not even an answer to a ping; or it neither signed in nor subscribed. Come back and resume."
     ABUSE = 4500, "Too many messages that cannot be read, tokens that were refused, or requests. Correct the client."

@@ -9,10 +9,17 @@ from typing import Protocol
 
 from stream.book_frames import Window
 from stream.feed import BookChannel, Channel, Point
+from stream.histogram import Histogram
 from stream.messages import Gap, InForce, Recovered, RecoveredReason
 from stream.wire import Shared
 
 MILLISECOND = 1_000_000
+
+NEVER = 1 << 62
+"""A time that does not come, in ns."""
+
+NOWHERE = -1
+"""The sequence of a listener that has nothing yet."""
 
 Key = tuple[str, int, int, int]
 """What tells conflations of one kind of channel apart: instrument, account, depth, interval."""
@@ -22,7 +29,7 @@ class Listener(Protocol):
     """Who subscribes: a session."""
 
     @property
-    def writable(self) -> bool:
+    def takes_frames(self) -> bool:
         """Whether its socket takes more."""
         ...
 
@@ -31,18 +38,19 @@ class Listener(Protocol):
 
 
 class Subscription:
-    """One listener on one conflation. `seq` is how far the listener has been brought; `in_step` is whether what the conflation
-    has to say next is just what the listener does not know."""
+    """One listener on one conflation. `seq` is how far the listener has been brought, NOWHERE before its first frame; `in_step` is
+    whether what the conflation has to say next is just what the listener does not know; `catch_ups` counts the frames of its own."""
 
-    __slots__ = ("conflation", "in_force", "in_step", "listener", "seq")
+    __slots__ = ("catch_ups", "conflation", "in_force", "in_step", "listener", "seq")
 
     in_force: InForce    # what the client was told
 
-    def __init__(self, listener: Listener, conflation: "Conflation", seq: int) -> None:
+    def __init__(self, listener: Listener, conflation: "Conflation") -> None:
         self.listener = listener
         self.conflation = conflation
-        self.seq = seq
-        self.in_step = True
+        self.seq = NOWHERE
+        self.in_step = False
+        self.catch_ups = 0
 
     @property
     def behind(self) -> bool:
@@ -56,10 +64,21 @@ class Subscription:
         self.seq = seq
 
 
+class Pace:
+    """How often the conflations of a hub send, in ns. `floor` is the shortest interval of books and tickers while the server is
+    under load; a book that has traded waits no longer than `after_trade`."""
+
+    def __init__(self, heartbeat: int, after_trade: int) -> None:
+        self.heartbeat = heartbeat
+        self.after_trade = after_trade
+        self.floor = 0
+
+
 class Counters:
-    """What all conflations of a hub have done."""
+    """What all conflations of a hub have done. `waited` is how long a change was held back, by interval in ms."""
 
     def __init__(self) -> None:
+        self.waited: dict[int, Histogram] = {}
         self.frames_made = 0
         self.heartbeats = 0
         self.merges = 0
@@ -69,20 +88,23 @@ class Counters:
 
 
 class Conflation:
-    """One channel at one interval."""
+    """One channel at one interval. `planned` is when the hub will flush it."""
 
-    def __init__(self, key: Key, channel: Channel, heartbeat_ns: int, counters: Counters, at: Point) -> None:
+    def __init__(self, key: Key, channel: Channel, pace: Pace, counters: Counters, at: Point) -> None:
         self.key = key
         self.channel = channel
         self.depth = key[2]
         self.interval_ms = key[3]
         self.subscriptions: set[Subscription] = set()
         self.counters = counters
-        self._heartbeat_ns = heartbeat_ns
+        self.planned = NEVER
+        self._pace = pace
+        self._waited = counters.waited.setdefault(self.interval_ms, Histogram())
         self._sent = at.seq             # where the last frame ended
         self._sent_at = at.now
         self._seen = at.seq             # how far the channel was looked at
         self._seen_at = at.now - self.interval_ms * MILLISECOND
+        self._changed_at = at.now
         self._changes = self._changes_of_book()
 
     def _changes_of_book(self) -> int:
@@ -95,8 +117,22 @@ class Conflation:
 
     @property
     def due(self) -> int:
-        """When there is something to send, in ns."""
-        return self._sent_at + self._heartbeat_ns if self.current else self._seen_at + self.interval_ms * MILLISECOND
+        """When the changes that wait are to be sent, in ns."""
+        if self.channel.lossless:
+            return self._seen_at
+        interval = max(self.interval_ms * MILLISECOND, self._pace.floor)
+        if self._pace.after_trade < interval and isinstance(self.channel, BookChannel) and self.channel.traded > self._seen:
+            interval = max(self._pace.after_trade, self._pace.floor)
+        return self._seen_at + interval
+
+    @property
+    def heartbeat_due(self) -> int:
+        """When a frame is to be sent even though nothing changes, in ns."""
+        return self._sent_at + self._pace.heartbeat
+
+    def changed(self, at: Point) -> None:
+        """The channel changes, for the first time since the last flush."""
+        self._changed_at = at.now
 
     def flush(self, at: Point) -> None:
         """Send what happened since the last frame, or a heartbeat."""
@@ -105,15 +141,17 @@ class Conflation:
 
     def _look(self, at: Point) -> int:
         """Note that the channel is looked at; how many batches changed its book since the last frame."""
+        if not self.current:
+            self._waited.observe(at.now - self._changed_at)
         self._seen, self._seen_at = at.seq, at.now
         return self._changes_of_book() - self._changes
 
     def _missed(self, prev: int, at: Point, batches: int = 0) -> list[Shared]:
         """What brings a listener from `prev` to now: one frame, or a snapshot where that past is forgotten."""
-        frame = self.channel.since(prev, at, batches)
+        frame = self.channel.since(prev, at, batches) if prev != NOWHERE else None
         if frame is not None:
             return [frame]
-        if not self.channel.lossless:
+        if prev == NOWHERE or not self.channel.lossless:
             return [self.channel.snapshot(at)]
         self.counters.gaps += 1
         return [Shared(Gap(self.channel.name, at.epoch, prev, at.seq)), self.channel.snapshot(at)]
@@ -122,7 +160,7 @@ class Conflation:
         """Send a frame to everybody in step, and to the others what they missed: once for all who stand at the same point."""
         missed: dict[int, list[Shared]] = {}
         for subscription in self.subscriptions:
-            if not subscription.listener.writable:
+            if not subscription.listener.takes_frames:
                 subscription.in_step = False
             elif subscription.in_step:
                 subscription.push(frame, at.seq)
@@ -131,6 +169,7 @@ class Conflation:
                     missed[subscription.seq] = self._missed(subscription.seq, at)
                 subscription.push(missed[subscription.seq], at.seq)
                 subscription.in_step = True
+                subscription.catch_ups += 1
                 self.counters.catch_ups += 1
             else:
                 subscription.in_step = True
@@ -145,14 +184,16 @@ class Conflation:
         """Send one listener all that it missed as one frame."""
         subscription.push(self._missed(subscription.seq, at), at.seq)
         subscription.in_step = self.current
+        subscription.catch_ups += 1
         self.counters.catch_ups += 1
 
     def join(self, subscription: Subscription, resume: tuple[int, int] | None, at: Point) -> tuple[Shared | None, Recovered, RecoveredReason]:
         """Add a listener. Returns the frame that brings it up to now by as little as its past allows, and why that one."""
         self.subscriptions.add(subscription)
         frame, recovered, reason = self._recovery(resume, at)
-        subscription.seq = at.seq if frame or resume is None else resume[1]
-        subscription.in_step = self.current and subscription.seq >= self._sent
+        if resume and recovered != "snapshot":
+            subscription.seq = resume[1]
+        subscription.in_step = self.current and (frame is not None or subscription.seq >= self._sent)
         self.counters.recovered[recovered, reason] = self.counters.recovered.get((recovered, reason), 0) + 1
         return frame, recovered, reason
 
@@ -184,15 +225,15 @@ class WindowConflation(Conflation):
 
     channel: BookChannel
 
-    def __init__(self, key: Key, channel: BookChannel, heartbeat_ns: int, counters: Counters, at: Point) -> None:
-        super().__init__(key, channel, heartbeat_ns, counters, at)
+    def __init__(self, key: Key, channel: BookChannel, pace: Pace, counters: Counters, at: Point) -> None:
+        super().__init__(key, channel, pace, counters, at)
         self._window = Window(channel.levels, self.depth)
 
     def _snapshot(self, at: Point) -> Shared:
         return self.channel.window(Window(self.channel.levels, self.depth), at)
 
     def flush(self, at: Point) -> None:
-        heartbeat = self.current or at.now - self._sent_at >= self._heartbeat_ns    # a busy book may have a quiet window
+        heartbeat = self.current or at.now >= self.heartbeat_due    # a busy book may have a quiet window
         batches = self._look(at)
         before, self._window = self._window, Window(self.channel.levels, self.depth)
         if heartbeat or not self._window.equals(before) or any(not subscription.in_step for subscription in self.subscriptions):

@@ -39,6 +39,7 @@ def mask_of(*kinds: EventKind) -> int:
     return sum(1 << kind for kind in kinds)
 
 
+OF_BOOKS = mask_of(EventKind.LEVEL)
 OF_MARKET = mask_of(EventKind.TRADE, EventKind.PHASE)
 OF_ORDERS = mask_of(*ORDER_KINDS)
 OF_ACCOUNTS = mask_of(*ORDER_KINDS, EventKind.BALANCE)
@@ -60,6 +61,7 @@ class Channel(ABC):
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.heard = False    # whether anybody listens
 
     @property
     @abstractmethod
@@ -81,6 +83,7 @@ class BookChannel(Channel):
     def __init__(self, book: OrderBook) -> None:
         super().__init__(str(ChannelName(BOOK, book.instrument.name)))
         self.levels = book.levels
+        self.traded = 0    # the sequence of the last trade
         self._frames = BookFrames(book.levels, self.name)
 
     @property
@@ -325,20 +328,25 @@ class BalancesChannel(LogChannel[Balance]):
 
 
 class Feed:
-    """All channels of one exchange. `apply` takes in the events of each of its calls."""
+    """All channels of one exchange. `apply` takes in the events of each of its calls.
+
+    `changed` gathers the channels that they concern, of those that anybody listens to.
+    """
 
     def __init__(self, exchange: Exchange, config: Config) -> None:
         self._exchange = exchange
         self._config = config
         self._books = exchange.books
+        self._book_channels = [BookChannel(book) for book in self._books]
         self._trades = [TradesChannel(book.instrument, config, exchange.seq) for book in self._books]
         self._tickers = [TickerChannel(book) for book in self._books]
         self._accounts: dict[int, tuple[OrdersChannel, BalancesChannel]] = {}
         self._listening = bytearray()
         self._not_trading = {book.index for book in self._books if book.phase != Phase.TRADING}
         self.public: dict[str, Channel] = {}
-        for channels in ([BookChannel(book) for book in self._books], self._trades, self._tickers):
+        for channels in (self._book_channels, self._trades, self._tickers):
             self.public |= {channel.name: channel for channel in channels}
+        self.changed: set[Channel] = set()
 
     def account_channel(self, kind: str, account: int) -> Channel:
         """An account's own channel. Its events are kept from the first call on."""
@@ -357,18 +365,29 @@ class Feed:
         if self._accounts.pop(account, None):
             self._listening[account] = 0
 
+    def _touch(self, channel: Channel) -> None:
+        if channel.heard:
+            self.changed.add(channel)
+
     def apply(self, time: int) -> None:
         """Take in the events of the exchange's latest call.
 
-        Costs Python only for trades, for accounts that somebody listens to, and for orders while a book does not trade.
+        Costs Python only for trades, for each book that changed, for accounts that somebody listens to, and for orders while a book does not trade.
         """
         events = self._exchange.events
+        for instrument in events.instruments(OF_BOOKS):
+            self._touch(self._book_channels[instrument])
+            self._touch(self._tickers[instrument])
         for event in events.select(OF_MARKET):
+            ticker = self._tickers[event.instrument]
+            self._touch(ticker)
             if event.kind == EventKind.TRADE:
                 self._trades[event.instrument].add(event, time)
-                self._tickers[event.instrument].add(event, time)
+                self._touch(self._trades[event.instrument])
+                self._book_channels[event.instrument].traded = event.seq
+                ticker.add(event, time)
             else:
-                self._tickers[event.instrument].touch(event.seq)
+                ticker.touch(event.seq)
                 self._not_trading.discard(event.instrument)
                 if event.other != Phase.TRADING:
                     self._not_trading.add(event.instrument)
@@ -376,10 +395,13 @@ class Feed:
             for event in events.select(OF_ORDERS):
                 if event.instrument in self._not_trading:
                     self._tickers[event.instrument].touch(event.seq)
+                    self._touch(self._tickers[event.instrument])
         if self._accounts:
             for event in events.select(OF_ACCOUNTS, self._listening):
                 orders, balances = self._accounts[event.account]
                 if event.kind == EventKind.BALANCE:
                     balances.add(event)
+                    self._touch(balances)
                 else:
                     orders.add(event, time)
+                    self._touch(orders)

@@ -11,14 +11,17 @@ from engine import Commands, Event, EventKind, Exchange, Instrument, OrderType, 
 from stream.auth import Authenticator, Key
 from stream.codes import ErrorCode
 from stream.config import Config, ConfigError
+from stream.conflation import MILLISECOND, NEVER
 from stream.feed import PHASES, Feed, Point
-from stream.hub import NEVER, Hub, Refused
-from stream.messages import Cancel, InstrumentTerms, Place, Reduce, Replace
+from stream.hub import Hub, Refused
+from stream.limits import Limits
+from stream.load import Load
+from stream.messages import Cancel, InstrumentTerms, Leaving, Pacing, Place, Reduce, Replace
 from stream.refusals import explain
 from stream.scale import from_text
 from stream.session import OrderRequest, Session
 from stream.sources import Source
-from stream.wire import Codec
+from stream.wire import Codec, Shared
 
 WIRE_SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 WIRE_TYPES = {type.name.lower(): type for type in OrderType}
@@ -27,6 +30,8 @@ WIRE_SELF_TRADES = {"account": SelfTrade.ACCOUNT_DEFAULT} | {mode.name.lower(): 
 ALL_INSTRUMENTS, BOTH_SIDES = 0xFFFF, 2
 
 Reply = Callable[[Event, list[Event]], None]
+
+HOUSEKEEPINGS_PER_S = 10
 
 SOURCE_STEPS_MAX = 256
 """Steps of a source in one tick, so that one that is behind does not keep the clients waiting."""
@@ -57,7 +62,11 @@ class Market:
         self._accounts: dict[str, int] = {}    # by subject
         self._opening: dict[str, list[Callable[[int | None], None]]] = {}    # who waits for a subject's account
         self._deposits = self._parse_deposits()
+        self.limits = Limits(config, now)
+        self.load = Load(config, now)
         self.sessions: set[Session] = set()
+        self._unchecked: list[Session] = []
+        self._owed: set[Session] = set()    # frames that did not fit into one write
         self.to_write: set[Session] = set()
         self.commands_executed = 0
         self.commands_refused = 0
@@ -90,11 +99,11 @@ class Market:
 
     # Connections
 
-    def connect(self, codec: Codec, now: int) -> Session:
+    def connect(self, codec: Codec, now: int, address: str = "") -> Session:
         """A new connection's session."""
-        session = Session(self, codec, now)
-        self.sessions.add(session)
         self.connections_opened += 1
+        session = Session(self, codec, self.connections_opened, address, now)
+        self.sessions.add(session)
         return session
 
     def disconnect(self, session: Session, now: int) -> None:
@@ -107,11 +116,33 @@ class Market:
         """Note that a session has something to write."""
         self.to_write.add(session)
 
-    def check_sessions(self, now: int) -> None:
-        """Close expired sessions, forget what nobody can resume. Called every second or so."""
-        for session in list(self.sessions):
-            session.tick(now)
-        self.hub.forget_accounts(now)
+    def owes(self, session: Session) -> None:
+        """Note that a session is owed frames that did not fit into one write."""
+        self._owed.add(session)
+
+    def observe_lag(self, lag: int, now: int) -> None:
+        """Take in how late the event loop is, in ns; under load, slow down and tell everybody."""
+        if self.load.observe(lag, now):
+            self.hub.pace.floor = self.load.interval_ms * MILLISECOND
+            pacing = Shared(Pacing(self.load.interval_ms))
+            for session in self.sessions:
+                session.push(pacing)
+
+    def keep_house(self, now: int) -> None:
+        """Close what has lasted too long, forget what nobody can resume. Called ten times a second, looks at each session once a second or so."""
+        if not self._unchecked:
+            self._unchecked = list(self.sessions)
+            self.hub.forget_accounts(now)
+            self.limits.forget(now)
+        for _ in range(min(len(self._unchecked), len(self.sessions) // HOUSEKEEPINGS_PER_S + 1)):
+            self._unchecked.pop().check_time(now)
+
+    def leave(self) -> None:
+        """Tell everybody that the server is leaving; each is closed as soon as it has what it was owed."""
+        leaving = Shared(Leaving(self.config.return_window_ms))
+        for session in self.sessions:
+            session.push(leaving)
+            session.leave()
 
     # Commands
 
@@ -225,6 +256,13 @@ class Market:
             if errors:
                 raise ExceptionGroup("answers to commands", errors)
 
+    def _pay(self, now: int) -> None:
+        """Send on what did not fit into the last write."""
+        owed, self._owed = self._owed, set()
+        for session in owed & self.sessions:
+            if session.writable:
+                session.resume_writing(now)
+
     def tick(self, now: int) -> int:
         """Run what has gathered, send what is due; when the next tick is due by itself, in ns."""
         self._run_sources(now)
@@ -232,5 +270,6 @@ class Market:
             self._commands.advance(now)
             self._replies.append(None)
         self._run_commands(now)
+        self._pay(now)
         due = self.hub.flush(self.point(now))
-        return min([due, self.exchange.next_expiry or NEVER, *(self._source_began + source.next_time() for source in self._sources)])
+        return now if self._owed else min([due, self.exchange.next_expiry or NEVER, *(self._source_began + source.next_time() for source in self._sources)])

@@ -432,6 +432,18 @@ class Gap(Message, tag="gap"):
     seq: Seq
 
 
+class Pacing(Message, tag="pacing"):
+    """The server's load has changed: from now on no book or ticker has frames more often than this, whatever interval a subscription has."""
+
+    interval_ms: Annotated[IntervalMs, Meta(description="The shortest time between two frames, in milliseconds; 0: each subscription's own.")]
+
+
+class Leaving(Message, tag="leaving"):
+    """The server is about to close all connections."""
+
+    return_ms: Annotated[int, Meta(description="Come back at a random time within so many milliseconds, and resume.")]
+
+
 Reply = LoggedIn | Subscribed | Unsubscribed | Subscriptions | Instruments | Pong | Done | AllCancelled | Error
 Frame = Book | Trades | Ticker | Orders | Balances
-Answer = Welcome | Reply | Frame | Gap
+Answer = Welcome | Reply | Frame | Gap | Pacing | Leaving

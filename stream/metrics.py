@@ -44,6 +44,10 @@ class MarketCollector(Collector):
         for (outcome, reason), count in counters.recovered.items():
             recovered.add_metric([outcome, reason], count)
         yield recovered
+        hit = CounterMetricFamily("deltabook_limits_hit", "How often a limit was reached, by the name of its setting", labels=["limit"])
+        for limit, count in market.limits.hit.items():
+            hit.add_metric([limit], count)
+        yield hit
 
 
 def exposition(market: Market) -> bytes:

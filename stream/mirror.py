@@ -62,12 +62,13 @@ class Mirror(ABC, Generic[F]):
             return Verdict.SNAPSHOT if self._take(frame, fresh=True) else Verdict.MISMATCH
         if frame.epoch != self.epoch or frame.prev > self.seq:
             return Verdict.GAP
-        if frame.seq <= self.seq:
-            return Verdict.DROPPED if self._holds_anything(frame) else Verdict.HEARTBEAT
+        tells = self._holds_anything(frame)
+        if frame.seq < self.seq or (tells and frame.seq == self.seq):
+            return Verdict.DROPPED if tells else Verdict.HEARTBEAT
         self.seq = frame.seq
         if not self._take(frame, fresh=False):
             return Verdict.MISMATCH
-        return Verdict.APPLIED if self._holds_anything(frame) else Verdict.HEARTBEAT
+        return Verdict.APPLIED if tells else Verdict.HEARTBEAT
 
     @abstractmethod
     def _take(self, frame: F, fresh: bool) -> bool:

@@ -14,8 +14,8 @@ from picows import WSFrame, WSListener, WSTransport, WSUpgradeRequest, WSUpgrade
 from stream.auth import Claims, Key, TokenRefused
 from stream.codes import CloseCode
 from stream.config import Config
-from stream.fragments import Assembler, Violation, close_code
-from stream.market import Market
+from stream.fragments import TOO_BIG, Assembler, Violation, close_code
+from stream.market import HOUSEKEEPINGS_PER_S, Market
 from stream.pages import SECURITY_HEADERS, Page, page, text
 from stream.session import Session
 from stream.socket_writer import SocketWriter
@@ -45,11 +45,12 @@ class Clock:
 class Connection(WSListener):
     """One WebSocket. Hands whole messages to its session and writes what the session has to say."""
 
-    def __init__(self, server: "Server", codec: Codec, claims: Claims | None) -> None:
+    def __init__(self, server: "Server", codec: Codec, claims: Claims | None, forwarded_for: str) -> None:
         self._server = server
         self._codec = codec
         self._claims = claims
-        self._assembler = Assembler(server.config.message_bytes_max)
+        self._forwarded_for = forwarded_for
+        self._assembler = Assembler(server.config.anonymous_message_bytes_max)
         self._transport: WSTransport | None = None
         self._writer: SocketWriter
         self._closing = False
@@ -60,8 +61,17 @@ class Connection(WSListener):
         self._transport = transport
         self._writer = SocketWriter(transport.underlying_transport)
         transport.underlying_transport.set_write_buffer_limits(high=0)
-        self.session = self._server.opened(self)
+        self.session = self._server.opened(self, self._address())
         self.session.begin(self._server.clock.now(), self._claims)
+
+    def _address(self) -> str:
+        """Where the client is: the peer, or what a trusted proxy says of its own peer."""
+        assert self._transport
+        peer = self._transport.underlying_transport.get_extra_info("peername")
+        address = str(peer[0]) if peer else ""
+        if address in self._server.config.trusted_proxies and self._forwarded_for:
+            return self._forwarded_for
+        return address
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame has come. After the session is closed nothing is looked at any more."""
@@ -70,10 +80,17 @@ class Connection(WSListener):
                 transport.disconnect(False)
             return
         try:
-            whole = self._assembler.take(frame.msg_type.value, frame.fin, frame.rsv1 or frame.rsv2 or frame.rsv3, frame.get_payload_as_bytes())
-            if whole:
+            payload = frame.get_payload_as_bytes()
+            self.session.charge(len(payload), self._server.clock.now())
+            reserved = frame.rsv1 or frame.rsv2 or frame.rsv3
+            self._assembler.bytes_max = self.session.message_bytes_max
+            whole = self._assembler.take(frame.msg_type.value, frame.fin, reserved, payload)
+            if whole and not self.session.closed:
                 self._received(*whole)
+            self._server.wake()
         except Violation as violation:
+            if violation.code == TOO_BIG:
+                self._server.market.limits.hit["message_bytes_max"] += 1
             self._close(violation.code, violation.text)
         except Exception:
             log.exception("a message caused an error")
@@ -84,10 +101,8 @@ class Connection(WSListener):
             self.session.receive(payload, self._server.clock.now())
             if self.session.out_bytes > self._server.config.pending_bytes_max:
                 self.write()    # so that the kernel can refuse, and what is answered from here on counts as waiting
-            self._server.wake()
         elif opcode == PING:
-            self.session.ping(framed(PONG, payload), self._server.clock.now())
-            self._server.wake()
+            self.session.ping(framed(PONG, payload))
         elif opcode == CLOSE:
             self._close(close_code(payload), "")
             if self._transport:
@@ -102,7 +117,7 @@ class Connection(WSListener):
 
     def pause_writing(self) -> None:
         """The kernel refused some bytes: they are the last ones until it takes them."""
-        self.session.writable = False
+        self.session.pause_writing(self._server.clock.now())
 
     def resume_writing(self) -> None:
         """The kernel took them."""
@@ -113,14 +128,18 @@ class Connection(WSListener):
         """One write for all that the session has to say."""
         if self._transport is None or self._closing:
             return
-        if self.session.writable and self.session.out:
-            self._writer.write(self.session.take_out())
+        self._write_out()
         if self.session.closed:
             self._close(*self.session.closed)
+
+    def _write_out(self) -> None:
+        if self.session.writable and self.session.out:
+            self._writer.write(self.session.take_out())
 
     def _close(self, code: int, reason: str) -> None:
         """Say goodbye; who does not answer in time is cut off."""
         if self._transport and not self._closing:
+            self._write_out()
             self._closing = True
             self._writer.write(close_frame(code, reason))
             asyncio.get_running_loop().call_later(self._server.config.close_timeout_s, self._transport.disconnect, False)
@@ -171,19 +190,27 @@ class Server:
         self.wake()
 
     async def stop(self) -> None:
-        """Tell every client, and leave. Returns when all are gone."""
+        """Take no more connections, tell every client, give each what it is owed, and leave. Returns when all are gone."""
         self._leaving = True
         if self._listener:
             self._listener.close()
+        self._tick()
+        self.market.leave()
+        self._write()
+        await self._emptied(self.config.drain_timeout_s)
+        for session in self._connections:
+            session.close(CloseCode.SHUTTING_DOWN, "the server is leaving")
+        self._write()
+        await self._emptied(self.config.close_timeout_s + 1)
         for timer in (self._alarm, self._housekeeping):
             if timer:
                 timer.cancel()
-        for session in list(self._connections):
-            session.close(CloseCode.SHUTTING_DOWN, "the server is leaving")
-        self._write()
+
+    async def _emptied(self, seconds: float) -> None:
+        """Wait until all connections are gone, at most so long."""
         if self._connections:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._gone.wait(), self.config.close_timeout_s + 1)
+                await asyncio.wait_for(self._gone.wait(), seconds)
 
     # Connections
 
@@ -199,8 +226,13 @@ class Server:
             return answer(text(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error\n"))
 
     def _upgrade(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+        limits = self.market.limits
         if self._leaving or len(self._connections) >= self._connections_max:
+            limits.hit["connections_max"] += not self._leaving
             return answer(text(HTTPStatus.SERVICE_UNAVAILABLE, "no more connections; come back later\n"))
+        if not self._may_connect(request.headers.get("Origin", ""), request.headers.get("Host", "")):
+            limits.hit["origins"] += 1
+            return answer(text(HTTPStatus.FORBIDDEN, "pages of this origin may not connect; see the setting `origins`\n"))
         if "upgrade" in request.headers.get("Connection", "").lower():
             request.headers["Connection"] = "Upgrade"    # picows does not read a list of options, which Firefox sends
         offered = [name.strip() for value in request.headers.getall("Sec-WebSocket-Protocol", []) for name in value.split(",")]
@@ -208,6 +240,9 @@ class Server:
         claims = None
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme:
+            if not limits.header_sign_ins.take(self.clock.now()):
+                limits.hit["header_sign_ins_per_s"] += 1
+                return answer(text(HTTPStatus.SERVICE_UNAVAILABLE, "too many tokens at once; come back later\n"))
             try:
                 if scheme.lower() != "bearer":
                     raise TokenRefused("Authorization: expected Bearer and a token")
@@ -215,11 +250,16 @@ class Server:
             except TokenRefused as error:
                 return answer(text(HTTPStatus.UNAUTHORIZED, f"{error}\n"))
         headers = {"Sec-WebSocket-Protocol": codec.subprotocol} if codec.subprotocol in offered else None
-        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), Connection(self, codec, claims))
+        forwarded_for = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), Connection(self, codec, claims, forwarded_for))
 
-    def opened(self, connection: Connection) -> Session:
+    def _may_connect(self, origin: str, host: str) -> bool:
+        """Whether a page of an origin may connect; only browsers send one, and they do not lie about it."""
+        return not origin or origin.partition("://")[2] == host or origin in self.config.origins or "*" in self.config.origins
+
+    def opened(self, connection: Connection, address: str) -> Session:
         """A connection is there: its session."""
-        session = self.market.connect(connection._codec, self.clock.now())
+        session = self.market.connect(connection._codec, self.clock.now(), address)
         self._connections[session] = connection
         self.wake()
         return session
@@ -260,9 +300,13 @@ class Server:
                 connection.write()
 
     def _keep_house(self) -> None:
-        self.market.check_sessions(self.clock.now())
+        loop = asyncio.get_running_loop()
+        now = self.clock.now()
+        if self._housekeeping:
+            self.market.observe_lag(int((loop.time() - self._housekeeping.when()) * 10**9), now)
+        self.market.keep_house(now)
         self.wake()
-        self._housekeeping = asyncio.get_running_loop().call_later(1, self._keep_house)
+        self._housekeeping = loop.call_later(1 / HOUSEKEEPINGS_PER_S, self._keep_house)
 
 
 def answer(found: Page) -> WSUpgradeResponseWithListener:

@@ -194,7 +194,9 @@ class Client:
         return self.id
 
     def send(self, message: Any) -> None:
-        self.session.receive(msgspec.msgpack.encode(message), self.world.now)
+        payload = msgspec.msgpack.encode(message)
+        self.session.charge(len(payload), self.world.now)
+        self.session.receive(payload, self.world.now)
 
     def subscribe(self, channels: list[str], depth: int, resume: dict[str, tuple[int, int]]) -> None:
         interval = self.world.random.choice((None, 0, 10, 100, 250))
@@ -212,7 +214,7 @@ class Client:
             self.kernel.append(data)
             self.kernel_bytes += len(data)
             if self.kernel_bytes > self.capacity:
-                self.session.writable = False
+                self.session.pause_writing(self.world.now)
 
     def read(self) -> None:
         """What the client does when it reads: take all, and let the server write again."""

@@ -134,7 +134,7 @@ async def test_verify_catches_a_server_that_lies() -> None:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(channel, "since", lie)
-            outcome = await deltabook("verify", f"ws://127.0.0.1:{server.port}/v1", "--seconds", "0.5", "--json")
+            outcome = await deltabook("verify", f"ws://127.0.0.1:{server.port}/v1", "--seconds", "1", "--json")
         report = json.loads(outcome.out)
         assert outcome.status == 1
         assert report["instruments"]["BTC-USD"]["mismatches"] > 0

@@ -265,7 +265,7 @@ async def test_lost_trades_come_as_a_gap() -> None:
         while trades.seq < 0:
             await trades.changed()
         (session,) = [session for session in server.market.sessions if session.subscriptions]
-        session.writable = False
+        session.pause_writing(server.clock.now())
         for _ in range(5):
             await client.place("BTC-USD", "sell", 100, 1)
             await client.place("BTC-USD", "buy", 100, 1)

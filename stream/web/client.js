@@ -104,10 +104,11 @@ export class Mirror {
       return this.take(frame, true) ? "snapshot" : "mismatch";
     }
     if (frame.epoch !== this.epoch || frame.prev > this.seq) return "gap";
-    if (frame.seq <= this.seq) return this.isEmpty(frame) ? "heartbeat" : "dropped";
+    const tells = !this.isEmpty(frame);
+    if (frame.seq < this.seq || (tells && frame.seq === this.seq)) return tells ? "dropped" : "heartbeat";
     this.seq = frame.seq;
     if (!this.take(frame, false)) return "mismatch";
-    return this.isEmpty(frame) ? "heartbeat" : "applied";
+    return tells ? "applied" : "heartbeat";
   }
 
   take() {
