@@ -5,7 +5,7 @@ import logging
 import resource
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
 
@@ -14,11 +14,12 @@ from picows import WSFrame, WSListener, WSTransport, WSUpgradeRequest, WSUpgrade
 from stream.auth import Claims, Key, TokenRefused
 from stream.codes import CloseCode
 from stream.config import Config
+from stream.delivery import Outbox
 from stream.fragments import TOO_BIG, Assembler, Violation, close_code
 from stream.market import HOUSEKEEPINGS_PER_S, Market
 from stream.pages import SECURITY_HEADERS, Page, page, text
 from stream.session import Session
-from stream.socket_writer import SocketWriter
+from stream.socket_writer import SocketWriter, write_all
 from stream.sources import Source
 from stream.wire import CLOSE, CODECS, MSGPACK, PING, PONG, Codec, close_frame, framed
 
@@ -62,6 +63,7 @@ class Connection(WSListener):
         self._writer = SocketWriter(transport.underlying_transport)
         transport.underlying_transport.set_write_buffer_limits(high=0)
         self.session = self._server.opened(self, self._address())
+        self.session.writer = self._writer
         self.session.begin(self._server.clock.now(), self._claims)
 
     def _address(self) -> str:
@@ -112,6 +114,7 @@ class Connection(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection is gone."""
+        self.session.writer = None
         self._writer.detach()
         self._server.closed(self)
 
@@ -141,6 +144,7 @@ class Connection(WSListener):
         if self._transport and not self._closing:
             self._write_out()
             self._closing = True
+            self.session.writer = None
             self._writer.write(close_frame(code, reason))
             asyncio.get_running_loop().call_later(self._server.config.close_timeout_s, self._transport.disconnect, False)
 
@@ -152,7 +156,7 @@ class Server:
         self.config = config
         self.clock = Clock()
         self.market = Market(config, list(keys), sources, self.clock.now())
-        self._connections: dict[Session, Connection] = {}
+        self._connections: dict[Outbox, Connection] = {}
         self._connections_max = min(config.connections_max, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_KEPT_FREE)
         self._awake = False
         self._alarm: asyncio.TimerHandle | None = None
@@ -198,8 +202,8 @@ class Server:
         self.market.leave()
         self._write()
         await self._emptied(self.config.drain_timeout_s)
-        for session in self._connections:
-            session.close(CloseCode.SHUTTING_DOWN, "the server is leaving")
+        for connection in self._connections.values():
+            connection.session.close(CloseCode.SHUTTING_DOWN, "the server is leaving")
         self._write()
         await self._emptied(self.config.close_timeout_s + 1)
         for timer in (self._alarm, self._housekeeping):
@@ -294,8 +298,8 @@ class Server:
         self._alarm = asyncio.get_running_loop().call_later(milliseconds / 1000, self.wake)
 
     def _write(self) -> None:
-        while self.market.to_write:
-            connection = self._connections.get(self.market.to_write.pop())
+        for session in write_all(self.market.traffic):
+            connection = self._connections.get(session)
             if connection:
                 connection.write()
 

@@ -13,6 +13,7 @@ from stream.auth import Authenticator, Claims, TokenRefused
 from stream.channels import TRADE_SCOPE, ChannelName, parse
 from stream.codes import CloseCode, ErrorCode
 from stream.config import Config
+from stream.delivery import Outbox, Traffic
 from stream.feed import ORDER_KINDS, Point
 from stream.hub import NOBODY, Hub, Refused, Subscriptions
 from stream.limits import Bucket, Limits
@@ -60,8 +61,7 @@ class Market(Protocol):
     name: str
     limits: Limits
     load: Load
-    writes: int
-    bytes_written: int
+    traffic: Traffic
 
     def point(self, now: int) -> Point:
         """Where the history stands."""
@@ -85,9 +85,6 @@ class Market(Protocol):
         """Whether an order waits for its trigger."""
         ...
 
-    def wrote(self, session: "Session") -> None:
-        """Note that a session has something to write."""
-
     def owes(self, session: "Session") -> None:
         """Note that a session is owed frames that did not fit into one write."""
 
@@ -100,11 +97,12 @@ def parse_channel(text: str) -> ChannelName:
         raise Refused(ErrorCode.UNKNOWN_CHANNEL, str(error)) from error
 
 
-class Session:
+class Session(Outbox):
     """One connection."""
 
     def __init__(self, market: Market, codec: Codec, number: int, address: str, now: int) -> None:
         config = market.config
+        super().__init__(market.traffic, codec, min(config.write_bytes_max, config.pending_bytes_max))
         self._market = market
         self._codec = codec
         self.number = number
@@ -126,11 +124,6 @@ class Session:
         self._stalled_at = now
         self.opened_at = self.heard_at = now
         self.subscriptions: Subscriptions = {}
-        self.out: list[bytes] = []
-        self.out_bytes = 0
-        self.writable = True
-        self.takes_frames = True
-        self.closed: tuple[CloseCode, str] | None = None
         self.messages_received = 0
 
     @property
@@ -197,7 +190,7 @@ class Session:
     def ping(self, pong: bytes) -> None:
         """A ping frame, answered within the allowance."""
         if not self._over:
-            self._write(pong)
+            self.put(pong)
 
     def pause_writing(self, now: int) -> None:
         """The kernel refused some bytes: they are the last ones until it takes them."""
@@ -211,7 +204,7 @@ class Session:
             self._market.hub.drained(self.subscriptions, self._market.point(now))
             if self._leaving:
                 self.leave()
-        self._market.wrote(self)
+        self.ask_to_write()
 
     def check_time(self, now: int) -> None:
         """Time has passed: close what has lasted too long."""
@@ -229,7 +222,7 @@ class Session:
             self.close(CloseCode.IDLE, f"nothing came for more than {config.idle_timeout_s} seconds")
         elif not self._pinged and now - self.heard_at > config.idle_timeout_s * 10**9 // 2:
             self._pinged = True
-            self._write(PING_FRAME)
+            self.put(PING_FRAME)
 
     def leave(self) -> None:
         """Close as soon as the client has what it was owed."""
@@ -247,17 +240,8 @@ class Session:
 
     # What the session says
 
-    def push(self, message: Shared) -> None:
-        """Send a message with the next write."""
-        self._write(message.frame(self._codec))
-
-    def _write(self, frame: bytes) -> None:
-        if self.closed:
-            return
-        if not self.out:
-            self._market.wrote(self)
-        self.out.append(frame)
-        self.out_bytes += len(frame)
+    def overflow(self) -> None:
+        """More waits than a write or a client that does not read may hold."""
         if self.out_bytes > self._write_bytes_max and self.takes_frames:
             self.takes_frames = False
             self._market.owes(self)
@@ -265,18 +249,11 @@ class Session:
             self._market.limits.hit["pending_bytes_max"] += 1
             self.close(CloseCode.SLOW_CONSUMER, f"more than {self._pending_bytes_max} bytes wait to be read")
 
-    def take_out(self) -> bytes:
-        """All that there is to write, once."""
-        out, self.out, self.out_bytes = b"".join(self.out), [], 0
-        self._market.writes += 1
-        self._market.bytes_written += len(out)
-        return out
-
     def close(self, code: CloseCode, reason: str) -> None:
         """Say no more, and have the connection closed."""
         if not self.closed:
             self.closed = code, reason
-            self._market.wrote(self)
+            self.ask_to_write()
 
     def _say(self, message: Message) -> None:
         self.push(Shared(message))

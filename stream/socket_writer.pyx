@@ -2,6 +2,10 @@
 
 cimport cython
 
+from stream.delivery cimport Outbox
+
+from stream.delivery import Traffic
+
 cdef extern from "sys/socket.h" nogil:
     enum:
         MSG_DONTWAIT
@@ -28,17 +32,31 @@ cdef class SocketWriter:
         self.buffered = transport.get_write_buffer_size
         self.write_rest = transport.write
 
-    def write(self, data: bytes) -> None:
+    cpdef int write(self, bytes data) except -1:
         """Write all of it, after all that was written before."""
         cdef ssize_t sent
         if self.fd != NO_SOCKET and not self.buffered():
             sent = send(self.fd, PyBytes_AS_STRING(data), len(data), MSG_DONTWAIT | MSG_NOSIGNAL)
             if sent == len(data):
-                return
+                return 0
             if sent > 0:
                 data = data[sent:]
         self.write_rest(data)
+        return 0
 
     def detach(self) -> None:
         """The transport is about to close the socket, and its number may soon be another one's."""
         self.fd = NO_SOCKET
+
+
+def write_all(traffic: Traffic) -> list[Outbox]:
+    """Write what everybody has to say who can be written to; who is closed."""
+    cdef Outbox outbox
+    cdef list closed = []
+    for outbox in traffic.take_waiting():
+        if outbox.closed is not None:
+            closed.append(outbox)
+        elif outbox.writer is not None and outbox.writable and outbox.out:
+            (<SocketWriter>outbox.writer).write(outbox.take_out())
+    traffic.forget()
+    return closed
