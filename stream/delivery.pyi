@@ -1,6 +1,8 @@
 from collections.abc import Iterable
 from typing import final
 
+from typing_extensions import disjoint_base
+
 from stream.codes import CloseCode
 from stream.conflation import Conflation
 from stream.messages import InForce
@@ -20,6 +22,7 @@ class Traffic:
     def take_waiting(self) -> dict[Outbox, None]: ...
     def forget(self) -> None: ...
 
+@disjoint_base
 class Outbox:
     writable: bool
     takes_frames: bool

@@ -108,8 +108,6 @@ class Hub:
         for name in names:
             if not name.private and str(name) not in self._feed.public:
                 raise Refused(ErrorCode.UNKNOWN_INSTRUMENT, f"instrument {name.instrument!r}: there is none of that name")
-        if len(subscriptions.keys() | set(names)) > self._config.subscriptions_max:
-            raise Refused(ErrorCode.TOO_MANY_SUBSCRIPTIONS, f"expected at most {self._config.subscriptions_max} subscriptions", "subscriptions_max")
         in_force: list[InForce] = []
         frames: list[tuple[Subscription, Shared]] = []
         for name in dict.fromkeys(names):

@@ -9,17 +9,20 @@ from importlib.metadata import version
 
 from engine import Commands, Event, EventKind, Exchange, Instrument, OrderType, SelfTrade, Side, TimeInForce
 from stream.auth import Authenticator, Key
+from stream.channels import BOOK, ChannelName
 from stream.codes import ErrorCode
 from stream.config import Config, ConfigError
 from stream.conflation import MILLISECOND, NEVER
 from stream.delivery import Traffic
 from stream.feed import PHASES, Feed, Point
+from stream.histogram import Histogram
 from stream.hub import Hub, Refused
 from stream.limits import Limits
 from stream.load import Load
 from stream.messages import Cancel, InstrumentTerms, Leaving, Pacing, Place, Reduce, Replace
 from stream.refusals import explain
 from stream.scale import from_text
+from stream.self_audit import SelfAudit
 from stream.session import OrderRequest, Session
 from stream.sources import Source
 from stream.wire import Codec, Shared
@@ -55,6 +58,8 @@ class Market:
             source.open(self.exchange)
         self.feed = Feed(self.exchange, config)
         self.hub = Hub(self.feed, config)
+        books = [ChannelName(BOOK, book.instrument.name) for book in self.exchange.books] if config.audit_interval_ms else []
+        self.audit = SelfAudit(self.hub, books, config.audit_interval_ms)
         self._epoch = now // 10**6
         self._engine_time = now
         self._commands = Commands()
@@ -69,6 +74,8 @@ class Market:
         self._unchecked: list[Session] = []
         self._owed: set[Session] = set()    # frames that did not fit into one write
         self.traffic = Traffic()
+        self.lags = Histogram()
+        self.ticks = Histogram()
         self.commands_executed = 0
         self.commands_refused = 0
         self.connections_opened = 0
@@ -116,6 +123,7 @@ class Market:
 
     def observe_lag(self, lag: int, now: int) -> None:
         """Take in how late the event loop is, in ns; under load, slow down and tell everybody."""
+        self.lags.observe(lag)
         if self.load.observe(lag, now):
             self.hub.pace.floor = self.load.interval_ms * MILLISECOND
             pacing = Shared(Pacing(self.load.interval_ms))
@@ -265,5 +273,7 @@ class Market:
             self._replies.append(None)
         self._run_commands(now)
         self._pay(now)
-        due = self.hub.flush(self.point(now))
+        at = self.point(now)
+        self.audit.tick(at)
+        due = self.hub.flush(at)
         return now if self._owed else min([due, self.exchange.next_expiry or NEVER, *(self._source_began + source.next_time() for source in self._sources)])

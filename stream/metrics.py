@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from stream.market import Market
@@ -32,6 +32,20 @@ class MarketCollector(Collector):
         yield CounterMetricFamily("deltabook_merges", "Frames that fold in several batches", value=counters.merges)
         yield CounterMetricFamily("deltabook_catch_ups", "Merged frames for one client that had been slow", value=counters.catch_ups)
         yield CounterMetricFamily("deltabook_gaps", "Lossless channels that went on with a snapshot", value=counters.gaps)
+        yield CounterMetricFamily("deltabook_audited_frames", "Book frames that the server has checked as a client would", value=market.audit.frames)
+        yield CounterMetricFamily("deltabook_audit_failures", "Of those, frames that made a wrong book: raise an alarm", value=market.audit.failures)
+        yield GaugeMetricFamily("deltabook_loaded_interval_seconds", "Shortest interval that the load allows", value=market.load.interval_ms / 1000)
+        waited = HistogramMetricFamily("deltabook_held_back_seconds", "From a change to the frame that tells of it", labels=["interval_ms"])
+        for interval, histogram in counters.waited.items():
+            waited.add_metric([str(interval)], histogram.buckets(), histogram.total)
+        yield waited
+        for name, meaning, histogram in (
+            ("deltabook_lag_seconds", "How late the event loop is", market.lags),
+            ("deltabook_tick_seconds", "Length of a tick: commands, answers, frames and writes", market.ticks),
+        ):
+            family = HistogramMetricFamily(name, meaning)
+            family.add_metric([], histogram.buckets(), histogram.total)
+            yield family
         subscriptions = GaugeMetricFamily("deltabook_subscriptions", "Subscriptions", labels=["channel"])
         totals: dict[str, int] = {}
         for conflation in market.hub.conflations:

@@ -285,12 +285,14 @@ class Server:
 
     def _tick(self) -> None:
         self._awake = False
-        due = self.clock.now() + TICK_AFTER_ERROR_NS
+        began = self.clock.now()
+        due = began + TICK_AFTER_ERROR_NS
         try:
-            due = self.market.tick(self.clock.now())
+            due = self.market.tick(began)
         except Exception:
             log.exception("a tick caused an error")
         self._write()
+        self.market.ticks.observe(self.clock.now() - began)
         if self._alarm:
             self._alarm.cancel()
         # uvloop rounds to milliseconds, and turns less than half a one into a spin: wait for whole ones.

@@ -378,6 +378,9 @@ class Session(Outbox):
         for name in names:
             if self._needs_token(name):
                 self._require(name.scope)
+        allowed = self._market.config.subscriptions_max
+        if len(self.subscriptions.keys() | set(names)) > allowed:
+            raise Refused(ErrorCode.TOO_MANY_SUBSCRIPTIONS, f"expected at most {allowed} subscriptions", "subscriptions_max")
         at = self._market.point(now)
         in_force, frames = self._market.hub.subscribe(self, self.subscriptions, names, self._account, request, at)
         self._say(Subscribed(request.id, at.epoch, at.seq, in_force))

@@ -57,6 +57,7 @@ CONFIG = Config(
     pending_bytes_max=1 << 18,
     messages_burst=1 << 20,
     errors_max=1 << 20,
+    audit_interval_ms=0,
 )
 
 

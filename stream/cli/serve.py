@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ from rich.console import Console
 
 from stream.auth import load_keys
 from stream.config import Config, ConfigError, load, settings
+from stream.logs import start_logging
 from stream.server import ENDPOINT, Server
 from stream.sources import Source
 from stream.sources.recorded import RecordedSource
@@ -97,8 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve; the exit status."""
     console = Console(highlight=False, soft_wrap=True)
     config = read_config(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("picows").setLevel(logging.ERROR)
+    start_logging()
     try:
         uvloop.run(serve(config, console))
     except OSError as error:
