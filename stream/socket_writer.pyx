@@ -35,6 +35,8 @@ cdef class SocketWriter:
     cpdef int write(self, bytes data) except -1:
         """Write all of it, after all that was written before."""
         cdef ssize_t sent
+        if self.write_rest is None:
+            return 0
         if self.fd != NO_SOCKET and not self.buffered():
             sent = send(self.fd, PyBytes_AS_STRING(data), len(data), MSG_DONTWAIT | MSG_NOSIGNAL)
             if sent == len(data):
@@ -45,8 +47,9 @@ cdef class SocketWriter:
         return 0
 
     def detach(self) -> None:
-        """The transport is about to close the socket, and its number may soon be another one's."""
+        """Write no more: the transport closes the socket, whose number may soon be another one's."""
         self.fd = NO_SOCKET
+        self.write_rest = None
 
 
 def write_all(traffic: Traffic) -> list[Outbox]:
