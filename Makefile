@@ -8,7 +8,7 @@
 PYTHON ?= python3
 DEPOSIT := {"USDT": "1000000", "BTC": "5", "ETH": "50", "SOL": "500", "XRP": "100000"}
 BIN := .venv/bin
-SOURCES := $(wildcard engine/*.pyx engine/*.pxd stream/*.pyx)
+SOURCES := $(wildcard engine/*.pyx engine/*.pxd stream/*.pyx stream/*.pxd)
 
 .PHONY: run test lint check simulate campaign checked sanitized bench docs clean
 
@@ -22,7 +22,7 @@ lint: .venv/linters
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/python -m mypy.stubtest --ignore-missing-stub --allowlist tests/stubtest.txt engine.levels engine.events engine.commands engine.book engine.exchange engine.model stream.book_frames
+	$(BIN)/python -m mypy.stubtest --ignore-missing-stub --allowlist tests/stubtest.txt engine.levels engine.events engine.commands engine.book engine.exchange engine.model stream.book_frames stream.delivery stream.socket_writer
 
 check: test lint
 

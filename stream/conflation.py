@@ -5,14 +5,12 @@ who is in step with it. Of anybody else, a client whose socket is full or that h
 remembered: it gets one merged frame when it can take it, and is in step again.
 """
 
-from typing import Protocol
-
 from stream.book_frames import Window
+from stream.delivery import NOWHERE, Subscription, deliver
 from stream.feed import BookChannel, Channel, Point
 from stream.fields import Recovered, RecoveredReason
 from stream.frames import Gap
 from stream.histogram import Histogram
-from stream.messages import InForce
 from stream.wire import Shared
 
 MILLISECOND = 1_000_000
@@ -20,50 +18,8 @@ MILLISECOND = 1_000_000
 NEVER = 1 << 62
 """A time that does not come, in ns."""
 
-NOWHERE = -1
-"""The sequence of a listener that has nothing yet."""
-
 Key = tuple[str, int, int, int]
 """What tells conflations of one kind of channel apart: instrument, account, depth, interval."""
-
-
-class Listener(Protocol):
-    """Who subscribes: a session."""
-
-    @property
-    def takes_frames(self) -> bool:
-        """Whether its socket takes more."""
-        ...
-
-    def push(self, message: Shared) -> None:
-        """Send a message with the next write."""
-
-
-class Subscription:
-    """One listener on one conflation. `seq` is how far the listener has been brought, NOWHERE before its first frame; `in_step` is
-    whether what the conflation has to say next is just what the listener does not know; `catch_ups` counts the frames of its own."""
-
-    __slots__ = ("catch_ups", "conflation", "in_force", "in_step", "listener", "seq")
-
-    in_force: InForce    # what the client was told
-
-    def __init__(self, listener: Listener, conflation: "Conflation") -> None:
-        self.listener = listener
-        self.conflation = conflation
-        self.seq = NOWHERE
-        self.in_step = False
-        self.catch_ups = 0
-
-    @property
-    def behind(self) -> bool:
-        """Whether something happened that the listener was not sent."""
-        return self.conflation.channel.seq > self.seq
-
-    def push(self, messages: list[Shared], seq: int) -> None:
-        """Send messages that bring the listener to `seq`."""
-        for message in messages:
-            self.listener.push(message)
-        self.seq = seq
 
 
 class Pace:
@@ -97,7 +53,7 @@ class Conflation:
         self.channel = channel
         self.depth = key[2]
         self.interval_ms = key[3]
-        self.subscriptions: set[Subscription] = set()
+        self.subscriptions: dict[Subscription, None] = {}
         self.counters = counters
         self.planned = NEVER
         self._pace = pace
@@ -161,11 +117,9 @@ class Conflation:
     def _send(self, frame: list[Shared], at: Point, heartbeat: bool) -> None:
         """Send a frame to everybody in step, and to the others what they missed: once for all who stand at the same point."""
         missed: dict[int, list[Shared]] = {}
-        for subscription in self.subscriptions:
+        for subscription in deliver(self.subscriptions, frame, at.seq):
             if not subscription.listener.takes_frames:
                 subscription.in_step = False
-            elif subscription.in_step:
-                subscription.push(frame, at.seq)
             elif subscription.seq < at.seq or heartbeat:
                 if subscription.seq not in missed:
                     missed[subscription.seq] = self._missed(subscription.seq, at)
@@ -191,7 +145,7 @@ class Conflation:
 
     def join(self, subscription: Subscription, resume: tuple[int, int] | None, at: Point) -> tuple[Shared | None, Recovered, RecoveredReason]:
         """Add a listener. Returns the frame that brings it up to now by as little as its past allows, and why that one."""
-        self.subscriptions.add(subscription)
+        self.subscriptions[subscription] = None
         frame, recovered, reason = self._recovery(resume, at)
         if resume and recovered != "snapshot":
             subscription.seq = resume[1]

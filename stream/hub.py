@@ -8,7 +8,8 @@ from typing import NamedTuple
 from stream.channels import BALANCES, BOOK, ORDERS, PRIVATE, TICKER, TRADES, ChannelName
 from stream.codes import ErrorCode
 from stream.config import Config
-from stream.conflation import MILLISECOND, NEVER, Conflation, Counters, Key, Listener, Pace, Subscription, WindowConflation
+from stream.conflation import MILLISECOND, NEVER, Conflation, Counters, Key, Pace, WindowConflation
+from stream.delivery import Outbox, Subscription
 from stream.feed import BookChannel, Channel, Feed, Point
 from stream.messages import InForce, Subscribe
 from stream.wire import Shared
@@ -98,7 +99,7 @@ class Hub:
         return conflations[key]
 
     def subscribe(
-        self, listener: Listener, subscriptions: Subscriptions, names: list[ChannelName], account: int, request: Subscribe, at: Point
+        self, listener: Outbox, subscriptions: Subscriptions, names: list[ChannelName], account: int, request: Subscribe, at: Point
     ) -> tuple[list[InForce], list[tuple[Subscription, Shared]]]:
         """Add subscriptions, all as of one point. A channel that is subscribed already takes on the new terms.
 
@@ -129,7 +130,7 @@ class Hub:
             subscription = subscriptions.pop(name, None)
             if subscription:
                 ended.append(name)
-                subscription.conflation.subscriptions.remove(subscription)
+                del subscription.conflation.subscriptions[subscription]
                 if not subscription.conflation.subscriptions:
                     self._end(name.kind, subscription.conflation, at)
         return ended

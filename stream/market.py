@@ -14,6 +14,7 @@ from stream.channels import BOOK, ChannelName
 from stream.codes import ErrorCode
 from stream.config import Config, ConfigError
 from stream.conflation import MILLISECOND, NEVER
+from stream.delivery import Traffic
 from stream.feed import PHASES, Feed, Point
 from stream.fields import Message
 from stream.histogram import Histogram
@@ -76,14 +77,12 @@ class Market:
         self.sessions: set[Session] = set()
         self._unchecked: list[Session] = []
         self._owed: set[Session] = set()    # frames that did not fit into one write
-        self.to_write: set[Session] = set()
+        self.traffic = Traffic()
         self.lags = Histogram()
         self.ticks = Histogram()
         self.commands_executed = 0
         self.commands_refused = 0
         self.connections_opened = 0
-        self.writes = 0
-        self.bytes_written = 0
 
     def _list(self, assets: Mapping[str, int], instruments: Iterable[Instrument]) -> None:
         try:
@@ -120,12 +119,7 @@ class Market:
     def disconnect(self, session: Session, now: int) -> None:
         """The connection is gone."""
         self.sessions.discard(session)
-        self.to_write.discard(session)
         session.end(now)
-
-    def wrote(self, session: Session) -> None:
-        """Note that a session has something to write."""
-        self.to_write.add(session)
 
     def owes(self, session: Session) -> None:
         """Note that a session is owed frames that did not fit into one write."""

@@ -3,22 +3,22 @@
 import logging
 
 from stream.channels import ChannelName, parse
+from stream.delivery import Outbox, Traffic
 from stream.feed import Point
 from stream.frames import Book
 from stream.hub import NOBODY, Hub, Subscriptions
 from stream.messages import Subscribe
 from stream.mirror import BookMirror, Verdict
-from stream.wire import MSGPACK, Shared, payload_of
+from stream.wire import MSGPACK, payload_of
 
 log = logging.getLogger("deltabook")
 
 
-class SelfAudit:
+class SelfAudit(Outbox):
     """A listener to full books. A book that is wrong is logged, counted in `failures`, and begun anew with a snapshot."""
 
-    takes_frames = True
-
     def __init__(self, hub: Hub, books: list[ChannelName], interval_ms: int) -> None:
+        super().__init__(Traffic(), MSGPACK, 0)
         self._hub = hub
         self._interval_ms = interval_ms
         self._subscriptions: Subscriptions = {}
@@ -35,14 +35,15 @@ class SelfAudit:
             for subscription, frame in frames:
                 subscription.push([frame], at.seq)
 
-    def push(self, message: Shared) -> None:
+    def put(self, frame: bytes) -> int:
         """Take in a frame as a client would."""
-        frame = MSGPACK.decode_answer(payload_of(message.frame(MSGPACK)))
-        assert isinstance(frame, Book)
-        mirror = self._mirrors[frame.channel]
-        verdict = mirror.receive(frame)
+        book = MSGPACK.decode_answer(payload_of(frame))
+        assert isinstance(book, Book)
+        mirror = self._mirrors[book.channel]
+        verdict = mirror.receive(book)
         self.frames += 1
         if verdict in (Verdict.GAP, Verdict.MISMATCH) or mirror.levels.crossed:
             self.failures += 1
-            self._to_begin.add(frame.channel)
-            log.error("a book that is sent is wrong", extra={"channel": frame.channel, "verdict": verdict.name.lower(), "prev": frame.prev, "seq": frame.seq})
+            self._to_begin.add(book.channel)
+            log.error("a book that is sent is wrong", extra={"channel": book.channel, "verdict": verdict.name.lower(), "prev": book.prev, "seq": book.seq})
+        return 0

@@ -5,7 +5,7 @@ import logging
 import resource
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 
@@ -15,11 +15,13 @@ from stream.auth import TokenRefused
 from stream.claims import Claims
 from stream.codes import CloseCode
 from stream.config import Config
+from stream.delivery import Outbox
 from stream.fragments import TOO_BIG, Assembler, Violation, close_code
 from stream.keys import Key
 from stream.market import HOUSEKEEPINGS_PER_S, Market
 from stream.pages import SECURITY_HEADERS, Page, page, text
 from stream.session import Session
+from stream.socket_writer import SocketWriter, write_all
 from stream.sources import Source
 from stream.trust import Trust
 from stream.wire import CLOSE, CODECS, MSGPACK, PING, PONG, Codec, close_frame, framed
@@ -54,16 +56,17 @@ class Connection(WSListener):
         self._forwarded_for = forwarded_for
         self._assembler = Assembler(server.config.anonymous_message_bytes_max)
         self._transport: WSTransport | None = None
-        self._send: Callable[[bytes], None]
+        self._writer: SocketWriter
         self._closing = False
         self.session: Session
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The handshake is done."""
         self._transport = transport
-        self._send = transport.underlying_transport.write
+        self._writer = SocketWriter(transport.underlying_transport)
         transport.underlying_transport.set_write_buffer_limits(high=0)
         self.session = self._server.opened(self, self._address())
+        self.session.writer = self._writer
         self.session.begin(self._server.clock.now(), self._claims)
 
     def _address(self) -> str:
@@ -114,6 +117,8 @@ class Connection(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection is gone."""
+        self.session.writer = None
+        self._writer.detach()
         self._server.closed(self)
 
     def pause_writing(self) -> None:
@@ -135,14 +140,15 @@ class Connection(WSListener):
 
     def _write_out(self) -> None:
         if self.session.writable and self.session.out:
-            self._send(self.session.take_out())
+            self._writer.write(self.session.take_out())
 
     def _close(self, code: int, reason: str) -> None:
         """Say goodbye; who does not answer in time is cut off."""
         if self._transport and not self._closing:
             self._write_out()
             self._closing = True
-            self._send(close_frame(code, reason))
+            self.session.writer = None
+            self._writer.write(close_frame(code, reason))
             asyncio.get_running_loop().call_later(self._server.config.close_timeout_s, self._transport.disconnect, False)
 
 
@@ -154,7 +160,7 @@ class Server:
         self.clock = Clock()
         self.market = Market(config, list(keys), sources, self.clock.now())
         self._trust = Trust(self.market.authenticator, config)
-        self._connections: dict[Session, Connection] = {}
+        self._connections: dict[Outbox, Connection] = {}
         self._connections_max = min(config.connections_max, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_KEPT_FREE)
         self._awake = False
         self._alarm: asyncio.TimerHandle | None = None
@@ -200,8 +206,8 @@ class Server:
         self.market.leave()
         self._write()
         await self._emptied(self.config.drain_timeout_s)
-        for session in self._connections:
-            session.close(CloseCode.SHUTTING_DOWN, "the server is leaving")
+        for connection in self._connections.values():
+            connection.session.close(CloseCode.SHUTTING_DOWN, "the server is leaving")
         self._write()
         await self._emptied(self.config.close_timeout_s + 1)
         for timer in (self._alarm, self._housekeeping, self._trust):
@@ -299,8 +305,8 @@ class Server:
         self._alarm = asyncio.get_running_loop().call_later(milliseconds / 1000, self.wake)
 
     def _write(self) -> None:
-        while self.market.to_write:
-            connection = self._connections.get(self.market.to_write.pop())
+        for session in write_all(self.market.traffic):
+            connection = self._connections.get(session)
             if connection:
                 connection.write()
 

@@ -14,6 +14,7 @@ from stream.channels import ADMIN_SCOPE, TRADE_SCOPE, ChannelName, parse
 from stream.claims import Claims
 from stream.codes import CloseCode, ErrorCode
 from stream.config import Config
+from stream.delivery import Outbox, Traffic
 from stream.feed import ORDER_KINDS, Point
 from stream.fields import Message
 from stream.hub import NOBODY, Hub, Refused, Subscriptions
@@ -62,8 +63,7 @@ class Market(Protocol):
     name: str
     limits: Limits
     load: Load
-    writes: int
-    bytes_written: int
+    traffic: Traffic
 
     def point(self, now: int) -> Point:
         """Where the history stands."""
@@ -90,9 +90,6 @@ class Market(Protocol):
     def administer(self, who: str, request: AdminRequest, now: int, say: Callable[[Message], None]) -> None:
         """Carry out what an administrator asks, and say the reply."""
 
-    def wrote(self, session: "Session") -> None:
-        """Note that a session has something to write."""
-
     def owes(self, session: "Session") -> None:
         """Note that a session is owed frames that did not fit into one write."""
 
@@ -105,11 +102,12 @@ def parse_channel(text: str) -> ChannelName:
         raise Refused(ErrorCode.UNKNOWN_CHANNEL, str(error)) from error
 
 
-class Session:
+class Session(Outbox):
     """One connection."""
 
     def __init__(self, market: Market, codec: Codec, number: int, address: str, now: int) -> None:
         config = market.config
+        super().__init__(market.traffic, codec, min(config.write_bytes_max, config.pending_bytes_max))
         self._market = market
         self._codec = codec
         self.number = number
@@ -131,11 +129,6 @@ class Session:
         self._stalled_at = now
         self.opened_at = self.heard_at = now
         self.subscriptions: Subscriptions = {}
-        self.out: list[bytes] = []
-        self.out_bytes = 0
-        self.writable = True
-        self.takes_frames = True
-        self.closed: tuple[CloseCode, str] | None = None
         self.messages_received = 0
 
     @property
@@ -202,7 +195,7 @@ class Session:
     def ping(self, pong: bytes) -> None:
         """A ping frame, answered within the allowance."""
         if not self._over:
-            self._write(pong)
+            self.put(pong)
 
     def pause_writing(self, now: int) -> None:
         """The kernel refused some bytes: they are the last ones until it takes them."""
@@ -216,7 +209,7 @@ class Session:
             self._market.hub.drained(self.subscriptions, self._market.point(now))
             if self._leaving:
                 self.leave()
-        self._market.wrote(self)
+        self.ask_to_write()
 
     def check_token(self) -> None:
         """Close if the token has been revoked."""
@@ -239,7 +232,7 @@ class Session:
             self.close(CloseCode.IDLE, f"nothing came for more than {config.idle_timeout_s} seconds")
         elif not self._pinged and now - self.heard_at > config.idle_timeout_s * 10**9 // 2:
             self._pinged = True
-            self._write(PING_FRAME)
+            self.put(PING_FRAME)
 
     def leave(self) -> None:
         """Close as soon as the client has what it was owed."""
@@ -257,17 +250,8 @@ class Session:
 
     # What the session says
 
-    def push(self, message: Shared) -> None:
-        """Send a message with the next write."""
-        self._write(message.frame(self._codec))
-
-    def _write(self, frame: bytes) -> None:
-        if self.closed:
-            return
-        if not self.out:
-            self._market.wrote(self)
-        self.out.append(frame)
-        self.out_bytes += len(frame)
+    def overflow(self) -> None:
+        """More waits than a write or a client that does not read may hold."""
         if self.out_bytes > self._write_bytes_max and self.takes_frames:
             self.takes_frames = False
             self._market.owes(self)
@@ -275,18 +259,11 @@ class Session:
             self._market.limits.hit["pending_bytes_max"] += 1
             self.close(CloseCode.SLOW_CONSUMER, f"more than {self._pending_bytes_max} bytes wait to be read")
 
-    def take_out(self) -> bytes:
-        """All that there is to write, once."""
-        out, self.out, self.out_bytes = b"".join(self.out), [], 0
-        self._market.writes += 1
-        self._market.bytes_written += len(out)
-        return out
-
     def close(self, code: CloseCode, reason: str) -> None:
         """Say no more, and have the connection closed."""
         if not self.closed:
             self.closed = code, reason
-            self._market.wrote(self)
+            self.ask_to_write()
 
     def _say(self, message: Message) -> None:
         self.push(Shared(message))

@@ -44,4 +44,4 @@ def test_the_worlds_are_eventful() -> None:
 def test_the_same_seed_is_the_same_world() -> None:
     one, other = simulate(5, steps=100), simulate(5, steps=100)
     assert one.market.exchange.state_hash() == other.market.exchange.state_hash()
-    assert one.market.bytes_written == other.market.bytes_written
+    assert one.market.traffic.bytes_written == other.market.traffic.bytes_written
