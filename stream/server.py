@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
+from typing import Any
 
 from picows import WSFrame, WSListener, WSTransport, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
@@ -28,6 +29,14 @@ FILES_KEPT_FREE = 64
 """Descriptors that are not for connections."""
 
 TICK_AFTER_ERROR_NS = 100_000_000
+
+
+class PeerFaults(logging.LoggerAdapter[logging.Logger]):
+    """What picows logs, without the faults of peers, who could fill the log with them."""
+
+    def error(self, msg: object, *args: object, **kwargs: Any) -> None:
+        """Note an error of ours."""
+        self.log(logging.DEBUG if str(msg).startswith("WS parser error") else logging.ERROR, msg, *args, **kwargs)
 
 
 class Clock:
@@ -72,6 +81,8 @@ class Connection(WSListener):
             whole = self._assembler.take(frame.msg_type.value, frame.fin, frame.rsv1 or frame.rsv2 or frame.rsv3, frame.get_payload_as_bytes())
             if whole:
                 self._received(*whole)
+            else:
+                self._charge()
         except Violation as violation:
             self._close(violation.code, violation.text)
         except Exception:
@@ -91,8 +102,15 @@ class Connection(WSListener):
             self._close(close_code(payload), "")
             if self._transport:
                 self._transport.disconnect()
-        elif opcode != PONG:
+        elif opcode == PONG:
+            self._charge()
+        else:
             raise Violation(1003, f"{self._codec.subprotocol} has no messages with opcode {opcode}")
+
+    def _charge(self) -> None:
+        self.session.charge(self._server.clock.now())
+        if self.session.closed:
+            self._server.wake()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection is gone."""
@@ -111,14 +129,18 @@ class Connection(WSListener):
         """One write for all that the session has to say."""
         if self._transport is None or self._closing:
             return
-        if self.session.writable and self.session.out:
-            self._send(self.session.take_out())
+        self._flush()
         if self.session.closed:
             self._close(*self.session.closed)
 
+    def _flush(self) -> None:
+        if self.session.writable and self.session.out:
+            self._send(self.session.take_out())
+
     def _close(self, code: int, reason: str) -> None:
-        """Say goodbye; who does not answer in time is cut off."""
+        """Say what is left to say, and goodbye; who does not answer in time is cut off."""
         if self._transport and not self._closing:
+            self._flush()
             self._closing = True
             self._send(close_frame(code, reason))
             asyncio.get_running_loop().call_later(self._server.config.close_timeout_s, self._transport.disconnect, False)
@@ -164,6 +186,7 @@ class Server:
             max_frame_size=self.config.message_bytes_max,
             read_buffer_init_size=4096,
             websocket_handshake_timeout=self.config.handshake_timeout_s,
+            logger_name=PeerFaults(logging.getLogger("picows")),
         )
         self._keep_house()
         self.wake()

@@ -144,13 +144,18 @@ class Session:
             else:
                 self._answer(request, now)
 
-    def ping(self, pong: bytes, now: int) -> None:
-        """A ping frame, answered within the allowance of messages."""
+    def charge(self, now: int) -> bool:
+        """A frame that ends no message: a fragment, a ping or a pong. It costs as much as a message; whether the allowance had it."""
         try:
             self._spend(now)
         except Refused:
             self._count_error()
-        else:
+            return False
+        return True
+
+    def ping(self, pong: bytes, now: int) -> None:
+        """A ping frame, answered within the allowance."""
+        if self.charge(now):
             self._write(pong)
 
     def resume_writing(self, now: int) -> None:
@@ -211,7 +216,7 @@ class Session:
             self.close(CloseCode.ABUSE, f"more than {self._market.config.errors_max} messages that cannot be read or come too fast")
 
     def _spend(self, now: int) -> None:
-        """Take one message off the allowance, a token bucket."""
+        """Take one frame off the allowance, a token bucket."""
         config = self._market.config
         earned = (now - self._allowance_at) / 10**9 * config.messages_per_s
         self._allowance = min(float(config.messages_burst), self._allowance + earned)
