@@ -32,29 +32,38 @@ def masked(message: Message) -> bytes:
     return bytes((0x80 | BINARY, 0x80 | len(payload))) + bytes(4) + payload
 
 
+def open_socket(port: int, receive_buffer: int = 0, headers: str = "") -> tuple[socket.socket, bytes]:
+    """A connection that has shaken hands, and what came behind the handshake. `receive_buffer` in bytes, the kernel's choice for 0."""
+    connection = socket.socket()
+    if receive_buffer:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    connection.connect(("127.0.0.1", port))
+    connection.sendall(_HANDSHAKE[:-2] + headers.encode() + b"\r\n")
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        received = connection.recv(65536)
+        if not received:
+            raise ConnectionError("the server closed the connection instead of shaking hands")
+        answer += received
+    if not answer.startswith(b"HTTP/1.1 101"):
+        raise ConnectionError(answer.partition(b"\r\n")[0].decode())
+    return connection, answer.partition(b"\r\n\r\n")[2]
+
+
 class Clients:
     """Connections to one server on this machine."""
 
     def __init__(self, port: int, count: int, subscribe: Subscribe | None) -> None:
-        self._sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
-        self._rest = {connection.fileno(): b"" for connection in self._sockets}
+        opened = [open_socket(port) if subscribe else (socket.create_connection(("127.0.0.1", port)), b"") for _ in range(count)]
+        self._sockets = [connection for connection, _ in opened]
+        self._rest = {connection.fileno(): rest for connection, rest in opened}
         self._by_number = {connection.fileno(): connection for connection in self._sockets}
         self._epoll = select.epoll(count)
         for connection in self._sockets:
             if subscribe:
-                self._open(connection, subscribe)
+                connection.sendall(masked(subscribe))
             connection.setblocking(False)
             self._epoll.register(connection.fileno(), select.EPOLLIN)
-
-    def _open(self, connection: socket.socket, subscribe: Subscribe) -> None:
-        connection.sendall(_HANDSHAKE)
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += connection.recv(65536)
-        if not answer.startswith(b"HTTP/1.1 101"):
-            raise ConnectionError(answer.partition(b"\r\n")[0].decode())
-        self._rest[connection.fileno()] = answer.partition(b"\r\n\r\n")[2]
-        connection.sendall(masked(subscribe))
 
     def receive(self, seconds: float, clock: int) -> Received:
         """Take what comes for so long. `clock` is what the sender's clock shows more than the monotonic one, in ns."""

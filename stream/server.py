@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
+from typing import Any
 
 from picows import WSFrame, WSListener, WSTransport, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
@@ -33,6 +34,14 @@ FILES_KEPT_FREE = 64
 """Descriptors that are not for connections."""
 
 TICK_AFTER_ERROR_NS = 100_000_000
+
+
+class PeerFaults(logging.LoggerAdapter[logging.Logger]):
+    """What picows logs, without the faults of peers, who could fill the log with them."""
+
+    def error(self, msg: object, *args: object, **kwargs: Any) -> None:
+        """Note an error of ours."""
+        self.log(logging.DEBUG if str(msg).startswith("WS parser error") else logging.ERROR, msg, *args, **kwargs)
 
 
 class Clock:
@@ -143,7 +152,7 @@ class Connection(WSListener):
             self._writer.write(self.session.take_out())
 
     def _close(self, code: int, reason: str) -> None:
-        """Say goodbye; who does not answer in time is cut off."""
+        """Say what is left to say, and goodbye; who does not answer in time is cut off."""
         if self._transport and not self._closing:
             self._write_out()
             self._closing = True
@@ -193,6 +202,7 @@ class Server:
             max_frame_size=self.config.message_bytes_max,
             read_buffer_init_size=4096,
             websocket_handshake_timeout=self.config.handshake_timeout_s,
+            logger_name=PeerFaults(logging.getLogger("picows")),
         )
         self._keep_house()
         self.wake()
