@@ -273,7 +273,7 @@ class Session(Outbox):
 
     def _count_error(self) -> None:
         self._errors += 1
-        if self._errors > self._market.config.errors_max:
+        if self._errors > self._market.config.errors_max and not self.closed:
             self._market.limits.hit["errors_max"] += 1
             self.close(CloseCode.ABUSE, f"more than {self._market.config.errors_max} messages that cannot be read or come too fast")
 

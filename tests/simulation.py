@@ -6,6 +6,7 @@ is compared with the engine's at that sequence, and after every step the promise
 
 import random
 from collections import deque
+from collections.abc import Iterator
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any
@@ -19,7 +20,7 @@ from stream.feed import ORDER_KINDS
 from stream.frames import Balances, Book, Gap, Orders, OrderUpdate, Ticker, Trades
 from stream.keys import key_of
 from stream.market import Market
-from stream.messages import Error, ListInstruments, Login, Subscribe, Subscribed, Unsubscribe, Welcome
+from stream.messages import Cancel, Error, ListInstruments, Login, Pacing, Ping, SetPhase, Subscribe, Subscribed, Unsubscribe, Welcome
 from stream.wire import MSGPACK
 from tests.simulated_orders import random_request
 
@@ -234,7 +235,7 @@ class Client:
                 for entry in message.channels:
                     assert entry.recovered != "none" or self.views[entry.channel].seq >= 0
                     self.views[entry.channel].heard_at = self.world.now
-            case Error(id=0) | Welcome():
+            case Error(id=0) | Welcome() | Pacing():
                 pass
             case _:
                 self.answer(message.id)
@@ -292,16 +293,69 @@ class Client:
                 assert len(frame.balances) == len(seqs)
 
 
+class Liar(Client):
+    """One who lies about where he is and who he is, babbles, floods, and believes nothing that he is told."""
+
+    honest = False
+
+    def take(self, message: Any) -> None:
+        """So what."""
+
+    def misbehave(self) -> None:
+        """One lie, or many at once."""
+        random, now = self.world.random, self.world.now
+        at = self.world.market.point(now)
+        channels = [f"orderbook:{name}" for name in NAMES]
+        match random.randrange(8):
+            case 0:
+                where = [(random.choice((at.epoch, at.epoch - 1, 0)), random.choice((0, at.seq, at.seq + 1000, 1 << 62))) for _ in channels]
+                self.send(Subscribe(self.next_id(), channels, random.choice((0, 5)), 0, dict(zip(channels, where, strict=True))))
+            case 1:
+                forged = random.choice((
+                    token("user1", now)[:-4] + "AAAA", token("user1", now - 10**15), token("user1", now, aud="another"), token("", now), "x.y.z", "",
+                ))
+                self.send(Login(self.next_id(), forged))
+            case 2:
+                for _ in range(random.choice((10, 1000))):
+                    self.send(Ping(self.next_id()))
+            case 3:
+                payload = random.randbytes(random.randrange(200))
+                self.session.charge(len(payload), now)
+                self.session.receive(payload, now)
+            case 4:
+                self.send(Cancel(self.next_id(), random.choice(list(self.world.orders()) or [1])))
+            case 5:
+                self.send(Subscribe(self.next_id(), [*channels, "orders", "balances", "trades:NO-SUCH"]))
+            case 6:
+                self.send(SetPhase(self.next_id(), NAMES[0], "halt"))
+            case 7:
+                for _ in range(20):
+                    self.send(Subscribe(self.next_id(), channels, 0, 0))
+
+
 class World:
-    """Everything, from one seed."""
+    """Everything, from one seed. Settings differ from world to world: what fits into a write, whether the server checks itself."""
 
     def __init__(self, seed: int, clients: int = 12) -> None:
         self.random = random.Random(seed)
         self.now = START
-        self.market = RecordingMarket(CONFIG, [key_of("HS256", SECRET)], [], self.now)
+        config = msgspec.structs.replace(
+            CONFIG,
+            write_bytes_max=self.random.choice((3_000, 1 << 18)), audit_interval_ms=self.random.choice((0, 100)), trade_flush_ms=self.random.choice((0, 10)),
+            loaded_intervals_ms=(50, 200), load_patience_ms=100, messages_burst=400, messages_per_s=1000, errors_max=20,
+        )
+        self.market = RecordingMarket(config, [key_of("HS256", SECRET)], [], self.now)
         self.market.tick(self.now)
         self.clients = [Client(self, number) for number in range(clients)]
+        self.liars = [Liar(self, clients + number) for number in range(clients // 6)]
         self.prices = [50_000, 30_000]
+        self.lag = 0
+
+    def orders(self) -> Iterator[int]:
+        """Every open order's id."""
+        for account in range(self.market.exchange.accounts):
+            for order in self.market.exchange.orders(account):
+                yield order.order
 
     def step(self) -> None:
         """A little time, some orders, some trouble; then a tick, and what every client reads of it."""
@@ -312,6 +366,12 @@ class World:
         for client in self.clients:
             if self.random.random() < 0.05:
                 self.trouble(client)
+        for liar in self.liars:
+            if self.random.random() < 0.1:
+                liar.misbehave()
+        if self.random.random() < 0.02:
+            self.lag = self.random.choice((0, 0, 200 * MILLISECOND))
+        self.market.observe_lag(self.lag, self.now)
         self.settle()
 
     def settle(self) -> None:
@@ -321,7 +381,7 @@ class World:
         for client, before in queued.items():
             for message in messages_in(b"".join(client.session.out[before:])):
                 assert not hasattr(message, "prev"), "a frame was queued for a client that does not read"
-        for client in self.clients:
+        for client in (*self.clients, *self.liars):
             client.write()
             client.read()
             client.write()
@@ -384,13 +444,19 @@ class World:
 
     def check(self) -> None:
         """What holds after every step."""
+        assert not self.market.audit.failures, "the server sent a wrong book"
+        for liar in self.liars:
+            assert liar.session.out_bytes < CONFIG.pending_bytes_max + (1 << 17), "more is kept for a client than the limit says"
+            if liar.session.closed:
+                liar.vanish()
+                liar.connect()
         for client in self.clients:
             if client.session.closed:
                 assert not client.reading, f"closed: {client.session.closed}"
                 client.vanish()
                 client.connect()
                 continue
-            heartbeat = (CONFIG.heartbeat_ms + 400) * MILLISECOND
+            heartbeat = (CONFIG.heartbeat_ms + 600) * MILLISECOND
             if client.reading and client.session.writable:
                 for channel in client.session.subscriptions:
                     view = client.views[str(channel)]
@@ -402,7 +468,7 @@ class World:
             client.reading = True
             for view in client.views.values():
                 view.heard_at = self.now
-        for _ in range(3):
+        for _ in range(8):
             self.now += 300 * MILLISECOND
             self.settle()
         self.market.exchange.check()
@@ -421,9 +487,9 @@ class World:
                     assert list(map(shown, view.open.values())) == list(map(shown, orders))
 
 
-def simulate(seed: int, steps: int = 300) -> World:
+def simulate(seed: int, steps: int = 300, clients: int = 12) -> World:
     """A whole run; an assertion fails where a promise is broken."""
-    world = World(seed)
+    world = World(seed, clients)
     for _ in range(steps):
         world.step()
     world.recover()
