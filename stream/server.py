@@ -287,6 +287,7 @@ class Server:
         """A connection is gone."""
         if self._connections.pop(connection.session, None):
             self.market.disconnect(connection.session, self.clock.now())
+            self.wake()
         if self._leaving and not self._connections:
             self._gone.set()
 

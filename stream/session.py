@@ -14,6 +14,7 @@ from stream.channels import ADMIN_SCOPE, TRADE_SCOPE, ChannelName, parse
 from stream.claims import Claims
 from stream.codes import CloseCode, ErrorCode
 from stream.config import Config
+from stream.conflation import MILLISECOND, NEVER
 from stream.delivery import Outbox, Traffic
 from stream.feed import ORDER_KINDS, Point
 from stream.fields import Message
@@ -25,6 +26,9 @@ from stream.messages import (
     AllCancelled,
     Cancel,
     CancelAll,
+    CancelOnDisconnect,
+    Confirmed,
+    DeadMan,
     Done,
     Error,
     Instruments,
@@ -33,6 +37,7 @@ from stream.messages import (
     ListSubscriptions,
     LoggedIn,
     Login,
+    Logout,
     Pacing,
     Ping,
     Place,
@@ -47,6 +52,7 @@ from stream.messages import (
     Welcome,
 )
 from stream.messages import Subscriptions as SubscriptionList
+from stream.safeguards import Deadlines, Guard
 from stream.wire import PING, Codec, Malformed, Shared, framed
 
 PING_FRAME = framed(PING, b"")
@@ -63,6 +69,7 @@ class Market(Protocol):
     name: str
     limits: Limits
     load: Load
+    deadlines: Deadlines
     traffic: Traffic
 
     def point(self, now: int) -> Point:
@@ -90,6 +97,9 @@ class Market(Protocol):
     def administer(self, who: str, request: AdminRequest, now: int, say: Callable[[Message], None]) -> None:
         """Carry out what an administrator asks, and say the reply."""
 
+    def guard(self, session: "Session", now: int) -> None:
+        """Do what a session that has ended asked for in that case."""
+
     def owes(self, session: "Session") -> None:
         """Note that a session is owed frames that did not fit into one write."""
 
@@ -114,7 +124,7 @@ class Session(Outbox):
         self.address = address
         self._place = market.limits.address(address, now)
         self._claims: Claims | None = None
-        self._account = NOBODY
+        self.account = NOBODY
         self._waiting = False    # for an account
         self._held: deque[Request] = deque()
         self._answering_held = False
@@ -126,6 +136,8 @@ class Session(Outbox):
         self._over = ""    # the limit that the latest frame went over
         self._pinged = False
         self._leaving = False
+        self._first_subject = ""    # the connection keeps it, even after a logout
+        self.guard = Guard()
         self._stalled_at = now
         self.opened_at = self.heard_at = now
         self.subscriptions: Subscriptions = {}
@@ -245,8 +257,9 @@ class Session(Outbox):
         self.closed = self.closed or (CloseCode.SHUTTING_DOWN, "")
         self._market.hub.unsubscribe(self.subscriptions, list(self.subscriptions), self._market.point(now))
         self._place.connections -= 1
-        if self._account != NOBODY:
-            self._market.limits.account(self._account, now).connections -= 1
+        if self.account != NOBODY:
+            self._market.limits.account(self.account, now).connections -= 1
+            self._market.guard(self, now)
 
     # What the session says
 
@@ -302,10 +315,17 @@ class Session(Outbox):
                     self._say(Instruments(request.id, self._market.instrument_terms()))
                 case Ping():
                     self._say(Pong(request.id, now))
+                case CancelOnDisconnect() | DeadMan():
+                    self._require(TRADE_SCOPE)
+                    self._guard_orders(request, now)
+                    self._say(Confirmed(request.id))
+                case Logout():
+                    self._logout(now)
+                    self._say(Confirmed(request.id))
                 case Place() | Cancel() | Reduce() | Replace() | CancelAll():
                     self._require(TRADE_SCOPE)
                     self._charge_account(request, now)
-                    self._market.submit(self._account, request, now, lambda outcome, events: self._done(request, outcome, events))
+                    self._market.submit(self.account, request, now, lambda outcome, events: self._done(request, outcome, events))
                 case _:
                     self._require(ADMIN_SCOPE)
                     self._market.administer(self.subject, request, now, self._say)
@@ -314,9 +334,23 @@ class Session(Outbox):
                 self._market.limits.hit[refused.limit] += 1
             self._refuse(request.id, refused.code, refused.text)
 
+    def _guard_orders(self, request: CancelOnDisconnect | DeadMan, now: int) -> None:
+        time_ms = request.grace_ms if isinstance(request, CancelOnDisconnect) else request.timeout_ms
+        if time_ms > self._market.config.grace_s_max * 1000:
+            raise Refused(ErrorCode.TOO_LONG, f"{time_ms} ms: expected at most {self._market.config.grace_s_max} seconds")
+        if isinstance(request, CancelOnDisconnect):
+            self.guard.set(request.scope, time_ms * MILLISECOND)
+        else:
+            self._market.deadlines.set_dead_man(self.account, now + time_ms * MILLISECOND if time_ms else NEVER)
+
+    def _logout(self, now: int) -> None:
+        self.guard.set("off", 0)
+        self._claims = None
+        self._end_what_is_not_allowed(now)
+
     def _charge_account(self, request: OrderRequest, now: int) -> None:
         """Take a request off the account's allowance, over all its connections. There is more of it for what cancels."""
-        account = self._market.limits.account(self._account, now)
+        account = self._market.limits.account(self.account, now)
         cancels = isinstance(request, Cancel | CancelAll)
         if not (account.cancels if cancels else account.orders).take(now):
             limit = "cancels_per_s" if cancels else "orders_per_s"
@@ -332,7 +366,7 @@ class Session(Outbox):
         except TokenRefused as error:
             self._count_error()
             raise Refused(ErrorCode.BAD_TOKEN, str(error)) from error
-        if self._claims and self._claims.subject != claims.subject:
+        if self._first_subject not in ("", claims.subject):
             raise Refused(ErrorCode.ANOTHER_SUBJECT)
         self._sign_in(claims, now, lambda: self._say(LoggedIn(request.id, claims.subject, sorted(claims.scopes), claims.expires)), request.id)
 
@@ -343,6 +377,7 @@ class Session(Outbox):
                 self._refuse(id, ErrorCode.TOO_MANY_ACCOUNTS, ErrorCode.TOO_MANY_ACCOUNTS.text)
             elif self._may_connect(account, now):
                 self._claims = claims
+                self._first_subject = claims.subject
                 welcome()
                 self._end_what_is_not_allowed(now)
             self._answer_held(now)
@@ -352,10 +387,11 @@ class Session(Outbox):
 
     def _may_connect(self, account: int, now: int) -> bool:
         """Count this connection as one of the account's; if it is one too many, close it."""
-        if self._account == NOBODY and not self.closed:
-            self._account = account
+        if self.account == NOBODY and not self.closed:
+            self.account = account
             held = self._market.limits.account(account, now)
             held.connections += 1
+            self._market.deadlines.set_grace(account, NEVER)
             if held.connections > self._market.config.connections_per_account_max:
                 self._market.limits.hit["connections_per_account_max"] += 1
                 self.close(CloseCode.TOO_MANY_CONNECTIONS, f"expected at most {self._market.config.connections_per_account_max} connections of one account")
@@ -366,8 +402,8 @@ class Session(Outbox):
 
     def _end_what_is_not_allowed(self, now: int) -> None:
         """End the subscriptions that a renewed token has no scope for, and say so."""
-        assert self._claims
-        lost = [name for name in self.subscriptions if self._needs_token(name) and name.scope not in self._claims.scopes]
+        scopes = self._claims.scopes if self._claims else ()
+        lost = [name for name in self.subscriptions if self._needs_token(name) and name.scope not in scopes]
         if lost:
             self._market.hub.unsubscribe(self.subscriptions, lost, self._market.point(now))
             self._say(Unsubscribed(0, [str(name) for name in lost]))
@@ -395,7 +431,7 @@ class Session(Outbox):
         if len(self.subscriptions.keys() | set(names)) > allowed:
             raise Refused(ErrorCode.TOO_MANY_SUBSCRIPTIONS, f"expected at most {allowed} subscriptions", "subscriptions_max")
         at = self._market.point(now)
-        in_force, frames = self._market.hub.subscribe(self, self.subscriptions, names, self._account, request, at)
+        in_force, frames = self._market.hub.subscribe(self, self.subscriptions, names, self.account, request, at)
         self._say(Subscribed(request.id, at.epoch, at.seq, in_force))
         for subscription, frame in frames:
             if self.takes_frames:
@@ -413,6 +449,8 @@ class Session(Outbox):
             self._say(AllCancelled(request.id, seq, count))
         else:
             last = [event for event in events if event.order == outcome.order and event.kind in ORDER_KINDS][-1]
+            if self.guard.scope == "connection" and isinstance(request, Place) and last.remaining:
+                self.guard.orders.add(last.order)
             self._say(Done(request.id, seq, last.order, last.other, self._status(last), last.remaining, last.filled, last.value))
 
     def _status(self, last: Event) -> Literal["open", "waiting", "filled", "cancelled"]:

@@ -286,7 +286,7 @@ class Client:
             expected = [trade for trade in all_trades if frame.prev < trade[0] <= frame.seq]
             assert [(trade.seq, trade.price, trade.size) for trade in frame.trades] == expected
         else:
-            seqs = [seq for seq in self.world.market.own.get((frame.channel, self.session._account), []) if frame.prev < seq <= frame.seq]
+            seqs = [seq for seq in self.world.market.own.get((frame.channel, self.session.account), []) if frame.prev < seq <= frame.seq]
             if isinstance(frame, Orders):
                 assert [update.seq for update in frame.orders] == seqs
             else:
@@ -393,7 +393,7 @@ class World:
             return
         which = self.random.randrange(2)
         self.prices[which] = max(100, self.prices[which] + self.random.randrange(-3, 4))
-        orders = self.market.exchange.orders(client.session._account) if client.session._account >= 0 else []
+        orders = self.market.exchange.orders(client.session.account) if client.session.account >= 0 else []
         client.send(random_request(self.random, client.next_id(), NAMES[which], self.prices[which], orders, self.now))
 
     def administer(self) -> None:
@@ -483,7 +483,7 @@ class World:
                 if kind == "orderbook" and not view.depth:
                     assert view.told == books[NAMES.index(name)]
                 if kind == "orders":
-                    orders = self.market.exchange.orders(client.session._account)
+                    orders = self.market.exchange.orders(client.session.account)
                     assert list(map(shown, view.open.values())) == list(map(shown, orders))
 
 
