@@ -22,12 +22,13 @@ from stream.hub import Hub, Refused
 from stream.keys import Key
 from stream.limits import Limits
 from stream.load import Load
+from stream.market_face import OrderRequest
 from stream.messages import AdminRequest, Cancel, InstrumentTerms, Leaving, Pacing, Place, Reduce, Replace
 from stream.refusals import explain
 from stream.safeguards import Deadlines
 from stream.scale import from_text
 from stream.self_audit import SelfAudit
-from stream.session import OrderRequest, Session
+from stream.session import Session
 from stream.sources import Source
 from stream.wire import Codec, Shared
 

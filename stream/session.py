@@ -6,23 +6,21 @@ it has to say waits in `out` for the next write; while the socket is full, only 
 
 from collections import deque
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Literal
 
 from engine import Event, EventKind
-from stream.auth import Authenticator, TokenRefused
+from stream.auth import TokenRefused
 from stream.channels import ADMIN_SCOPE, TRADE_SCOPE, ChannelName, parse
 from stream.claims import Claims
 from stream.codes import CloseCode, ErrorCode
-from stream.config import Config
 from stream.conflation import MILLISECOND, NEVER
-from stream.delivery import Outbox, Traffic
-from stream.feed import ORDER_KINDS, Point
+from stream.delivery import Outbox
+from stream.feed import ORDER_KINDS
 from stream.fields import Message
-from stream.hub import NOBODY, Hub, Refused, Subscriptions
-from stream.limits import Bucket, Limits
-from stream.load import Load
+from stream.hub import NOBODY, Refused, Subscriptions
+from stream.limits import Bucket
+from stream.market_face import Market, OrderRequest
 from stream.messages import (
-    AdminRequest,
     AllCancelled,
     Cancel,
     CancelAll,
@@ -32,7 +30,6 @@ from stream.messages import (
     Done,
     Error,
     Instruments,
-    InstrumentTerms,
     ListInstruments,
     ListSubscriptions,
     LoggedIn,
@@ -52,56 +49,11 @@ from stream.messages import (
     Welcome,
 )
 from stream.messages import Subscriptions as SubscriptionList
-from stream.safeguards import Deadlines, Guard
+from stream.safeguards import Guard
 from stream.wire import PING, Codec, Malformed, Shared, framed
 
 PING_FRAME = framed(PING, b"")
 
-OrderRequest = Place | Cancel | Reduce | Replace | CancelAll
-
-
-class Market(Protocol):
-    """What a session needs of the market behind it."""
-
-    config: Config
-    hub: Hub
-    authenticator: Authenticator
-    name: str
-    limits: Limits
-    load: Load
-    deadlines: Deadlines
-    traffic: Traffic
-
-    def point(self, now: int) -> Point:
-        """Where the history stands."""
-        ...
-
-    def instrument_terms(self) -> list[InstrumentTerms]:
-        """The terms of every instrument."""
-        ...
-
-    def open_account(self, subject: str, now: int, opened: Callable[[int | None], None]) -> None:
-        """Find a subject's account, or open one; then call `opened` with its number, None if there can be no more."""
-
-    def submit(self, account: int, request: OrderRequest, now: int, done: Callable[[Event, list[Event]], None]) -> None:
-        """Put a command into the next group; then call `done` with its outcome and all its events. Refused if the instrument is unknown."""
-
-    def explain(self, request: OrderRequest, event: Event) -> str:
-        """Why the engine refused a command, and what was expected."""
-        ...
-
-    def waits(self, order: int) -> bool:
-        """Whether an order waits for its trigger."""
-        ...
-
-    def administer(self, who: str, request: AdminRequest, now: int, say: Callable[[Message], None]) -> None:
-        """Carry out what an administrator asks, and say the reply."""
-
-    def guard(self, session: "Session", now: int) -> None:
-        """Do what a session that has ended asked for in that case."""
-
-    def owes(self, session: "Session") -> None:
-        """Note that a session is owed frames that did not fit into one write."""
 
 
 def parse_channel(text: str) -> ChannelName:

@@ -14,7 +14,7 @@ from stream.config import Config
 from stream.keys import key_of
 from stream.server import Server
 from stream.wire import BINARY, CLOSE, MSGPACK
-from tests.simulation import CONFIG, SECRET
+from tests.setting import CONFIG, SECRET
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:

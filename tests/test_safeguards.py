@@ -7,7 +7,7 @@ import pytest
 from stream.codes import ErrorCode
 from stream.frames import Orders
 from stream.messages import CancelOnDisconnect, Confirmed, DeadMan, Done, Error, Login, Logout, Place, Subscribe
-from tests.simulation import token
+from tests.setting import token
 from tests.sockets import RawClient, run, serving
 from tests.worlds import MILLISECOND, Desk, QuietMarket
 
