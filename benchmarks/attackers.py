@@ -2,7 +2,8 @@
 
     python -m benchmarks.attackers PORT SECONDS SEED CONNECTS ATTACKS TOKENS
 
-ATTACKS: names, separated by commas. TOKENS: by name, as JSON, the tokens `good` (of the account that floods), `expired` and `forged`. Prints how often each attack was made, as JSON.
+ATTACKS: names, separated by commas. TOKENS: by name, as JSON, the tokens `good` (of the account that floods), `expired` and `forged`.
+Prints how often each attack was made, as JSON.
 """
 
 import asyncio
@@ -212,7 +213,8 @@ async def never_read(target: Target) -> None:
 
 
 ATTACKS: dict[Callable[[Target], Awaitable[None]], int] = {
-    ping_flood: 3, half_frames: 20, slow_handshake: 100, reset: 3, oversize: 2, garbage: 3, nesting: 2, tokens: 3, subscriptions: 2, orders: 2, never_read: 20,
+    ping_flood: 3, half_frames: 20, slow_handshake: 100, connect: 12, reset: 3, oversize: 8, garbage: 12, nesting: 8, tokens: 12, subscriptions: 6, orders: 6,
+    never_read: 20,
 }
 """Every attack, and in how many connections at once."""
 
@@ -220,6 +222,8 @@ ATTACKS: dict[Callable[[Target], Awaitable[None]], int] = {
 async def attack(target: Target, seconds: float, connects: int, names: list[str]) -> Counter[str]:
     """All of them; how often each was begun, and with `!` how often the server cut it short."""
     counts: Counter[str] = Counter()
+    clock = asyncio.get_running_loop().time
+    end = clock() + seconds
 
     async def repeat(kind: Callable[[Target], Awaitable[None]], pause_s: float) -> None:
         opened: list[asyncio.StreamWriter] = []
@@ -230,7 +234,7 @@ async def attack(target: Target, seconds: float, connects: int, names: list[str]
                 opened.append(writer)
                 return reader, writer
 
-        while True:
+        while clock() < end:    # a cancellation can get lost in wait_for
             counts[kind.__name__] += 1
             try:
                 await kind(Remembering(*target))

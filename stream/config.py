@@ -95,8 +95,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     connections_max: Annotated[Count, Meta(description="Open connections; beyond, the handshake is answered with 503.")] = 10_000
     subscriptions_max: Annotated[Count, Meta(description="Subscriptions of one connection.")] = 1000
     message_bytes_max: Annotated[Count, Meta(description="Size of one message from a client.")] = 64 * 1024
-    messages_per_s: Annotated[Count, Meta(description="Messages a second from one connection, in the long run.")] = 2000
-    messages_burst: Annotated[Count, Meta(description="Messages that may come at once.")] = 4000
+    messages_per_s: Annotated[Count, Meta(description="Messages a second from one connection, in the long run. Fragments, pings, pongs, and each channel of a subscription count as messages.")] = 2000
+    messages_burst: Annotated[Count, Meta(description="Messages that may come at once, and so what one client can make the others wait for.")] = 400
     errors_max: Annotated[Count, Meta(description="Messages that cannot be read, or tokens refused, before the connection is closed.")] = 20
     pending_bytes_max: Annotated[Count, Meta(description="Replies that wait for a client that does not read, before it is closed.")] = 1 << 20
     send_buffer_bytes: Annotated[Count, Meta(description="The kernel's send buffer of each connection: all that a client which does not read is ever sent.")] = 64 * 1024

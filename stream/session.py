@@ -131,7 +131,7 @@ class Session:
         try:
             request = self._codec.read_request(payload)
             id = request.id
-            self._spend(now)
+            self._spend(now, 1 + len(request.channels) if isinstance(request, Subscribe | Unsubscribe) else 1)
         except Malformed as error:
             self._refuse(id, ErrorCode.MALFORMED, str(error))
             self._count_error()
@@ -215,15 +215,15 @@ class Session:
         if self._errors > self._market.config.errors_max:
             self.close(CloseCode.ABUSE, f"more than {self._market.config.errors_max} messages that cannot be read or come too fast")
 
-    def _spend(self, now: int) -> None:
-        """Take one frame off the allowance, a token bucket."""
+    def _spend(self, now: int, cost: int = 1) -> None:
+        """Take so much off the allowance, a token bucket, which may leave a debt; refused if it is empty."""
         config = self._market.config
         earned = (now - self._allowance_at) / 10**9 * config.messages_per_s
         self._allowance = min(float(config.messages_burst), self._allowance + earned)
         self._allowance_at = now
         if self._allowance < 1:
             raise Refused(ErrorCode.TOO_MANY_REQUESTS, f"expected at most {config.messages_per_s} messages a second")
-        self._allowance -= 1
+        self._allowance -= cost
 
     def _hold(self, request: Request) -> None:
         """Keep a message until the account is known, so that messages are answered in order."""
