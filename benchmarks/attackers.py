@@ -252,7 +252,9 @@ async def attack(target: Target, seconds: float, connects: int, names: list[str]
     for task in tasks:
         task.cancel()
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-    counts["errors of ours"] = sum(isinstance(outcome, Exception) for outcome in outcomes)
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    if failures:
+        raise ExceptionGroup("attackers", failures)
     return counts
 
 
