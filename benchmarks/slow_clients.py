@@ -73,7 +73,7 @@ class Round(NamedTuple):
         found = {
             f"{self.wrong} frames left a gap or a wrong book": self.wrong,
             f"{self.late} healthy clients heard nothing for a second": self.late,
-            f"{self.stuck} slow clients were not slow": self.stuck,
+            f"{self.stuck} slow clients were not slow": self.stuck > 0,
             f"the server grew by {self.grown:,.0f} bytes for each slow client": self.grown > MEMORY_MAX + self.write,
             f"{self.lost} slow clients did not come back": self.lost,
         }

@@ -158,6 +158,8 @@ class Connection(WSListener):
             self._closing = True
             self.session.writer = None
             self._writer.write(close_frame(code, reason))
+            if code == CloseCode.ABUSE:
+                self._transport.underlying_transport.pause_reading()    # or a flood would be read until the end
             asyncio.get_running_loop().call_later(self._server.config.close_timeout_s, self._transport.disconnect, False)
 
 

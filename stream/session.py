@@ -256,8 +256,10 @@ class Session(Outbox):
                 case Login():
                     self._login(request, now)
                 case Subscribe():
+                    self._messages.owe(len(request.channels))
                     self._subscribe(request, now)
                 case Unsubscribe():
+                    self._messages.owe(len(request.channels))
                     names = [parse_channel(name) for name in request.channels]
                     ended = self._market.hub.unsubscribe(self.subscriptions, names, self._market.point(now))
                     self._say(Unsubscribed(request.id, [str(name) for name in ended]))
