@@ -343,6 +343,7 @@ class Session(Outbox):
                 self._refuse(id, ErrorCode.TOO_MANY_ACCOUNTS, ErrorCode.TOO_MANY_ACCOUNTS.text)
             elif self._may_connect(account, now):
                 self._claims = claims
+                self.check_token()    # it may have been revoked while the account was opened
                 welcome()
                 self._end_what_is_not_allowed(now)
             self._answer_held(now)
