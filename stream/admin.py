@@ -51,11 +51,14 @@ class Administration:
                         account, self_trade=self_trade, orders_max=request.orders_max, size_max=request.size_max, notional_max=request.notional_max, time=now,
                     ), audited)
                 case Disconnect():
-                    self._disconnect(request)
-                    audited(Confirmed(request.id))
+                    sessions = self._sessions_of(request)
+                    audited(Confirmed(request.id))    # first, for the administrator's own may be among them
+                    for session in sessions:
+                        session.close(CloseCode.DISCONNECTED, "closed by an administrator")
                 case Revoke():
                     self._revoke(request, now)
                     audited(Confirmed(request.id))
+                    self._market.close_revoked()
                 case ListConnections():
                     audited(self._list(request))
         except Refused as refused:
@@ -71,18 +74,18 @@ class Administration:
 
         self._market.run(append, done)
 
-    def _disconnect(self, request: Disconnect) -> None:
+    def _sessions_of(self, request: Disconnect) -> list["Session"]:
         if bool(request.subject) == bool(request.connection):
             raise Refused(ErrorCode.MALFORMED, "expected either a subject or a connection")
-        for session in list(self._market.sessions):
-            if session.number == request.connection or (request.subject and session.subject == request.subject):
-                session.close(CloseCode.DISCONNECTED, "closed by an administrator")
+        return [
+            session for session in self._market.sessions
+            if session.number == request.connection or (request.subject and session.subject == request.subject)
+        ]
 
     def _revoke(self, request: Revoke, now: int) -> None:
         if bool(request.subject) == bool(request.token_id):
             raise Refused(ErrorCode.MALFORMED, "expected either a subject or the id of a token")
         self._market.authenticator.revocations.revoke(Revocation(now / 10**9, request.token_id, request.subject))
-        self._market.close_revoked()
 
     def _list(self, request: ListConnections) -> Connections:
         """Who is connected. O(all connections)."""

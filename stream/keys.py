@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jwt
+import msgspec
+from msgspec import Struct
 
 from stream.config import Config, ConfigError
 
-PUBLIC_ALGORITHMS = ("EdDSA", "ES256", "RS256")
+CURVES = {"EdDSA": ("Ed25519", "Ed448"), "ES256": ("P-256",), "RS256": (None,)}
+"""The algorithms of public keys, and what a key set may call their curve."""
 
 
 class Key(NamedTuple):
@@ -32,19 +35,34 @@ def key_of(algorithm: str, text: str, kid: str = "") -> Key:
     return Key(algorithm, key, kid)
 
 
-def keys_in(jwks: bytes) -> list[Key]:
-    """The keys of a JSON Web Key Set (RFC 7517) that have a key id and are for signatures of a known algorithm. ConfigError if it is none, or has none."""
+class Document(Struct):
+    """A JSON Web Key Set."""
+
+    keys: list[dict[str, Any]]
+
+
+def usable(entry: dict[str, Any]) -> Key | None:
+    """A key of a key set, if it has a key id and is for signatures of an algorithm that we know."""
     try:
-        found = jwt.PyJWKSet.from_json(jwks.decode()).keys
-    except (jwt.PyJWTError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        key = jwt.PyJWK(entry)
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError, KeyError, NotImplementedError):
+        return None
+    if not isinstance(key.key_id, str) or not key.key_id or key.public_key_use not in (None, "sig"):
+        return None
+    if entry.get("crv") not in CURVES.get(key.algorithm_name, ()) or key.Algorithm.check_key_length(key.key):
+        return None
+    return Key(key.algorithm_name, key.key, key.key_id)
+
+
+def keys_in(jwks: bytes) -> list[Key]:
+    """The usable keys of a JSON Web Key Set (RFC 7517). ConfigError if it is no key set, or has none."""
+    try:
+        entries = msgspec.json.decode(jwks, type=Document).keys
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"key set: {error}") from error
-    keys = [
-        Key(key.algorithm_name, key.key, key.key_id)
-        for key in found
-        if key.key_id and key.algorithm_name in PUBLIC_ALGORITHMS and key.public_key_use in (None, "sig") and not key.Algorithm.check_key_length(key.key)
-    ]
+    keys = [key for entry in entries if (key := usable(entry))]
     if not keys:
-        raise ConfigError(f"key set: expected at least one key with a key id for {', '.join(PUBLIC_ALGORITHMS)}")
+        raise ConfigError(f"key set: expected at least one key with a key id for {', '.join(CURVES)}")
     return keys
 
 

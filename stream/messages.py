@@ -192,7 +192,10 @@ class Disconnect(Message, tag="disconnect"):
 
 
 class Revoke(Message, tag="revoke"):
-    """Make a token worthless, by its id (`jti`), or all that a subject was issued until now; connections that use one are closed. Scope `admin`."""
+    """Make a token worthless, by its id (`jti`), or all that a subject was issued until now; connections that use one are closed. Scope `admin`.
+
+    The issuer's clock may be ahead by the setting `clock_skew_s`: new tokens of a subject are good once that has passed.
+    """
 
     id: Id
     subject: Annotated[str, Meta(max_length=128)] = ""

@@ -1,5 +1,6 @@
 """Tokens that are no longer good though they have not expired: one by one, or all that a subject was issued until then."""
 
+import math
 from typing import Annotated
 
 import msgspec
@@ -18,10 +19,14 @@ class Revocation(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
 
 
 class Revocations:
-    """What has been revoked. Forgotten when no token that it concerns can live any more; `unsaved` are those that the file lacks."""
+    """What has been revoked. Forgotten when no token that it concerns can live any more; `unsaved` are those that the file lacks.
+
+    An issuer's clock may be ahead by `clock_skew_s`: tokens of a revoked subject that bear a time until then are refused too.
+    """
 
     def __init__(self, config: Config) -> None:
-        self._lifetime_s = config.token_lifetime_s_max
+        self._skew_s = config.clock_skew_s
+        self._kept_s = config.clock_skew_s + config.token_lifetime_s_max
         self._tokens: dict[str, float] = {}
         self._subjects: dict[str, float] = {}
         self.unsaved: list[Revocation] = []
@@ -42,12 +47,12 @@ class Revocations:
 
     def refuse(self, claims: Claims) -> bool:
         """Whether a token has been revoked."""
-        return claims.token_id in self._tokens or claims.issued <= self._subjects.get(claims.subject, -1)
+        return claims.token_id in self._tokens or claims.issued <= self._subjects.get(claims.subject, -math.inf) + self._skew_s
 
     def forget(self, now: float) -> None:
         """Forget what is older than any token can be."""
         for names in (self._tokens, self._subjects):
-            for name in [name for name, at in names.items() if at + self._lifetime_s < now]:
+            for name in [name for name, at in names.items() if at + self._kept_s < now]:
                 del names[name]
 
 

@@ -332,6 +332,7 @@ class Session(Outbox):
             elif self._may_connect(account, now):
                 self._claims = claims
                 self._first_subject = claims.subject
+                self.check_token()    # it may have been revoked while the account was opened
                 welcome()
                 self._end_what_is_not_allowed(now)
             self._answer_held(now)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from http.client import HTTPMessage
+from http.client import HTTPException, HTTPMessage
 from ipaddress import ip_address
 from pathlib import Path
 from typing import IO
@@ -45,7 +45,7 @@ def read(source: str, timeout_s: int, bytes_max: int) -> bytes:
                 found = answer.read(bytes_max + 1)
         else:
             found = Path(source).read_bytes()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         raise ConfigError(f"{source}: {error}") from error
     if len(found) > bytes_max:
         raise ConfigError(f"{source}: expected at most {bytes_max} bytes")
@@ -84,7 +84,7 @@ class Trust:
         if unsaved and self._file:
             try:
                 with self._file.open("ab") as file:
-                    file.writelines(map(as_line, unsaved))
+                    file.writelines([b"\n", *map(as_line, unsaved)])    # who edits the file may leave its last line open
             except OSError as error:
                 log.error("a revocation cannot be written; it is good until the server ends", extra={"why": str(error)})
 

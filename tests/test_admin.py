@@ -7,7 +7,7 @@ import pytest
 
 from stream.codes import CloseCode, ErrorCode
 from stream.frames import Book
-from stream.messages import Confirmed, Connections, Disconnect, Done, Error, ListConnections, Place, SetLimits, SetPhase, Subscribe
+from stream.messages import Confirmed, Connections, Disconnect, Done, Error, ListConnections, Place, Revoke, SetLimits, SetPhase, Subscribe
 from tests.worlds import BOOK, TICKER, Desk, QuietMarket
 
 
@@ -56,6 +56,14 @@ def test_connections_are_closed_by_subject_or_by_number(market: QuietMarket) -> 
     assert bob.session.closed is None
     assert code(admin.ask(Disconnect)) == ErrorCode.MALFORMED
     assert code(admin.ask(Disconnect, "alice", 1)) == ErrorCode.MALFORMED
+
+
+@pytest.mark.parametrize(("request_kind", "close_code"), [(Disconnect, CloseCode.DISCONNECTED), (Revoke, CloseCode.REVOKED)])
+def test_an_administrator_who_closes_the_own_connection_is_answered_first(market: QuietMarket, request_kind: Any, close_code: CloseCode) -> None:
+    admin = Desk(market).sign_in("root", "admin")
+    assert admin.ask(request_kind, "root") == [Confirmed(admin.id)]
+    assert admin.session.closed
+    assert admin.session.closed[0] is close_code
 
 
 def test_the_connections_tell_who_is_behind(market: QuietMarket) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from stream.claims import Claims
 from stream.codes import CloseCode, ErrorCode
 from stream.config import Config, ConfigError
 from stream.keys import KeySet, key_of, keys_in
-from stream.messages import Error, LoggedIn, Login, Revoke
+from stream.messages import Error, LoggedIn, Login, Place, Revoke
 from stream.revocations import Revocation, Revocations, read_lines
 from stream.trust import may_be_asked, read
 from tests.setting import SECRET, START, token
@@ -64,8 +65,18 @@ def test_a_key_of_a_key_set_is_good_for_its_algorithm_only(algorithm: str) -> No
 
 def test_what_of_a_key_set_is_not_taken() -> None:
     secret = {"kty": "oct", "kid": "s", "k": "c2VjcmV0" * 8, "alg": "HS256"}
-    keys = keys_in(key_set(secret, jwk("ES256", "e", use="enc"), jwk("EdDSA", ""), jwk("EdDSA", "good"), {"kty": "XYZ", "kid": "x"}))
+    wide = json.loads(jwt.get_algorithm_by_name("ES384").to_jwk(ec.generate_private_key(ec.SECP384R1()).public_key()))
+    short = json.loads(jwt.get_algorithm_by_name("RS256").to_jwk(rsa.generate_private_key(65537, 1024).public_key()))
+    bad = (
+        secret, jwk("ES256", "e", use="enc"), jwk("EdDSA", ""), {"kty": "XYZ", "kid": "x"}, wide | {"kid": "w"}, wide | {"kid": "w", "alg": "ES256"},
+        short | {"kid": "z"}, jwk("EdDSA", "n", alg="none"), jwk("RS256", "h", alg="HS256"), jwk("RS256", "p", alg="PS256"),
+        jwk("RS256", "d", alg="EdDSA"), jwk("EdDSA", "r", alg="RS256"), jwk("RS256", "i", n=5), jwk("RS256", "l", alg=["RS256"]), jwk("RS256", 7),    # type: ignore[arg-type]
+    )
+    keys = keys_in(key_set(*bad, jwk("EdDSA", "good")))
     assert [(key.kid, key.algorithm) for key in keys] == [("good", "EdDSA")]
+    for key in bad:
+        with pytest.raises(ConfigError):
+            keys_in(key_set(key))
     for nonsense in (b"", b"[]", b"{}", b'{"keys": 5}', b'{"keys": [5]}', b"\xff", key_set(), key_set(secret), b"[" * 100_000):
         with pytest.raises(ConfigError):
             keys_in(nonsense)
@@ -162,6 +173,26 @@ def test_a_server_follows_the_rotation_of_its_issuers_keys() -> None:
     scene()
 
 
+@pytest.mark.parametrize("answer", [
+    b"nonsense\r\n\r\n", b"", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200 + b"\r\n",
+    b"HTTP/1.1 500 Broken\r\n\r\n",
+])
+def test_a_key_server_that_does_not_speak_http_is_an_error_like_any_other(answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connected, _ = listener.accept()
+            with connected:
+                connected.recv(1 << 12)
+                connected.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(ConfigError, match=r"127\.0\.0\.1"):
+            read(f"http://127.0.0.1:{listener.getsockname()[1]}/keys", 5, 1000)
+        thread.join()
+
+
 def test_keys_come_from_where_the_configuration_says() -> None:
     with issuing(b"moved", 302) as (url, issuer):
         with pytest.raises(ConfigError, match="302"):
@@ -171,7 +202,7 @@ def test_keys_come_from_where_the_configuration_says() -> None:
         read(url, 5, 100)
     for url in ("https://a.example/k", "http://localhost:1/k", "http://[::1]/k"):
         assert may_be_asked(url)
-    for url in ("http://a.example/k", "ftp://a/k", "http://10.0.0.1/k"):
+    for url in ("http://a.example/k", "ftp://a/k", "http://10.0.0.1/k", "file://localhost/k", "http://localhost.a.example/k", "http://localhost@a.example/k"):
         assert not may_be_asked(url)
     with pytest.raises(ConfigError, match="expected https"):
         read("http://a.example/k", 5, 100)
@@ -191,14 +222,17 @@ def test_a_token_or_a_subject_is_revoked() -> None:
     assert not revocations.refuse(bob)
     revocations.add(Revocation(NOW + 5, subject="bob"))
     assert revocations.refuse(bob)
-    assert not revocations.refuse(bob._replace(issued=NOW + 6))
+    assert revocations.refuse(bob._replace(issued=NOW + 10)), "the issuer's clock may be ahead"
+    assert not revocations.refuse(bob._replace(issued=NOW + 11))
 
 
 def test_revocations_are_forgotten_when_no_such_token_can_live() -> None:
     revocations = Revocations(Config(token_lifetime_s_max=100))
     revocations.add(Revocation(NOW, token_id="a1"))
     revocations.add(Revocation(NOW + 50, subject="bob"))
-    revocations.forget(NOW + 101)
+    revocations.forget(NOW + 105)
+    assert len(revocations) == 2
+    revocations.forget(NOW + 106)
     assert len(revocations) == 1
 
 
@@ -217,13 +251,33 @@ def test_a_revoked_token_closes_its_connections_and_opens_no_more(caplog: pytest
     admin.ask(Revoke, subject="alice")
     assert second.session.closed == (CloseCode.REVOKED, "the token has been revoked")
     assert other.session.closed is None
-    market.now += 2 * S
+    market.now += 6 * S
     assert isinstance(Desk(market).ask(Login, token("alice", market.now))[0], LoggedIn)
     assert [(record.subject, record.request, record.arguments, record.outcome) for record in caplog.records] == [    # type: ignore[attr-defined]
         ("root", "revoke", {"subject": "", "token_id": "t1"}, "done"),
         ("root", "revoke", {"subject": "alice", "token_id": ""}, "done"),
     ]
     assert good not in caplog.text
+
+
+@pytest.mark.parametrize("revoked", [{"token_id": "t1"}, {"subject": "alice"}])
+def test_a_token_that_is_revoked_while_its_account_is_opened_is_worth_nothing(revoked: dict[str, str]) -> None:
+    market = QuietMarket()
+    admin, desk = Desk(market).sign_in("root", "admin"), Desk(market)
+    for message in (Login(1, token("alice", market.now, jti="t1")), Place(2, "BTC-USD", "buy", 100, 5)):
+        desk.send(desk.codec.encode(message))
+    admin.ask(Revoke, **revoked)
+    assert desk.session.closed == (CloseCode.REVOKED, "the token has been revoked")
+    assert desk.hear() == []
+    assert market.exchange.order_count == 0
+
+
+def test_an_issuers_clock_that_is_ahead_saves_no_token() -> None:
+    market = QuietMarket()
+    admin, desk = Desk(market).sign_in("root", "admin"), Desk(market)
+    desk.ask(Login, token("alice", market.now, iat=NOW + 5))
+    admin.ask(Revoke, subject="alice")
+    assert desk.session.closed == (CloseCode.REVOKED, "the token has been revoked")
 
 
 def test_a_file_of_revocations_is_followed_and_added_to(tmp_path: Path) -> None:
@@ -237,6 +291,7 @@ def test_a_file_of_revocations_is_followed_and_added_to(tmp_path: Path) -> None:
             await client.message()
             path.write_text(f'{{"at": {now // S}, "token_id": "t1"}}\n')
             assert await client.close_code() == CloseCode.REVOKED
+            path.write_bytes(path.read_bytes().rstrip())    # as an editor may leave it
             admin, _ = await RawClient.open(server.port, f"Authorization: Bearer {token('root', now, 'admin')}\r\n")
             await admin.message()
             admin.send(Revoke(1, subject="bob"))
