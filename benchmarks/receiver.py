@@ -3,15 +3,20 @@
 import select
 import socket
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
-from stream.messages import Message, Subscribe
-from stream.wire import BINARY, MSGPACK
+from stream.messages import Message
+from stream.wire import BINARY, MSGPACK, TEXT
 
-_HANDSHAKE = (
-    "GET /v1 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-    f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: {MSGPACK.subprotocol}\r\n\r\n"
-).encode()
+
+class Dialect(NamedTuple):
+    """How the clients of a server speak. `stamp` is the time in a frame, the one that ends at an index; None if it is not one to count."""
+
+    path: str
+    subprotocol: str
+    first: list[bytes]
+    stamp: Callable[[bytes, int, int], int | None]
 
 
 class Received(NamedTuple):
@@ -25,35 +30,57 @@ class Received(NamedTuple):
     first_client: list[bytes]
 
 
-def masked(message: Message) -> bytes:
-    """A message of less than 126 bytes as a client's frame, with a key of zeros."""
-    payload = MSGPACK.encode(message)
-    return bytes((0x80 | BINARY, 0x80 | len(payload))) + bytes(4) + payload
+def masked(payload: bytes, opcode: int = BINARY) -> bytes:
+    """A payload of less than 64 KiB as a client's frame, with a key of zeros."""
+    size = len(payload)
+    return bytes((0x80 | opcode, 0x80 | min(size, 126))) + (size.to_bytes(2) if size >= 126 else b"") + bytes(4) + payload
+
+
+def _last_number(data: bytes, start: int, stop: int) -> int:
+    return int.from_bytes(data[stop - 8 : stop])
+
+
+def _last_digits(data: bytes, start: int, stop: int) -> int | None:
+    return int(data[stop - 18 : stop - 2], 16) if data.find(b'42["', start, stop) >= 0 else None
+
+
+PLAIN = Dialect("/", "", [], _last_number)
+SOCKET_IO = Dialect("/socket.io/?EIO=4&transport=websocket", "", [masked(b"40", TEXT)], _last_digits)
+
+
+def deltabook(*requests: Message) -> Dialect:
+    """How ours speak, who begin with these requests."""
+    return Dialect("/v1", MSGPACK.subprotocol, [masked(MSGPACK.encode(request)) for request in requests], _last_number)
 
 
 class Clients:
-    """Connections to one server on this machine."""
+    """Connections to one server on this machine; without a dialect there is no handshake."""
 
-    def __init__(self, port: int, count: int, subscribe: Subscribe | None) -> None:
+    def __init__(self, port: int, count: int, dialect: Dialect | None) -> None:
+        self._stamp = dialect.stamp if dialect else _last_number
         self._sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
         self._rest = {connection.fileno(): b"" for connection in self._sockets}
         self._by_number = {connection.fileno(): connection for connection in self._sockets}
         self._epoll = select.epoll(count)
         for connection in self._sockets:
-            if subscribe:
-                self._open(connection, subscribe)
+            if dialect:
+                self._open(connection, dialect)
             connection.setblocking(False)
             self._epoll.register(connection.fileno(), select.EPOLLIN)
 
-    def _open(self, connection: socket.socket, subscribe: Subscribe) -> None:
-        connection.sendall(_HANDSHAKE)
+    def _open(self, connection: socket.socket, dialect: Dialect) -> None:
+        subprotocol = f"Sec-WebSocket-Protocol: {dialect.subprotocol}\r\n" if dialect.subprotocol else ""
+        connection.sendall(
+            f"GET {dialect.path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{subprotocol}\r\n".encode()
+        )
         answer = b""
         while b"\r\n\r\n" not in answer:
             answer += connection.recv(65536)
         if not answer.startswith(b"HTTP/1.1 101"):
             raise ConnectionError(answer.partition(b"\r\n")[0].decode())
         self._rest[connection.fileno()] = answer.partition(b"\r\n\r\n")[2]
-        connection.sendall(masked(subscribe))
+        connection.sendall(b"".join(dialect.first))
 
     def receive(self, seconds: float, clock: int) -> Received:
         """Take what comes for so long. `clock` is what the sender's clock shows more than the monotonic one, in ns."""
@@ -73,10 +100,12 @@ class Clients:
                 data = self._rest[number] + data
                 start = 0
                 while (stop := end_of_frame(data, start)) <= len(data):
-                    frames += 1
-                    latencies.append(now + clock - int.from_bytes(data[stop - 8 : stop]))
-                    if number == first_number:
-                        first_client.append(data[start:stop])
+                    stamp = self._stamp(data, start, stop)
+                    if stamp is not None:
+                        frames += 1
+                        latencies.append(now + clock - stamp)
+                        if number == first_number:
+                            first_client.append(data[start:stop])
                     start = stop
                 self._rest[number] = data[start:]
             now = time.monotonic_ns()
