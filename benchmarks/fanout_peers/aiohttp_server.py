@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from contextlib import suppress
 
 import uvloop
 from aiohttp import web
@@ -34,7 +35,8 @@ async def main(size: int, period: int) -> None:
         await asyncio.sleep(max(0, due - time.monotonic_ns()) / 10**9)
         frame = payload + time.monotonic_ns().to_bytes(8)
         for connection in tuple(connections):
-            await connection.send_bytes(frame)
+            with suppress(ConnectionError):
+                await connection.send_bytes(frame)
 
 
 uvloop.run(main(*map(int, sys.argv[1:])))
