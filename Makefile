@@ -4,6 +4,8 @@
 # make campaign COMMANDS=10000000 SEED=1   as many random commands against the engine's naive twin
 # make checked   the engine's tests with bounds checks and C assertions      make sanitized   the same with ASan and UBSan
 # make peers  installs what the benchmarks compare with
+# make fuzz INPUTS=1000000 SEED=1   as many mutated inputs through each layer that reads any
+# make autobahn   the Autobahn suite against the message layer: RFC 6455, case by case
 # make docs   the wire's reference                            make clean   forget everything that was built
 
 PYTHON ?= python3
@@ -11,7 +13,7 @@ DEPOSIT := {"USDT": "1000000", "BTC": "5", "ETH": "50", "SOL": "500", "XRP": "10
 BIN := .venv/bin
 SOURCES := $(wildcard engine/*.pyx engine/*.pxd stream/*.pyx stream/*.pxd)
 
-.PHONY: run test lint check simulate campaign checked sanitized bench peers docs clean
+.PHONY: run test lint check simulate campaign fuzz autobahn checked sanitized bench peers docs clean
 
 run: .venv/built
 	$(BIN)/deltabook serve --source recorded --source simulated --set 'deposit=$(DEPOSIT)' $(ARGS)
@@ -34,6 +36,15 @@ simulate: .venv/tools
 campaign: .venv/tools
 	DELTABOOK_COMMANDS=20000 DELTABOOK_SEEDS=$$(($(or $(COMMANDS),10000000) / 20000)) DELTABOOK_SEED=$(or $(SEED),1) \
 	$(BIN)/python -m pytest tests/test_twin.py -k events_of_the_oracle
+
+fuzz: .venv/tools
+	DELTABOOK_INPUTS=$(or $(INPUTS),1000000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/test_fuzz.py
+
+autobahn: build/autobahn/suite
+	$(BIN)/python -m tests.autobahn build/autobahn/suite build/autobahn/reports
+
+build/autobahn/suite: .venv/tools tests/autobahn.sh
+	tests/autobahn.sh $(BIN)/python build/autobahn
 
 ENGINE_TESTS := $(wildcard $(addprefix tests/test_,accounts.py auction.py book.py exchange.py expiry.py icebergs.py l3.py levels.py limits.py market_orders.py orders.py \
 	pairs.py phases_and_limits.py post_only.py self_trade.py snapshot.py stops.py twin.py))

@@ -29,7 +29,8 @@ from benchmarks import bare_send, fanout_peers
 from benchmarks.fanout_server import name_of
 from benchmarks.machine import describe, processor_ns, resident
 from benchmarks.receiver import Clients, Dialect, Received, deltabook
-from stream.messages import Book, Subscribe
+from stream.frames import Book
+from stream.messages import Subscribe
 from stream.mirror import BookMirror, Verdict
 from stream.wire import MSGPACK, payload_of
 

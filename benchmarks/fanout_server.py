@@ -1,6 +1,8 @@
 """The real server, in its own process, with a source that changes one level so many times a second, in one book after the other.
 
-Prints its port, and the difference of its clock to the monotonic one, as JSON; serves until it is killed.
+    python -m benchmarks.fanout_server STEPS_PER_S BOOKS [SETTINGS]
+
+SETTINGS of the configuration, as JSON. Prints its port, and the difference of its clock to the monotonic one, as JSON; serves until it is killed.
 """
 
 import asyncio
@@ -8,6 +10,7 @@ import json
 import sys
 import time
 from decimal import Decimal
+from typing import Any
 
 import uvloop
 
@@ -64,13 +67,13 @@ class SteadySource:
         self._steps += 1
 
 
-async def serve(steps_per_s: int, books: int) -> None:
+async def serve(steps_per_s: int, books: int, settings: dict[str, Any]) -> None:
     """Serve for ever."""
-    server = Server(Config(port=0), sources=[SteadySource(steps_per_s, books)])
+    server = Server(Config(port=0, **settings), sources=[SteadySource(steps_per_s, books)])
     await server.start()
     print(json.dumps({"port": server.port, "clock": server.clock.now() - time.monotonic_ns()}), flush=True)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(*map(int, sys.argv[1:])))
+    uvloop.run(serve(int(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3]) if len(sys.argv) > 3 else {}))

@@ -32,9 +32,9 @@ def processor_ns(pid: int) -> int:
     return time.clock_gettime_ns(~pid << 3 | 2)
 
 
-def resident(process: int | str = "self") -> tuple[int, int]:
-    """Bytes of a process that are in memory, and the most that ever were. Linux alone."""
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
+def resident(pid: int | str = "self") -> tuple[int, int]:
+    """Bytes of a process, this one by default, that are in memory, and the most that ever were. Linux alone."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     now, most = (int(status[name].split()[0]) << 10 for name in ("VmRSS", "VmHWM"))
     return now, most
 

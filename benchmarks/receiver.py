@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from stream.messages import Message
+from stream.fields import Message
 from stream.wire import BINARY, MSGPACK, TEXT
 
 
@@ -53,34 +53,42 @@ def deltabook(*requests: Message) -> Dialect:
     return Dialect("/v1", MSGPACK.subprotocol, [masked(MSGPACK.encode(request)) for request in requests], _last_number)
 
 
+def open_socket(port: int, dialect: Dialect, receive_buffer: int = 0) -> tuple[socket.socket, bytes]:
+    """A connection that has shaken hands and said what comes first, and what came behind it. `receive_buffer` in bytes, the kernel's choice for 0."""
+    connection = socket.socket()
+    if receive_buffer:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    connection.connect(("127.0.0.1", port))
+    subprotocol = f"Sec-WebSocket-Protocol: {dialect.subprotocol}\r\n" if dialect.subprotocol else ""
+    connection.sendall(
+        f"GET {dialect.path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{subprotocol}\r\n".encode()
+    )
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        received = connection.recv(65536)
+        if not received:
+            raise ConnectionError("the server closed the connection instead of shaking hands")
+        answer += received
+    if not answer.startswith(b"HTTP/1.1 101"):
+        raise ConnectionError(answer.partition(b"\r\n")[0].decode())
+    connection.sendall(b"".join(dialect.first))
+    return connection, answer.partition(b"\r\n\r\n")[2]
+
+
 class Clients:
     """Connections to one server on this machine; without a dialect there is no handshake."""
 
     def __init__(self, port: int, count: int, dialect: Dialect | None) -> None:
+        opened = [open_socket(port, dialect) if dialect else (socket.create_connection(("127.0.0.1", port)), b"") for _ in range(count)]
         self._stamp = dialect.stamp if dialect else _last_number
-        self._sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
-        self._rest = {connection.fileno(): b"" for connection in self._sockets}
+        self._sockets = [connection for connection, _ in opened]
+        self._rest = {connection.fileno(): rest for connection, rest in opened}
         self._by_number = {connection.fileno(): connection for connection in self._sockets}
         self._epoll = select.epoll(count)
         for connection in self._sockets:
-            if dialect:
-                self._open(connection, dialect)
             connection.setblocking(False)
             self._epoll.register(connection.fileno(), select.EPOLLIN)
-
-    def _open(self, connection: socket.socket, dialect: Dialect) -> None:
-        subprotocol = f"Sec-WebSocket-Protocol: {dialect.subprotocol}\r\n" if dialect.subprotocol else ""
-        connection.sendall(
-            f"GET {dialect.path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{subprotocol}\r\n".encode()
-        )
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += connection.recv(65536)
-        if not answer.startswith(b"HTTP/1.1 101"):
-            raise ConnectionError(answer.partition(b"\r\n")[0].decode())
-        self._rest[connection.fileno()] = answer.partition(b"\r\n\r\n")[2]
-        connection.sendall(b"".join(dialect.first))
 
     def receive(self, seconds: float, clock: int) -> Received:
         """Take what comes for so long. `clock` is what the sender's clock shows more than the monotonic one, in ns."""

@@ -6,7 +6,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from benchmarks.test_levels import changed, filled
 from engine import PriceLevels
 from stream.book_frames import BookFrames
-from stream.messages import Book
+from stream.frames import Book
 from stream.mirror import BookMirror, Verdict
 from stream.wire import JSON, MSGPACK, Codec
 

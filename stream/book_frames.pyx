@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from stream.messages import Book
+from stream.frames import Book
 
 cdef extern from *:
     """

@@ -23,8 +23,10 @@ from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTrans
 
 from stream.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES, ChannelName, parse
 from stream.codes import FINAL_FROM
+from stream.fields import Message
+from stream.frames import Gap
 from stream.live import KINDS, ClientError, Closed, ConnectionLost, Live, LiveBalances, LiveBook, LiveOrders, LiveTicker, LiveTrades, Lossless, RequestRefused
-from stream.messages import Error, Frame, Gap, Leaving, LoggedIn, Login, Message, Pacing, Subscribe, Subscribed, Unsubscribe, Unsubscribed, Welcome
+from stream.messages import Error, Frame, Leaving, LoggedIn, Login, Pacing, Subscribe, Subscribed, Unsubscribe, Unsubscribed, Welcome
 from stream.mirror import Verdict
 from stream.requests import R, Requests
 from stream.wire import MSGPACK

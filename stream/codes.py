@@ -20,6 +20,7 @@ class ErrorCode(Code):
 
     MALFORMED = 100, "The message cannot be read; the text says where and what was expected. Correct it."
     TOO_MANY_REQUESTS = 101, "Too many messages in too short a time. Send again, slower."
+    TOO_LONG = 102, "A time is longer than the server allows. Ask for a shorter one."
     NOT_SIGNED_IN = 200, "This needs a token. Sign in first."
     BAD_TOKEN = 201, "The token was refused; the text says why. Get another one."
     MISSING_SCOPE = 202, "The token does not allow this. Get one with the scope that the text names."
@@ -28,6 +29,7 @@ class ErrorCode(Code):
     UNKNOWN_CHANNEL = 300, "There is no such channel; the text names the kinds."
     UNKNOWN_INSTRUMENT = 301, "There is no such instrument. Ask for `instruments`."
     TOO_MANY_SUBSCRIPTIONS = 302, "The connection has as many subscriptions as it may have. Unsubscribe from some."
+    UNKNOWN_SUBJECT = 310, "Nobody of that name has ever signed in."
     UNKNOWN_ACCOUNT = 403, "The account does not exist."
     UNKNOWN_ORDER = 405, "The account has no such open order."
     UNKNOWN_OPTION = 406, "Type, time in force and options do not go together; `engine/REFERENCE.md` says which do."
@@ -62,5 +64,7 @@ class CloseCode(Code):
     TOKEN_EXPIRED = 4001, "The token has expired. Come back with a newer one."
     SHUTTING_DOWN = 4002, "The server is leaving. Come back and resume."
     TOO_MANY_CONNECTIONS = 4003, "The address, or the account, has as many connections as it may, or opens them too fast. Come back later."
+    DISCONNECTED = 4004, "The exchange's own people have closed the connection. Come back later."
     IDLE = 4005, "Nothing came from the client for too long, not even an answer to a ping; or it neither signed in nor subscribed. Come back and resume."
     ABUSE = 4500, "Too many messages that cannot be read, tokens that were refused, or requests. Correct the client."
+    REVOKED = 4501, "The token has been revoked. Sign in again with a new one, if you can get it."

@@ -12,7 +12,8 @@ from engine import Event, EventKind, Exchange, Instrument, Order, OrderBook, Ord
 from stream.book_frames import BookFrames, Window
 from stream.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES, ChannelName
 from stream.config import Config
-from stream.messages import Balance, Balances, Orders, OrderUpdate, PhaseName, SideName, Ticker, Trade, Trades
+from stream.fields import PhaseName, SideName
+from stream.frames import Balance, Balances, Orders, OrderUpdate, Ticker, Trade, Trades
 from stream.wire import Shared, Written
 
 SIDES: dict[int, SideName] = {Side.BUY: "buy", Side.SELL: "sell"}

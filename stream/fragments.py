@@ -1,10 +1,11 @@
 """Whole messages out of WebSocket frames (RFC 6455, 5.4 to 8.1): order, caps, reserved bits and UTF-8 are checked here."""
 
+from codecs import getincrementaldecoder
+
 from stream.wire import BINARY, CLOSE, PING, PONG, TEXT
 
 CONTINUATION = 0x0
 TOO_BIG = 1009
-
 
 FRAGMENTS_MAX = 4096
 """Fragments of one message. Empty ones count too: they cost nothing to send."""
@@ -27,6 +28,7 @@ class Assembler:
         self._opcode = 0
         self._parts: list[bytes] = []
         self._size = 0
+        self._text = getincrementaldecoder("utf-8")()
 
     def take(self, opcode: int, fin: bool, reserved: bool, payload: bytes) -> tuple[int, bytes] | None:
         """Take in a frame. Returns the opcode and payload of a message that is now whole, or of a control frame."""
@@ -44,16 +46,16 @@ class Assembler:
         if self._size > self.bytes_max or len(self._parts) == FRAGMENTS_MAX:
             raise Violation(TOO_BIG, f"expected messages of at most {self.bytes_max} bytes and {FRAGMENTS_MAX} fragments")
         self._opcode = self._opcode or opcode
+        if self._opcode == TEXT:
+            try:
+                self._text.decode(payload, fin)
+            except UnicodeDecodeError as error:
+                raise Violation(1007, "a text message is not UTF-8") from error
         self._parts.append(payload)
         if not fin:
             return None
         message = self._opcode, b"".join(self._parts)
         self._opcode, self._parts, self._size = 0, [], 0
-        if message[0] == TEXT:
-            try:
-                message[1].decode()
-            except UnicodeDecodeError as error:
-                raise Violation(1007, "a text message is not UTF-8") from error
         return message
 
 

@@ -8,22 +8,27 @@ from functools import partial
 from importlib.metadata import version
 
 from engine import Commands, Event, EventKind, Exchange, Instrument, OrderType, SelfTrade, Side, TimeInForce
-from stream.auth import Authenticator, Key
+from stream.admin import Administration
+from stream.auth import Authenticator
 from stream.channels import BOOK, ChannelName
 from stream.codes import ErrorCode
 from stream.config import Config, ConfigError
 from stream.conflation import MILLISECOND, NEVER
 from stream.delivery import Traffic
 from stream.feed import PHASES, Feed, Point
+from stream.fields import Message
 from stream.histogram import Histogram
 from stream.hub import Hub, Refused
+from stream.keys import Key
 from stream.limits import Limits
 from stream.load import Load
-from stream.messages import Cancel, InstrumentTerms, Leaving, Pacing, Place, Reduce, Replace
+from stream.market_face import OrderRequest
+from stream.messages import AdminRequest, Cancel, InstrumentTerms, Leaving, Pacing, Place, Reduce, Replace
 from stream.refusals import explain
+from stream.safeguards import Deadlines
 from stream.scale import from_text
 from stream.self_audit import SelfAudit
-from stream.session import OrderRequest, Session
+from stream.session import Session
 from stream.sources import Source
 from stream.wire import Codec, Shared
 
@@ -68,8 +73,10 @@ class Market:
         self._accounts: dict[str, int] = {}    # by subject
         self._opening: dict[str, list[Callable[[int | None], None]]] = {}    # who waits for a subject's account
         self._deposits = self._parse_deposits()
+        self.self_trade = WIRE_SELF_TRADES[config.self_trade]
         self.limits = Limits(config, now)
         self.load = Load(config, now)
+        self.deadlines = Deadlines()
         self.sessions: set[Session] = set()
         self._unchecked: list[Session] = []
         self._owed: set[Session] = set()    # frames that did not fit into one write
@@ -134,6 +141,7 @@ class Market:
         """Close what has lasted too long, forget what nobody can resume. Called ten times a second, looks at each session once a second or so."""
         if not self._unchecked:
             self._unchecked = list(self.sessions)
+            self.authenticator.revocations.forget(now / 10**9)
             self.hub.forget_accounts(now)
             self.limits.forget(now)
         for _ in range(min(len(self._unchecked), len(self.sessions) // HOUSEKEEPINGS_PER_S + 1)):
@@ -147,6 +155,38 @@ class Market:
             session.leave()
 
     # Commands
+
+    def run(self, append: Callable[[Commands], None], done: Reply | None = None) -> None:
+        """Put a command into the next group; then call `done` with its outcome and all its events."""
+        append(self._commands)
+        self._replies.append(done)
+
+    def account_of(self, subject: str) -> int:
+        """A subject's account. Refused if there is none."""
+        try:
+            return self._accounts[subject]
+        except KeyError:
+            raise Refused(ErrorCode.UNKNOWN_SUBJECT) from None
+
+    def administer(self, who: str, request: AdminRequest, now: int, say: Callable[[Message], None]) -> None:
+        """Carry out what an administrator asks, and say the reply."""
+        Administration(self).answer(who, request, now, say)
+
+    def close_revoked(self) -> None:
+        """Close the connections whose token has been revoked."""
+        for session in list(self.sessions):
+            session.check_token()
+
+    def guard(self, session: Session, now: int) -> None:
+        """Do what a session that has ended asked for in that case."""
+        guard, account = session.guard, session.account
+        if guard.scope == "connection":
+            for order in guard.orders:
+                if self.exchange.order(order):
+                    self._commands.cancel(account, order, 0, now)
+                    self._replies.append(None)
+        elif guard.scope == "session" and not self.limits.account(account, now).connections:
+            self.deadlines.set_grace(account, now + guard.grace)
 
     def open_account(self, subject: str, now: int, opened: Callable[[int | None], None]) -> None:
         """Find a subject's account, or open one; then call `opened` with its number, None if there can be no more."""
@@ -163,7 +203,7 @@ class Market:
         account = None
         if event.kind == EventKind.ACCOUNT_OPENED:
             account = self._accounts[subject] = event.account
-            self._commands.set_account(account, self_trade=WIRE_SELF_TRADES[self.config.self_trade], time=now)
+            self._commands.set_account(account, self_trade=self.self_trade, time=now)
             self._replies.append(None)
             for asset, amount in self._deposits:
                 self._commands.deposit(account, asset, amount, now)
@@ -176,7 +216,7 @@ class Market:
         commands = self._commands
         if isinstance(request, Place):
             commands.place(
-                account, self._index_of(request.instrument), WIRE_SIDES[request.side], request.price, request.size, WIRE_TYPES[request.type],
+                account, self.index_of(request.instrument), WIRE_SIDES[request.side], request.price, request.size, WIRE_TYPES[request.type],
                 WIRE_TIMES_IN_FORCE[request.time_in_force], request.post_only, request.client_id, now, slide=request.slide, quote=request.quote,
                 stop=request.stop, display=request.display, min_size=request.min_size, expires=request.expires, linked=request.linked,
                 self_trade=WIRE_SELF_TRADES[request.self_trade],
@@ -188,11 +228,12 @@ class Market:
         elif isinstance(request, Replace):
             commands.replace(account, request.order, request.price, request.size, request.client_id, now, request.stop)
         else:
-            index = ALL_INSTRUMENTS if request.instrument is None else self._index_of(request.instrument)
+            index = ALL_INSTRUMENTS if request.instrument is None else self.index_of(request.instrument)
             commands.cancel_all(account, index, now, BOTH_SIDES if request.side is None else WIRE_SIDES[request.side])
         self._replies.append(done)
 
-    def _index_of(self, instrument: str) -> int:
+    def index_of(self, instrument: str) -> int:
+        """An instrument's index. Refused if there is none of that name."""
         try:
             return self.exchange.book(instrument).index
         except KeyError:
@@ -271,9 +312,15 @@ class Market:
         if 0 < self.exchange.next_expiry <= now:
             self._commands.advance(now)
             self._replies.append(None)
+        for account in self.deadlines.due(now):
+            self._commands.cancel_all(account, ALL_INSTRUMENTS, now, BOTH_SIDES)
+            self._replies.append(None)
         self._run_commands(now)
         self._pay(now)
         at = self.point(now)
         self.audit.tick(at)
         due = self.hub.flush(at)
-        return now if self._owed else min([due, self.exchange.next_expiry or NEVER, *(self._source_began + source.next_time() for source in self._sources)])
+        if self._owed:
+            return now
+        sources = (self._source_began + source.next_time() for source in self._sources)
+        return min(due, self.deadlines.next, self.exchange.next_expiry or NEVER, *sources)

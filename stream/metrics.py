@@ -58,6 +58,8 @@ class MarketCollector(Collector):
         for (outcome, reason), count in counters.recovered.items():
             recovered.add_metric([outcome, reason], count)
         yield recovered
+        yield CounterMetricFamily("deltabook_key_set_failures", "How often the key set could not be had", value=market.authenticator.keys.failures)
+        yield GaugeMetricFamily("deltabook_revocations", "Tokens and subjects that are revoked", value=len(market.authenticator.revocations))
         hit = CounterMetricFamily("deltabook_limits_hit", "How often a limit was reached, by the name of its setting", labels=["limit"])
         for limit, count in market.limits.hit.items():
             hit.add_metric([limit], count)

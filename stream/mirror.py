@@ -13,7 +13,8 @@ from enum import Enum, auto
 from typing import Generic, TypeVar
 
 from engine import PriceLevels
-from stream.messages import Balance, Balances, Book, Frame, Orders, OrderUpdate, Ticker, Trade, Trades
+from stream.frames import Balance, Balances, Book, Orders, OrderUpdate, Ticker, Trade, Trades
+from stream.messages import Frame
 
 F = TypeVar("F", bound=Frame)
 
@@ -32,6 +33,8 @@ class Verdict(Enum):
 class Mirror(ABC, Generic[F]):
     """A client's copy of one channel. `seq` is how far it has come in the history `epoch`; -1 before the first snapshot."""
 
+    kind: type[F]
+
     def __init__(self, channel: str) -> None:
         self.channel = channel
         self.epoch = -1
@@ -49,7 +52,9 @@ class Mirror(ABC, Generic[F]):
         self.epoch = self.seq = -1
 
     def receive(self, frame: F) -> Verdict:
-        """Obey the five lines."""
+        """Obey the five lines. ValueError if the frame is of another kind of channel."""
+        if type(frame) is not self.kind:
+            raise ValueError(f"{self.channel}: a frame of {type(frame).__name__} came")
         verdict = self._judge(frame)
         self.counts[verdict] += 1
         if verdict not in (Verdict.DROPPED, Verdict.GAP):
@@ -81,6 +86,8 @@ class Mirror(ABC, Generic[F]):
 
 class BookMirror(Mirror[Book]):
     """An order book."""
+
+    kind = Book
 
     def __init__(self, channel: str) -> None:
         super().__init__(channel)
@@ -122,6 +129,8 @@ class BookMirror(Mirror[Book]):
 class TradesMirror(Mirror[Trades]):
     """The trades of an instrument; `latest` holds the last `kept`, oldest first."""
 
+    kind = Trades
+
     def __init__(self, channel: str, kept: int = 1000) -> None:
         super().__init__(channel)
         self.latest: deque[Trade] = deque(maxlen=kept)
@@ -142,6 +151,8 @@ class TradesMirror(Mirror[Trades]):
 class TickerMirror(Mirror[Ticker]):
     """The latest ticker, in `frame`."""
 
+    kind = Ticker
+
     def _take(self, frame: Ticker, fresh: bool) -> bool:
         return True
 
@@ -151,6 +162,8 @@ class TickerMirror(Mirror[Ticker]):
 
 class OrdersMirror(Mirror[Orders]):
     """One's own open orders by id, in `open`."""
+
+    kind = Orders
 
     def __init__(self, channel: str) -> None:
         super().__init__(channel)
@@ -172,6 +185,8 @@ class OrdersMirror(Mirror[Orders]):
 
 class BalancesMirror(Mirror[Balances]):
     """One's own balances by asset, in `assets`."""
+
+    kind = Balances
 
     def __init__(self, channel: str) -> None:
         super().__init__(channel)

@@ -5,8 +5,9 @@ import logging
 from stream.channels import ChannelName, parse
 from stream.delivery import Outbox, Traffic
 from stream.feed import Point
+from stream.frames import Book
 from stream.hub import NOBODY, Hub, Subscriptions
-from stream.messages import Book, Subscribe
+from stream.messages import Subscribe
 from stream.mirror import BookMirror, Verdict
 from stream.wire import MSGPACK, payload_of
 

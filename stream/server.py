@@ -5,22 +5,26 @@ import logging
 import resource
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
+from typing import Any
 
 from picows import WSFrame, WSListener, WSTransport, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
-from stream.auth import Claims, Key, TokenRefused
+from stream.auth import TokenRefused
+from stream.claims import Claims
 from stream.codes import CloseCode
 from stream.config import Config
 from stream.delivery import Outbox
 from stream.fragments import TOO_BIG, Assembler, Violation, close_code
+from stream.keys import Key
 from stream.market import HOUSEKEEPINGS_PER_S, Market
 from stream.pages import SECURITY_HEADERS, Page, page, text
 from stream.session import Session
 from stream.socket_writer import SocketWriter, write_all
 from stream.sources import Source
+from stream.trust import Trust
 from stream.wire import CLOSE, CODECS, MSGPACK, PING, PONG, Codec, close_frame, framed
 
 log = logging.getLogger("deltabook")
@@ -30,6 +34,14 @@ FILES_KEPT_FREE = 64
 """Descriptors that are not for connections."""
 
 TICK_AFTER_ERROR_NS = 100_000_000
+
+
+class PeerFaults(logging.LoggerAdapter[logging.Logger]):
+    """What picows logs, without the faults of peers, who could fill the log with them."""
+
+    def error(self, msg: object, *args: object, **kwargs: Any) -> None:
+        """Note an error of ours."""
+        self.log(logging.DEBUG if str(msg).startswith("WS parser error") else logging.ERROR, msg, *args, **kwargs)
 
 
 class Clock:
@@ -141,7 +153,7 @@ class Connection(WSListener):
             self._writer.write(self.session.take_out())
 
     def _close(self, code: int, reason: str) -> None:
-        """Say goodbye; who does not answer in time is cut off."""
+        """Say what is left to say, and goodbye; who does not answer in time is cut off."""
         if self._transport and not self._closing:
             self._write_out()
             self._closing = True
@@ -157,6 +169,7 @@ class Server:
         self.config = config
         self.clock = Clock()
         self.market = Market(config, list(keys), sources, self.clock.now())
+        self._trust = Trust(self.market.authenticator, config)
         self._connections: dict[Outbox, Connection] = {}
         self._connections_max = min(config.connections_max, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_KEPT_FREE)
         self._awake = False
@@ -190,6 +203,7 @@ class Server:
             max_frame_size=self.config.message_bytes_max,
             read_buffer_init_size=4096,
             websocket_handshake_timeout=self.config.handshake_timeout_s,
+            logger_name=PeerFaults(logging.getLogger("picows")),
         )
         self._keep_house()
         self.wake()
@@ -207,7 +221,7 @@ class Server:
             connection.session.close(CloseCode.SHUTTING_DOWN, "the server is leaving")
         self._write()
         await self._emptied(self.config.close_timeout_s + 1)
-        for timer in (self._alarm, self._housekeeping):
+        for timer in (self._alarm, self._housekeeping, self._trust):
             if timer:
                 timer.cancel()
 
@@ -253,7 +267,8 @@ class Server:
                     raise TokenRefused("Authorization: expected Bearer and a token")
                 claims = self.market.authenticator.verify(token.strip(), self.clock.now() / 10**9)
             except TokenRefused as error:
-                return answer(text(HTTPStatus.UNAUTHORIZED, f"{error}\n"))
+                later = {"Retry-After": str(self.config.jwks_retry_s)} if error.retry else {}
+                return answer(text(HTTPStatus.UNAUTHORIZED, f"{error}\n"), later)
         headers = {"Sec-WebSocket-Protocol": codec.subprotocol} if codec.subprotocol in offered else None
         forwarded_for = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
         return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), Connection(self, codec, claims, forwarded_for))
@@ -273,6 +288,7 @@ class Server:
         """A connection is gone."""
         if self._connections.pop(connection.session, None):
             self.market.disconnect(connection.session, self.clock.now())
+            self.wake()
         if self._leaving and not self._connections:
             self._gone.set()
 
@@ -311,14 +327,15 @@ class Server:
         now = self.clock.now()
         if self._housekeeping:
             self.market.observe_lag(int((loop.time() - self._housekeeping.when()) * 10**9), now)
+        self._trust.keep(now, self.market.close_revoked)
         self.market.keep_house(now)
         self.wake()
         self._housekeeping = loop.call_later(1 / HOUSEKEEPINGS_PER_S, self._keep_house)
 
 
-def answer(found: Page) -> WSUpgradeResponseWithListener:
+def answer(found: Page, headers: Mapping[str, str] | None = None) -> WSUpgradeResponseWithListener:
     """A page as picows sends it."""
-    headers = SECURITY_HEADERS | {"Content-Type": found.type}
+    headers = SECURITY_HEADERS | {"Content-Type": found.type} | dict(headers or {})
     if found.status == HTTPStatus.OK:
         response = WSUpgradeResponse.create_ok_response(found.body, headers)
     else:

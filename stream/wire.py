@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from stream.messages import Answer, Message, Request
+from stream.fields import Message
+from stream.messages import Answer, Request
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 

@@ -11,7 +11,7 @@ from engine import PriceLevels
 from engine.levels import digest_of
 from stream.book_frames import BookFrames, Window
 from stream.feed import Point
-from stream.messages import Book
+from stream.frames import Book
 from stream.wire import JSON, MSGPACK, Written
 
 CHANNEL = "orderbook:BTC-USDT"

@@ -17,7 +17,7 @@ from stream.feed import BookChannel, Point
 from stream.server import Server
 from stream.sources.simulated import SimulatedSource
 from stream.wire import Shared
-from tests.simulation import token
+from tests.setting import token
 from tests.sockets import run, serving
 
 ROOT = Path(__file__).parents[1]

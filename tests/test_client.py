@@ -8,11 +8,11 @@ import pytest
 
 from stream import Client, ClientError, Closed, ConnectionLost, Gap, RequestRefused, connect
 from stream.codes import CloseCode, ErrorCode
+from stream.frames import OrderUpdate, Trade
 from stream.live import LiveBook
-from stream.messages import OrderUpdate, Trade
 from stream.mirror import Verdict
 from stream.server import Server
-from tests.simulation import token
+from tests.setting import token
 from tests.sockets import run, serving
 
 

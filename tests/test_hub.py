@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from stream.messages import Book, Place, Subscribe, Ticker
+from stream.frames import Book, Ticker
+from stream.messages import Place, Subscribe
 from tests.worlds import BOOK, TICKER, TRADES, Desk, QuietMarket
 
 

@@ -12,7 +12,7 @@ from stream.limits import Bucket, block_of
 from stream.messages import Cancel, Error, ListInstruments, LoggedIn, Login, Ping, Place, Subscribe
 from stream.server import Server
 from stream.wire import BINARY, PING
-from tests.simulation import START, messages_in, token
+from tests.setting import START, messages_in, token
 from tests.sockets import RawClient, get, masked, run, serving
 from tests.worlds import BOOK, TRADES, Desk, QuietMarket
 
@@ -249,9 +249,8 @@ def test_a_limit_at_the_door_is_reached_and_counted(scenario: Callable[[Server],
 def test_every_limit_has_its_scenario() -> None:
     """Whatever is called a limit in the configuration; those of the engine are hit in its own tests."""
     elsewhere = {
-        "tombstones_max", "orders_max", "accounts_max", "client_ids_max",
-        "token_lifetime_s_max", "lag_ms_max", "anonymous_message_bytes_max", "write_bytes_max",
-        "grace_s_max", "handshake_timeout_s", "close_timeout_s", "drain_timeout_s",
+        "tombstones_max", "orders_max", "accounts_max", "client_ids_max", "token_lifetime_s_max", "lag_ms_max", "anonymous_message_bytes_max",
+        "write_bytes_max", "grace_s_max", "handshake_timeout_s", "close_timeout_s", "drain_timeout_s", "jwks_bytes_max", "jwks_timeout_s",
     }
     limits = {setting.name for setting in settings() if setting.name.endswith(("_max", "_per_s", "_timeout_s"))} - elsewhere
     assert limits | {"origins"} == {scenario.__name__ for scenario in QUIET} | {scenario.__name__ for scenario, _ in SOCKETS}

@@ -5,9 +5,10 @@ from typing import Any
 
 from stream.codes import CloseCode
 from stream.config import Config
+from stream.frames import Book, Trades
 from stream.load import Load
-from stream.messages import Book, Leaving, Pacing, Place, Subscribe, Trades
-from tests.simulation import START, token
+from stream.messages import Leaving, Pacing, Place, Subscribe
+from tests.setting import START, token
 from tests.sockets import RawClient, run, serving
 from tests.worlds import BOOK, MILLISECOND, TRADES, Desk, QuietMarket
 

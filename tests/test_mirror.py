@@ -1,10 +1,11 @@
 """The five lines, on frames that come late, twice, merged, or not at all."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from engine import PriceLevels
-from stream.messages import Book, Orders, OrderUpdate, Trade, Trades
+from stream.frames import Book, Orders, OrderUpdate, Trade, Trades
 from stream.mirror import BookMirror, Mirror, OrdersMirror, TradesMirror, Verdict
 
 CHANNEL = "orderbook:X"
@@ -89,3 +90,8 @@ def test_open_orders_are_those_with_a_rest() -> None:
     mirror.receive(Orders("orders", EPOCH, None, 2, update, 0))
     mirror.receive(Orders("orders", EPOCH, 2, 3, [OrderUpdate(3, 0, "filled", 1, 0, "X", "buy", 5, 0, 10, 50)], 0))
     assert mirror.open.keys() == {2}
+
+
+def test_a_frame_of_another_kind_of_channel_is_an_error() -> None:
+    with pytest.raises(ValueError, match="Trades came"):
+        BookMirror(CHANNEL).receive(Trades(CHANNEL, EPOCH, None, 1, [], 0))    # type: ignore[arg-type]

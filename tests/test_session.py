@@ -6,21 +6,18 @@ import msgspec
 import pytest
 
 from stream.codes import CloseCode, ErrorCode
+from stream.frames import Balances, Book, Gap, Orders, Ticker, Trades
 from stream.messages import (
     AllCancelled,
-    Balances,
-    Book,
     Cancel,
     CancelAll,
     Done,
     Error,
-    Gap,
     Instruments,
     ListInstruments,
     ListSubscriptions,
     LoggedIn,
     Login,
-    Orders,
     Ping,
     Place,
     Pong,
@@ -29,14 +26,12 @@ from stream.messages import (
     Subscribe,
     Subscribed,
     Subscriptions,
-    Ticker,
-    Trades,
     Unsubscribe,
     Unsubscribed,
     Welcome,
 )
 from stream.wire import JSON
-from tests.simulation import CONFIG, START, token
+from tests.setting import CONFIG, START, token
 from tests.worlds import BOOK, TICKER, TRADES, Desk, QuietMarket
 
 

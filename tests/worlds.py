@@ -5,12 +5,12 @@ from typing import Any
 import msgspec
 
 from engine import Commands
-from stream.auth import key_of
+from stream.keys import key_of
 from stream.market import Market
 from stream.messages import Login
 from stream.session import Session
 from stream.wire import JSON, MSGPACK, Codec
-from tests.simulation import CONFIG, SECRET, START, messages_in, token
+from tests.setting import CONFIG, SECRET, START, messages_in, token
 
 MILLISECOND = 10**6
 BOOK, TRADES, TICKER = "orderbook:BTC-USD", "trades:BTC-USD", "ticker:BTC-USD"
@@ -73,7 +73,7 @@ class QuietMarket(Market):
         self.now = START
         super().__init__(msgspec.structs.replace(CONFIG, **changes), [key_of("HS256", SECRET)], [], self.now)
 
-    def administer(self, command: str, *fields: Any, **named: Any) -> None:
+    def command(self, command: str, *fields: Any, **named: Any) -> None:
         """Run a command that no client may send, by the name of its method."""
         commands = Commands()
         getattr(commands, command)(*fields, **named, time=self.now)

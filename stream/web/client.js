@@ -19,6 +19,8 @@ const REPLIES = {
   pong: ["id", "time"],
   done: ["id", "seq", "order", "client_id", "status", "remaining", "filled", "value"],
   all_cancelled: ["id", "seq", "count"],
+  connection_list: ["id", "connections"],
+  confirmed: ["id"],
   error: ["id", "code", "message", "order"],
 };
 const TERMS = ["name", "base", "quote", "tick", "lot", "base_decimals", "quote_decimals", "price_max", "size_min", "size_max", "maker_fee", "taker_fee", "notional_max", "orders_max", "band", "hold_fee", "day_end", "phase"];
