@@ -132,6 +132,7 @@ class Connection(WSListener):
 
     def pause_writing(self) -> None:
         """The kernel refused some bytes: they are the last ones until it takes them."""
+        self._writer.pause()
         self.session.pause_writing(self._server.clock.now())
 
     def resume_writing(self) -> None:
