@@ -10,7 +10,7 @@
 PYTHON ?= python3
 DEPOSIT := {"USDT": "1000000", "BTC": "5", "ETH": "50", "SOL": "500", "XRP": "100000"}
 BIN := .venv/bin
-SOURCES := $(wildcard engine/*.pyx engine/*.pxd)
+SOURCES := $(wildcard engine/*.pyx engine/*.pxd stream/*.pyx stream/*.pxd)
 
 .PHONY: run test lint check simulate campaign fuzz autobahn checked sanitized bench docs clean
 
@@ -24,7 +24,7 @@ lint: .venv/linters
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/python -m mypy.stubtest --ignore-missing-stub --allowlist tests/stubtest.txt engine.levels engine.events engine.commands engine.book engine.exchange engine.model
+	$(BIN)/python -m mypy.stubtest --ignore-missing-stub --allowlist tests/stubtest.txt engine.levels engine.events engine.commands engine.book engine.exchange engine.model stream.book_frames stream.delivery stream.socket_writer
 
 check: test lint
 
@@ -69,7 +69,7 @@ docs: .venv/built
 	$(BIN)/python -m stream.reference > stream/PROTOCOL.md
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis engine/*.c engine/*.so
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis engine/*.c engine/*.so stream/*.c stream/*.so
 
 .venv/pip: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -1,4 +1,4 @@
-"""Builds the compiled modules of `engine`. DELTABOOK_CHECKED=1 builds them with bounds checks and C assertions, for the tests."""
+"""Builds the compiled modules of `engine` and `stream`. DELTABOOK_CHECKED=1 builds them with bounds checks and C assertions, for the tests."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ setup(
                 [str(path)],
                 extra_compile_args=["-O1", "-g", "-UNDEBUG"] if CHECKED else ["-O3", "-fno-tree-slp-vectorize"],
             )
-            for path in sorted(Path("engine").glob("*.pyx"))
+            for path in sorted(path for package in ("engine", "stream") for path in Path(package).glob("*.pyx"))
         ],
         compiler_directives={
             "language_level": 3,

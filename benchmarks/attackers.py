@@ -20,7 +20,8 @@ from typing import NamedTuple
 import msgspec
 import uvloop
 
-from stream.messages import CancelAll, ListInstruments, Login, Message, Place, Subscribe, Unsubscribe
+from stream.fields import Message
+from stream.messages import CancelAll, ListInstruments, Login, Place, Subscribe, Unsubscribe
 from stream.wire import BINARY, MSGPACK, PING, TEXT
 
 CONTINUATION = 0

@@ -25,10 +25,11 @@ from rich.table import Table
 from benchmarks import bare_send
 from benchmarks.fanout_server import INSTRUMENT
 from benchmarks.machine import describe, processor_ns
-from benchmarks.receiver import Clients, Received, payload_of
-from stream.messages import Book, Subscribe
+from benchmarks.receiver import Clients, Received
+from stream.frames import Book
+from stream.messages import Subscribe
 from stream.mirror import BookMirror, Verdict
-from stream.wire import MSGPACK
+from stream.wire import MSGPACK, payload_of
 
 CHANNEL = f"orderbook:{INSTRUMENT.name}"
 WARM_UP_S = 1.0

@@ -5,7 +5,8 @@ import socket
 import time
 from typing import NamedTuple
 
-from stream.messages import Message, Subscribe
+from stream.fields import Message
+from stream.messages import Subscribe
 from stream.wire import BINARY, MSGPACK
 
 _HANDSHAKE = (
@@ -110,8 +111,3 @@ def end_of_frame(data: bytes, start: int) -> int:
     if len(data) < start + 2 + width:
         return len(data) + 1
     return start + 2 + width + int.from_bytes(data[start + 2 : start + 2 + width])
-
-
-def payload_of(frame: bytes) -> bytes:
-    """A whole frame's payload."""
-    return frame[{126: 4, 127: 10}.get(frame[1], 2) :]

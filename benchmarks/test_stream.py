@@ -5,7 +5,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.test_levels import changed, filled
 from engine import PriceLevels
-from stream.messages import Book
+from stream.book_frames import BookFrames
+from stream.frames import Book
 from stream.mirror import BookMirror, Verdict
 from stream.wire import JSON, MSGPACK, Codec
 
@@ -35,7 +36,15 @@ def test_encode(benchmark: BenchmarkFixture, codec: Codec, count: int) -> None:
 
 @LEVELS
 def test_changes_to_bytes(benchmark: BenchmarkFixture, count: int) -> None:
-    """All that a flush does once for all clients: the changes, the message, its bytes, the WebSocket frame."""
+    """What a flush does once for all clients, by the compiled encoder: the changes as a WebSocket frame."""
+    levels = filled(DEPTH)
+    before = changed(levels, count)
+    benchmark(BookFrames(levels, CHANNEL).since, before, (EPOCH, levels.seq, TIME, TIME), 1)
+
+
+@LEVELS
+def test_changes_to_bytes_by_msgspec(benchmark: BenchmarkFixture, count: int) -> None:
+    """The same by way of Python: the changes, the message, its bytes, the WebSocket frame."""
     levels = filled(DEPTH)
     before = changed(levels, count)
     benchmark(lambda: MSGPACK.frame(frame_of(levels, before)))

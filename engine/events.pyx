@@ -2,8 +2,9 @@
 
 cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
-from libc.stdint cimport int64_t, uintptr_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free
+from libc.string cimport memset
 
 from engine.memory cimport doubled, resized
 from engine.model cimport FILLED, TAKER
@@ -106,6 +107,21 @@ cdef class Events:
             if wanted >> event.kind & 1 and (everyone or (event.account < known and mask[event.account])):
                 chosen.append(record(event))
         return chosen
+
+    def instruments(self, kinds: int) -> list[int]:
+        """The indexes of the instruments that the events whose `1 << kind` is in `kinds` are about, each once."""
+        cdef uint64_t seen[1024]
+        cdef uint32_t wanted = kinds
+        cdef uint32_t i
+        cdef uint16_t index
+        cdef list found = []
+        memset(seen, 0, sizeof(seen))
+        for i in range(count_of(&self.buffer)):
+            index = self.buffer.event[i].instrument
+            if wanted >> self.buffer.event[i].kind & 1 and not seen[index >> 6] >> (index & 63) & 1:
+                seen[index >> 6] |= <uint64_t>1 << (index & 63)
+                found.append(index)
+        return found
 
     def __getbuffer__(self, Py_buffer* view, int flags) -> None:
         if flags & PyBUF_WRITABLE == PyBUF_WRITABLE:

@@ -111,6 +111,15 @@ cdef int walk(Levels* book, uint32_t index, uint64_t since, list bids, list asks
     return 0
 
 
+cdef uint32_t count(Levels* book, uint32_t index, uint64_t since) noexcept:
+    """The levels of a chain that changed after `since`."""
+    cdef uint32_t changed = 0
+    while index and book.level[index].seq > since:
+        changed += 1
+        index = book.level[index].older
+    return changed
+
+
 @cython.final
 cdef class PriceLevels:
     """The price levels of one book, with the net change since any sequence.
@@ -233,6 +242,11 @@ cdef class PriceLevels:
         walk(&self.book, self.book.changed.newest, since, bids, asks)
         walk(&self.book, self.book.emptied.newest, since, bids, asks)
         return bids, asks
+
+    def count_since(self, seq: int) -> int:
+        """How many levels changed after `seq`, which is not below `floor`. O(that many)."""
+        cdef uint64_t since = seq
+        return count(&self.book, self.book.changed.newest, since) + count(&self.book, self.book.emptied.newest, since)
 
     def check(self) -> None:
         """Compare every part with every other; raises Inconsistent. O(levels)."""

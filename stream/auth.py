@@ -1,72 +1,45 @@
 """Who a token says somebody is. One algorithm a key; every claim that matters is required (RFC 8725)."""
 
-import secrets
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jwt
 
+from stream.claims import Claims
 from stream.config import Config, ConfigError
+from stream.keys import Key, KeySet, load_keys
+from stream.revocations import Revocations
 
 TOKEN_BYTES_MAX = 8192
 TYPES = (None, "JWT", "at+jwt")
 
 
 class TokenRefused(Exception):
-    """The token is not accepted; the text says why."""
+    """The token is not accepted; the text says why, and `retry` whether it may be good in a moment."""
 
-
-class Claims(NamedTuple):
-    """What a token says. `expires` is in seconds since 1970."""
-
-    subject: str
-    scopes: frozenset[str]
-    expires: int
-
-
-class Key(NamedTuple):
-    """A key, the only algorithm that it is used with, and the id that tokens may name it by."""
-
-    algorithm: str
-    key: Any
-    kid: str = ""
-
-
-def key_of(algorithm: str, text: str, kid: str = "") -> Key:
-    """A key out of a secret or PEM text. ConfigError if it is none, or too short."""
-    method = jwt.get_algorithm_by_name(algorithm)
-    try:
-        key = method.prepare_key(text)
-    except (jwt.InvalidKeyError, ValueError, TypeError) as error:
-        raise ConfigError(f"key {kid!r} for {algorithm}: {error}") from error
-    if problem := method.check_key_length(key):
-        raise ConfigError(f"key {kid!r} for {algorithm}: {problem}")
-    return Key(algorithm, key, kid)
+    def __init__(self, text: str, retry: bool = False) -> None:
+        super().__init__(text)
+        self.retry = retry
 
 
 class Authenticator:
     """Turns tokens into claims. Costs 40 us (HS256) to 150 us (EdDSA) a token."""
 
     def __init__(self, keys: Sequence[Key], config: Config) -> None:
-        self._keys = keys
         self._config = config
-
-    @property
-    def has_keys(self) -> bool:
-        """Whether anybody can sign in."""
-        return bool(self._keys)
+        self.keys = KeySet(keys, config)
+        self.revocations = Revocations(config)
 
     def _key_for(self, header: Mapping[str, Any]) -> Key:
         if header.get("typ") not in TYPES:
             raise TokenRefused(f"type {str(header.get('typ'))[:40]!r}: expected JWT or at+jwt")
-        kid = header.get("kid", "")
-        for key in self._keys:
-            if key.kid == kid or (not kid and len(self._keys) == 1):
-                if header.get("alg") != key.algorithm:
-                    raise TokenRefused(f"algorithm {str(header.get('alg'))[:40]!r}: expected {key.algorithm} for this key")
-                return key
-        raise TokenRefused("signed with a key that is not known")
+        key = self.keys.find(header.get("kid", ""))
+        if key is None:
+            again = "; the keys are fetched again, so send it once more in a moment" if self.keys.may_come else ""
+            raise TokenRefused(f"signed with a key that is not known{again}", self.keys.may_come)
+        if header.get("alg") != key.algorithm:
+            raise TokenRefused(f"algorithm {str(header.get('alg'))[:40]!r}: expected {key.algorithm} for this key")
+        return key
 
     def verify(self, token: str, now: float) -> Claims:
         """The claims of a token that is valid at `now`, in seconds since 1970. TokenRefused if it is not."""
@@ -100,29 +73,13 @@ class Authenticator:
             raise TokenRefused("sub: expected 1 to 128 printable characters")
         if not isinstance(scope, str):
             raise TokenRefused("scope: expected words separated by spaces")
-        return Claims(subject, frozenset(scope.split()), int(expires))
-
-
-def load_keys(config: Config) -> list[Key]:
-    """The configured keys; without any, on a local address, a development key that is made when it is first needed."""
-    keys = []
-    for entry in config.keys:
-        try:
-            text = entry.key or Path(entry.file).read_text().strip()
-        except OSError as error:
-            raise ConfigError(f"key file {entry.file}: {error.strerror}") from error
-        keys.append(key_of(entry.algorithm, text, entry.kid))
-    if keys or config.host not in ("127.0.0.1", "::1", "localhost"):
-        return keys
-    path = Path(config.key_file)
-    try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_urlsafe(48) + "\n")
-        return [key_of("HS256", path.read_text().strip())]
-    except OSError as error:
-        raise ConfigError(f"development key {path}: {error.strerror}") from error
+        token_id = claims.get("jti", "")
+        if not isinstance(token_id, str) or len(token_id) > 128:
+            raise TokenRefused("jti: expected at most 128 characters")
+        found = Claims(subject, frozenset(scope.split()), int(expires), issued, token_id)
+        if self.revocations.refuse(found):
+            raise TokenRefused("the token has been revoked")
+        return found
 
 
 def mint(config: Config, subject: str, scopes: Sequence[str], lifetime_s: int, now: int) -> str:

@@ -14,6 +14,7 @@ PRIVATE = (ORDERS, BALANCES)
 MARKET_SCOPE = "market"
 ACCOUNT_SCOPE = "account"
 TRADE_SCOPE = "trade"
+ADMIN_SCOPE = "admin"
 
 
 class ChannelName(NamedTuple):

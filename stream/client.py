@@ -23,8 +23,10 @@ from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTrans
 
 from stream.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES, ChannelName, parse
 from stream.codes import FINAL_FROM
+from stream.fields import Message
+from stream.frames import Gap
 from stream.live import KINDS, ClientError, Closed, ConnectionLost, Live, LiveBalances, LiveBook, LiveOrders, LiveTicker, LiveTrades, Lossless, RequestRefused
-from stream.messages import Error, Frame, Gap, LoggedIn, Login, Message, Subscribe, Subscribed, Unsubscribe, Unsubscribed, Welcome
+from stream.messages import Error, Frame, Leaving, LoggedIn, Login, Pacing, Subscribe, Subscribed, Unsubscribe, Unsubscribed, Welcome
 from stream.mirror import Verdict
 from stream.requests import R, Requests
 from stream.wire import MSGPACK
@@ -94,6 +96,7 @@ class Client(Requests):
         self.url = url
         self.live: dict[str, Live[Any]] = {}
         self.welcome: Welcome | None = None
+        self.pacing_ms = 0    # under load the server sends books and tickers no more often than this
         self.connections = 0
         self.resumed: dict[tuple[str, str], int] = {}
         self._token = token
@@ -106,6 +109,7 @@ class Client(Requests):
         self._background: set[asyncio.Task[None]] = set()
         self._recovered_at: dict[str, float] = {}
         self._closed = False
+        self._return_s = 0.0    # the window over which a server that leaves asked its clients to return
 
     async def __aenter__(self) -> "Client":
         await self.open()
@@ -174,8 +178,8 @@ class Client(Requests):
         while not isinstance(failure, Closed):
             if clock() - began > DELAY_S_MAX:
                 delay = DELAY_S_FIRST
-            await asyncio.sleep(delay * (1 - self._random.random() / 2))
-            delay = min(delay * 2, DELAY_S_MAX)
+            await asyncio.sleep(max(delay * (1 - self._random.random() / 2), self._random.random() * self._return_s))
+            delay, self._return_s = min(delay * 2, DELAY_S_MAX), 0.0
             began = clock()
             try:
                 link = await self._connect()
@@ -216,11 +220,16 @@ class Client(Requests):
         message = MSGPACK.decode_answer(payload)
         if isinstance(message, Welcome):
             self.welcome = message
+            self.pacing_ms = 0
             link.welcomed.set()
         elif isinstance(message, Frame | Gap):
             live = self.live.get(message.channel)
             if live:
                 self._follow(live, message)
+        elif isinstance(message, Pacing):
+            self.pacing_ms = message.interval_ms
+        elif isinstance(message, Leaving):
+            self._return_s = message.return_ms / 1000
         else:
             future = self._waiting.pop(message.id, None)
             if isinstance(message, Unsubscribed) and message.id == 0:

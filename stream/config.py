@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from engine import FEE_SCALE, MONEY_MAX, Instrument
-from stream.messages import InstrumentName, SelfTradeMode
+from stream.fields import InstrumentName, SelfTradeMode
 
 Count = Annotated[int, Meta(ge=1, le=1 << 40)]
 Milliseconds = Annotated[int, Meta(ge=0, le=1 << 31)]
@@ -70,6 +70,12 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 
     keys: Annotated[tuple[KeyConfig, ...], Meta(description="Keys that tokens may be signed with. None: a development key in `key_file`.")] = ()
     key_file: Annotated[str, Meta(description="File of the development key (HS256), made when there are no keys and the address is local.")] = "data/development.key"
+    jwks: Annotated[str, Meta(description="A file or URL with a JSON Web Key Set whose keys are good too, as they come and go.")] = ""
+    jwks_refresh_s: Annotated[Count, Meta(description="It is fetched again this often.")] = 300
+    jwks_retry_s: Annotated[Count, Meta(description="It is fetched no more often than this, when a token names a key that is not in it, or it could not be had.")] = 10
+    jwks_timeout_s: Annotated[Count, Meta(description="Time for its source to answer.")] = 5
+    jwks_bytes_max: Annotated[Count, Meta(description="Size of a key set.")] = 1 << 20
+    revocations_file: Annotated[str, Meta(description="Revoked tokens, one JSON object a line; read again when it changes, and added to by the admin request `revoke`.")] = ""
     issuer: Annotated[str, Meta(description="The only issuer whose tokens are accepted.")] = "deltabook"
     audience: Annotated[str, Meta(description="The audience that a token must be for.")] = "deltabook"
     token_lifetime_s_max: Annotated[Count, Meta(description="Tokens that live longer are refused.")] = 30 * 24 * 3600
@@ -80,6 +86,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 
     intervals_ms: Annotated[tuple[Milliseconds, ...], Meta(min_length=1, description="Conflation classes: the intervals that clients may choose.")] = (0, 10, 50, 100, 250, 500, 1000)
     interval_ms: Annotated[Milliseconds, Meta(description="The interval of a client that names none.")] = 100
+    trade_flush_ms: Annotated[Milliseconds, Meta(description="A trade flushes its book after this time instead of the whole interval; 0: it does not.")] = 0
     depths: Annotated[tuple[Annotated[int, Meta(ge=1, le=10_000)], ...], Meta(description="The windows that clients may choose beside the full book, in levels a side.")] = (1, 5, 10, 20, 50, 100, 500)
     heartbeat_ms: Annotated[int, Meta(ge=100, description="A quiet channel sends an empty frame this often.")] = 2000
     tombstones_max: Annotated[int, Meta(ge=0, le=1 << 24, description="Emptied levels that a book remembers, for patches.")] = 16384
@@ -92,17 +99,46 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     accounts_max: Annotated[Count, Meta(description="Accounts in the exchange.")] = 1 << 20
     client_ids_max: Annotated[Count, Meta(description="Client ids that are remembered after their order is done, over all accounts.")] = 1 << 16
 
+    lag_ms_max: Annotated[Count, Meta(description="Lag of the event loop from which the server counts as loaded.")] = 50
+    load_patience_ms: Annotated[Count, Meta(description="How long it must be loaded, or no longer be, before the next step is taken.")] = 1000
+    loaded_intervals_ms: Annotated[tuple[Milliseconds, ...], Meta(min_length=1, description="Steps under load: books and tickers are sent no more often than this; clients are told.")] = (50, 100, 250, 500, 1000)
+
     connections_max: Annotated[Count, Meta(description="Open connections; beyond, the handshake is answered with 503.")] = 10_000
+    connections_per_address_max: Annotated[Count, Meta(description="Open connections from one address (of IPv6: one /64).")] = 2000
+    connections_per_account_max: Annotated[Count, Meta(description="Open connections of one account.")] = 100
+    handshakes_per_s: Annotated[Count, Meta(description="New connections a second from one address, in the long run.")] = 200
+    handshakes_burst: Annotated[Count, Meta(description="New connections that may come at once from one address.")] = 2000
+    sign_ins_per_s: Annotated[Count, Meta(description="Tokens a second from one address, in the long run.")] = 50
+    sign_ins_burst: Annotated[Count, Meta(description="Tokens that may come at once from one address.")] = 500
+    header_sign_ins_per_s: Annotated[Count, Meta(description="Tokens a second in handshakes, from all addresses together; beyond, they are answered with 503.")] = 1000
+    header_sign_ins_burst: Annotated[Count, Meta(description="Tokens in handshakes that may come at once.")] = 5000
+    sign_in_timeout_s: Annotated[Count, Meta(description="Time for a connection to sign in or, where that needs no token, to subscribe.")] = 30
+    idle_timeout_s: Annotated[Count, Meta(description="A client that has sent nothing for half of this is pinged, and closed at the end of it.")] = 60
+    stall_timeout_s: Annotated[Count, Meta(description="Time that a write may wait for a client that does not read, before it is closed.")] = 120
+    trusted_proxies: Annotated[tuple[str, ...], Meta(description="Addresses whose `X-Forwarded-For` is believed.")] = ()
+    origins: Annotated[tuple[str, ...], Meta(description="Origins of web pages that may connect beside the server's own page, such as `https://example.com`; `*` allows all.")] = ()
     subscriptions_max: Annotated[Count, Meta(description="Subscriptions of one connection.")] = 1000
     message_bytes_max: Annotated[Count, Meta(description="Size of one message from a client.")] = 64 * 1024
+    anonymous_message_bytes_max: Annotated[Count, Meta(description="Size of one message from a client that has not signed in.")] = 16 * 1024
     messages_per_s: Annotated[Count, Meta(description="Messages a second from one connection, in the long run. Fragments, pings, pongs, and each channel of a subscription count as messages.")] = 2000
     messages_burst: Annotated[Count, Meta(description="Messages that may come at once, and so what one client can make the others wait for.")] = 400
-    errors_max: Annotated[Count, Meta(description="Messages that cannot be read, or tokens refused, before the connection is closed.")] = 20
+    bytes_per_s: Annotated[Count, Meta(description="Bytes a second from one connection, in the long run.")] = 1 << 19
+    bytes_burst: Annotated[Count, Meta(description="Bytes that may come at once.")] = 1 << 20
+    orders_per_s: Annotated[Count, Meta(description="Requests that place, replace or reduce a second from one account, in the long run.")] = 5000
+    orders_burst: Annotated[Count, Meta(description="Requests that place, replace or reduce that may come at once.")] = 10_000
+    cancels_per_s: Annotated[Count, Meta(description="Requests that cancel a second from one account, in the long run.")] = 10_000
+    cancels_burst: Annotated[Count, Meta(description="Requests that cancel that may come at once.")] = 20_000
+    errors_max: Annotated[Count, Meta(description="Messages that cannot be read or come too fast, or tokens refused, before the connection is closed.")] = 20
     pending_bytes_max: Annotated[Count, Meta(description="Replies that wait for a client that does not read, before it is closed.")] = 1 << 20
+    write_bytes_max: Annotated[Count, Meta(description="A client that is sent more than this at once gets the rest of its frames later, merged.")] = 1 << 18
     send_buffer_bytes: Annotated[Count, Meta(description="The kernel's send buffer of each connection: all that a client which does not read is ever sent.")] = 64 * 1024
     receive_buffer_bytes: Annotated[Count, Meta(description="The kernel's receive buffer of each connection.")] = 64 * 1024
     handshake_timeout_s: Annotated[Count, Meta(description="Time to finish the WebSocket handshake.")] = 5
     close_timeout_s: Annotated[Count, Meta(description="Time for a client to answer a close frame.")] = 2
+    drain_timeout_s: Annotated[Count, Meta(description="Time for clients to read what they miss when the server leaves.")] = 5
+    return_window_ms: Annotated[Count, Meta(description="Clients of a server that leaves come back at a random time within this.")] = 2000
+    grace_s_max: Annotated[Count, Meta(description="The longest grace period of cancel-on-disconnect, and the longest dead-man timer.")] = 3600
+    audit_interval_ms: Annotated[Milliseconds, Meta(description="The server rebuilds every book from the frames that it sends, at this interval, and raises an alarm if a digest differs; 0: it does not.")] = 1000
 
 
 class Setting(NamedTuple):

@@ -5,62 +5,38 @@ who is in step with it. Of anybody else, a client whose socket is full or that h
 remembered: it gets one merged frame when it can take it, and is in step again.
 """
 
-from typing import Protocol
-
-from engine import PriceLevels
-from engine.levels import digest_of
+from stream.book_frames import Window
+from stream.delivery import NOWHERE, Subscription, deliver
 from stream.feed import BookChannel, Channel, Point
-from stream.messages import Book, Frame, Gap, InForce, Recovered, RecoveredReason
+from stream.fields import Recovered, RecoveredReason
+from stream.frames import Gap
+from stream.histogram import Histogram
 from stream.wire import Shared
 
 MILLISECOND = 1_000_000
+
+NEVER = 1 << 62
+"""A time that does not come, in ns."""
 
 Key = tuple[str, int, int, int]
 """What tells conflations of one kind of channel apart: instrument, account, depth, interval."""
 
 
-class Listener(Protocol):
-    """Who subscribes: a session."""
+class Pace:
+    """How often the conflations of a hub send, in ns. `floor` is the shortest interval of books and tickers while the server is
+    under load; a book that has traded waits no longer than `after_trade`."""
 
-    @property
-    def writable(self) -> bool:
-        """Whether its socket takes more."""
-        ...
-
-    def push(self, message: Shared) -> None:
-        """Send a message with the next write."""
-
-
-class Subscription:
-    """One listener on one conflation. `seq` is how far the listener has been brought; `in_step` is whether what the conflation
-    has to say next is just what the listener does not know."""
-
-    __slots__ = ("conflation", "in_force", "in_step", "listener", "seq")
-
-    in_force: InForce    # what the client was told
-
-    def __init__(self, listener: Listener, conflation: "Conflation", seq: int) -> None:
-        self.listener = listener
-        self.conflation = conflation
-        self.seq = seq
-        self.in_step = True
-
-    @property
-    def behind(self) -> bool:
-        """Whether something happened that the listener was not sent."""
-        return self.conflation.channel.seq > self.seq
-
-    def push(self, messages: list[Shared], seq: int) -> None:
-        """Send messages that bring the listener to `seq`."""
-        for message in messages:
-            self.listener.push(message)
-        self.seq = seq
+    def __init__(self, heartbeat: int, after_trade: int) -> None:
+        self.heartbeat = heartbeat
+        self.after_trade = after_trade
+        self.floor = 0
 
 
 class Counters:
-    """What all conflations of a hub have done."""
+    """What all conflations of a hub have done. `waited` is how long a change was held back, by interval in ms."""
 
     def __init__(self) -> None:
+        self.waited: dict[int, Histogram] = {}
         self.frames_made = 0
         self.heartbeats = 0
         self.merges = 0
@@ -70,20 +46,23 @@ class Counters:
 
 
 class Conflation:
-    """One channel at one interval."""
+    """One channel at one interval. `planned` is when the hub will flush it."""
 
-    def __init__(self, key: Key, channel: Channel, heartbeat_ns: int, counters: Counters, at: Point) -> None:
+    def __init__(self, key: Key, channel: Channel, pace: Pace, counters: Counters, at: Point) -> None:
         self.key = key
         self.channel = channel
         self.depth = key[2]
         self.interval_ms = key[3]
-        self.subscriptions: set[Subscription] = set()
+        self.subscriptions: dict[Subscription, None] = {}
         self.counters = counters
-        self._heartbeat_ns = heartbeat_ns
+        self.planned = NEVER
+        self._pace = pace
+        self._waited = counters.waited.setdefault(self.interval_ms, Histogram())
         self._sent = at.seq             # where the last frame ended
         self._sent_at = at.now
         self._seen = at.seq             # how far the channel was looked at
         self._seen_at = at.now - self.interval_ms * MILLISECOND
+        self._changed_at = at.now
         self._changes = self._changes_of_book()
 
     def _changes_of_book(self) -> int:
@@ -96,8 +75,22 @@ class Conflation:
 
     @property
     def due(self) -> int:
-        """When there is something to send, in ns."""
-        return self._sent_at + self._heartbeat_ns if self.current else self._seen_at + self.interval_ms * MILLISECOND
+        """When the changes that wait are to be sent, in ns."""
+        if self.channel.lossless:
+            return self._seen_at
+        interval = max(self.interval_ms * MILLISECOND, self._pace.floor)
+        if self._pace.after_trade < interval and isinstance(self.channel, BookChannel) and self.channel.traded > self._seen:
+            interval = max(self._pace.after_trade, self._pace.floor)
+        return self._seen_at + interval
+
+    @property
+    def heartbeat_due(self) -> int:
+        """When a frame is to be sent even though nothing changes, in ns."""
+        return self._sent_at + self._pace.heartbeat
+
+    def changed(self, at: Point) -> None:
+        """The channel changes, for the first time since the last flush."""
+        self._changed_at = at.now
 
     def flush(self, at: Point) -> None:
         """Send what happened since the last frame, or a heartbeat."""
@@ -106,32 +99,33 @@ class Conflation:
 
     def _look(self, at: Point) -> int:
         """Note that the channel is looked at; how many batches changed its book since the last frame."""
+        if not self.current:
+            self._waited.observe(at.now - self._changed_at)
         self._seen, self._seen_at = at.seq, at.now
         return self._changes_of_book() - self._changes
 
     def _missed(self, prev: int, at: Point, batches: int = 0) -> list[Shared]:
         """What brings a listener from `prev` to now: one frame, or a snapshot where that past is forgotten."""
-        frame = self.channel.since(prev, at, batches)
+        frame = self.channel.since(prev, at, batches) if prev != NOWHERE else None
         if frame is not None:
-            return [Shared(frame)]
-        if not self.channel.lossless:
-            return [Shared(self.channel.snapshot(at))]
+            return [frame]
+        if prev == NOWHERE or not self.channel.lossless:
+            return [self.channel.snapshot(at)]
         self.counters.gaps += 1
-        return [Shared(Gap(self.channel.name, at.epoch, prev, at.seq)), Shared(self.channel.snapshot(at))]
+        return [Shared(Gap(self.channel.name, at.epoch, prev, at.seq)), self.channel.snapshot(at)]
 
     def _send(self, frame: list[Shared], at: Point, heartbeat: bool) -> None:
         """Send a frame to everybody in step, and to the others what they missed: once for all who stand at the same point."""
         missed: dict[int, list[Shared]] = {}
-        for subscription in self.subscriptions:
-            if not subscription.listener.writable:
+        for subscription in deliver(self.subscriptions, frame, at.seq):
+            if not subscription.listener.takes_frames:
                 subscription.in_step = False
-            elif subscription.in_step:
-                subscription.push(frame, at.seq)
             elif subscription.seq < at.seq or heartbeat:
                 if subscription.seq not in missed:
                     missed[subscription.seq] = self._missed(subscription.seq, at)
                 subscription.push(missed[subscription.seq], at.seq)
                 subscription.in_step = True
+                subscription.catch_ups += 1
                 self.counters.catch_ups += 1
             else:
                 subscription.in_step = True
@@ -146,18 +140,20 @@ class Conflation:
         """Send one listener all that it missed as one frame."""
         subscription.push(self._missed(subscription.seq, at), at.seq)
         subscription.in_step = self.current
+        subscription.catch_ups += 1
         self.counters.catch_ups += 1
 
-    def join(self, subscription: Subscription, resume: tuple[int, int] | None, at: Point) -> tuple[Frame | None, Recovered, RecoveredReason]:
+    def join(self, subscription: Subscription, resume: tuple[int, int] | None, at: Point) -> tuple[Shared | None, Recovered, RecoveredReason]:
         """Add a listener. Returns the frame that brings it up to now by as little as its past allows, and why that one."""
-        self.subscriptions.add(subscription)
+        self.subscriptions[subscription] = None
         frame, recovered, reason = self._recovery(resume, at)
-        subscription.seq = at.seq if frame or resume is None else resume[1]
-        subscription.in_step = self.current and subscription.seq >= self._sent
+        if resume and recovered != "snapshot":
+            subscription.seq = resume[1]
+        subscription.in_step = self.current and (frame is not None or subscription.seq >= self._sent)
         self.counters.recovered[recovered, reason] = self.counters.recovered.get((recovered, reason), 0) + 1
         return frame, recovered, reason
 
-    def _recovery(self, resume: tuple[int, int] | None, at: Point) -> tuple[Frame | None, Recovered, RecoveredReason]:
+    def _recovery(self, resume: tuple[int, int] | None, at: Point) -> tuple[Shared | None, Recovered, RecoveredReason]:
         channel = self.channel
         if resume is None:
             return channel.snapshot(at), "snapshot", "new"
@@ -171,7 +167,7 @@ class Conflation:
         patch = channel.since(seq, at)
         if patch is None:
             return channel.snapshot(at), "snapshot", "forgotten"
-        if isinstance(channel, BookChannel) and isinstance(patch, Book) and channel.is_longer(patch):
+        if isinstance(channel, BookChannel) and channel.is_longer(seq):
             return channel.snapshot(at), "snapshot", "larger"
         return patch, "merged", "patch"
 
@@ -185,46 +181,22 @@ class WindowConflation(Conflation):
 
     channel: BookChannel
 
-    def __init__(self, key: Key, channel: BookChannel, heartbeat_ns: int, counters: Counters, at: Point) -> None:
-        super().__init__(key, channel, heartbeat_ns, counters, at)
+    def __init__(self, key: Key, channel: BookChannel, pace: Pace, counters: Counters, at: Point) -> None:
+        super().__init__(key, channel, pace, counters, at)
         self._window = Window(channel.levels, self.depth)
 
-    def _snapshot(self, at: Point) -> Frame:
-        window = Window(self.channel.levels, self.depth)
-        return self.channel.frame(None, at, window.levels, window.digest)
+    def _snapshot(self, at: Point) -> Shared:
+        return self.channel.window(Window(self.channel.levels, self.depth), at)
 
     def flush(self, at: Point) -> None:
-        heartbeat = self.current or at.now - self._sent_at >= self._heartbeat_ns    # a busy book may have a quiet window
+        heartbeat = self.current or at.now >= self.heartbeat_due    # a busy book may have a quiet window
         batches = self._look(at)
         before, self._window = self._window, Window(self.channel.levels, self.depth)
-        levels = self._window.changes_from(before)
-        if heartbeat or any(levels) or any(not subscription.in_step for subscription in self.subscriptions):
-            self._send([Shared(self.channel.frame(self._sent, at, levels, self._window.digest, batches))], at, heartbeat)
+        if heartbeat or not self._window.equals(before) or any(not subscription.in_step for subscription in self.subscriptions):
+            self._send([self.channel.window_since(before, self._window, self._sent, at, batches)], at, heartbeat)
 
     def _missed(self, prev: int, at: Point, batches: int = 0) -> list[Shared]:
-        return [Shared(self._snapshot(at))]
+        return [self._snapshot(at)]
 
-    def _recovery(self, resume: tuple[int, int] | None, at: Point) -> tuple[Frame | None, Recovered, RecoveredReason]:
+    def _recovery(self, resume: tuple[int, int] | None, at: Point) -> tuple[Shared | None, Recovered, RecoveredReason]:
         return self._snapshot(at), "snapshot", "new" if resume is None else "window"
-
-
-class Window:
-    """The best levels of a book at one moment."""
-
-    __slots__ = ("digest", "levels", "sizes")
-
-    def __init__(self, levels: PriceLevels, depth: int) -> None:
-        self.levels = levels.depth(depth)
-        self.sizes = [dict(zip(side[::2], side[1::2], strict=True)) for side in self.levels]
-        self.digest = digest_of(*self.levels)
-
-    def changes_from(self, before: "Window") -> tuple[list[int], list[int]]:
-        """What makes this window out of an earlier one: levels that left, as removals, and those that entered or changed."""
-        changes: tuple[list[int], list[int]] = ([], [])
-        for side, old, new in zip(changes, before.sizes, self.sizes, strict=True):
-            for price in old.keys() - new.keys():
-                side += (price, 0)
-            for price, size in new.items():
-                if old.get(price) != size:
-                    side += (price, size)
-        return changes

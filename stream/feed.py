@@ -9,9 +9,12 @@ from collections import deque
 from typing import Generic, NamedTuple, TypeVar
 
 from engine import Event, EventKind, Exchange, Instrument, Order, OrderBook, OrderType, Phase, Reason, Side
+from stream.book_frames import BookFrames, Window
 from stream.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES, ChannelName
 from stream.config import Config
-from stream.messages import Balance, Balances, Book, Frame, Orders, OrderUpdate, PhaseName, SideName, Ticker, Trade, Trades
+from stream.fields import PhaseName, SideName
+from stream.frames import Balance, Balances, Orders, OrderUpdate, Ticker, Trade, Trades
+from stream.wire import Shared, Written
 
 SIDES: dict[int, SideName] = {Side.BUY: "buy", Side.SELL: "sell"}
 PHASES: dict[int, PhaseName] = {Phase.TRADING: "trading", Phase.HALT: "halt", Phase.AUCTION: "auction"}
@@ -37,6 +40,7 @@ def mask_of(*kinds: EventKind) -> int:
     return sum(1 << kind for kind in kinds)
 
 
+OF_BOOKS = mask_of(EventKind.LEVEL)
 OF_MARKET = mask_of(EventKind.TRADE, EventKind.PHASE)
 OF_ORDERS = mask_of(*ORDER_KINDS)
 OF_ACCOUNTS = mask_of(*ORDER_KINDS, EventKind.BALANCE)
@@ -58,6 +62,7 @@ class Channel(ABC):
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.heard = False    # whether anybody listens
 
     @property
     @abstractmethod
@@ -65,11 +70,11 @@ class Channel(ABC):
         """The sequence of the last change."""
 
     @abstractmethod
-    def snapshot(self, at: Point) -> Frame:
+    def snapshot(self, at: Point) -> Shared:
         """All that the channel tells of now."""
 
     @abstractmethod
-    def since(self, prev: int, at: Point, batches: int = 0) -> Frame | None:
+    def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
         """What happened after `prev`; None if that is forgotten. With nothing to tell, the frame is a heartbeat."""
 
 
@@ -79,25 +84,31 @@ class BookChannel(Channel):
     def __init__(self, book: OrderBook) -> None:
         super().__init__(str(ChannelName(BOOK, book.instrument.name)))
         self.levels = book.levels
+        self.traded = 0    # the sequence of the last trade
+        self._frames = BookFrames(book.levels, self.name)
 
     @property
     def seq(self) -> int:
         return self.levels.seq
 
-    def frame(self, prev: int | None, at: Point, levels: tuple[list[int], list[int]], digest: int, batches: int = 0) -> Book:
-        """A frame with these levels."""
-        return Book(self.name, at.epoch, prev, at.seq, levels[0], levels[1], digest, batches, at.engine_time, at.now)
+    def snapshot(self, at: Point) -> Shared:
+        return Written(self._frames.snapshot(at))
 
-    def snapshot(self, at: Point) -> Book:
-        return self.frame(None, at, self.levels.depth(), self.levels.digest)
+    def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
+        frame = self._frames.since(prev, at, batches)
+        return None if frame is None else Written(frame)
 
-    def since(self, prev: int, at: Point, batches: int = 0) -> Book | None:
-        levels = self.levels.changes_since(prev)
-        return levels and self.frame(prev, at, levels, self.levels.digest, batches)
+    def window(self, window: Window, at: Point) -> Shared:
+        """A snapshot of the best levels."""
+        return Written(self._frames.window(window, at))
 
-    def is_longer(self, frame: Book) -> bool:
-        """Whether a frame has more levels than a snapshot would."""
-        return len(frame.bids) + len(frame.asks) > 2 * len(self.levels)
+    def window_since(self, before: Window, window: Window, prev: int, at: Point, batches: int) -> Shared:
+        """How the best levels differ from those at `prev`."""
+        return Written(self._frames.window_since(before, window, prev, at, batches))
+
+    def is_longer(self, prev: int) -> bool:
+        """Whether the frame since `prev` has more levels than a snapshot."""
+        return self.levels.count_since(prev) > len(self.levels)
 
 
 class Log(Generic[Entry]):
@@ -157,12 +168,12 @@ class TradesChannel(LogChannel[Trade]):
         """Take in a TRADE."""
         self._log.append(event.seq, Trade(event.seq, time, event.price, event.size, SIDES[event.side]))
 
-    def snapshot(self, at: Point) -> Trades:
-        return Trades(self.name, at.epoch, None, at.seq, self._log.latest(self._shown), at.now)
+    def snapshot(self, at: Point) -> Shared:
+        return Shared(Trades(self.name, at.epoch, None, at.seq, self._log.latest(self._shown), at.now))
 
-    def since(self, prev: int, at: Point, batches: int = 0) -> Trades | None:
+    def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
         trades = self._log.since(prev)
-        return None if trades is None else Trades(self.name, at.epoch, prev, at.seq, trades, at.now)
+        return None if trades is None else Shared(Trades(self.name, at.epoch, prev, at.seq, trades, at.now))
 
 
 class Minute:
@@ -221,20 +232,20 @@ class TickerChannel(Channel):
             self._value -= minute.value
             self._count -= minute.count
 
-    def snapshot(self, at: Point) -> Ticker:
+    def snapshot(self, at: Point) -> Shared:
         self._expire(at.now)
         bid, bid_size = self._levels.best_bid or (0, 0)
         ask, ask_size = self._levels.best_ask or (0, 0)
         first = self._minutes[0].open if self._minutes else 0
         high = max((minute.high for minute in self._minutes), default=0)
         low = min((minute.low for minute in self._minutes), default=0)
-        return Ticker(
+        return Shared(Ticker(
             self.name, at.epoch, None, at.seq, self._last, self._last_size, bid, bid_size, ask, ask_size,
             first, high, low, min(self._volume, WIRE_MAX), min(self._value, WIRE_MAX), self._count, at.now,
             PHASES[self._book.phase], *self._book.indicative(),
-        )
+        ))
 
-    def since(self, prev: int, at: Point, batches: int = 0) -> Ticker:
+    def since(self, prev: int, at: Point, batches: int = 0) -> Shared:
         return self.snapshot(at)
 
 
@@ -276,7 +287,7 @@ class OrdersChannel(LogChannel[OrderUpdate]):
             update.stop = event.price
         self._log.append(event.seq, update)
 
-    def snapshot(self, at: Point) -> Orders:
+    def snapshot(self, at: Point) -> Shared:
         orders = []
         for order in self._exchange.orders(self._account):
             orders.append(OrderUpdate(
@@ -284,11 +295,11 @@ class OrdersChannel(LogChannel[OrderUpdate]):
                 SIDES[order.side], order.price, order.remaining, order.filled, order.value,
             ))
             describe(orders[-1], order)
-        return Orders(self.name, at.epoch, None, at.seq, orders, at.now)
+        return Shared(Orders(self.name, at.epoch, None, at.seq, orders, at.now))
 
-    def since(self, prev: int, at: Point, batches: int = 0) -> Orders | None:
+    def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
         orders = self._log.since(prev)
-        return None if orders is None else Orders(self.name, at.epoch, prev, at.seq, orders, at.now)
+        return None if orders is None else Shared(Orders(self.name, at.epoch, prev, at.seq, orders, at.now))
 
 
 class BalancesChannel(LogChannel[Balance]):
@@ -304,34 +315,39 @@ class BalancesChannel(LogChannel[Balance]):
         """Take in a BALANCE of the account."""
         self._log.append(event.seq, Balance(*self._assets[event.instrument], event.size, event.remaining))
 
-    def snapshot(self, at: Point) -> Balances:
+    def snapshot(self, at: Point) -> Shared:
         balances = [
             Balance(*asset, *amounts)
             for asset, amounts in zip(self._assets, self._exchange.balances(self._account), strict=True)
             if any(amounts)
         ]
-        return Balances(self.name, at.epoch, None, at.seq, balances, at.now)
+        return Shared(Balances(self.name, at.epoch, None, at.seq, balances, at.now))
 
-    def since(self, prev: int, at: Point, batches: int = 0) -> Balances | None:
+    def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
         balances = self._log.since(prev)
-        return None if balances is None else Balances(self.name, at.epoch, prev, at.seq, balances, at.now)
+        return None if balances is None else Shared(Balances(self.name, at.epoch, prev, at.seq, balances, at.now))
 
 
 class Feed:
-    """All channels of one exchange. `apply` takes in the events of each of its calls."""
+    """All channels of one exchange. `apply` takes in the events of each of its calls.
+
+    `changed` gathers the channels that they concern, of those that anybody listens to.
+    """
 
     def __init__(self, exchange: Exchange, config: Config) -> None:
         self._exchange = exchange
         self._config = config
         self._books = exchange.books
+        self._book_channels = [BookChannel(book) for book in self._books]
         self._trades = [TradesChannel(book.instrument, config, exchange.seq) for book in self._books]
         self._tickers = [TickerChannel(book) for book in self._books]
         self._accounts: dict[int, tuple[OrdersChannel, BalancesChannel]] = {}
         self._listening = bytearray()
         self._not_trading = {book.index for book in self._books if book.phase != Phase.TRADING}
         self.public: dict[str, Channel] = {}
-        for channels in ([BookChannel(book) for book in self._books], self._trades, self._tickers):
+        for channels in (self._book_channels, self._trades, self._tickers):
             self.public |= {channel.name: channel for channel in channels}
+        self.changed: set[Channel] = set()
 
     def account_channel(self, kind: str, account: int) -> Channel:
         """An account's own channel. Its events are kept from the first call on."""
@@ -350,18 +366,29 @@ class Feed:
         if self._accounts.pop(account, None):
             self._listening[account] = 0
 
+    def _touch(self, channel: Channel) -> None:
+        if channel.heard:
+            self.changed.add(channel)
+
     def apply(self, time: int) -> None:
         """Take in the events of the exchange's latest call.
 
-        Costs Python only for trades, for accounts that somebody listens to, and for orders while a book does not trade.
+        Costs Python only for trades, for each book that changed, for accounts that somebody listens to, and for orders while a book does not trade.
         """
         events = self._exchange.events
+        for instrument in events.instruments(OF_BOOKS):
+            self._touch(self._book_channels[instrument])
+            self._touch(self._tickers[instrument])
         for event in events.select(OF_MARKET):
+            ticker = self._tickers[event.instrument]
+            self._touch(ticker)
             if event.kind == EventKind.TRADE:
                 self._trades[event.instrument].add(event, time)
-                self._tickers[event.instrument].add(event, time)
+                self._touch(self._trades[event.instrument])
+                self._book_channels[event.instrument].traded = event.seq
+                ticker.add(event, time)
             else:
-                self._tickers[event.instrument].touch(event.seq)
+                ticker.touch(event.seq)
                 self._not_trading.discard(event.instrument)
                 if event.other != Phase.TRADING:
                     self._not_trading.add(event.instrument)
@@ -369,10 +396,13 @@ class Feed:
             for event in events.select(OF_ORDERS):
                 if event.instrument in self._not_trading:
                     self._tickers[event.instrument].touch(event.seq)
+                    self._touch(self._tickers[event.instrument])
         if self._accounts:
             for event in events.select(OF_ACCOUNTS, self._listening):
                 orders, balances = self._accounts[event.account]
                 if event.kind == EventKind.BALANCE:
                     balances.add(event)
+                    self._touch(balances)
                 else:
                     orders.add(event, time)
+                    self._touch(orders)

@@ -5,6 +5,7 @@ from codecs import getincrementaldecoder
 from stream.wire import BINARY, CLOSE, PING, PONG, TEXT
 
 CONTINUATION = 0x0
+TOO_BIG = 1009
 
 FRAGMENTS_MAX = 4096
 """Fragments of one message. Empty ones count too: they cost nothing to send."""
@@ -23,7 +24,7 @@ class Assembler:
     """Puts the fragments of one connection together."""
 
     def __init__(self, bytes_max: int) -> None:
-        self._bytes_max = bytes_max
+        self.bytes_max = bytes_max
         self._opcode = 0
         self._parts: list[bytes] = []
         self._size = 0
@@ -42,8 +43,8 @@ class Assembler:
         if (opcode == CONTINUATION) != bool(self._opcode):
             raise Violation(1002, "a fragment is out of order")
         self._size += len(payload)
-        if self._size > self._bytes_max or len(self._parts) == FRAGMENTS_MAX:
-            raise Violation(1009, f"expected messages of at most {self._bytes_max} bytes and {FRAGMENTS_MAX} fragments")
+        if self._size > self.bytes_max or len(self._parts) == FRAGMENTS_MAX:
+            raise Violation(TOO_BIG, f"expected messages of at most {self.bytes_max} bytes and {FRAGMENTS_MAX} fragments")
         self._opcode = self._opcode or opcode
         if self._opcode == TEXT:
             try:

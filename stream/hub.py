@@ -1,19 +1,21 @@
 """Who listens to what: all conflations of one feed, and the one loop over them."""
 
 from collections.abc import Iterable
+from heapq import heappop, heappush
+from itertools import count
+from typing import NamedTuple
 
 from stream.channels import BALANCES, BOOK, ORDERS, PRIVATE, TICKER, TRADES, ChannelName
 from stream.codes import ErrorCode
 from stream.config import Config
-from stream.conflation import MILLISECOND, Conflation, Counters, Key, Listener, Subscription, WindowConflation
-from stream.feed import BookChannel, Feed, Point
-from stream.messages import Frame, InForce, Subscribe
+from stream.conflation import MILLISECOND, NEVER, Conflation, Counters, Key, Pace, WindowConflation
+from stream.delivery import Outbox, Subscription
+from stream.feed import BookChannel, Channel, Feed, Point
+from stream.messages import InForce, Subscribe
+from stream.wire import Shared
 
 PRIORITY = (ORDERS, BALANCES, TRADES, BOOK, TICKER)
 """The order in which a tick's frames are sent: own events ahead of trades, ahead of books, ahead of tickers."""
-
-NEVER = 1 << 62
-"""A time that does not come, in ns."""
 
 NOBODY = -1
 """The account of public channels."""
@@ -22,17 +24,31 @@ Subscriptions = dict[ChannelName, Subscription]
 
 
 class Refused(Exception):
-    """A request is not granted: why, and what was expected."""
+    """A request is not granted: why, and what was expected; `limit` is the setting that it went over."""
 
-    def __init__(self, code: ErrorCode, text: str = "") -> None:
+    def __init__(self, code: ErrorCode, text: str = "", limit: str = "") -> None:
         super().__init__(code, text)
         self.code = code
         self.text = text or code.text
+        self.limit = limit
 
 
 def at_least(wanted: int, choices: Iterable[int]) -> int | None:
     """The smallest choice that is not below what is wanted; None if there is none."""
     return min((choice for choice in choices if choice >= wanted), default=None)
+
+
+class Plan(NamedTuple):
+    """When a conflation is looked at again, in ns; `number` tells plans apart."""
+
+    due: int
+    number: int
+    conflation: Conflation
+
+
+def rank(conflation: Conflation) -> int:
+    """Whose frames come first in a write."""
+    return PRIORITY.index(conflation.channel.name.partition(":")[0])
 
 
 class Hub:
@@ -41,9 +57,13 @@ class Hub:
     def __init__(self, feed: Feed, config: Config) -> None:
         self._feed = feed
         self._config = config
-        self._heartbeat_ns = config.heartbeat_ms * MILLISECOND
         self._conflations: dict[str, dict[Key, Conflation]] = {kind: {} for kind in PRIORITY}
+        self._of_channel: dict[Channel, list[Conflation]] = {}
+        self._flushes: list[Plan] = []       # of what has changed
+        self._heartbeats: list[Plan] = []    # of every conflation, one
+        self._number = count()
         self._left: dict[int, int] = {}    # account without subscriptions -> since when, in ns
+        self.pace = Pace(config.heartbeat_ms * MILLISECOND, config.trade_flush_ms * MILLISECOND if config.trade_flush_ms else NEVER)
         self.counters = Counters()
 
     @property
@@ -69,36 +89,38 @@ class Hub:
         if key not in conflations:
             channel = self._feed.account_channel(name.kind, account) if name.private else self._feed.public[str(name)]
             if isinstance(channel, BookChannel) and depth:
-                conflations[key] = WindowConflation(key, channel, self._heartbeat_ns, self.counters, at)
+                conflations[key] = WindowConflation(key, channel, self.pace, self.counters, at)
             else:
-                conflations[key] = Conflation(key, channel, self._heartbeat_ns, self.counters, at)
+                conflations[key] = Conflation(key, channel, self.pace, self.counters, at)
+            channel.heard = True
+            self._of_channel.setdefault(channel, []).append(conflations[key])
+            self._plan(self._heartbeats, conflations[key].heartbeat_due, conflations[key])
             self._left.pop(key[1], None)
         return conflations[key]
 
     def subscribe(
-        self, listener: Listener, subscriptions: Subscriptions, names: list[ChannelName], account: int, request: Subscribe, at: Point
-    ) -> tuple[list[InForce], list[Frame]]:
+        self, listener: Outbox, subscriptions: Subscriptions, names: list[ChannelName], account: int, request: Subscribe, at: Point
+    ) -> tuple[list[InForce], list[tuple[Subscription, Shared]]]:
         """Add subscriptions, all as of one point. A channel that is subscribed already takes on the new terms.
 
-        Returns what is in force, and the frames that the caller sends behind its answer.
+        Returns what is in force, and the frames that the caller pushes behind its answer, or leaves to the next time that the listener is brought up to date.
         """
         for name in names:
             if not name.private and str(name) not in self._feed.public:
                 raise Refused(ErrorCode.UNKNOWN_INSTRUMENT, f"instrument {name.instrument!r}: there is none of that name")
-        if len(subscriptions.keys() | set(names)) > self._config.subscriptions_max:
-            raise Refused(ErrorCode.TOO_MANY_SUBSCRIPTIONS, f"expected at most {self._config.subscriptions_max} subscriptions")
-        in_force, frames = [], []
+        in_force: list[InForce] = []
+        frames: list[tuple[Subscription, Shared]] = []
         for name in dict.fromkeys(names):
             self.unsubscribe(subscriptions, [name], at)
             depth, interval = self._terms(name, request)
             conflation = self._conflation(name, account, depth, interval, at)
-            subscription = Subscription(listener, conflation, at.seq)
+            subscription = Subscription(listener, conflation)
             frame, recovered, reason = conflation.join(subscription, request.resume.get(str(name)), at)
             subscriptions[name] = subscription
             subscription.in_force = InForce(str(name), recovered, reason, depth, interval)
             in_force.append(subscription.in_force)
             if frame:
-                frames.append(frame)
+                frames.append((subscription, frame))
         return in_force, frames
 
     def unsubscribe(self, subscriptions: Subscriptions, names: Iterable[ChannelName], at: Point) -> list[ChannelName]:
@@ -108,7 +130,7 @@ class Hub:
             subscription = subscriptions.pop(name, None)
             if subscription:
                 ended.append(name)
-                subscription.conflation.subscriptions.remove(subscription)
+                del subscription.conflation.subscriptions[subscription]
                 if not subscription.conflation.subscriptions:
                     self._end(name.kind, subscription.conflation, at)
         return ended
@@ -116,6 +138,11 @@ class Hub:
     def _end(self, kind: str, conflation: Conflation, at: Point) -> None:
         """Drop a conflation that nobody listens to. An account's events are kept for a while."""
         del self._conflations[kind][conflation.key]
+        channel = conflation.channel
+        self._of_channel[channel].remove(conflation)
+        if not self._of_channel[channel]:
+            del self._of_channel[channel]
+            channel.heard = False
         account = conflation.key[1]
         if account != NOBODY and not any(conflation.key in self._conflations[own] for own in PRIVATE):
             self._left[account] = at.now
@@ -127,19 +154,51 @@ class Hub:
                 del self._left[account]
                 self._feed.forget_account(account)
 
+    def _plan(self, plans: list["Plan"], due: int, conflation: Conflation) -> None:
+        heappush(plans, Plan(due, next(self._number), conflation))
+
+    def _notice_changes(self, at: Point) -> None:
+        """Plan the flushes of what has changed."""
+        for channel in self._feed.changed:
+            for conflation in self._of_channel.get(channel, ()):
+                if conflation.planned == NEVER:
+                    conflation.changed(at)
+                due = conflation.due
+                if due < conflation.planned:
+                    conflation.planned = due
+                    self._plan(self._flushes, due, conflation)
+        self._feed.changed.clear()
+
     def flush(self, at: Point) -> int:
-        """Send what is due; when the next flush is due, in ns."""
-        next_due = NEVER
-        for conflations in self._conflations.values():
-            for conflation in conflations.values():
-                if conflation.due <= at.now:
-                    conflation.flush(at)
-                next_due = min(next_due, conflation.due)
-        return next_due
+        """Send what is due; when the next flush is due, in ns. O(what has changed and what is due)."""
+        self._notice_changes(at)
+        due = []
+        while self._flushes and self._flushes[0].due <= at.now:
+            planned, _, conflation = heappop(self._flushes)
+            if planned == conflation.planned and conflation.subscriptions:
+                conflation.planned = NEVER
+                if conflation.due > at.now:    # the load has grown since this was planned
+                    conflation.planned = conflation.due
+                    self._plan(self._flushes, conflation.due, conflation)
+                else:
+                    due.append(conflation)
+        beating = []
+        while self._heartbeats and self._heartbeats[0].due <= at.now:
+            conflation = heappop(self._heartbeats).conflation
+            if conflation.subscriptions:
+                beating.append(conflation)
+                if conflation.heartbeat_due <= at.now and conflation.planned == NEVER and conflation not in due:
+                    due.append(conflation)
+        for conflation in sorted(due, key=rank):
+            conflation.flush(at)
+        for conflation in beating:
+            beat = conflation.heartbeat_due
+            self._plan(self._heartbeats, beat if beat > at.now else conflation.planned, conflation)
+        return min(plans[0].due if plans else NEVER for plans in (self._flushes, self._heartbeats))
 
     def drained(self, subscriptions: Subscriptions, at: Point) -> None:
-        """A listener can take more: one merged frame for each channel that it is behind on."""
+        """A listener can take more: one merged frame for each channel that it is behind on, while it takes them."""
         for kind in PRIORITY:
             for name, subscription in subscriptions.items():
-                if name.kind == kind and subscription.behind:
+                if name.kind == kind and subscription.behind and subscription.listener.takes_frames:
                     subscription.conflation.catch_up(subscription, at)

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from stream.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES
-from stream.messages import Balance, Book, Error, Frame, Gap, InForce, OrderUpdate, Ticker, Trade
+from stream.frames import Balance, Book, Gap, OrderUpdate, Ticker, Trade
+from stream.messages import Error, Frame, InForce
 from stream.mirror import BalancesMirror, BookMirror, Mirror, OrdersMirror, TickerMirror, TradesMirror
 
 ITEMS_MAX = 100_000

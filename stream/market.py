@@ -8,17 +8,29 @@ from functools import partial
 from importlib.metadata import version
 
 from engine import Commands, Event, EventKind, Exchange, Instrument, OrderType, SelfTrade, Side, TimeInForce
-from stream.auth import Authenticator, Key
+from stream.admin import Administration
+from stream.auth import Authenticator
+from stream.channels import BOOK, ChannelName
 from stream.codes import ErrorCode
 from stream.config import Config, ConfigError
+from stream.conflation import MILLISECOND, NEVER
+from stream.delivery import Traffic
 from stream.feed import PHASES, Feed, Point
-from stream.hub import NEVER, Hub, Refused
-from stream.messages import Cancel, InstrumentTerms, Place, Reduce, Replace
+from stream.fields import Message
+from stream.histogram import Histogram
+from stream.hub import Hub, Refused
+from stream.keys import Key
+from stream.limits import Limits
+from stream.load import Load
+from stream.market_face import OrderRequest
+from stream.messages import AdminRequest, Cancel, InstrumentTerms, Leaving, Pacing, Place, Reduce, Replace
 from stream.refusals import explain
+from stream.safeguards import Deadlines
 from stream.scale import from_text
-from stream.session import OrderRequest, Session
+from stream.self_audit import SelfAudit
+from stream.session import Session
 from stream.sources import Source
-from stream.wire import Codec
+from stream.wire import Codec, Shared
 
 WIRE_SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 WIRE_TYPES = {type.name.lower(): type for type in OrderType}
@@ -27,6 +39,8 @@ WIRE_SELF_TRADES = {"account": SelfTrade.ACCOUNT_DEFAULT} | {mode.name.lower(): 
 ALL_INSTRUMENTS, BOTH_SIDES = 0xFFFF, 2
 
 Reply = Callable[[Event, list[Event]], None]
+
+HOUSEKEEPINGS_PER_S = 10
 
 SOURCE_STEPS_MAX = 256
 """Steps of a source in one tick, so that one that is behind does not keep the clients waiting."""
@@ -49,6 +63,8 @@ class Market:
             source.open(self.exchange)
         self.feed = Feed(self.exchange, config)
         self.hub = Hub(self.feed, config)
+        books = [ChannelName(BOOK, book.instrument.name) for book in self.exchange.books] if config.audit_interval_ms else []
+        self.audit = SelfAudit(self.hub, books, config.audit_interval_ms)
         self._epoch = now // 10**6
         self._engine_time = now
         self._commands = Commands()
@@ -57,13 +73,19 @@ class Market:
         self._accounts: dict[str, int] = {}    # by subject
         self._opening: dict[str, list[Callable[[int | None], None]]] = {}    # who waits for a subject's account
         self._deposits = self._parse_deposits()
+        self.self_trade = WIRE_SELF_TRADES[config.self_trade]
+        self.limits = Limits(config, now)
+        self.load = Load(config, now)
+        self.deadlines = Deadlines()
         self.sessions: set[Session] = set()
-        self.to_write: set[Session] = set()
+        self._unchecked: list[Session] = []
+        self._owed: set[Session] = set()    # frames that did not fit into one write
+        self.traffic = Traffic()
+        self.lags = Histogram()
+        self.ticks = Histogram()
         self.commands_executed = 0
         self.commands_refused = 0
         self.connections_opened = 0
-        self.writes = 0
-        self.bytes_written = 0
 
     def _list(self, assets: Mapping[str, int], instruments: Iterable[Instrument]) -> None:
         try:
@@ -90,30 +112,81 @@ class Market:
 
     # Connections
 
-    def connect(self, codec: Codec, now: int) -> Session:
+    def connect(self, codec: Codec, now: int, address: str = "") -> Session:
         """A new connection's session."""
-        session = Session(self, codec, now)
-        self.sessions.add(session)
         self.connections_opened += 1
+        session = Session(self, codec, self.connections_opened, address, now)
+        self.sessions.add(session)
         return session
 
     def disconnect(self, session: Session, now: int) -> None:
         """The connection is gone."""
         self.sessions.discard(session)
-        self.to_write.discard(session)
         session.end(now)
 
-    def wrote(self, session: Session) -> None:
-        """Note that a session has something to write."""
-        self.to_write.add(session)
+    def owes(self, session: Session) -> None:
+        """Note that a session is owed frames that did not fit into one write."""
+        self._owed.add(session)
 
-    def check_sessions(self, now: int) -> None:
-        """Close expired sessions, forget what nobody can resume. Called every second or so."""
-        for session in list(self.sessions):
-            session.tick(now)
-        self.hub.forget_accounts(now)
+    def observe_lag(self, lag: int, now: int) -> None:
+        """Take in how late the event loop is, in ns; under load, slow down and tell everybody."""
+        self.lags.observe(lag)
+        if self.load.observe(lag, now):
+            self.hub.pace.floor = self.load.interval_ms * MILLISECOND
+            pacing = Shared(Pacing(self.load.interval_ms))
+            for session in self.sessions:
+                session.push(pacing)
+
+    def keep_house(self, now: int) -> None:
+        """Close what has lasted too long, forget what nobody can resume. Called ten times a second, looks at each session once a second or so."""
+        if not self._unchecked:
+            self._unchecked = list(self.sessions)
+            self.authenticator.revocations.forget(now / 10**9)
+            self.hub.forget_accounts(now)
+            self.limits.forget(now)
+        for _ in range(min(len(self._unchecked), len(self.sessions) // HOUSEKEEPINGS_PER_S + 1)):
+            self._unchecked.pop().check_time(now)
+
+    def leave(self) -> None:
+        """Tell everybody that the server is leaving; each is closed as soon as it has what it was owed."""
+        leaving = Shared(Leaving(self.config.return_window_ms))
+        for session in self.sessions:
+            session.push(leaving)
+            session.leave()
 
     # Commands
+
+    def run(self, append: Callable[[Commands], None], done: Reply | None = None) -> None:
+        """Put a command into the next group; then call `done` with its outcome and all its events."""
+        append(self._commands)
+        self._replies.append(done)
+
+    def account_of(self, subject: str) -> int:
+        """A subject's account. Refused if there is none."""
+        try:
+            return self._accounts[subject]
+        except KeyError:
+            raise Refused(ErrorCode.UNKNOWN_SUBJECT) from None
+
+    def administer(self, who: str, request: AdminRequest, now: int, say: Callable[[Message], None]) -> None:
+        """Carry out what an administrator asks, and say the reply."""
+        Administration(self).answer(who, request, now, say)
+
+    def close_revoked(self) -> None:
+        """Close the connections whose token has been revoked."""
+        for session in list(self.sessions):
+            session.check_token()
+
+    def guard(self, session: Session, now: int) -> None:
+        """Do what a session that has ended asked for in that case."""
+        guard, account = session.guard, session.account
+        if guard.scope == "connection":
+            for order in guard.orders:
+                if self.exchange.order(order):
+                    self._commands.cancel(account, order, 0, now)
+                    self._replies.append(None)
+        elif guard.scope == "session" and not self.limits.account(account, now).connections:
+            self.deadlines.set_grace(account, now + guard.grace)
 
     def open_account(self, subject: str, now: int, opened: Callable[[int | None], None]) -> None:
         """Find a subject's account, or open one; then call `opened` with its number, None if there can be no more."""
@@ -130,7 +203,7 @@ class Market:
         account = None
         if event.kind == EventKind.ACCOUNT_OPENED:
             account = self._accounts[subject] = event.account
-            self._commands.set_account(account, self_trade=WIRE_SELF_TRADES[self.config.self_trade], time=now)
+            self._commands.set_account(account, self_trade=self.self_trade, time=now)
             self._replies.append(None)
             for asset, amount in self._deposits:
                 self._commands.deposit(account, asset, amount, now)
@@ -143,7 +216,7 @@ class Market:
         commands = self._commands
         if isinstance(request, Place):
             commands.place(
-                account, self._index_of(request.instrument), WIRE_SIDES[request.side], request.price, request.size, WIRE_TYPES[request.type],
+                account, self.index_of(request.instrument), WIRE_SIDES[request.side], request.price, request.size, WIRE_TYPES[request.type],
                 WIRE_TIMES_IN_FORCE[request.time_in_force], request.post_only, request.client_id, now, slide=request.slide, quote=request.quote,
                 stop=request.stop, display=request.display, min_size=request.min_size, expires=request.expires, linked=request.linked,
                 self_trade=WIRE_SELF_TRADES[request.self_trade],
@@ -155,11 +228,12 @@ class Market:
         elif isinstance(request, Replace):
             commands.replace(account, request.order, request.price, request.size, request.client_id, now, request.stop)
         else:
-            index = ALL_INSTRUMENTS if request.instrument is None else self._index_of(request.instrument)
+            index = ALL_INSTRUMENTS if request.instrument is None else self.index_of(request.instrument)
             commands.cancel_all(account, index, now, BOTH_SIDES if request.side is None else WIRE_SIDES[request.side])
         self._replies.append(done)
 
-    def _index_of(self, instrument: str) -> int:
+    def index_of(self, instrument: str) -> int:
+        """An instrument's index. Refused if there is none of that name."""
         try:
             return self.exchange.book(instrument).index
         except KeyError:
@@ -225,12 +299,28 @@ class Market:
             if errors:
                 raise ExceptionGroup("answers to commands", errors)
 
+    def _pay(self, now: int) -> None:
+        """Send on what did not fit into the last write."""
+        owed, self._owed = self._owed, set()
+        for session in owed & self.sessions:
+            if session.writable:
+                session.resume_writing(now)
+
     def tick(self, now: int) -> int:
         """Run what has gathered, send what is due; when the next tick is due by itself, in ns."""
         self._run_sources(now)
         if 0 < self.exchange.next_expiry <= now:
             self._commands.advance(now)
             self._replies.append(None)
+        for account in self.deadlines.due(now):
+            self._commands.cancel_all(account, ALL_INSTRUMENTS, now, BOTH_SIDES)
+            self._replies.append(None)
         self._run_commands(now)
-        due = self.hub.flush(self.point(now))
-        return min([due, self.exchange.next_expiry or NEVER, *(self._source_began + source.next_time() for source in self._sources)])
+        self._pay(now)
+        at = self.point(now)
+        self.audit.tick(at)
+        due = self.hub.flush(at)
+        if self._owed:
+            return now
+        sources = (self._source_began + source.next_time() for source in self._sources)
+        return min(due, self.deadlines.next, self.exchange.next_expiry or NEVER, *sources)

@@ -3,62 +3,39 @@
 A message is an array whose first element is its tag; the other elements are the fields in the order below. Trailing fields
 that have a default may be left out by a client. All numbers are integers: prices in ticks, sizes in lots, money in units of
 its asset, times in nanoseconds since 1970, and nothing is ever rounded.
-
-A *frame* carries what happened on one channel: `(epoch, prev, seq)` say which part of the history it holds.
 """
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-Id = Annotated[int, Meta(ge=1, lt=1 << 53, description="The client's number for a request; the reply repeats it.")]
-ReplyId = Annotated[int, Meta(ge=0, lt=1 << 53, description="The id of the request that this answers, 0 if it answers none.")]
-Epoch = Annotated[int, Meta(ge=0, lt=1 << 53, description="Names the history. Sequences of different epochs have nothing to do with each other.")]
-Seq = Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="The engine's sequence: the frame holds every change up to and with this one.")]
-Prev = Annotated[int | None, Meta(description="The frame holds every change after this sequence; null: it is a snapshot and replaces what the client has.")]
-Channel = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[a-z]+(:[A-Za-z0-9._/-]+)?$", description="A channel's name, such as `orderbook:BTC-USDT`.")]
-InstrumentName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._/-]+$", description="An instrument's name, such as `BTC-USDT`.")]
-Ticks = Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="A price in ticks of the instrument.")]
-Lots = Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="A size in lots of the instrument.")]
-Money = Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="An amount in the smallest units of its asset.")]
-Nanoseconds = Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="Nanoseconds since 1970-01-01 UTC.")]
-OrderId = Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="The exchange's id of an order, unique for ever; 0 for none.")]
-ClientId = Annotated[int, Meta(ge=0, lt=1 << 53, description="The client's own number for an order; 0 for none. A second order with the same number is refused.")]
-Levels = Annotated[list[int], Meta(description="Price in ticks, size in lots, price, size ...: absolute sizes, 0 removes the level. A snapshot's are best first.")]
-Digest = Annotated[int, Meta(ge=0, description="The 64-bit sum over all levels of the book (or of the window) as of `seq`.")]
-SideName = Annotated[Literal["buy", "sell"], Meta(description="The side of an order, or of a trade's aggressor.")]
-OrderTypeName = Annotated[
-    Literal["limit", "market", "stop", "stop_limit", "trailing_stop"],
-    Meta(description="Limit, or market; or what waits for a trigger and then is a market order, a limit order, or a market order whose trigger follows the price."),
-]
-TimeInForceName = Annotated[
-    Literal["gtc", "ioc", "fok", "gtd", "day"],
-    Meta(description="Good till cancelled, immediate or cancel, fill or kill, good till `expires`, good till the end of the instrument's day."),
-]
-SelfTradeMode = Literal["allow", "cancel_newest", "cancel_oldest", "cancel_both", "decrement"]
-SelfTradeName = Annotated[
-    Literal["account", SelfTradeMode],
-    Meta(description="What happens instead of a trade with oneself: what the account has as its default; nothing, it trades; the one that arrives is cancelled, or the one that "
-         "rests, or both; or what would have traded is taken off both."),
-]
-PhaseName = Annotated[Literal["trading", "halt", "auction"], Meta(description="Orders match; orders are refused; orders are collected, unseen, for one price.")]
-Recovered = Annotated[Literal["none", "merged", "snapshot"], Meta(description="How the client was brought up to date: nothing was needed, one merged patch follows, or a snapshot follows.")]
-RecoveredReason = Annotated[
-    Literal["new", "current", "patch", "epoch", "forgotten", "ahead", "larger", "window"],
-    Meta(description="Why: no resumption was asked for; nothing changed since; a patch holds all that did; the history is another one; "
-         "its past is forgotten; the client is ahead of this server; a patch would be larger than a snapshot; a window cannot be patched."),
-]
-Depth = Annotated[int, Meta(ge=0, lt=1 << 31, description="Levels on each side, best first; 0 for the full book.")]
-IntervalMs = Annotated[int, Meta(ge=0, lt=1 << 31, description="The shortest time between two frames while the instrument is busy, in milliseconds; 0: every change at once.")]
-
-
-class Message(Struct, array_like=True, forbid_unknown_fields=True, tag_field="tag"):
-    """The root of all messages."""
-
-
-class Record(Struct, array_like=True, forbid_unknown_fields=True):
-    """A part of a message: an array without a tag."""
-
+from stream.fields import (
+    Channel,
+    ClientId,
+    Depth,
+    Epoch,
+    Id,
+    InstrumentName,
+    IntervalMs,
+    Lots,
+    Message,
+    Money,
+    Nanoseconds,
+    OrderId,
+    OrderTypeName,
+    PhaseName,
+    Record,
+    Recovered,
+    RecoveredReason,
+    ReplyId,
+    SelfTradeName,
+    Seq,
+    SideName,
+    Subject,
+    Ticks,
+    TimeInForceName,
+)
+from stream.frames import Balances, Book, Gap, Orders, Ticker, Trades
 
 # From the client
 
@@ -163,7 +140,79 @@ class CancelAll(Message, tag="cancel_all"):
     side: SideName | None = None
 
 
-Request = Login | Subscribe | Unsubscribe | ListSubscriptions | ListInstruments | Ping | Place | Cancel | Reduce | Replace | CancelAll
+class CancelOnDisconnect(Message, tag="cancel_on_disconnect"):
+    """What happens to one's open orders when this connection ends without `logout`."""
+
+    id: Id
+    scope: Annotated[
+        Literal["off", "connection", "session"],
+        Meta(description="`off`: nothing; `connection`: those placed on it from now on are cancelled at once; `session`: all of the account's are, "
+             "unless another connection of the account is there or comes within the grace period."),
+    ]
+    grace_ms: Annotated[int, Meta(ge=0, lt=1 << 31, description="Of `session`: the grace period.")] = 0
+
+
+class DeadMan(Message, tag="dead_man"):
+    """Start one's dead-man timer anew: unless the next one comes in time, all of the account's open orders are cancelled."""
+
+    id: Id
+    timeout_ms: Annotated[int, Meta(ge=0, lt=1 << 31, description="0 stops the timer.")]
+
+
+class Logout(Message, tag="logout"):
+    """Sign out: own channels end, and `cancel_on_disconnect` does not apply."""
+
+    id: Id
+
+
+class SetPhase(Message, tag="set_phase"):
+    """Halt an instrument, have it collect orders for an auction, or let it trade, which ends a halt and uncrosses an auction. Scope `admin`."""
+
+    id: Id
+    instrument: InstrumentName
+    phase: PhaseName
+
+
+class SetLimits(Message, tag="set_limits"):
+    """Set what a subject's account may do; 0 for no limit. Scope `admin`."""
+
+    id: Id
+    subject: Subject
+    orders_max: Annotated[int, Meta(ge=0, lt=1 << 32, description="Open orders.")] = 0
+    size_max: Annotated[Lots, Meta(description="Size of an order.")] = 0
+    notional_max: Annotated[Money, Meta(description="Price times size of an order, in units of the quote asset.")] = 0
+
+
+class Disconnect(Message, tag="disconnect"):
+    """Close all connections of a subject, or one. Scope `admin`."""
+
+    id: Id
+    subject: Annotated[str, Meta(max_length=128)] = ""
+    connection: Annotated[int, Meta(ge=0, lt=1 << 53, description="The number that `connections` tells.")] = 0
+
+
+class Revoke(Message, tag="revoke"):
+    """Make a token worthless, by its id (`jti`), or all that a subject was issued until now; connections that use one are closed. Scope `admin`.
+
+    The issuer's clock may be ahead by the setting `clock_skew_s`: new tokens of a subject are good once that has passed.
+    """
+
+    id: Id
+    subject: Annotated[str, Meta(max_length=128)] = ""
+    token_id: Annotated[str, Meta(max_length=128)] = ""
+
+
+class ListConnections(Message, tag="connections"):
+    """Ask who is connected and how far everybody is behind, in the order of their numbers. Scope `admin`."""
+
+    id: Id
+    after: Annotated[int, Meta(ge=0, lt=1 << 53, description="Only connections with a higher number.")] = 0
+    count: Annotated[int, Meta(ge=1, le=1000, description="At most so many.")] = 100
+
+
+AdminRequest = SetPhase | SetLimits | Disconnect | Revoke | ListConnections
+
+Request = Login | Subscribe | Unsubscribe | ListSubscriptions | ListInstruments | Ping | Place | Cancel | Reduce | Replace | CancelAll | CancelOnDisconnect | DeadMan | Logout | AdminRequest
 
 
 # From the server: replies
@@ -283,6 +332,44 @@ class AllCancelled(Message, tag="all_cancelled"):
     count: Annotated[int, Meta(description="How many orders were cancelled.")]
 
 
+class Standing(Record):
+    """How one subscription of a connection stands."""
+
+    channel: Channel
+    depth: Depth
+    interval_ms: IntervalMs
+    seq: Annotated[int, Meta(description="How far the client was brought; -1: it has nothing yet.")]
+    behind: Annotated[int, Meta(description="How far the channel's last change is ahead of it, in sequences; 0: it has all.")]
+    catch_ups: Annotated[int, Meta(description="Merged frames that were made because the client was slow.")]
+
+
+class ConnectionStatus(Record):
+    """One connection."""
+
+    connection: int
+    subject: str
+    address: str
+    opened: Nanoseconds
+    heard: Annotated[Nanoseconds, Meta(description="When the last frame came from it.")]
+    stalled: Annotated[bool, Meta(description="Whether its socket is full.")]
+    waiting_bytes: Annotated[int, Meta(description="Replies that wait for it.")]
+    messages: Annotated[int, Meta(description="Messages that came from it.")]
+    subscriptions: list[Standing]
+
+
+class Connections(Message, tag="connection_list"):
+    """The answer to `connections`."""
+
+    id: ReplyId
+    connections: list[ConnectionStatus]
+
+
+class Confirmed(Message, tag="confirmed"):
+    """What was asked has been done."""
+
+    id: ReplyId
+
+
 class Error(Message, tag="error"):
     """A request was refused and changed nothing."""
 
@@ -292,146 +379,18 @@ class Error(Message, tag="error"):
     order: OrderId = 0
 
 
-# From the server: frames
+class Pacing(Message, tag="pacing"):
+    """The server's load has changed: from now on no book or ticker has frames more often than this, whatever interval a subscription has."""
+
+    interval_ms: Annotated[IntervalMs, Meta(description="The shortest time between two frames, in milliseconds; 0: each subscription's own.")]
 
 
-class Book(Message, tag="book"):
-    """A frame of `orderbook:<instrument>`. One without levels is a heartbeat."""
+class Leaving(Message, tag="leaving"):
+    """The server is about to close all connections."""
 
-    channel: Channel
-    epoch: Epoch
-    prev: Prev
-    seq: Seq
-    bids: Levels
-    asks: Levels
-    digest: Digest
-    batches: Annotated[int, Meta(description="How many of the engine's batches that changed the book are folded in, 0 when not known.")]
-    engine_time: Annotated[Nanoseconds, Meta(description="Time of the latest command that is folded in.")]
-    server_time: Annotated[Nanoseconds, Meta(description="When the frame was made.")]
+    return_ms: Annotated[int, Meta(description="Come back at a random time within so many milliseconds, and resume.")]
 
 
-class Trade(Record):
-    """One trade."""
-
-    seq: Seq
-    time: Nanoseconds
-    price: Ticks
-    size: Lots
-    side: SideName
-
-
-class Trades(Message, tag="trades"):
-    """A frame of `trades:<instrument>`: every trade in order. A snapshot holds the latest ones, one without trades is a heartbeat."""
-
-    channel: Channel
-    epoch: Epoch
-    prev: Prev
-    seq: Seq
-    trades: list[Trade]
-    server_time: Nanoseconds
-
-
-class Ticker(Message, tag="ticker"):
-    """A frame of `ticker:<instrument>`: always a snapshot. The figures are of the last 24 hours; 0 stands for none."""
-
-    channel: Channel
-    epoch: Epoch
-    prev: Prev
-    seq: Seq
-    last: Ticks
-    last_size: Lots
-    bid: Ticks
-    bid_size: Lots
-    ask: Ticks
-    ask_size: Lots
-    open: Ticks
-    high: Ticks
-    low: Ticks
-    volume: Lots
-    value: Annotated[Money, Meta(description="The sum of price times size, in units of the quote asset.")]
-    trades: Annotated[int, Meta(description="How many trades there were.")]
-    server_time: Nanoseconds
-    phase: PhaseName
-    indicative_price: Annotated[Ticks, Meta(description="The price at which the orders collected for an auction would trade now.")]
-    indicative_size: Annotated[Lots, Meta(description="The lots that would trade at it.")]
-
-
-class OrderUpdate(Record):
-    """What happened to one of the account's orders, and how it stands after it. A snapshot lists the open orders as `open`.
-
-    `type` to `linked` are those of an open order when the frame's commands had been carried out. A trigger that trails a price, and
-    `linked` of the order that another one names, change without an event.
-    """
-
-    seq: Seq
-    time: Nanoseconds
-    event: Annotated[
-        Literal["open", "accepted", "waiting", "triggered", "displayed", "filled", "cancelled", "reduced", "replaced"],
-        Meta(description="`waiting`: for the trigger `stop`; `triggered`: that was reached; `displayed`: an iceberg shows its next part."),
-    ]
-    order: OrderId
-    client_id: ClientId
-    instrument: InstrumentName
-    side: SideName
-    price: Annotated[Ticks, Meta(description="The order's limit, 0 for a market order without protection.")]
-    remaining: Annotated[Lots, Meta(description="All that is left, with what an iceberg does not show.")]
-    filled: Lots
-    value: Money
-    fill_price: Annotated[Ticks, Meta(description="Of `filled`: the price of this fill.")] = 0
-    fill_size: Annotated[Lots, Meta(description="Of `filled`: the size of this fill.")] = 0
-    fee: Annotated[Money, Meta(description="Of `filled`: the fee of this fill, in the quote asset.")] = 0
-    liquidity: Annotated[Literal["", "maker", "taker"], Meta(description="Of `filled`: whether the order rested or arrived.")] = ""
-    type: Annotated[OrderTypeName, Meta(description="Which stop it is while it waits; `limit` otherwise.")] = "limit"
-    stop: Annotated[Ticks, Meta(description="The trigger while it waits; of `triggered` the one that was reached.")] = 0
-    displayed: Annotated[Lots, Meta(description="What of it shows in the book.")] = 0
-    expires: Annotated[Nanoseconds, Meta(description="When it ends; 0: never.")] = 0
-    linked: Annotated[OrderId, Meta(description="The order that this one cancels, and that cancels this one; 0 for none.")] = 0
-    reason: Annotated[
-        Literal["", "requested", "unfilled", "expired", "self_trade", "linked", "insufficient_funds", "price_out_of_band"],
-        Meta(description="Of `cancelled`: why; `self_trade` also of `reduced`."),
-    ] = ""
-
-
-class Orders(Message, tag="orders"):
-    """A frame of `orders`: every event of the account's own orders. One without orders is a heartbeat."""
-
-    channel: Channel
-    epoch: Epoch
-    prev: Prev
-    seq: Seq
-    orders: list[OrderUpdate]
-    server_time: Nanoseconds
-
-
-class Balance(Record):
-    """What the account has of one asset."""
-
-    asset: str
-    decimals: Annotated[int, Meta(description="One unit is 10 to the minus this.")]
-    available: Money
-    held: Annotated[Money, Meta(description="Reserved by open orders.")]
-
-
-class Balances(Message, tag="balances"):
-    """A frame of `balances`: every change of the account's own balances. One without balances is a heartbeat."""
-
-    channel: Channel
-    epoch: Epoch
-    prev: Prev
-    seq: Seq
-    balances: list[Balance]
-    server_time: Nanoseconds
-
-
-class Gap(Message, tag="gap"):
-    """What happened on a lossless channel after `since` is no longer at hand, and a snapshot follows."""
-
-    channel: Channel
-    epoch: Epoch
-    since: Seq
-    seq: Seq
-
-
-Reply = LoggedIn | Subscribed | Unsubscribed | Subscriptions | Instruments | Pong | Done | AllCancelled | Error
+Reply = LoggedIn | Subscribed | Unsubscribed | Subscriptions | Instruments | Pong | Done | AllCancelled | Connections | Confirmed | Error
 Frame = Book | Trades | Ticker | Orders | Balances
-Answer = Welcome | Reply | Frame | Gap
+Answer = Welcome | Reply | Frame | Gap | Pacing | Leaving

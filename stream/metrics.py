@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from stream.market import Market
@@ -26,12 +26,26 @@ class MarketCollector(Collector):
         yield CounterMetricFamily("deltabook_connections_opened", "Connections ever opened", value=market.connections_opened)
         yield GaugeMetricFamily("deltabook_connections_stalled", "Connections whose socket is full", value=sum(not s.writable for s in market.sessions))
         yield CounterMetricFamily("deltabook_frames_made", "Frames encoded for all listeners of a conflation", value=counters.frames_made)
-        yield CounterMetricFamily("deltabook_writes", "Writes to sockets", value=market.writes)
-        yield CounterMetricFamily("deltabook_bytes_written", "Bytes handed to sockets", value=market.bytes_written)
+        yield CounterMetricFamily("deltabook_writes", "Writes to sockets", value=market.traffic.writes)
+        yield CounterMetricFamily("deltabook_bytes_written", "Bytes handed to sockets", value=market.traffic.bytes_written)
         yield CounterMetricFamily("deltabook_heartbeats", "Frames without a change", value=counters.heartbeats)
         yield CounterMetricFamily("deltabook_merges", "Frames that fold in several batches", value=counters.merges)
         yield CounterMetricFamily("deltabook_catch_ups", "Merged frames for one client that had been slow", value=counters.catch_ups)
         yield CounterMetricFamily("deltabook_gaps", "Lossless channels that went on with a snapshot", value=counters.gaps)
+        yield CounterMetricFamily("deltabook_audited_frames", "Book frames that the server has checked as a client would", value=market.audit.frames)
+        yield CounterMetricFamily("deltabook_audit_failures", "Of those, frames that made a wrong book: raise an alarm", value=market.audit.failures)
+        yield GaugeMetricFamily("deltabook_loaded_interval_seconds", "Shortest interval that the load allows", value=market.load.interval_ms / 1000)
+        waited = HistogramMetricFamily("deltabook_held_back_seconds", "From a change to the frame that tells of it", labels=["interval_ms"])
+        for interval, histogram in counters.waited.items():
+            waited.add_metric([str(interval)], histogram.buckets(), histogram.total)
+        yield waited
+        for name, meaning, histogram in (
+            ("deltabook_lag_seconds", "How late the event loop is", market.lags),
+            ("deltabook_tick_seconds", "Length of a tick: commands, answers, frames and writes", market.ticks),
+        ):
+            family = HistogramMetricFamily(name, meaning)
+            family.add_metric([], histogram.buckets(), histogram.total)
+            yield family
         subscriptions = GaugeMetricFamily("deltabook_subscriptions", "Subscriptions", labels=["channel"])
         totals: dict[str, int] = {}
         for conflation in market.hub.conflations:
@@ -44,6 +58,12 @@ class MarketCollector(Collector):
         for (outcome, reason), count in counters.recovered.items():
             recovered.add_metric([outcome, reason], count)
         yield recovered
+        yield CounterMetricFamily("deltabook_key_set_failures", "How often the key set could not be had", value=market.authenticator.keys.failures)
+        yield GaugeMetricFamily("deltabook_revocations", "Tokens and subjects that are revoked", value=len(market.authenticator.revocations))
+        hit = CounterMetricFamily("deltabook_limits_hit", "How often a limit was reached, by the name of its setting", labels=["limit"])
+        for limit, count in market.limits.hit.items():
+            hit.add_metric([limit], count)
+        yield hit
 
 
 def exposition(market: Market) -> bytes:

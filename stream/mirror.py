@@ -13,7 +13,8 @@ from enum import Enum, auto
 from typing import Generic, TypeVar
 
 from engine import PriceLevels
-from stream.messages import Balance, Balances, Book, Frame, Orders, OrderUpdate, Ticker, Trade, Trades
+from stream.frames import Balance, Balances, Book, Orders, OrderUpdate, Ticker, Trade, Trades
+from stream.messages import Frame
 
 F = TypeVar("F", bound=Frame)
 
@@ -66,12 +67,13 @@ class Mirror(ABC, Generic[F]):
             return Verdict.SNAPSHOT if self._take(frame, fresh=True) else Verdict.MISMATCH
         if frame.epoch != self.epoch or frame.prev > self.seq:
             return Verdict.GAP
-        if frame.seq <= self.seq:
-            return Verdict.DROPPED if self._holds_anything(frame) else Verdict.HEARTBEAT
+        tells = self._holds_anything(frame)
+        if frame.seq < self.seq or (tells and frame.seq == self.seq):
+            return Verdict.DROPPED if tells else Verdict.HEARTBEAT
         self.seq = frame.seq
         if not self._take(frame, fresh=False):
             return Verdict.MISMATCH
-        return Verdict.APPLIED if self._holds_anything(frame) else Verdict.HEARTBEAT
+        return Verdict.APPLIED if tells else Verdict.HEARTBEAT
 
     @abstractmethod
     def _take(self, frame: F, fresh: bool) -> bool:

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 
 from engine.levels import digest_of
-from stream import messages
+from stream import frames, messages
 from stream.codes import CloseCode, Code, ErrorCode
 from stream.config import settings
-from stream.messages import Answer, Frame, Message, Record, Reply, Request
+from stream.fields import Message, Record
+from stream.messages import Answer, Frame, Reply, Request
 
 INTRODUCTION = """# The protocol
 
@@ -116,14 +117,14 @@ def settings_table() -> Iterator[str]:
 
 def reference() -> str:
     """The whole reference, in Markdown."""
-    records = [each for each in vars(messages).values() if inspect.isclass(each) and issubclass(each, Record) and each is not Record]
-    frames = get_args(Frame)
+    records = [each for each in (vars(messages) | vars(frames)).values() if inspect.isclass(each) and issubclass(each, Record) and each is not Record]
+    told = get_args(Frame)
     replies = get_args(Reply)
-    others = [kind for kind in get_args(Answer) if kind not in (*frames, *replies)]
+    others = [kind for kind in get_args(Answer) if kind not in (*told, *replies)]
     lines = [INTRODUCTION.format(example=digest_of([100, 5], []))]
     lines += section("What a client sends", get_args(Request))
     lines += section("What a server answers", replies)
-    lines += section("Frames", frames)
+    lines += section("Frames", told)
     lines += section("What else a server sends", others)
     lines += ["\n## Parts of messages\n\nArrays without a tag."]
     for record in records:

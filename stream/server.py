@@ -5,21 +5,26 @@ import logging
 import resource
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 from picows import WSFrame, WSListener, WSTransport, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
-from stream.auth import Claims, Key, TokenRefused
+from stream.auth import TokenRefused
+from stream.claims import Claims
 from stream.codes import CloseCode
 from stream.config import Config
-from stream.fragments import Assembler, Violation, close_code
-from stream.market import Market
+from stream.delivery import Outbox
+from stream.fragments import TOO_BIG, Assembler, Violation, close_code
+from stream.keys import Key
+from stream.market import HOUSEKEEPINGS_PER_S, Market
 from stream.pages import SECURITY_HEADERS, Page, page, text
 from stream.session import Session
+from stream.socket_writer import SocketWriter, write_all
 from stream.sources import Source
+from stream.trust import Trust
 from stream.wire import CLOSE, CODECS, MSGPACK, PING, PONG, Codec, close_frame, framed
 
 log = logging.getLogger("deltabook")
@@ -53,23 +58,34 @@ class Clock:
 class Connection(WSListener):
     """One WebSocket. Hands whole messages to its session and writes what the session has to say."""
 
-    def __init__(self, server: "Server", codec: Codec, claims: Claims | None) -> None:
+    def __init__(self, server: "Server", codec: Codec, claims: Claims | None, forwarded_for: str) -> None:
         self._server = server
         self._codec = codec
         self._claims = claims
-        self._assembler = Assembler(server.config.message_bytes_max)
+        self._forwarded_for = forwarded_for
+        self._assembler = Assembler(server.config.anonymous_message_bytes_max)
         self._transport: WSTransport | None = None
-        self._send: Callable[[bytes], None]
+        self._writer: SocketWriter
         self._closing = False
         self.session: Session
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The handshake is done."""
         self._transport = transport
-        self._send = transport.underlying_transport.write
+        self._writer = SocketWriter(transport.underlying_transport)
         transport.underlying_transport.set_write_buffer_limits(high=0)
-        self.session = self._server.opened(self)
+        self.session = self._server.opened(self, self._address())
+        self.session.writer = self._writer
         self.session.begin(self._server.clock.now(), self._claims)
+
+    def _address(self) -> str:
+        """Where the client is: the peer, or what a trusted proxy says of its own peer."""
+        assert self._transport
+        peer = self._transport.underlying_transport.get_extra_info("peername")
+        address = str(peer[0]) if peer else ""
+        if address in self._server.config.trusted_proxies and self._forwarded_for:
+            return self._forwarded_for
+        return address
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame has come. After the session is closed nothing is looked at any more."""
@@ -78,12 +94,17 @@ class Connection(WSListener):
                 transport.disconnect(False)
             return
         try:
-            whole = self._assembler.take(frame.msg_type.value, frame.fin, frame.rsv1 or frame.rsv2 or frame.rsv3, frame.get_payload_as_bytes())
-            if whole:
+            payload = frame.get_payload_as_bytes()
+            self.session.charge(len(payload), self._server.clock.now())
+            reserved = frame.rsv1 or frame.rsv2 or frame.rsv3
+            self._assembler.bytes_max = self.session.message_bytes_max
+            whole = self._assembler.take(frame.msg_type.value, frame.fin, reserved, payload)
+            if whole and not self.session.closed:
                 self._received(*whole)
-            else:
-                self._charge()
+            self._server.wake()
         except Violation as violation:
+            if violation.code == TOO_BIG:
+                self._server.market.limits.hit["message_bytes_max"] += 1
             self._close(violation.code, violation.text)
         except Exception:
             log.exception("a message caused an error")
@@ -94,31 +115,24 @@ class Connection(WSListener):
             self.session.receive(payload, self._server.clock.now())
             if self.session.out_bytes > self._server.config.pending_bytes_max:
                 self.write()    # so that the kernel can refuse, and what is answered from here on counts as waiting
-            self._server.wake()
         elif opcode == PING:
-            self.session.ping(framed(PONG, payload), self._server.clock.now())
-            self._server.wake()
+            self.session.ping(framed(PONG, payload))
         elif opcode == CLOSE:
             self._close(close_code(payload), "")
             if self._transport:
                 self._transport.disconnect()
-        elif opcode == PONG:
-            self._charge()
-        else:
+        elif opcode != PONG:
             raise Violation(1003, f"{self._codec.subprotocol} has no messages with opcode {opcode}")
-
-    def _charge(self) -> None:
-        self.session.charge(self._server.clock.now())
-        if self.session.closed:
-            self._server.wake()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection is gone."""
+        self.session.writer = None
+        self._writer.detach()
         self._server.closed(self)
 
     def pause_writing(self) -> None:
         """The kernel refused some bytes: they are the last ones until it takes them."""
-        self.session.writable = False
+        self.session.pause_writing(self._server.clock.now())
 
     def resume_writing(self) -> None:
         """The kernel took them."""
@@ -129,20 +143,21 @@ class Connection(WSListener):
         """One write for all that the session has to say."""
         if self._transport is None or self._closing:
             return
-        self._flush()
+        self._write_out()
         if self.session.closed:
             self._close(*self.session.closed)
 
-    def _flush(self) -> None:
+    def _write_out(self) -> None:
         if self.session.writable and self.session.out:
-            self._send(self.session.take_out())
+            self._writer.write(self.session.take_out())
 
     def _close(self, code: int, reason: str) -> None:
         """Say what is left to say, and goodbye; who does not answer in time is cut off."""
         if self._transport and not self._closing:
-            self._flush()
+            self._write_out()
             self._closing = True
-            self._send(close_frame(code, reason))
+            self.session.writer = None
+            self._writer.write(close_frame(code, reason))
             if code == CloseCode.ABUSE:
                 self._transport.underlying_transport.pause_reading()    # or a flood would be read until the end
             asyncio.get_running_loop().call_later(self._server.config.close_timeout_s, self._transport.disconnect, False)
@@ -155,7 +170,8 @@ class Server:
         self.config = config
         self.clock = Clock()
         self.market = Market(config, list(keys), sources, self.clock.now())
-        self._connections: dict[Session, Connection] = {}
+        self._trust = Trust(self.market.authenticator, config)
+        self._connections: dict[Outbox, Connection] = {}
         self._connections_max = min(config.connections_max, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_KEPT_FREE)
         self._awake = False
         self._alarm: asyncio.TimerHandle | None = None
@@ -194,19 +210,27 @@ class Server:
         self.wake()
 
     async def stop(self) -> None:
-        """Tell every client, and leave. Returns when all are gone."""
+        """Take no more connections, tell every client, give each what it is owed, and leave. Returns when all are gone."""
         self._leaving = True
         if self._listener:
             self._listener.close()
-        for timer in (self._alarm, self._housekeeping):
+        self._tick()
+        self.market.leave()
+        self._write()
+        await self._emptied(self.config.drain_timeout_s)
+        for connection in self._connections.values():
+            connection.session.close(CloseCode.SHUTTING_DOWN, "the server is leaving")
+        self._write()
+        await self._emptied(self.config.close_timeout_s + 1)
+        for timer in (self._alarm, self._housekeeping, self._trust):
             if timer:
                 timer.cancel()
-        for session in list(self._connections):
-            session.close(CloseCode.SHUTTING_DOWN, "the server is leaving")
-        self._write()
+
+    async def _emptied(self, seconds: float) -> None:
+        """Wait until all connections are gone, at most so long."""
         if self._connections:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._gone.wait(), self.config.close_timeout_s + 1)
+                await asyncio.wait_for(self._gone.wait(), seconds)
 
     # Connections
 
@@ -222,8 +246,13 @@ class Server:
             return answer(text(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error\n"))
 
     def _upgrade(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+        limits = self.market.limits
         if self._leaving or len(self._connections) >= self._connections_max:
+            limits.hit["connections_max"] += not self._leaving
             return answer(text(HTTPStatus.SERVICE_UNAVAILABLE, "no more connections; come back later\n"))
+        if not self._may_connect(request.headers.get("Origin", ""), request.headers.get("Host", "")):
+            limits.hit["origins"] += 1
+            return answer(text(HTTPStatus.FORBIDDEN, "pages of this origin may not connect; see the setting `origins`\n"))
         if "upgrade" in request.headers.get("Connection", "").lower():
             request.headers["Connection"] = "Upgrade"    # picows does not read a list of options, which Firefox sends
         offered = [name.strip() for value in request.headers.getall("Sec-WebSocket-Protocol", []) for name in value.split(",")]
@@ -231,18 +260,27 @@ class Server:
         claims = None
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme:
+            if not limits.header_sign_ins.take(self.clock.now()):
+                limits.hit["header_sign_ins_per_s"] += 1
+                return answer(text(HTTPStatus.SERVICE_UNAVAILABLE, "too many tokens at once; come back later\n"))
             try:
                 if scheme.lower() != "bearer":
                     raise TokenRefused("Authorization: expected Bearer and a token")
                 claims = self.market.authenticator.verify(token.strip(), self.clock.now() / 10**9)
             except TokenRefused as error:
-                return answer(text(HTTPStatus.UNAUTHORIZED, f"{error}\n"))
+                later = {"Retry-After": str(self.config.jwks_retry_s)} if error.retry else {}
+                return answer(text(HTTPStatus.UNAUTHORIZED, f"{error}\n"), later)
         headers = {"Sec-WebSocket-Protocol": codec.subprotocol} if codec.subprotocol in offered else None
-        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), Connection(self, codec, claims))
+        forwarded_for = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), Connection(self, codec, claims, forwarded_for))
 
-    def opened(self, connection: Connection) -> Session:
+    def _may_connect(self, origin: str, host: str) -> bool:
+        """Whether a page of an origin may connect; only browsers send one, and they do not lie about it."""
+        return not origin or origin.partition("://")[2] == host or origin in self.config.origins or "*" in self.config.origins
+
+    def opened(self, connection: Connection, address: str) -> Session:
         """A connection is there: its session."""
-        session = self.market.connect(connection._codec, self.clock.now())
+        session = self.market.connect(connection._codec, self.clock.now(), address)
         self._connections[session] = connection
         self.wake()
         return session
@@ -251,6 +289,7 @@ class Server:
         """A connection is gone."""
         if self._connections.pop(connection.session, None):
             self.market.disconnect(connection.session, self.clock.now())
+            self.wake()
         if self._leaving and not self._connections:
             self._gone.set()
 
@@ -264,12 +303,14 @@ class Server:
 
     def _tick(self) -> None:
         self._awake = False
-        due = self.clock.now() + TICK_AFTER_ERROR_NS
+        began = self.clock.now()
+        due = began + TICK_AFTER_ERROR_NS
         try:
-            due = self.market.tick(self.clock.now())
+            due = self.market.tick(began)
         except Exception:
             log.exception("a tick caused an error")
         self._write()
+        self.market.ticks.observe(self.clock.now() - began)
         if self._alarm:
             self._alarm.cancel()
         # uvloop rounds to milliseconds, and turns less than half a one into a spin: wait for whole ones.
@@ -277,20 +318,25 @@ class Server:
         self._alarm = asyncio.get_running_loop().call_later(milliseconds / 1000, self.wake)
 
     def _write(self) -> None:
-        while self.market.to_write:
-            connection = self._connections.get(self.market.to_write.pop())
+        for session in write_all(self.market.traffic):
+            connection = self._connections.get(session)
             if connection:
                 connection.write()
 
     def _keep_house(self) -> None:
-        self.market.check_sessions(self.clock.now())
+        loop = asyncio.get_running_loop()
+        now = self.clock.now()
+        if self._housekeeping:
+            self.market.observe_lag(int((loop.time() - self._housekeeping.when()) * 10**9), now)
+        self._trust.keep(now, self.market.close_revoked)
+        self.market.keep_house(now)
         self.wake()
-        self._housekeeping = asyncio.get_running_loop().call_later(1, self._keep_house)
+        self._housekeeping = loop.call_later(1 / HOUSEKEEPINGS_PER_S, self._keep_house)
 
 
-def answer(found: Page) -> WSUpgradeResponseWithListener:
+def answer(found: Page, headers: Mapping[str, str] | None = None) -> WSUpgradeResponseWithListener:
     """A page as picows sends it."""
-    headers = SECURITY_HEADERS | {"Content-Type": found.type}
+    headers = SECURITY_HEADERS | {"Content-Type": found.type} | dict(headers or {})
     if found.status == HTTPStatus.OK:
         response = WSUpgradeResponse.create_ok_response(found.body, headers)
     else:

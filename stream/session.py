@@ -6,28 +6,36 @@ it has to say waits in `out` for the next write; while the socket is full, only 
 
 from collections import deque
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Literal
 
 from engine import Event, EventKind
-from stream.auth import Authenticator, Claims, TokenRefused
-from stream.channels import TRADE_SCOPE, ChannelName, parse
+from stream.auth import TokenRefused
+from stream.channels import ADMIN_SCOPE, TRADE_SCOPE, ChannelName, parse
+from stream.claims import Claims
 from stream.codes import CloseCode, ErrorCode
-from stream.config import Config
-from stream.feed import ORDER_KINDS, Point
-from stream.hub import NOBODY, Hub, Refused, Subscriptions
+from stream.conflation import MILLISECOND, NEVER
+from stream.delivery import Outbox
+from stream.feed import ORDER_KINDS
+from stream.fields import Message
+from stream.hub import NOBODY, Refused, Subscriptions
+from stream.limits import Bucket
+from stream.market_face import Market, OrderRequest
 from stream.messages import (
     AllCancelled,
     Cancel,
     CancelAll,
+    CancelOnDisconnect,
+    Confirmed,
+    DeadMan,
     Done,
     Error,
     Instruments,
-    InstrumentTerms,
     ListInstruments,
     ListSubscriptions,
     LoggedIn,
     Login,
-    Message,
+    Logout,
+    Pacing,
     Ping,
     Place,
     Pong,
@@ -41,45 +49,11 @@ from stream.messages import (
     Welcome,
 )
 from stream.messages import Subscriptions as SubscriptionList
-from stream.wire import Codec, Malformed, Shared
+from stream.safeguards import Guard
+from stream.wire import PING, Codec, Malformed, Shared, framed
 
-OrderRequest = Place | Cancel | Reduce | Replace | CancelAll
+PING_FRAME = framed(PING, b"")
 
-
-class Market(Protocol):
-    """What a session needs of the market behind it."""
-
-    config: Config
-    hub: Hub
-    authenticator: Authenticator
-    name: str
-    writes: int
-    bytes_written: int
-
-    def point(self, now: int) -> Point:
-        """Where the history stands."""
-        ...
-
-    def instrument_terms(self) -> list[InstrumentTerms]:
-        """The terms of every instrument."""
-        ...
-
-    def open_account(self, subject: str, now: int, opened: Callable[[int | None], None]) -> None:
-        """Find a subject's account, or open one; then call `opened` with its number, None if there can be no more."""
-
-    def submit(self, account: int, request: OrderRequest, now: int, done: Callable[[Event, list[Event]], None]) -> None:
-        """Put a command into the next group; then call `done` with its outcome and all its events. Refused if the instrument is unknown."""
-
-    def explain(self, request: OrderRequest, event: Event) -> str:
-        """Why the engine refused a command, and what was expected."""
-        ...
-
-    def waits(self, order: int) -> bool:
-        """Whether an order waits for its trigger."""
-        ...
-
-    def wrote(self, session: "Session") -> None:
-        """Note that a session has something to write."""
 
 
 def parse_channel(text: str) -> ChannelName:
@@ -90,119 +64,171 @@ def parse_channel(text: str) -> ChannelName:
         raise Refused(ErrorCode.UNKNOWN_CHANNEL, str(error)) from error
 
 
-class Session:
+class Session(Outbox):
     """One connection."""
 
-    def __init__(self, market: Market, codec: Codec, now: int) -> None:
+    def __init__(self, market: Market, codec: Codec, number: int, address: str, now: int) -> None:
+        config = market.config
+        super().__init__(market.traffic, codec, min(config.write_bytes_max, config.pending_bytes_max))
         self._market = market
         self._codec = codec
+        self.number = number
+        self.address = address
+        self._place = market.limits.address(address, now)
         self._claims: Claims | None = None
-        self._account = NOBODY
+        self.account = NOBODY
         self._waiting = False    # for an account
         self._held: deque[Request] = deque()
         self._answering_held = False
         self._errors = 0
-        self._allowance = float(market.config.messages_burst)
-        self._allowance_at = now
+        self._messages = Bucket(config.messages_per_s, config.messages_burst, now)
+        self._bytes = Bucket(config.bytes_per_s, config.bytes_burst, now)
+        self._write_bytes_max = config.write_bytes_max
+        self._pending_bytes_max = config.pending_bytes_max
+        self._over = ""    # the limit that the latest frame went over
+        self._pinged = False
+        self._leaving = False
+        self._first_subject = ""    # the connection keeps it, even after a logout
+        self.guard = Guard()
+        self._stalled_at = now
+        self.opened_at = self.heard_at = now
         self.subscriptions: Subscriptions = {}
-        self.out: list[bytes] = []
-        self.out_bytes = 0
-        self.writable = True
-        self.closed: tuple[CloseCode, str] | None = None
         self.messages_received = 0
+
+    @property
+    def subject(self) -> str:
+        """Who has signed in; "" for nobody."""
+        return self._claims.subject if self._claims else ""
+
+    @property
+    def message_bytes_max(self) -> int:
+        """How long a message may be: before signing in there is little to say."""
+        config = self._market.config
+        return config.message_bytes_max if self._claims else min(config.message_bytes_max, config.anonymous_message_bytes_max)
 
     # What the server tells the session
 
     def begin(self, now: int, claims: Claims | None) -> None:
         """The handshake is done; `claims` if its header had a token."""
+        config, limits = self._market.config, self._market.limits
+        self._place.connections += 1
+        if self._place.connections > config.connections_per_address_max:
+            limits.hit["connections_per_address_max"] += 1
+            self.close(CloseCode.TOO_MANY_CONNECTIONS, f"expected at most {config.connections_per_address_max} connections from one address")
+        elif not self._place.handshakes.take(now):
+            limits.hit["handshakes_per_s"] += 1
+            self.close(CloseCode.TOO_MANY_CONNECTIONS, f"expected at most {config.handshakes_per_s} new connections a second from one address")
         at = self._market.point(now)
-        subject = claims.subject if claims else None
-        self._say(Welcome(self._market.name, at.epoch, at.seq, now, self._market.config.heartbeat_ms, subject))
+        self._say(Welcome(self._market.name, at.epoch, at.seq, now, config.heartbeat_ms, claims.subject if claims else None))
+        if self._market.load.interval_ms:
+            self._say(Pacing(self._market.load.interval_ms))
         if claims:
             self._sign_in(claims, now, lambda: None)
 
+    def charge(self, size: int, now: int) -> None:
+        """A frame of so many bytes has come: take it off the allowances."""
+        self.heard_at = now
+        self._pinged = False
+        self._over = "" if self._messages.take(now) else "messages_per_s"
+        if not self._bytes.take(now, size):
+            self._over = "bytes_per_s"
+        if self._over:
+            self._market.limits.hit[self._over] += 1
+            self._count_error()
+
     def receive(self, payload: bytes, now: int) -> None:
-        """One whole message of the client."""
-        self.tick(now)
+        """One whole message of the client, whose frames have been charged."""
+        self.check_time(now)
         if self.closed:
             return
         self.messages_received += 1
-        id = 0
         try:
             request = self._codec.read_request(payload)
-            id = request.id
-            self._spend(now, 1 + len(request.channels) if isinstance(request, Subscribe | Unsubscribe) else 1)
         except Malformed as error:
-            self._refuse(id, ErrorCode.MALFORMED, str(error))
-            self._count_error()
-        except Refused as refused:
-            self._refuse(id, refused.code, refused.text)
+            self._refuse(0, ErrorCode.MALFORMED, str(error))
             self._count_error()
         else:
-            if self._waiting:
+            if self._over:
+                limit = self._over.removesuffix("_per_s")
+                self._refuse(request.id, ErrorCode.TOO_MANY_REQUESTS, f"expected at most {getattr(self._market.config, self._over)} {limit} a second")
+            elif self._waiting:
                 self._hold(request)
             else:
                 self._answer(request, now)
 
-    def charge(self, now: int) -> bool:
-        """A frame that ends no message: a fragment, a ping or a pong. It costs as much as a message; whether the allowance had it."""
-        try:
-            self._spend(now)
-        except Refused:
-            self._count_error()
-            return False
-        return True
-
-    def ping(self, pong: bytes, now: int) -> None:
+    def ping(self, pong: bytes) -> None:
         """A ping frame, answered within the allowance."""
-        if self.charge(now):
-            self._write(pong)
+        if not self._over:
+            self.put(pong)
+
+    def pause_writing(self, now: int) -> None:
+        """The kernel refused some bytes: they are the last ones until it takes them."""
+        self.writable = self.takes_frames = False
+        self._stalled_at = now
 
     def resume_writing(self, now: int) -> None:
         """The socket takes more again: bring every channel up to now."""
-        self.writable = True
+        self.writable = self.takes_frames = True
         if not self.closed:
             self._market.hub.drained(self.subscriptions, self._market.point(now))
-        self._market.wrote(self)
+            if self._leaving:
+                self.leave()
+        self.ask_to_write()
 
-    def tick(self, now: int) -> None:
-        """Time has passed."""
+    def check_token(self) -> None:
+        """Close if the token has been revoked."""
+        if self._claims and self._market.authenticator.revocations.refuse(self._claims):
+            self.close(CloseCode.REVOKED, "the token has been revoked")
+
+    def check_time(self, now: int) -> None:
+        """Time has passed: close what has lasted too long."""
+        config = self._market.config
         if self._claims and self._claims.expires * 10**9 <= now:
             self.close(CloseCode.TOKEN_EXPIRED, "the token has expired")
+        elif not self.writable and now - self._stalled_at > config.stall_timeout_s * 10**9:
+            self._market.limits.hit["stall_timeout_s"] += 1
+            self.close(CloseCode.SLOW_CONSUMER, f"a write has waited for more than {config.stall_timeout_s} seconds")
+        elif not self._claims and not self.subscriptions and now - self.opened_at > config.sign_in_timeout_s * 10**9:
+            self._market.limits.hit["sign_in_timeout_s"] += 1
+            self.close(CloseCode.IDLE, f"expected a token or a subscription within {config.sign_in_timeout_s} seconds")
+        elif now - self.heard_at > config.idle_timeout_s * 10**9:
+            self._market.limits.hit["idle_timeout_s"] += 1
+            self.close(CloseCode.IDLE, f"nothing came for more than {config.idle_timeout_s} seconds")
+        elif not self._pinged and now - self.heard_at > config.idle_timeout_s * 10**9 // 2:
+            self._pinged = True
+            self.put(PING_FRAME)
+
+    def leave(self) -> None:
+        """Close as soon as the client has what it was owed."""
+        self._leaving = True
+        if self.takes_frames:
+            self.close(CloseCode.SHUTTING_DOWN, "the server is leaving")
 
     def end(self, now: int) -> None:
         """The connection is gone."""
         self.closed = self.closed or (CloseCode.SHUTTING_DOWN, "")
         self._market.hub.unsubscribe(self.subscriptions, list(self.subscriptions), self._market.point(now))
+        self._place.connections -= 1
+        if self.account != NOBODY:
+            self._market.limits.account(self.account, now).connections -= 1
+            self._market.guard(self, now)
 
     # What the session says
 
-    def push(self, message: Shared) -> None:
-        """Send a message with the next write."""
-        self._write(message.frame(self._codec))
-
-    def _write(self, frame: bytes) -> None:
-        if self.closed:
-            return
-        if not self.out:
-            self._market.wrote(self)
-        self.out.append(frame)
-        self.out_bytes += len(frame)
-        if not self.writable and self.out_bytes > self._market.config.pending_bytes_max:
-            self.close(CloseCode.SLOW_CONSUMER, f"more than {self._market.config.pending_bytes_max} bytes wait to be read")
-
-    def take_out(self) -> bytes:
-        """All that there is to write, once."""
-        out, self.out, self.out_bytes = b"".join(self.out), [], 0
-        self._market.writes += 1
-        self._market.bytes_written += len(out)
-        return out
+    def overflow(self) -> None:
+        """More waits than a write or a client that does not read may hold."""
+        if self.out_bytes > self._write_bytes_max and self.takes_frames:
+            self.takes_frames = False
+            self._market.owes(self)
+        if self.out_bytes > self._pending_bytes_max and not self.writable:
+            self._market.limits.hit["pending_bytes_max"] += 1
+            self.close(CloseCode.SLOW_CONSUMER, f"more than {self._pending_bytes_max} bytes wait to be read")
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Say no more, and have the connection closed."""
         if not self.closed:
             self.closed = code, reason
-            self._market.wrote(self)
+            self.ask_to_write()
 
     def _say(self, message: Message) -> None:
         self.push(Shared(message))
@@ -212,18 +238,9 @@ class Session:
 
     def _count_error(self) -> None:
         self._errors += 1
-        if self._errors > self._market.config.errors_max:
+        if self._errors > self._market.config.errors_max and not self.closed:
+            self._market.limits.hit["errors_max"] += 1
             self.close(CloseCode.ABUSE, f"more than {self._market.config.errors_max} messages that cannot be read or come too fast")
-
-    def _spend(self, now: int, cost: int = 1) -> None:
-        """Take so much off the allowance, a token bucket, which may leave a debt; refused if it is empty."""
-        config = self._market.config
-        earned = (now - self._allowance_at) / 10**9 * config.messages_per_s
-        self._allowance = min(float(config.messages_burst), self._allowance + earned)
-        self._allowance_at = now
-        if self._allowance < 1:
-            raise Refused(ErrorCode.TOO_MANY_REQUESTS, f"expected at most {config.messages_per_s} messages a second")
-        self._allowance -= cost
 
     def _hold(self, request: Request) -> None:
         """Keep a message until the account is known, so that messages are answered in order."""
@@ -239,8 +256,10 @@ class Session:
                 case Login():
                     self._login(request, now)
                 case Subscribe():
+                    self._messages.owe(len(request.channels))
                     self._subscribe(request, now)
                 case Unsubscribe():
+                    self._messages.owe(len(request.channels))
                     names = [parse_channel(name) for name in request.channels]
                     ended = self._market.hub.unsubscribe(self.subscriptions, names, self._market.point(now))
                     self._say(Unsubscribed(request.id, [str(name) for name in ended]))
@@ -250,19 +269,58 @@ class Session:
                     self._say(Instruments(request.id, self._market.instrument_terms()))
                 case Ping():
                     self._say(Pong(request.id, now))
+                case CancelOnDisconnect() | DeadMan():
+                    self._require(TRADE_SCOPE)
+                    self._guard_orders(request, now)
+                    self._say(Confirmed(request.id))
+                case Logout():
+                    self._logout(now)
+                    self._say(Confirmed(request.id))
                 case Place() | Cancel() | Reduce() | Replace() | CancelAll():
                     self._require(TRADE_SCOPE)
-                    self._market.submit(self._account, request, now, lambda outcome, events: self._done(request, outcome, events))
+                    self._charge_account(request, now)
+                    self._market.submit(self.account, request, now, lambda outcome, events: self._done(request, outcome, events))
+                case _:
+                    self._require(ADMIN_SCOPE)
+                    self._market.administer(self.subject, request, now, self._say)
         except Refused as refused:
+            if refused.limit:
+                self._market.limits.hit[refused.limit] += 1
             self._refuse(request.id, refused.code, refused.text)
 
+    def _guard_orders(self, request: CancelOnDisconnect | DeadMan, now: int) -> None:
+        time_ms = request.grace_ms if isinstance(request, CancelOnDisconnect) else request.timeout_ms
+        if time_ms > self._market.config.grace_s_max * 1000:
+            raise Refused(ErrorCode.TOO_LONG, f"{time_ms} ms: expected at most {self._market.config.grace_s_max} seconds")
+        if isinstance(request, CancelOnDisconnect):
+            self.guard.set(request.scope, time_ms * MILLISECOND)
+        else:
+            self._market.deadlines.set_dead_man(self.account, now + time_ms * MILLISECOND if time_ms else NEVER)
+
+    def _logout(self, now: int) -> None:
+        self.guard.set("off", 0)
+        self._claims = None
+        self._end_what_is_not_allowed(now)
+
+    def _charge_account(self, request: OrderRequest, now: int) -> None:
+        """Take a request off the account's allowance, over all its connections. There is more of it for what cancels."""
+        account = self._market.limits.account(self.account, now)
+        cancels = isinstance(request, Cancel | CancelAll)
+        if not (account.cancels if cancels else account.orders).take(now):
+            limit = "cancels_per_s" if cancels else "orders_per_s"
+            raise Refused(ErrorCode.TOO_MANY_REQUESTS, f"expected at most {getattr(self._market.config, limit)} such requests a second from one account", limit)
+
     def _login(self, request: Login, now: int) -> None:
+        if not self._place.sign_ins.take(now):
+            self._count_error()
+            allowed = self._market.config.sign_ins_per_s
+            raise Refused(ErrorCode.TOO_MANY_SIGN_INS, f"expected at most {allowed} tokens a second from one address", "sign_ins_per_s")
         try:
             claims = self._market.authenticator.verify(request.token, now / 10**9)
         except TokenRefused as error:
             self._count_error()
             raise Refused(ErrorCode.BAD_TOKEN, str(error)) from error
-        if self._claims and self._claims.subject != claims.subject:
+        if self._first_subject not in ("", claims.subject):
             raise Refused(ErrorCode.ANOTHER_SUBJECT)
         self._sign_in(claims, now, lambda: self._say(LoggedIn(request.id, claims.subject, sorted(claims.scopes), claims.expires)), request.id)
 
@@ -271,9 +329,10 @@ class Session:
             self._waiting = False
             if account is None:
                 self._refuse(id, ErrorCode.TOO_MANY_ACCOUNTS, ErrorCode.TOO_MANY_ACCOUNTS.text)
-            else:
+            elif self._may_connect(account, now):
                 self._claims = claims
-                self._account = account
+                self._first_subject = claims.subject
+                self.check_token()    # it may have been revoked while the account was opened
                 welcome()
                 self._end_what_is_not_allowed(now)
             self._answer_held(now)
@@ -281,13 +340,25 @@ class Session:
         self._waiting = True
         self._market.open_account(claims.subject, now, opened)
 
+    def _may_connect(self, account: int, now: int) -> bool:
+        """Count this connection as one of the account's; if it is one too many, close it."""
+        if self.account == NOBODY and not self.closed:
+            self.account = account
+            held = self._market.limits.account(account, now)
+            held.connections += 1
+            self._market.deadlines.set_grace(account, NEVER)
+            if held.connections > self._market.config.connections_per_account_max:
+                self._market.limits.hit["connections_per_account_max"] += 1
+                self.close(CloseCode.TOO_MANY_CONNECTIONS, f"expected at most {self._market.config.connections_per_account_max} connections of one account")
+        return not self.closed
+
     def _needs_token(self, name: ChannelName) -> bool:
         return name.private or self._market.config.public_needs_token
 
     def _end_what_is_not_allowed(self, now: int) -> None:
         """End the subscriptions that a renewed token has no scope for, and say so."""
-        assert self._claims
-        lost = [name for name in self.subscriptions if self._needs_token(name) and name.scope not in self._claims.scopes]
+        scopes = self._claims.scopes if self._claims else ()
+        lost = [name for name in self.subscriptions if self._needs_token(name) and name.scope not in scopes]
         if lost:
             self._market.hub.unsubscribe(self.subscriptions, lost, self._market.point(now))
             self._say(Unsubscribed(0, [str(name) for name in lost]))
@@ -311,11 +382,17 @@ class Session:
         for name in names:
             if self._needs_token(name):
                 self._require(name.scope)
+        allowed = self._market.config.subscriptions_max
+        if len(self.subscriptions.keys() | set(names)) > allowed:
+            raise Refused(ErrorCode.TOO_MANY_SUBSCRIPTIONS, f"expected at most {allowed} subscriptions", "subscriptions_max")
         at = self._market.point(now)
-        in_force, frames = self._market.hub.subscribe(self, self.subscriptions, names, self._account, request, at)
+        in_force, frames = self._market.hub.subscribe(self, self.subscriptions, names, self.account, request, at)
         self._say(Subscribed(request.id, at.epoch, at.seq, in_force))
-        for frame in frames:
-            self._say(frame)
+        for subscription, frame in frames:
+            if self.takes_frames:
+                subscription.push([frame], at.seq)
+            else:
+                subscription.in_step = False
 
     def _done(self, request: OrderRequest, outcome: Event, events: list[Event]) -> None:
         """Answer a command by its outcome and by all the events that it caused, some of other orders and accounts."""
@@ -327,6 +404,8 @@ class Session:
             self._say(AllCancelled(request.id, seq, count))
         else:
             last = [event for event in events if event.order == outcome.order and event.kind in ORDER_KINDS][-1]
+            if self.guard.scope == "connection" and isinstance(request, Place) and last.remaining:
+                self.guard.orders.add(last.order)
             self._say(Done(request.id, seq, last.order, last.other, self._status(last), last.remaining, last.filled, last.value))
 
     def _status(self, last: Event) -> Literal["open", "waiting", "filled", "cancelled"]:

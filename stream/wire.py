@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from stream.messages import Answer, Message, Request
+from stream.fields import Message
+from stream.messages import Answer, Request
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 
@@ -22,6 +23,11 @@ def framed(opcode: int, payload: bytes) -> bytes:
     if size < 1 << 16:
         return bytes((0x80 | opcode, 126)) + size.to_bytes(2) + payload
     return bytes((0x80 | opcode, 127)) + size.to_bytes(8) + payload
+
+
+def payload_of(frame: bytes) -> bytes:
+    """The payload of a complete, unmasked frame."""
+    return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
 
 
 def close_frame(code: int, reason: str) -> bytes:
@@ -70,11 +76,16 @@ CODECS = {codec.subprotocol: codec for codec in (MSGPACK, JSON)}
 class Shared:
     """A message for many connections, encoded once for each subprotocol that any of them speaks."""
 
-    __slots__ = ("_frames", "message")
+    __slots__ = ("_frames", "_message")
 
     def __init__(self, message: Message) -> None:
-        self.message = message
+        self._message = message
         self._frames: dict[str, bytes] = {}
+
+    @property
+    def message(self) -> Message:
+        """The message."""
+        return self._message
 
     def frame(self, codec: Codec) -> bytes:
         """The message as a WebSocket frame."""
@@ -82,3 +93,17 @@ class Shared:
         if frame is None:
             frame = self._frames[codec.subprotocol] = codec.frame(self.message)
         return frame
+
+
+class Written(Shared):
+    """A message of which the MessagePack frame was written without it: it is read from there for who speaks something else."""
+
+    __slots__ = ()
+
+    def __init__(self, frame: bytes) -> None:
+        self._frames = {MSGPACK.subprotocol: frame}
+
+    @property
+    def message(self) -> Message:
+        """The message. Reads it each time."""
+        return MSGPACK.decode_answer(payload_of(self._frames[MSGPACK.subprotocol]))

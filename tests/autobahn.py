@@ -63,7 +63,10 @@ async def verdicts(python2: str, folder: Path) -> dict[str, str]:
     """What the suite says of each case."""
     stream.server.Connection = EchoConnection    # type: ignore[misc]
     stream.fragments.FRAGMENTS_MAX = 1 << 17    # the suite sends up to 65,536
-    server = Server(Config(port=0, message_bytes_max=1 << 25, pending_bytes_max=1 << 28, messages_per_s=1 << 20, messages_burst=1 << 20))
+    server = Server(Config(
+        port=0, message_bytes_max=1 << 25, anonymous_message_bytes_max=1 << 25, pending_bytes_max=1 << 28,
+        messages_per_s=1 << 20, messages_burst=1 << 20, bytes_per_s=1 << 40, bytes_burst=1 << 40,
+    ))
     await server.start()
     spec = folder / "spec.json"
     spec.write_text(json.dumps({

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import msgspec
 import uvloop
 
-from stream.auth import key_of
 from stream.config import Config
+from stream.keys import key_of
 from stream.server import Server
 from stream.wire import BINARY, CLOSE, MSGPACK
-from tests.simulation import CONFIG, SECRET
+from tests.setting import CONFIG, SECRET
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:

@@ -10,8 +10,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from stream.auth import Authenticator, Key, TokenRefused, key_of, load_keys, mint
+from stream.auth import Authenticator, TokenRefused, mint
 from stream.config import Config, ConfigError, KeyConfig
+from stream.keys import Key, key_of, load_keys
 
 NOW = 1_700_000_000
 SECRET = "a secret that is long enough to be one"
@@ -45,7 +46,7 @@ def signed(algorithm: str = "HS256", headers: dict[str, Any] | None = None, **ch
 @pytest.mark.parametrize("algorithm", PRIVATE)
 def test_a_good_token_says_who_and_what(algorithm: str) -> None:
     claims = Authenticator([key_of(algorithm, PUBLIC[algorithm])], Config()).verify(signed(algorithm), NOW)
-    assert claims == ("alice", frozenset({"account", "trade"}), NOW + 60)
+    assert claims == ("alice", frozenset({"account", "trade"}), NOW + 60, NOW, "")
 
 
 @pytest.mark.parametrize("claim", ["sub", "iss", "aud", "iat", "exp"])

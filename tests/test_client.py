@@ -8,11 +8,11 @@ import pytest
 
 from stream import Client, ClientError, Closed, ConnectionLost, Gap, RequestRefused, connect
 from stream.codes import CloseCode, ErrorCode
+from stream.frames import OrderUpdate, Trade
 from stream.live import LiveBook
-from stream.messages import OrderUpdate, Trade
 from stream.mirror import Verdict
 from stream.server import Server
-from tests.simulation import token
+from tests.setting import token
 from tests.sockets import run, serving
 
 
@@ -265,7 +265,7 @@ async def test_lost_trades_come_as_a_gap() -> None:
         while trades.seq < 0:
             await trades.changed()
         (session,) = [session for session in server.market.sessions if session.subscriptions]
-        session.writable = False
+        session.pause_writing(server.clock.now())
         for _ in range(5):
             await client.place("BTC-USD", "sell", 100, 1)
             await client.place("BTC-USD", "buy", 100, 1)

@@ -13,7 +13,9 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_
 import stream.live
 from stream import Client, ClientError, Closed, ConnectionLost, Gap, RequestRefused, TooSlow, connect
 from stream.codes import CloseCode, ErrorCode
-from stream.messages import Book, Error, InForce, Message, Ping, Pong, Request, Subscribe, Subscribed, Trade, Trades, Welcome
+from stream.fields import Message
+from stream.frames import Book, Trade, Trades
+from stream.messages import Error, InForce, Ping, Pong, Request, Subscribe, Subscribed, Welcome
 from stream.mirror import Verdict
 from tests.sockets import run, serving
 

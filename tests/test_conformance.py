@@ -36,7 +36,7 @@ def echoes(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) ->
 @asynccontextmanager
 async def connections(**changes: int) -> AsyncIterator[int]:
     """The port of an echo that takes messages of up to 100,000 bytes."""
-    async with serving(**{"message_bytes_max": 100_000, "close_timeout_s": 1} | changes) as server:
+    async with serving(**{"message_bytes_max": 100_000, "anonymous_message_bytes_max": 100_000, "close_timeout_s": 1} | changes) as server:
         yield server.port
 
 

@@ -13,30 +13,19 @@ from unittest.mock import Mock
 import msgspec
 import pytest
 
-from stream.auth import Authenticator, TokenRefused, key_of
+from stream.auth import Authenticator, TokenRefused
 from stream.client import Client
 from stream.codes import ErrorCode
+from stream.fields import Message
 from stream.fragments import CONTINUATION, Assembler, Violation, close_code
+from stream.frames import Book
+from stream.keys import key_of
 from stream.live import ClientError
-from stream.messages import (
-    Answer,
-    Book,
-    CancelAll,
-    Error,
-    ListInstruments,
-    ListSubscriptions,
-    Login,
-    Message,
-    Ping,
-    Reply,
-    Request,
-    Subscribe,
-    Unsubscribe,
-)
+from stream.messages import Answer, CancelAll, Error, ListInstruments, ListSubscriptions, Login, Ping, Reply, Request, Subscribe, Unsubscribe
 from stream.wire import BINARY, CLOSE, CODECS, MSGPACK, PING, PONG, TEXT, Malformed
 from tests.mutation import mistaken_token, mutated
+from tests.setting import CONFIG, NAMES, SECRET, START
 from tests.simulated_orders import random_request
-from tests.simulation import CONFIG, NAMES, SECRET, START
 from tests.worlds import Desk, QuietMarket
 
 FIRST = int(os.environ.get("DELTABOOK_SEED", "1"))
@@ -89,7 +78,7 @@ def answers_of_a_market(random: Random) -> list[Message]:
     for request in requests(random, market):
         if len(desk.heard) > 100:
             return desk.heard
-        desk.session.receive(MSGPACK.encode(request), market.now)
+        desk.send(MSGPACK.encode(request))
         market.pass_time(random.choice((0, 1, 600)))
         desk.hear()
     raise AssertionError
@@ -154,7 +143,7 @@ def test_a_session_answers_every_request_once_and_the_engine_stays_whole(seed: i
     for step in range(BATCH):
         desk = random.choice(desks)
         payload = mutated(random, next(good), next(good), desk.codec)
-        desk.session.receive(payload, market.now)
+        desk.send(payload)
         market.tick(market.now)
         replies = [message for message in desk.hear() if isinstance(message, Reply) and (message.id or isinstance(message, Error))]
         request = tried(Malformed, desk.codec.read_request, payload)

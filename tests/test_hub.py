@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from stream.messages import Book, Place, Subscribe, Ticker
+from stream.frames import Book, Ticker
+from stream.messages import Place, Subscribe
 from tests.worlds import BOOK, TICKER, TRADES, Desk, QuietMarket
 
 
@@ -62,7 +63,7 @@ def test_one_frame_is_encoded_for_all_who_are_in_step() -> None:
 
 def test_a_stalled_client_gets_one_merged_frame_and_nothing_waits_for_it() -> None:
     market, trader, watcher = market_and_desks(interval=0)
-    watcher.session.writable = False
+    watcher.session.pause_writing(market.now)
     for round in range(50):
         trader.ask(Place, "BTC-USD", "buy", 100 + round % 3, 1)
     assert watcher.session.out == []
@@ -168,7 +169,7 @@ def test_a_quiet_window_of_a_busy_book_has_its_heartbeat() -> None:
     market.pass_time(200)
     watcher.hear()
     for round in range(2000):
-        trader.session.receive(trader.codec.encode(Place(10_000 + round, "BTC-USD", "buy", 1 + round % 50, 1)), market.now)
+        trader.send(trader.codec.encode(Place(10_000 + round, "BTC-USD", "buy", 1 + round % 50, 1)))
         market.pass_time(1)
     frames = books(watcher)
     assert 3 <= len(frames) <= 5
@@ -217,6 +218,6 @@ def test_an_accounts_past_is_kept_for_a_while() -> None:
     assert (answer.channels[0].recovered, [update.event for update in frame.orders]) == ("merged", ["accepted"])
     market.disconnect(again.session, market.now)
     market.now += 11 * 10**9
-    market.check_sessions(market.now)
+    market.keep_house(market.now)
     late = Desk(market).sign_in("alice")
     assert late.ask(Subscribe, ["orders"], resume={"orders": (epoch, seq)})[0].channels[0].reason == "forgotten"

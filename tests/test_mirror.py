@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from engine import PriceLevels
-from stream.messages import Book, Orders, OrderUpdate, Trade, Trades
+from stream.frames import Book, Orders, OrderUpdate, Trade, Trades
 from stream.mirror import BookMirror, Mirror, OrdersMirror, TradesMirror, Verdict
 
 CHANNEL = "orderbook:X"

@@ -7,22 +7,9 @@ from msgspec.structs import replace
 
 from engine import OrderType, Phase, Reason, SelfTrade, TimeInForce
 from stream.codes import ErrorCode
-from stream.messages import (
-    CancelAll,
-    Error,
-    ListInstruments,
-    Orders,
-    OrderTypeName,
-    OrderUpdate,
-    PhaseName,
-    Place,
-    Reduce,
-    Replace,
-    SelfTradeMode,
-    Subscribe,
-    Ticker,
-    TimeInForceName,
-)
+from stream.fields import OrderTypeName, PhaseName, SelfTradeMode, TimeInForceName
+from stream.frames import Orders, OrderUpdate, Ticker
+from stream.messages import CancelAll, Error, ListInstruments, Place, Reduce, Replace, Subscribe
 from tests.worlds import BOOK, TICKER, Desk, QuietMarket
 
 SECOND = 10**9
@@ -266,8 +253,8 @@ def test_one_side_is_cancelled(market: QuietMarket, alice: Desk) -> None:
 
 
 def test_fees_are_those_of_the_tier(market: QuietMarket, alice: Desk, bob: Desk) -> None:
-    market.administer("set_fees", 0, 3, 50, 200)
-    market.administer("set_account", 1, tier=3)
+    market.command("set_fees", 0, 3, 50, 200)
+    market.command("set_account", 1, tier=3)
     for maker, taker, fees in ((alice, bob, (1000, 2000)), (bob, alice, (500, 3000))):
         maker.ask(Place, "BTC-USD", "sell", 1000, 10_000)
         told = updates(taker.ask(Place, "BTC-USD", "buy", 1000, 10_000))[-1], updates(maker.hear())[-1]
@@ -287,7 +274,7 @@ def test_a_ticker_tells_the_phase_and_what_an_auction_would_come_to(market: Quie
 
     watcher.ask(Subscribe, [TICKER], None, 0)
     assert [ticker.phase for ticker in watcher.heard if isinstance(ticker, Ticker)] == ["trading"]
-    market.administer("set_phase", 0, Phase.AUCTION)
+    market.command("set_phase", 0, Phase.AUCTION)
     assert told() == ("auction", 0, 0)
     alice.ask(Place, "BTC-USD", "buy", 1010, 30)
     assert told() == ("auction", 0, 0)
@@ -296,12 +283,12 @@ def test_a_ticker_tells_the_phase_and_what_an_auction_would_come_to(market: Quie
     assert bob.ask(Place, "BTC-USD", "sell", 0, 20, "market", "ioc")[0].code == ErrorCode.WRONG_PHASE
     bob.ask(Place, "ETH-USD", "sell", 1000, 20)
     assert not watcher.hear()
-    market.administer("set_phase", 0, Phase.HALT)
+    market.command("set_phase", 0, Phase.HALT)
     assert told() == ("halt", 1010, 20)
     assert bob.ask(Place, "BTC-USD", "sell", 1000, 20)[0].code == ErrorCode.HALTED
     bob.ask(CancelAll)
     assert told() == ("halt", 0, 0)
-    market.administer("set_phase", 0, Phase.TRADING)
+    market.command("set_phase", 0, Phase.TRADING)
     assert told() == ("trading", 0, 0)
     assert bob.ask(Place, "BTC-USD", "sell", 1000, 20)[0].status == "filled"
 
@@ -312,8 +299,8 @@ def test_a_ticker_tells_the_phase_and_what_an_auction_would_come_to(market: Quie
 def test_an_instruments_terms_are_all_told() -> None:
     config = QuietMarket().config.instruments[0]
     market = QuietMarket(instruments=(replace(config, notional_max=10**9, orders_max=7, band=100_000, hold_fee=500, day_end=3600),))
-    market.administer("set_fees", 0, 0, 10, 20)
-    market.administer("set_phase", 0, Phase.HALT)
+    market.command("set_fees", 0, 0, 10, 20)
+    market.command("set_phase", 0, Phase.HALT)
     (terms,) = Desk(market).ask(ListInstruments)[0].instruments
     assert (terms.notional_max, terms.orders_max, terms.band, terms.hold_fee, terms.day_end) == (10**9, 7, 100_000, 500, 3600)
     assert (terms.maker_fee, terms.taker_fee, terms.phase) == (10, 20, "halt")

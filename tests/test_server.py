@@ -7,9 +7,10 @@ import pytest
 import uvloop
 
 from stream.codes import CloseCode, ErrorCode
-from stream.messages import Book, Done, Error, LoggedIn, Login, Ping, Place, Pong, Subscribe, Subscribed, Welcome
+from stream.frames import Book
+from stream.messages import Done, Error, LoggedIn, Login, Ping, Place, Pong, Subscribe, Subscribed, Welcome
 from stream.wire import BINARY, CLOSE, PING, PONG, TEXT
-from tests.simulation import NAMES, SECRET, token
+from tests.setting import NAMES, SECRET, token
 from tests.sockets import RawClient, get, masked, run, serving
 
 CONTINUATION = 0
@@ -148,14 +149,14 @@ async def test_one_turn_of_the_loop_is_one_write() -> None:
             pass
         frames = [await client.message() for _ in message.channels]
         assert {frame.seq for frame in frames} == {message.seq}
-        writes = server.market.writes
+        writes = server.market.traffic.writes
         client.writer.write(b"".join(masked(BINARY, msgspec.msgpack.encode(Place(id, "BTC-USD", "buy", 100 + id, 5))) for id in range(2, 12)))
         done = set()
         while len(done) < 10:
             message = await client.message()
             if isinstance(message, Done):
                 done.add(message.id)
-        assert server.market.writes - writes <= 3
+        assert server.market.traffic.writes - writes <= 3
 
 
 @run

@@ -6,21 +6,18 @@ import msgspec
 import pytest
 
 from stream.codes import CloseCode, ErrorCode
+from stream.frames import Balances, Book, Gap, Orders, Ticker, Trades
 from stream.messages import (
     AllCancelled,
-    Balances,
-    Book,
     Cancel,
     CancelAll,
     Done,
     Error,
-    Gap,
     Instruments,
     ListInstruments,
     ListSubscriptions,
     LoggedIn,
     Login,
-    Orders,
     Ping,
     Place,
     Pong,
@@ -29,14 +26,12 @@ from stream.messages import (
     Subscribe,
     Subscribed,
     Subscriptions,
-    Ticker,
-    Trades,
     Unsubscribe,
     Unsubscribed,
     Welcome,
 )
 from stream.wire import JSON
-from tests.simulation import CONFIG, START, token
+from tests.setting import CONFIG, START, token
 from tests.worlds import BOOK, TICKER, TRADES, Desk, QuietMarket
 
 
@@ -88,10 +83,10 @@ def test_a_token_is_renewed_on_the_open_connection_and_expires(market: QuietMark
     market.pass_time(9_000)
     desk.ask(Login, token("alice", market.now, exp=START // 10**9 + 20))
     market.pass_time(9_000)
-    market.check_sessions(market.now)
+    market.keep_house(market.now)
     assert desk.session.closed is None
     market.pass_time(2_000)
-    market.check_sessions(market.now)
+    market.keep_house(market.now)
     assert desk.session.closed
     assert desk.session.closed[0] is CloseCode.TOKEN_EXPIRED
 
@@ -129,7 +124,7 @@ def test_a_thousand_pipelined_logins_are_answered_in_turn(market: QuietMarket) -
     desk = Desk(market)
     good = token("alice", market.now)
     for id in range(1, 1001):
-        desk.session.receive(desk.codec.encode(Login(id, good)), market.now)
+        desk.send(desk.codec.encode(Login(id, good)))
     market.tick(market.now)
     assert [answer.id for answer in desk.hear()] == list(range(1, 1001))
 
@@ -137,7 +132,7 @@ def test_a_thousand_pipelined_logins_are_answered_in_turn(market: QuietMarket) -
 def test_what_is_pipelined_behind_a_login_waits_for_its_answer(market: QuietMarket) -> None:
     desk = Desk(market)
     for message in (Login(1, token("alice", market.now)), Subscribe(2, ["balances"]), Place(3, "BTC-USD", "buy", 100, 5)):
-        desk.session.receive(desk.codec.encode(message), market.now)
+        desk.send(desk.codec.encode(message))
     market.tick(market.now)
     answers = desk.hear()
     assert [type(answer) for answer in answers[:3]] == [LoggedIn, Subscribed, Balances]
@@ -316,7 +311,7 @@ def test_a_market_without_instruments_answers_too() -> None:
 def test_one_subject_on_two_connections_at_once_has_one_account(market: QuietMarket) -> None:
     desks = [Desk(market), Desk(market)]
     for desk in desks:
-        desk.session.receive(desk.codec.encode(Login(1, token("alice", market.now))), market.now)
+        desk.send(desk.codec.encode(Login(1, token("alice", market.now))))
     market.tick(market.now)
     assert [type(desk.hear()[0]) for desk in desks] == [LoggedIn, LoggedIn]
     assert market.exchange.accounts == 1
@@ -340,7 +335,7 @@ def test_what_cannot_be_read_says_where(market: QuietMarket) -> None:
         (msgspec.msgpack.encode(["subscribe", 1, ["a b"]]), "$[2][0]"), (msgspec.msgpack.encode(["ping", 1]) + b"x", "trailing"),
         (b"\x91" * 100_000, ""), (b"\xdd\xff\xff\xff\xff", ""), (msgspec.msgpack.encode({"tag": "ping"}), "array"),
     ):
-        desk.session.receive(payload, market.now)
+        desk.send(payload)
         (error,) = desk.hear()
         assert (error.id, error.code) == (0, ErrorCode.MALFORMED)
         assert text in error.message
@@ -351,11 +346,11 @@ def test_babble_closes_the_connection() -> None:
     market = QuietMarket(errors_max=3)
     desk = Desk(market)
     for _ in range(5):
-        desk.session.receive(b"x", market.now)
+        desk.send(b"x")
     assert desk.session.closed
     assert desk.session.closed[0] is CloseCode.ABUSE
     count = len(desk.hear())
-    desk.session.receive(msgspec.msgpack.encode(Ping(1)), market.now)
+    desk.send(msgspec.msgpack.encode(Ping(1)))
     assert (count, desk.hear()) == (4, [])
 
 
@@ -372,9 +367,9 @@ def test_messages_that_come_too_fast_are_refused_until_time_passes() -> None:
 def test_who_never_reads_replies_is_closed() -> None:
     market = QuietMarket(pending_bytes_max=1000)
     desk = Desk(market)
-    desk.session.writable = False
+    desk.session.pause_writing(market.now)
     for id in range(1, 200):
-        desk.session.receive(msgspec.msgpack.encode(ListInstruments(id)), market.now)
+        desk.send(msgspec.msgpack.encode(ListInstruments(id)))
     assert desk.session.closed
     assert desk.session.closed[0] is CloseCode.SLOW_CONSUMER
     assert desk.session.out_bytes < 2000
@@ -393,7 +388,7 @@ def test_lost_trades_are_told_by_a_gap_and_a_snapshot() -> None:
     market = QuietMarket(trades_kept=5, self_trade="allow")
     watcher, trader = Desk(market), Desk(market).sign_in("alice")
     watcher.ask(Subscribe, [TRADES])
-    watcher.session.writable = False
+    watcher.session.pause_writing(market.now)
     for _ in range(8):
         trader.ask(Place, "BTC-USD", "sell", 100, 1)
         trader.ask(Place, "BTC-USD", "buy", 100, 1)

@@ -15,7 +15,8 @@ import pytest
 import stream
 from engine import PriceLevels
 from engine.levels import mix64
-from stream.messages import Answer, Balance, Book, Cancel, Frame, InForce, InstrumentTerms, OrderUpdate, Place, Reply, Subscribe, Trade
+from stream.frames import Balance, Book, OrderUpdate, Trade
+from stream.messages import Answer, Cancel, Frame, InForce, InstrumentTerms, Place, Reply, Subscribe
 from stream.wire import MSGPACK
 
 WEB = Path(stream.__path__[0]) / "web"

@@ -5,12 +5,12 @@ from typing import Any
 import msgspec
 
 from engine import Commands
-from stream.auth import key_of
+from stream.keys import key_of
 from stream.market import Market
 from stream.messages import Login
 from stream.session import Session
 from stream.wire import JSON, MSGPACK, Codec
-from tests.simulation import CONFIG, SECRET, START, messages_in, token
+from tests.setting import CONFIG, SECRET, START, messages_in, token
 
 MILLISECOND = 10**6
 BOOK, TRADES, TICKER = "orderbook:BTC-USD", "trades:BTC-USD", "ticker:BTC-USD"
@@ -19,10 +19,10 @@ BOOK, TRADES, TICKER = "orderbook:BTC-USD", "trades:BTC-USD", "ticker:BTC-USD"
 class Desk:
     """One connection to a market, with everything that it was told."""
 
-    def __init__(self, market: "QuietMarket", codec: Codec = MSGPACK) -> None:
+    def __init__(self, market: "QuietMarket", codec: Codec = MSGPACK, address: str = "") -> None:
         self.market = market
         self.codec = codec
-        self.session: Session = market.connect(codec, market.now)
+        self.session: Session = market.connect(codec, market.now, address)
         self.session.begin(market.now, None)
         self.id = 0
         self.heard: list[Any] = []
@@ -35,10 +35,15 @@ class Desk:
         self.heard += heard
         return heard
 
+    def send(self, payload: bytes) -> None:
+        """Send a message, as one frame."""
+        self.session.charge(len(payload), self.market.now)
+        self.session.receive(payload, self.market.now)
+
     def ask(self, kind: type[Any], *fields: Any, **named: Any) -> list[Any]:
         """Send a request, let the market tick, and return what came."""
         self.id += 1
-        self.session.receive(self.codec.encode(kind(self.id, *fields, **named)), self.market.now)
+        self.send(self.codec.encode(kind(self.id, *fields, **named)))
         self.market.tick(self.market.now)
         return self.hear()
 
@@ -68,7 +73,7 @@ class QuietMarket(Market):
         self.now = START
         super().__init__(msgspec.structs.replace(CONFIG, **changes), [key_of("HS256", SECRET)], [], self.now)
 
-    def administer(self, command: str, *fields: Any, **named: Any) -> None:
+    def command(self, command: str, *fields: Any, **named: Any) -> None:
         """Run a command that no client may send, by the name of its method."""
         commands = Commands()
         getattr(commands, command)(*fields, **named, time=self.now)

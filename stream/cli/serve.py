@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -13,8 +12,9 @@ import msgspec
 import uvloop
 from rich.console import Console
 
-from stream.auth import load_keys
 from stream.config import Config, ConfigError, load, settings
+from stream.keys import load_keys
+from stream.logs import start_logging
 from stream.server import ENDPOINT, Server
 from stream.sources import Source
 from stream.sources.recorded import RecordedSource
@@ -86,7 +86,7 @@ async def serve(config: Config, console: Console) -> None:
     console.print(f"  WebSocket  ws://{host}:{server.port}{ENDPOINT}")
     command = sys.argv[0] if Path(sys.argv[0]).name == "deltabook" else "deltabook"
     console.print(f"  verify     {command} verify ws://{host}:{server.port}{ENDPOINT} --seconds 20")
-    if not config.keys and server.market.authenticator.has_keys:
+    if not config.keys and server.market.authenticator.keys:
         console.print(f"  sign in    with what `{command} token alice` prints, in this folder: the key is {config.key_file}")
     await stopped.wait()
     console.print("leaving")
@@ -97,8 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve; the exit status."""
     console = Console(highlight=False, soft_wrap=True)
     config = read_config(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("picows").setLevel(logging.ERROR)
+    start_logging()
     try:
         uvloop.run(serve(config, console))
     except OSError as error:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from stream.auth import mint
-from stream.channels import ACCOUNT_SCOPE, MARKET_SCOPE, TRADE_SCOPE
+from stream.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
 from stream.config import load
 
 SCOPES = (MARKET_SCOPE, ACCOUNT_SCOPE, TRADE_SCOPE)
@@ -17,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "example:\n  deltabook watch balances --token $(deltabook token alice)"
     parser.add_argument("subject", help="who the token says its bearer is")
-    parser.add_argument("--scope", action="append", choices=SCOPES, help="what it allows; may be given several times; all if not given")
+    parser.add_argument("--scope", action="append", choices=[*SCOPES, ADMIN_SCOPE],
+                        help="what it allows; may be given several times; all but admin if not given")
     parser.add_argument("--seconds", type=int, default=24 * 3600, help="how long it lives (default: a day)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the server's TOML file")
 

@@ -14,8 +14,9 @@ from rich.table import Table
 
 from stream.channels import BOOK, TICKER, TRADES, ChannelName
 from stream.client import Client, connect
+from stream.frames import Book, Gap
 from stream.live import ClientError, LiveBook, LiveTicker, LiveTrades
-from stream.messages import Book, Frame, Gap
+from stream.messages import Frame
 from stream.mirror import Verdict
 
 DEFAULT_URL = "ws://127.0.0.1:8080/v1"

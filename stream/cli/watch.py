@@ -13,8 +13,9 @@ from rich.text import Text
 from stream.channels import parse
 from stream.cli.verify import DEFAULT_URL
 from stream.client import connect
+from stream.frames import OrderUpdate, Ticker, Trade
 from stream.live import ClientError, Live, LiveBook
-from stream.messages import InstrumentTerms, OrderUpdate, Ticker, Trade
+from stream.messages import InstrumentTerms
 from stream.mirror import BalancesMirror, BookMirror, OrdersMirror, TickerMirror, TradesMirror, Verdict
 from stream.scale import to_text
 

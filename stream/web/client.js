@@ -19,6 +19,8 @@ const REPLIES = {
   pong: ["id", "time"],
   done: ["id", "seq", "order", "client_id", "status", "remaining", "filled", "value"],
   all_cancelled: ["id", "seq", "count"],
+  connection_list: ["id", "connections"],
+  confirmed: ["id"],
   error: ["id", "code", "message", "order"],
 };
 const TERMS = ["name", "base", "quote", "tick", "lot", "base_decimals", "quote_decimals", "price_max", "size_min", "size_max", "maker_fee", "taker_fee", "notional_max", "orders_max", "band", "hold_fee", "day_end", "phase"];
@@ -104,10 +106,11 @@ export class Mirror {
       return this.take(frame, true) ? "snapshot" : "mismatch";
     }
     if (frame.epoch !== this.epoch || frame.prev > this.seq) return "gap";
-    if (frame.seq <= this.seq) return this.isEmpty(frame) ? "heartbeat" : "dropped";
+    const tells = !this.isEmpty(frame);
+    if (frame.seq < this.seq || (tells && frame.seq === this.seq)) return tells ? "dropped" : "heartbeat";
     this.seq = frame.seq;
     if (!this.take(frame, false)) return "mismatch";
-    return this.isEmpty(frame) ? "heartbeat" : "applied";
+    return tells ? "applied" : "heartbeat";
   }
 
   take() {

@@ -1,0 +1,105 @@
+"""What only the exchange's own people may ask, each time with a line in the audit log (logger `deltabook.audit`)."""
+
+import logging
+from collections.abc import Callable
+from heapq import nsmallest
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine import Commands, Event, EventKind, Phase
+from stream.codes import CloseCode, ErrorCode
+from stream.fields import Message
+from stream.hub import Refused
+from stream.messages import AdminRequest, Confirmed, Connections, ConnectionStatus, Disconnect, Error, ListConnections, Revoke, SetLimits, SetPhase, Standing
+from stream.revocations import Revocation
+
+if TYPE_CHECKING:
+    from stream.market import Market
+    from stream.session import Session
+
+log = logging.getLogger("deltabook.audit")
+
+PHASES = {phase.name.lower(): phase for phase in Phase}
+
+Say = Callable[[Message], None]
+
+
+class Administration:
+    """Carries out the requests of those whose token has the scope `admin`."""
+
+    def __init__(self, market: "Market") -> None:
+        self._market = market
+
+    def answer(self, who: str, request: AdminRequest, now: int, say: Say) -> None:
+        """Do what is asked, and say the one reply, now or when the engine has run the command. Refused if it cannot be."""
+
+        def audited(reply: Message) -> None:
+            arguments = {name: value for name, value in msgspec.structs.asdict(request).items() if name != "id"}
+            outcome = reply.message if isinstance(reply, Error) else "done"
+            log.info("an administrator's request", extra={"subject": who, "request": request.__struct_config__.tag, "arguments": arguments, "outcome": outcome})
+            say(reply)
+
+        try:
+            match request:
+                case SetPhase():
+                    index, phase = self._market.index_of(request.instrument), PHASES[request.phase]
+                    self._run(request, lambda commands: commands.set_phase(index, phase, now), audited)
+                case SetLimits():
+                    account, self_trade = self._market.account_of(request.subject), self._market.self_trade
+                    self._run(request, lambda commands: commands.set_account(
+                        account, self_trade=self_trade, orders_max=request.orders_max, size_max=request.size_max, notional_max=request.notional_max, time=now,
+                    ), audited)
+                case Disconnect():
+                    sessions = self._sessions_of(request)
+                    audited(Confirmed(request.id))    # first, for the administrator's own may be among them
+                    for session in sessions:
+                        session.close(CloseCode.DISCONNECTED, "closed by an administrator")
+                case Revoke():
+                    self._revoke(request, now)
+                    audited(Confirmed(request.id))
+                    self._market.close_revoked()
+                case ListConnections():
+                    audited(self._list(request))
+        except Refused as refused:
+            audited(Error(request.id, refused.code, refused.text))
+
+    def _run(self, request: SetPhase | SetLimits, append: Callable[[Commands], None], say: Say) -> None:
+        """Have the engine run a command, and answer by its outcome."""
+
+        def done(outcome: Event, events: list[Event]) -> None:
+            rejected = outcome.kind == EventKind.REJECTED
+            code = ErrorCode(400 + outcome.reason) if rejected else ErrorCode.INTERNAL
+            say(Error(request.id, code, code.text) if rejected else Confirmed(request.id))
+
+        self._market.run(append, done)
+
+    def _sessions_of(self, request: Disconnect) -> list["Session"]:
+        if bool(request.subject) == bool(request.connection):
+            raise Refused(ErrorCode.MALFORMED, "expected either a subject or a connection")
+        return [
+            session for session in self._market.sessions
+            if session.number == request.connection or (request.subject and session.subject == request.subject)
+        ]
+
+    def _revoke(self, request: Revoke, now: int) -> None:
+        if bool(request.subject) == bool(request.token_id):
+            raise Refused(ErrorCode.MALFORMED, "expected either a subject or the id of a token")
+        self._market.authenticator.revocations.revoke(Revocation(now / 10**9, request.token_id, request.subject))
+
+    def _list(self, request: ListConnections) -> Connections:
+        """Who is connected. O(all connections)."""
+        later = (session for session in self._market.sessions if session.number > request.after)
+        return Connections(request.id, [status(session) for session in nsmallest(request.count, later, key=lambda session: session.number)])
+
+
+def status(session: "Session") -> ConnectionStatus:
+    """How a connection and its subscriptions stand."""
+    standings = []
+    for name, subscription in session.subscriptions.items():
+        terms, last = subscription.in_force, subscription.conflation.channel.seq
+        standings.append(Standing(str(name), terms.depth, terms.interval_ms, subscription.seq, max(0, last - subscription.seq), subscription.catch_ups))
+    return ConnectionStatus(
+        session.number, session.subject, session.address, session.opened_at, session.heard_at,
+        not session.writable, session.out_bytes, session.messages_received, standings,
+    )

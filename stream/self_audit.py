@@ -1,0 +1,49 @@
+"""A client inside the server: it rebuilds every book from the very bytes that are sent, and raises an alarm when one is wrong."""
+
+import logging
+
+from stream.channels import ChannelName, parse
+from stream.delivery import Outbox, Traffic
+from stream.feed import Point
+from stream.frames import Book
+from stream.hub import NOBODY, Hub, Subscriptions
+from stream.messages import Subscribe
+from stream.mirror import BookMirror, Verdict
+from stream.wire import MSGPACK, payload_of
+
+log = logging.getLogger("deltabook")
+
+
+class SelfAudit(Outbox):
+    """A listener to full books. A book that is wrong is logged, counted in `failures`, and begun anew with a snapshot."""
+
+    def __init__(self, hub: Hub, books: list[ChannelName], interval_ms: int) -> None:
+        super().__init__(Traffic(), MSGPACK, 0)
+        self._hub = hub
+        self._interval_ms = interval_ms
+        self._subscriptions: Subscriptions = {}
+        self._mirrors = {str(name): BookMirror(str(name)) for name in books}
+        self._to_begin = set(self._mirrors)
+        self.frames = 0
+        self.failures = 0
+
+    def tick(self, at: Point) -> None:
+        """Subscribe to what is new, or was wrong."""
+        if self._to_begin:
+            names, self._to_begin = list(map(parse, sorted(self._to_begin))), set()
+            _, frames = self._hub.subscribe(self, self._subscriptions, names, NOBODY, Subscribe(1, [], 0, self._interval_ms), at)
+            for subscription, frame in frames:
+                subscription.push([frame], at.seq)
+
+    def put(self, frame: bytes) -> int:
+        """Take in a frame as a client would."""
+        book = MSGPACK.decode_answer(payload_of(frame))
+        assert isinstance(book, Book)
+        mirror = self._mirrors[book.channel]
+        verdict = mirror.receive(book)
+        self.frames += 1
+        if verdict in (Verdict.GAP, Verdict.MISMATCH) or mirror.levels.crossed:
+            self.failures += 1
+            self._to_begin.add(book.channel)
+            log.error("a book that is sent is wrong", extra={"channel": book.channel, "verdict": verdict.name.lower(), "prev": book.prev, "seq": book.seq})
+        return 0
