@@ -220,10 +220,12 @@ def measure(plan: Plan) -> Round:
     with process([sys.executable, "-m", "benchmarks.fanout_server", str(plan.updates_per_s), "1", json.dumps(plan.settings)]) as (pid, line):
         told = json.loads(line)
         crowd = Crowd(plan, told["port"], told["clock"])
-        crowd.watch(min(SETTLE_S, plan.seconds))
+        settle = min(SETTLE_S, plan.seconds)    # nobody reads while clients come and go
+        crowd.watch(settle)
         alone = crowd.watch(plan.seconds / 2)
         before = resident(pid)[0]
         slow = crowd.open(plan.slow, SLOW_RECEIVE_BUFFER)
+        crowd.watch(settle)
         used, worked, began = processor_ns(pid), time.process_time_ns(), time.monotonic_ns()
         crowded = crowd.watch(plan.seconds, slow[::2])
         elapsed = time.monotonic_ns() - began
@@ -234,6 +236,7 @@ def measure(plan: Plan) -> Round:
         wrong = sum(watcher.wrong for watcher in (*crowd.healthy, *slow))
         write = max(watcher.largest for watcher in (*crowd.healthy, *slow))
         crowd.leave(slow)
+        crowd.watch(settle)
         again = crowd.watch(plan.seconds / 2)
         crowd.leave(crowd.healthy)
     return Round(
