@@ -3,6 +3,7 @@
 # make simulate SEEDS=2000 SEED=1   as many simulated worlds of clients
 # make campaign COMMANDS=10000000 SEED=1   as many random commands against the engine's naive twin
 # make checked   the engine's tests with bounds checks and C assertions      make sanitized   the same with ASan and UBSan
+# make peers  installs what the benchmarks compare with
 # make fuzz INPUTS=1000000 SEED=1   as many mutated inputs through each layer that reads any
 # make autobahn   the Autobahn suite against the message layer: RFC 6455, case by case
 # make docs   the wire's reference                            make clean   forget everything that was built
@@ -12,7 +13,7 @@ DEPOSIT := {"USDT": "1000000", "BTC": "5", "ETH": "50", "SOL": "500", "XRP": "10
 BIN := .venv/bin
 SOURCES := $(wildcard engine/*.pyx engine/*.pxd stream/*.pyx stream/*.pxd)
 
-.PHONY: run test lint check simulate campaign fuzz autobahn checked sanitized bench docs clean
+.PHONY: run test lint check simulate campaign fuzz autobahn checked sanitized bench peers docs clean
 
 run: .venv/built
 	$(BIN)/deltabook serve --source recorded --source simulated --set 'deposit=$(DEPOSIT)' $(ARGS)
@@ -64,6 +65,12 @@ sanitized: .venv/tools
 
 bench: .venv/tools
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only $(ARGS)
+
+# What the benchmarks compare with: Python's from PyPI, Node's from npm into build/, where there is a Node.
+peers: .venv/tools
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[test,peers]'
+	mkdir -p build/fanout_peers && cp benchmarks/fanout_peers/package.json build/fanout_peers
+	if command -v npm > /dev/null; then npm install --silent --no-audit --no-fund --prefix build/fanout_peers; fi
 
 docs: .venv/built
 	$(BIN)/python -m stream.reference > stream/PROTOCOL.md

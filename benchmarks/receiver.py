@@ -3,16 +3,20 @@
 import select
 import socket
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from stream.fields import Message
-from stream.messages import Subscribe
-from stream.wire import BINARY, MSGPACK
+from stream.wire import BINARY, MSGPACK, TEXT
 
-_HANDSHAKE = (
-    "GET /v1 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-    f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: {MSGPACK.subprotocol}\r\n\r\n"
-).encode()
+
+class Dialect(NamedTuple):
+    """How the clients of a server speak. `stamp` is the time in a frame, the one that ends at an index; None if it is not one to count."""
+
+    path: str
+    subprotocol: str
+    first: list[bytes]
+    stamp: Callable[[bytes, int, int], int | None]
 
 
 class Received(NamedTuple):
@@ -26,19 +30,40 @@ class Received(NamedTuple):
     first_client: list[bytes]
 
 
-def masked(message: Message) -> bytes:
-    """A message of less than 126 bytes as a client's frame, with a key of zeros."""
-    payload = MSGPACK.encode(message)
-    return bytes((0x80 | BINARY, 0x80 | len(payload))) + bytes(4) + payload
+def masked(payload: bytes, opcode: int = BINARY) -> bytes:
+    """A payload of less than 64 KiB as a client's frame, with a key of zeros."""
+    size = len(payload)
+    return bytes((0x80 | opcode, 0x80 | min(size, 126))) + (size.to_bytes(2) if size >= 126 else b"") + bytes(4) + payload
 
 
-def open_socket(port: int, receive_buffer: int = 0, headers: str = "") -> tuple[socket.socket, bytes]:
-    """A connection that has shaken hands, and what came behind the handshake. `receive_buffer` in bytes, the kernel's choice for 0."""
+def _last_number(data: bytes, start: int, stop: int) -> int:
+    return int.from_bytes(data[stop - 8 : stop])
+
+
+def _last_digits(data: bytes, start: int, stop: int) -> int | None:
+    return int(data[stop - 18 : stop - 2], 16) if data.find(b'42["', start, stop) >= 0 else None
+
+
+PLAIN = Dialect("/", "", [], _last_number)
+SOCKET_IO = Dialect("/socket.io/?EIO=4&transport=websocket", "", [masked(b"40", TEXT)], _last_digits)
+
+
+def deltabook(*requests: Message) -> Dialect:
+    """How ours speak, who begin with these requests."""
+    return Dialect("/v1", MSGPACK.subprotocol, [masked(MSGPACK.encode(request)) for request in requests], _last_number)
+
+
+def open_socket(port: int, dialect: Dialect, receive_buffer: int = 0) -> tuple[socket.socket, bytes]:
+    """A connection that has shaken hands and said what comes first, and what came behind it. `receive_buffer` in bytes, the kernel's choice for 0."""
     connection = socket.socket()
     if receive_buffer:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     connection.connect(("127.0.0.1", port))
-    connection.sendall(_HANDSHAKE[:-2] + headers.encode() + b"\r\n")
+    subprotocol = f"Sec-WebSocket-Protocol: {dialect.subprotocol}\r\n" if dialect.subprotocol else ""
+    connection.sendall(
+        f"GET {dialect.path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{subprotocol}\r\n".encode()
+    )
     answer = b""
     while b"\r\n\r\n" not in answer:
         received = connection.recv(65536)
@@ -47,21 +72,21 @@ def open_socket(port: int, receive_buffer: int = 0, headers: str = "") -> tuple[
         answer += received
     if not answer.startswith(b"HTTP/1.1 101"):
         raise ConnectionError(answer.partition(b"\r\n")[0].decode())
+    connection.sendall(b"".join(dialect.first))
     return connection, answer.partition(b"\r\n\r\n")[2]
 
 
 class Clients:
-    """Connections to one server on this machine."""
+    """Connections to one server on this machine; without a dialect there is no handshake."""
 
-    def __init__(self, port: int, count: int, subscribe: Subscribe | None) -> None:
-        opened = [open_socket(port) if subscribe else (socket.create_connection(("127.0.0.1", port)), b"") for _ in range(count)]
+    def __init__(self, port: int, count: int, dialect: Dialect | None) -> None:
+        opened = [open_socket(port, dialect) if dialect else (socket.create_connection(("127.0.0.1", port)), b"") for _ in range(count)]
+        self._stamp = dialect.stamp if dialect else _last_number
         self._sockets = [connection for connection, _ in opened]
         self._rest = {connection.fileno(): rest for connection, rest in opened}
         self._by_number = {connection.fileno(): connection for connection in self._sockets}
         self._epoll = select.epoll(count)
         for connection in self._sockets:
-            if subscribe:
-                connection.sendall(masked(subscribe))
             connection.setblocking(False)
             self._epoll.register(connection.fileno(), select.EPOLLIN)
 
@@ -83,10 +108,12 @@ class Clients:
                 data = self._rest[number] + data
                 start = 0
                 while (stop := end_of_frame(data, start)) <= len(data):
-                    frames += 1
-                    latencies.append(now + clock - int.from_bytes(data[stop - 8 : stop]))
-                    if number == first_number:
-                        first_client.append(data[start:stop])
+                    stamp = self._stamp(data, start, stop)
+                    if stamp is not None:
+                        frames += 1
+                        latencies.append(now + clock - stamp)
+                        if number == first_number:
+                            first_client.append(data[start:stop])
                     start = stop
                 self._rest[number] = data[start:]
             now = time.monotonic_ns()

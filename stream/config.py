@@ -120,8 +120,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     subscriptions_max: Annotated[Count, Meta(description="Subscriptions of one connection.")] = 1000
     message_bytes_max: Annotated[Count, Meta(description="Size of one message from a client.")] = 64 * 1024
     anonymous_message_bytes_max: Annotated[Count, Meta(description="Size of one message from a client that has not signed in.")] = 16 * 1024
-    messages_per_s: Annotated[Count, Meta(description="Messages (and pings, and fragments) a second from one connection, in the long run.")] = 2000
-    messages_burst: Annotated[Count, Meta(description="Messages that may come at once.")] = 4000
+    messages_per_s: Annotated[Count, Meta(description="Messages a second from one connection, in the long run. Fragments, pings, pongs, and each channel of a subscription count as messages.")] = 2000
+    messages_burst: Annotated[Count, Meta(description="Messages that may come at once, and so what one client can make the others wait for.")] = 400
     bytes_per_s: Annotated[Count, Meta(description="Bytes a second from one connection, in the long run.")] = 1 << 19
     bytes_burst: Annotated[Count, Meta(description="Bytes that may come at once.")] = 1 << 20
     orders_per_s: Annotated[Count, Meta(description="Requests that place, replace or reduce a second from one account, in the long run.")] = 5000

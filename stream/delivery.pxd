@@ -15,7 +15,7 @@ cdef class Traffic:
 cdef class Outbox:
     cdef Traffic traffic
     cdef object codec
-    cdef readonly list out
+    cdef object said                    # a frame, or a list of them, or None
     cdef readonly Py_ssize_t out_bytes
     cdef Py_ssize_t bytes_max
     cdef public bint writable

@@ -32,8 +32,6 @@ cdef class Traffic:
         cdef uintptr_t mixed = 0
         cdef Py_ssize_t i
         cdef list known
-        if len(frames) == 1:
-            return frames[0]
         for i in range(len(frames)):
             mixed = mixed * 31 + <uintptr_t><void*>frames[i]
         mixed = (mixed ^ (mixed >> 7)) // 16 % RECENT
@@ -65,10 +63,15 @@ cdef class Outbox:
         self.traffic = traffic
         self.codec = codec
         self.bytes_max = bytes_max
-        self.out = []
+        self.said = None
         self.out_bytes = 0
         self.writable = self.takes_frames = True
         self.closed = self.writer = None
+
+    @property
+    def out(self) -> list[bytes]:
+        """The frames of the next write."""
+        return [] if self.said is None else list(self.said) if isinstance(self.said, list) else [self.said]
 
     def ask_to_write(self) -> None:
         """Have the writer look here."""
@@ -86,9 +89,13 @@ cdef class Outbox:
         """Say a frame with the next write."""
         if self.closed is not None:
             return 0
-        if not self.out:
+        if self.said is None:
             self.traffic.waiting[self] = None
-        self.out.append(frame)
+            self.said = frame
+        elif isinstance(self.said, list):
+            (<list>self.said).append(frame)
+        else:
+            self.said = [self.said, frame]
         self.out_bytes += len(frame)
         if self.out_bytes > self.bytes_max:
             self.overflow()
@@ -96,8 +103,8 @@ cdef class Outbox:
 
     cpdef bytes take_out(self):
         """All that there is to write, once."""
-        cdef bytes piece = self.traffic.joined(self.out)
-        self.out = []
+        cdef bytes piece = b"" if self.said is None else self.traffic.joined(self.said) if isinstance(self.said, list) else self.said
+        self.said = None
         self.out_bytes = 0
         self.traffic.writes += 1
         self.traffic.bytes_written += len(piece)

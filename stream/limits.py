@@ -25,6 +25,10 @@ class Bucket:
         self._level -= amount
         return True
 
+    def owe(self, amount: int) -> None:
+        """Take so many more for what has been granted already, if need be into debt."""
+        self._level -= amount
+
     def _refill(self, now: int) -> None:
         self._level = min(float(self._burst), self._level + (now - self._at) / 10**9 * self._per_s)
         self._at = now

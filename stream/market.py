@@ -22,11 +22,13 @@ from stream.hub import Hub, Refused
 from stream.keys import Key
 from stream.limits import Limits
 from stream.load import Load
+from stream.market_face import OrderRequest
 from stream.messages import AdminRequest, Cancel, InstrumentTerms, Leaving, Pacing, Place, Reduce, Replace
 from stream.refusals import explain
+from stream.safeguards import Deadlines
 from stream.scale import from_text
 from stream.self_audit import SelfAudit
-from stream.session import OrderRequest, Session
+from stream.session import Session
 from stream.sources import Source
 from stream.wire import Codec, Shared
 
@@ -74,6 +76,7 @@ class Market:
         self.self_trade = WIRE_SELF_TRADES[config.self_trade]
         self.limits = Limits(config, now)
         self.load = Load(config, now)
+        self.deadlines = Deadlines()
         self.sessions: set[Session] = set()
         self._unchecked: list[Session] = []
         self._owed: set[Session] = set()    # frames that did not fit into one write
@@ -173,6 +176,17 @@ class Market:
         """Close the connections whose token has been revoked."""
         for session in list(self.sessions):
             session.check_token()
+
+    def guard(self, session: Session, now: int) -> None:
+        """Do what a session that has ended asked for in that case."""
+        guard, account = session.guard, session.account
+        if guard.scope == "connection":
+            for order in guard.orders:
+                if self.exchange.order(order):
+                    self._commands.cancel(account, order, 0, now)
+                    self._replies.append(None)
+        elif guard.scope == "session" and not self.limits.account(account, now).connections:
+            self.deadlines.set_grace(account, now + guard.grace)
 
     def open_account(self, subject: str, now: int, opened: Callable[[int | None], None]) -> None:
         """Find a subject's account, or open one; then call `opened` with its number, None if there can be no more."""
@@ -298,9 +312,15 @@ class Market:
         if 0 < self.exchange.next_expiry <= now:
             self._commands.advance(now)
             self._replies.append(None)
+        for account in self.deadlines.due(now):
+            self._commands.cancel_all(account, ALL_INSTRUMENTS, now, BOTH_SIDES)
+            self._replies.append(None)
         self._run_commands(now)
         self._pay(now)
         at = self.point(now)
         self.audit.tick(at)
         due = self.hub.flush(at)
-        return now if self._owed else min([due, self.exchange.next_expiry or NEVER, *(self._source_began + source.next_time() for source in self._sources)])
+        if self._owed:
+            return now
+        sources = (self._source_began + source.next_time() for source in self._sources)
+        return min(due, self.deadlines.next, self.exchange.next_expiry or NEVER, *sources)

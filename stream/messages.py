@@ -140,6 +140,31 @@ class CancelAll(Message, tag="cancel_all"):
     side: SideName | None = None
 
 
+class CancelOnDisconnect(Message, tag="cancel_on_disconnect"):
+    """What happens to one's open orders when this connection ends without `logout`."""
+
+    id: Id
+    scope: Annotated[
+        Literal["off", "connection", "session"],
+        Meta(description="`off`: nothing; `connection`: those placed on it from now on are cancelled at once; `session`: all of the account's are, "
+             "unless another connection of the account is there or comes within the grace period."),
+    ]
+    grace_ms: Annotated[int, Meta(ge=0, lt=1 << 31, description="Of `session`: the grace period.")] = 0
+
+
+class DeadMan(Message, tag="dead_man"):
+    """Start one's dead-man timer anew: unless the next one comes in time, all of the account's open orders are cancelled."""
+
+    id: Id
+    timeout_ms: Annotated[int, Meta(ge=0, lt=1 << 31, description="0 stops the timer.")]
+
+
+class Logout(Message, tag="logout"):
+    """Sign out: own channels end, and `cancel_on_disconnect` does not apply."""
+
+    id: Id
+
+
 class SetPhase(Message, tag="set_phase"):
     """Halt an instrument, have it collect orders for an auction, or let it trade, which ends a halt and uncrosses an auction. Scope `admin`."""
 
@@ -187,7 +212,7 @@ class ListConnections(Message, tag="connections"):
 
 AdminRequest = SetPhase | SetLimits | Disconnect | Revoke | ListConnections
 
-Request = Login | Subscribe | Unsubscribe | ListSubscriptions | ListInstruments | Ping | Place | Cancel | Reduce | Replace | CancelAll | AdminRequest
+Request = Login | Subscribe | Unsubscribe | ListSubscriptions | ListInstruments | Ping | Place | Cancel | Reduce | Replace | CancelAll | CancelOnDisconnect | DeadMan | Logout | AdminRequest
 
 
 # From the server: replies

@@ -2,8 +2,8 @@
 
 from engine import FEE_SCALE, Event, Exchange, OrderBook, OrderType, Reason
 from stream.codes import ErrorCode
+from stream.market_face import OrderRequest
 from stream.messages import Place, Reduce, Replace
-from stream.session import OrderRequest
 
 
 def explain(exchange: Exchange, request: OrderRequest, event: Event) -> str:

@@ -7,7 +7,25 @@ from typing import Any, Literal, TypeVar
 
 from stream.fields import Message
 from stream.live import ClientError
-from stream.messages import AllCancelled, Cancel, CancelAll, Done, Instruments, InstrumentTerms, ListInstruments, Ping, Place, Pong, Reduce, Replace
+from stream.messages import (
+    AllCancelled,
+    Cancel,
+    CancelAll,
+    CancelOnDisconnect,
+    Confirmed,
+    DeadMan,
+    Done,
+    Instruments,
+    InstrumentTerms,
+    ListInstruments,
+    Logout,
+    Ping,
+    Place,
+    Pong,
+    Reduce,
+    Replace,
+)
+from stream.safeguards import Scope
 from stream.scale import from_text
 
 R = TypeVar("R", bound=Message)
@@ -83,6 +101,18 @@ class Requests(ABC):
     async def replace(self, order: int, price: int, size: int, client_id: int = 0, *, stop: int = 0) -> Done:
         """Give an order a new price in ticks and remaining size in lots, and one that waits a new trigger in ticks."""
         return await self.request(Replace, Done, order, price, size, client_id, stop)
+
+    async def cancel_on_disconnect(self, scope: Scope, grace_ms: int = 0) -> None:
+        """Say what happens to one's open orders when this connection ends without `logout`. It holds for this connection only: say it again after a return."""
+        await self.request(CancelOnDisconnect, Confirmed, scope, grace_ms)
+
+    async def dead_man(self, timeout_ms: int) -> None:
+        """Start one's dead-man timer anew: unless the next call comes in time, all of the account's open orders are cancelled. 0 stops it."""
+        await self.request(DeadMan, Confirmed, timeout_ms)
+
+    async def logout(self) -> None:
+        """Sign out: own channels end, and `cancel_on_disconnect` does not apply."""
+        await self.request(Logout, Confirmed)
 
     async def cancel_all(self, instrument: str | None = None, side: Side | None = None) -> int:
         """Cancel all own orders, of one instrument or of all, on one side or on both; how many there were."""

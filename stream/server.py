@@ -132,6 +132,7 @@ class Connection(WSListener):
 
     def pause_writing(self) -> None:
         """The kernel refused some bytes: they are the last ones until it takes them."""
+        self._writer.pause()
         self.session.pause_writing(self._server.clock.now())
 
     def resume_writing(self) -> None:
@@ -158,6 +159,8 @@ class Connection(WSListener):
             self._closing = True
             self.session.writer = None
             self._writer.write(close_frame(code, reason))
+            if code == CloseCode.ABUSE:
+                self._transport.underlying_transport.pause_reading()    # or a flood would be read until the end
             asyncio.get_running_loop().call_later(self._server.config.close_timeout_s, self._transport.disconnect, False)
 
 
@@ -287,6 +290,7 @@ class Server:
         """A connection is gone."""
         if self._connections.pop(connection.session, None):
             self.market.disconnect(connection.session, self.clock.now())
+            self.wake()
         if self._leaving and not self._connections:
             self._gone.set()
 

@@ -6,33 +6,35 @@ it has to say waits in `out` for the next write; while the socket is full, only 
 
 from collections import deque
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Literal
 
 from engine import Event, EventKind
-from stream.auth import Authenticator, TokenRefused
+from stream.auth import TokenRefused
 from stream.channels import ADMIN_SCOPE, TRADE_SCOPE, ChannelName, parse
 from stream.claims import Claims
 from stream.codes import CloseCode, ErrorCode
-from stream.config import Config
-from stream.delivery import Outbox, Traffic
-from stream.feed import ORDER_KINDS, Point
+from stream.conflation import MILLISECOND, NEVER
+from stream.delivery import Outbox
+from stream.feed import ORDER_KINDS
 from stream.fields import Message
-from stream.hub import NOBODY, Hub, Refused, Subscriptions
-from stream.limits import Bucket, Limits
-from stream.load import Load
+from stream.hub import NOBODY, Refused, Subscriptions
+from stream.limits import Bucket
+from stream.market_face import Market, OrderRequest
 from stream.messages import (
-    AdminRequest,
     AllCancelled,
     Cancel,
     CancelAll,
+    CancelOnDisconnect,
+    Confirmed,
+    DeadMan,
     Done,
     Error,
     Instruments,
-    InstrumentTerms,
     ListInstruments,
     ListSubscriptions,
     LoggedIn,
     Login,
+    Logout,
     Pacing,
     Ping,
     Place,
@@ -47,51 +49,11 @@ from stream.messages import (
     Welcome,
 )
 from stream.messages import Subscriptions as SubscriptionList
+from stream.safeguards import Guard
 from stream.wire import PING, Codec, Malformed, Shared, framed
 
 PING_FRAME = framed(PING, b"")
 
-OrderRequest = Place | Cancel | Reduce | Replace | CancelAll
-
-
-class Market(Protocol):
-    """What a session needs of the market behind it."""
-
-    config: Config
-    hub: Hub
-    authenticator: Authenticator
-    name: str
-    limits: Limits
-    load: Load
-    traffic: Traffic
-
-    def point(self, now: int) -> Point:
-        """Where the history stands."""
-        ...
-
-    def instrument_terms(self) -> list[InstrumentTerms]:
-        """The terms of every instrument."""
-        ...
-
-    def open_account(self, subject: str, now: int, opened: Callable[[int | None], None]) -> None:
-        """Find a subject's account, or open one; then call `opened` with its number, None if there can be no more."""
-
-    def submit(self, account: int, request: OrderRequest, now: int, done: Callable[[Event, list[Event]], None]) -> None:
-        """Put a command into the next group; then call `done` with its outcome and all its events. Refused if the instrument is unknown."""
-
-    def explain(self, request: OrderRequest, event: Event) -> str:
-        """Why the engine refused a command, and what was expected."""
-        ...
-
-    def waits(self, order: int) -> bool:
-        """Whether an order waits for its trigger."""
-        ...
-
-    def administer(self, who: str, request: AdminRequest, now: int, say: Callable[[Message], None]) -> None:
-        """Carry out what an administrator asks, and say the reply."""
-
-    def owes(self, session: "Session") -> None:
-        """Note that a session is owed frames that did not fit into one write."""
 
 
 def parse_channel(text: str) -> ChannelName:
@@ -114,7 +76,7 @@ class Session(Outbox):
         self.address = address
         self._place = market.limits.address(address, now)
         self._claims: Claims | None = None
-        self._account = NOBODY
+        self.account = NOBODY
         self._waiting = False    # for an account
         self._held: deque[Request] = deque()
         self._answering_held = False
@@ -126,6 +88,8 @@ class Session(Outbox):
         self._over = ""    # the limit that the latest frame went over
         self._pinged = False
         self._leaving = False
+        self._first_subject = ""    # the connection keeps it, even after a logout
+        self.guard = Guard()
         self._stalled_at = now
         self.opened_at = self.heard_at = now
         self.subscriptions: Subscriptions = {}
@@ -245,8 +209,9 @@ class Session(Outbox):
         self.closed = self.closed or (CloseCode.SHUTTING_DOWN, "")
         self._market.hub.unsubscribe(self.subscriptions, list(self.subscriptions), self._market.point(now))
         self._place.connections -= 1
-        if self._account != NOBODY:
-            self._market.limits.account(self._account, now).connections -= 1
+        if self.account != NOBODY:
+            self._market.limits.account(self.account, now).connections -= 1
+            self._market.guard(self, now)
 
     # What the session says
 
@@ -273,7 +238,7 @@ class Session(Outbox):
 
     def _count_error(self) -> None:
         self._errors += 1
-        if self._errors > self._market.config.errors_max:
+        if self._errors > self._market.config.errors_max and not self.closed:
             self._market.limits.hit["errors_max"] += 1
             self.close(CloseCode.ABUSE, f"more than {self._market.config.errors_max} messages that cannot be read or come too fast")
 
@@ -291,8 +256,10 @@ class Session(Outbox):
                 case Login():
                     self._login(request, now)
                 case Subscribe():
+                    self._messages.owe(len(request.channels))
                     self._subscribe(request, now)
                 case Unsubscribe():
+                    self._messages.owe(len(request.channels))
                     names = [parse_channel(name) for name in request.channels]
                     ended = self._market.hub.unsubscribe(self.subscriptions, names, self._market.point(now))
                     self._say(Unsubscribed(request.id, [str(name) for name in ended]))
@@ -302,10 +269,17 @@ class Session(Outbox):
                     self._say(Instruments(request.id, self._market.instrument_terms()))
                 case Ping():
                     self._say(Pong(request.id, now))
+                case CancelOnDisconnect() | DeadMan():
+                    self._require(TRADE_SCOPE)
+                    self._guard_orders(request, now)
+                    self._say(Confirmed(request.id))
+                case Logout():
+                    self._logout(now)
+                    self._say(Confirmed(request.id))
                 case Place() | Cancel() | Reduce() | Replace() | CancelAll():
                     self._require(TRADE_SCOPE)
                     self._charge_account(request, now)
-                    self._market.submit(self._account, request, now, lambda outcome, events: self._done(request, outcome, events))
+                    self._market.submit(self.account, request, now, lambda outcome, events: self._done(request, outcome, events))
                 case _:
                     self._require(ADMIN_SCOPE)
                     self._market.administer(self.subject, request, now, self._say)
@@ -314,9 +288,23 @@ class Session(Outbox):
                 self._market.limits.hit[refused.limit] += 1
             self._refuse(request.id, refused.code, refused.text)
 
+    def _guard_orders(self, request: CancelOnDisconnect | DeadMan, now: int) -> None:
+        time_ms = request.grace_ms if isinstance(request, CancelOnDisconnect) else request.timeout_ms
+        if time_ms > self._market.config.grace_s_max * 1000:
+            raise Refused(ErrorCode.TOO_LONG, f"{time_ms} ms: expected at most {self._market.config.grace_s_max} seconds")
+        if isinstance(request, CancelOnDisconnect):
+            self.guard.set(request.scope, time_ms * MILLISECOND)
+        else:
+            self._market.deadlines.set_dead_man(self.account, now + time_ms * MILLISECOND if time_ms else NEVER)
+
+    def _logout(self, now: int) -> None:
+        self.guard.set("off", 0)
+        self._claims = None
+        self._end_what_is_not_allowed(now)
+
     def _charge_account(self, request: OrderRequest, now: int) -> None:
         """Take a request off the account's allowance, over all its connections. There is more of it for what cancels."""
-        account = self._market.limits.account(self._account, now)
+        account = self._market.limits.account(self.account, now)
         cancels = isinstance(request, Cancel | CancelAll)
         if not (account.cancels if cancels else account.orders).take(now):
             limit = "cancels_per_s" if cancels else "orders_per_s"
@@ -332,7 +320,7 @@ class Session(Outbox):
         except TokenRefused as error:
             self._count_error()
             raise Refused(ErrorCode.BAD_TOKEN, str(error)) from error
-        if self._claims and self._claims.subject != claims.subject:
+        if self._first_subject not in ("", claims.subject):
             raise Refused(ErrorCode.ANOTHER_SUBJECT)
         self._sign_in(claims, now, lambda: self._say(LoggedIn(request.id, claims.subject, sorted(claims.scopes), claims.expires)), request.id)
 
@@ -343,6 +331,7 @@ class Session(Outbox):
                 self._refuse(id, ErrorCode.TOO_MANY_ACCOUNTS, ErrorCode.TOO_MANY_ACCOUNTS.text)
             elif self._may_connect(account, now):
                 self._claims = claims
+                self._first_subject = claims.subject
                 self.check_token()    # it may have been revoked while the account was opened
                 welcome()
                 self._end_what_is_not_allowed(now)
@@ -353,10 +342,11 @@ class Session(Outbox):
 
     def _may_connect(self, account: int, now: int) -> bool:
         """Count this connection as one of the account's; if it is one too many, close it."""
-        if self._account == NOBODY and not self.closed:
-            self._account = account
+        if self.account == NOBODY and not self.closed:
+            self.account = account
             held = self._market.limits.account(account, now)
             held.connections += 1
+            self._market.deadlines.set_grace(account, NEVER)
             if held.connections > self._market.config.connections_per_account_max:
                 self._market.limits.hit["connections_per_account_max"] += 1
                 self.close(CloseCode.TOO_MANY_CONNECTIONS, f"expected at most {self._market.config.connections_per_account_max} connections of one account")
@@ -367,8 +357,8 @@ class Session(Outbox):
 
     def _end_what_is_not_allowed(self, now: int) -> None:
         """End the subscriptions that a renewed token has no scope for, and say so."""
-        assert self._claims
-        lost = [name for name in self.subscriptions if self._needs_token(name) and name.scope not in self._claims.scopes]
+        scopes = self._claims.scopes if self._claims else ()
+        lost = [name for name in self.subscriptions if self._needs_token(name) and name.scope not in scopes]
         if lost:
             self._market.hub.unsubscribe(self.subscriptions, lost, self._market.point(now))
             self._say(Unsubscribed(0, [str(name) for name in lost]))
@@ -396,7 +386,7 @@ class Session(Outbox):
         if len(self.subscriptions.keys() | set(names)) > allowed:
             raise Refused(ErrorCode.TOO_MANY_SUBSCRIPTIONS, f"expected at most {allowed} subscriptions", "subscriptions_max")
         at = self._market.point(now)
-        in_force, frames = self._market.hub.subscribe(self, self.subscriptions, names, self._account, request, at)
+        in_force, frames = self._market.hub.subscribe(self, self.subscriptions, names, self.account, request, at)
         self._say(Subscribed(request.id, at.epoch, at.seq, in_force))
         for subscription, frame in frames:
             if self.takes_frames:
@@ -414,6 +404,8 @@ class Session(Outbox):
             self._say(AllCancelled(request.id, seq, count))
         else:
             last = [event for event in events if event.order == outcome.order and event.kind in ORDER_KINDS][-1]
+            if self.guard.scope == "connection" and isinstance(request, Place) and last.remaining:
+                self.guard.orders.add(last.order)
             self._say(Done(request.id, seq, last.order, last.other, self._status(last), last.remaining, last.filled, last.value))
 
     def _status(self, last: Event) -> Literal["open", "waiting", "filled", "cancelled"]:

@@ -24,11 +24,13 @@ cdef class SocketWriter:
     """One connection's writes. What the kernel does not take goes through the transport, which waits, pauses, and finds out what is wrong."""
 
     cdef int fd
+    cdef bint clear             # the transport holds nothing
     cdef object buffered
     cdef object write_rest
 
     def __init__(self, transport: object) -> None:
         self.fd = transport.get_extra_info("socket").fileno() if transport.get_extra_info("ssl_object") is None else NO_SOCKET
+        self.clear = False
         self.buffered = transport.get_write_buffer_size
         self.write_rest = transport.write
 
@@ -37,18 +39,26 @@ cdef class SocketWriter:
         cdef ssize_t sent
         if self.write_rest is None:
             return 0
-        if self.fd != NO_SOCKET and not self.buffered():
+        if not self.clear and self.fd != NO_SOCKET:
+            self.clear = not self.buffered()
+        if self.clear:
             sent = send(self.fd, PyBytes_AS_STRING(data), len(data), MSG_DONTWAIT | MSG_NOSIGNAL)
             if sent == len(data):
                 return 0
+            self.clear = False
             if sent > 0:
                 data = data[sent:]
         self.write_rest(data)
         return 0
 
+    def pause(self) -> None:
+        """The transport holds something."""
+        self.clear = False
+
     def detach(self) -> None:
         """Write no more: the transport closes the socket, whose number may soon be another one's."""
         self.fd = NO_SOCKET
+        self.clear = False
         self.write_rest = None
 
 
@@ -59,7 +69,7 @@ def write_all(traffic: Traffic) -> list[Outbox]:
     for outbox in traffic.take_waiting():
         if outbox.closed is not None:
             closed.append(outbox)
-        elif outbox.writer is not None and outbox.writable and outbox.out:
+        elif outbox.writer is not None and outbox.writable and outbox.said is not None:
             (<SocketWriter>outbox.writer).write(outbox.take_out())
     traffic.forget()
     return closed

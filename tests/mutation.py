@@ -11,7 +11,7 @@ import msgspec
 
 from stream.fields import Message
 from stream.wire import MSGPACK, Codec
-from tests.simulation import SECRET
+from tests.setting import SECRET
 
 HEADERS = (
     b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff", b"\xc9\xff\xff\xff\xff\x01", b"\xdc\xff\xff",

@@ -12,13 +12,16 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
+from engine import Phase
 from stream.cli import COMMANDS, main
+from stream.codes import CloseCode
 from stream.feed import BookChannel, Point
+from stream.messages import Subscribe
 from stream.server import Server
 from stream.sources.simulated import SimulatedSource
 from stream.wire import Shared
-from tests.simulation import token
-from tests.sockets import run, serving
+from tests.setting import token
+from tests.sockets import RawClient, run, serving
 
 ROOT = Path(__file__).parents[1]
 
@@ -181,3 +184,27 @@ async def test_an_interrupt_ends_a_command_quietly() -> None:
             assert (process.returncode, err) == (130, b"")
             while server.market.sessions:
                 await asyncio.sleep(0.01)
+
+
+@run
+async def test_admin_halts_and_tells_who_is_connected() -> None:
+    async with serving() as server:
+        url, token_of_root = f"ws://127.0.0.1:{server.port}/v1", token("root", server.clock.now(), "admin")
+        ask = ("admin", "--url", url, "--token", token_of_root)
+        watcher, _ = await RawClient.open(server.port)
+        watcher.send(Subscribe(1, ["orderbook:BTC-USD"]))
+        await watcher.message()
+        outcome = await deltabook(*ask, "connections")
+        assert outcome.status == 0
+        assert "orderbook:BTC-USD" in outcome.out
+        assert "root" in outcome.out
+        for request, phase in (("halt", "HALT"), ("auction", "AUCTION"), ("trade", "TRADING")):
+            assert (await deltabook(*ask, request, "BTC-USD")).status == 0
+            assert Phase(server.market.exchange.book("BTC-USD").phase).name == phase
+        refused = await deltabook(*ask, "limits", "nobody", "--orders", "5")
+        assert (refused.status, "Nobody of that name" in refused.err) == (2, True)
+        assert (await deltabook(*ask, "disconnect", "--connection", "1")).status == 0
+        assert await watcher.close_code() == CloseCode.DISCONNECTED
+        assert (await deltabook(*ask, "revoke", "alice")).status == 0
+        denied = await deltabook("admin", "--url", url, "--token", token("eve", server.clock.now()), "halt", "BTC-USD")
+        assert (denied.status, "scope 'admin'" in denied.err) == (2, True)

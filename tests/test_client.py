@@ -12,7 +12,7 @@ from stream.frames import OrderUpdate, Trade
 from stream.live import LiveBook
 from stream.mirror import Verdict
 from stream.server import Server
-from tests.simulation import token
+from tests.setting import token
 from tests.sockets import run, serving
 
 

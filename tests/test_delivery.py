@@ -124,6 +124,7 @@ class Peer(asyncio.Protocol):
         self.writer = SocketWriter(transport)
 
     def pause_writing(self) -> None:
+        self.writer.pause()
         self.calls.append("pause")
 
     def resume_writing(self) -> None:

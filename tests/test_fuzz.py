@@ -24,8 +24,8 @@ from stream.live import ClientError
 from stream.messages import Answer, CancelAll, Error, ListInstruments, ListSubscriptions, Login, Ping, Reply, Request, Subscribe, Unsubscribe
 from stream.wire import BINARY, CLOSE, CODECS, MSGPACK, PING, PONG, TEXT, Malformed
 from tests.mutation import mistaken_token, mutated
+from tests.setting import CONFIG, NAMES, SECRET, START
 from tests.simulated_orders import random_request
-from tests.simulation import CONFIG, NAMES, SECRET, START
 from tests.worlds import Desk, QuietMarket
 
 FIRST = int(os.environ.get("DELTABOOK_SEED", "1"))

@@ -12,7 +12,7 @@ from stream.limits import Bucket, block_of
 from stream.messages import Cancel, Error, ListInstruments, LoggedIn, Login, Ping, Place, Subscribe
 from stream.server import Server
 from stream.wire import BINARY, PING
-from tests.simulation import START, messages_in, token
+from tests.setting import START, messages_in, token
 from tests.sockets import RawClient, get, masked, run, serving
 from tests.worlds import BOOK, TRADES, Desk, QuietMarket
 

@@ -8,7 +8,7 @@ from stream.config import Config
 from stream.frames import Book, Trades
 from stream.load import Load
 from stream.messages import Leaving, Pacing, Place, Subscribe
-from tests.simulation import START, token
+from tests.setting import START, token
 from tests.sockets import RawClient, run, serving
 from tests.worlds import BOOK, MILLISECOND, TRADES, Desk, QuietMarket
 

@@ -10,7 +10,7 @@ from stream.codes import CloseCode, ErrorCode
 from stream.frames import Book
 from stream.messages import Done, Error, LoggedIn, Login, Ping, Place, Pong, Subscribe, Subscribed, Welcome
 from stream.wire import BINARY, CLOSE, PING, PONG, TEXT
-from tests.simulation import NAMES, SECRET, token
+from tests.setting import NAMES, SECRET, token
 from tests.sockets import RawClient, get, masked, run, serving
 
 CONTINUATION = 0

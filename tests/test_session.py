@@ -31,7 +31,7 @@ from stream.messages import (
     Welcome,
 )
 from stream.wire import JSON
-from tests.simulation import CONFIG, START, token
+from tests.setting import CONFIG, START, token
 from tests.worlds import BOOK, TICKER, TRADES, Desk, QuietMarket
 
 

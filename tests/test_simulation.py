@@ -24,21 +24,32 @@ def test_the_worlds_are_eventful() -> None:
     """The simulation reaches every way to be brought up to date, merges, gaps and catch-ups; and every event of an order, and its every end."""
     seen: set[tuple[str, str]] = set()
     happened: set[tuple[EventKind, Reason]] = set()
-    merges = gaps = catch_ups = heartbeats = 0
+    limits: set[str] = set()
+    merges = gaps = catch_ups = heartbeats = audited = 0
     for seed in range(12):
         market = simulate(seed).market
         counters = market.hub.counters
         happened |= market.seen
+        limits |= market.limits.hit.keys()
+        audited += market.audit.frames
         seen |= counters.recovered.keys()
         merges += counters.merges
         gaps += counters.gaps
         catch_ups += counters.catch_ups
         heartbeats += counters.heartbeats
     assert {("none", "current"), ("merged", "patch"), ("snapshot", "new"), ("snapshot", "window"), ("snapshot", "forgotten"), ("snapshot", "larger")} <= seen
-    assert min(merges, gaps, catch_ups, heartbeats) > 0
+    assert min(merges, gaps, catch_ups, heartbeats, audited) > 0
     assert {kind for kind, _ in happened} >= ORDER_KINDS
     ends = (Reason.REQUESTED, Reason.UNFILLED, Reason.EXPIRED, Reason.SELF_TRADE, Reason.LINKED)
+    assert {"errors_max", "messages_per_s"} <= limits
     assert {(EventKind.CANCELLED, reason) for reason in ends} | {(EventKind.REDUCED, Reason.SELF_TRADE)} <= happened
+
+
+def test_every_promise_holds_for_a_crowd() -> None:
+    """Hundreds of clients at once."""
+    world = simulate(FIRST, steps=60, clients=240)
+    assert len(world.market.sessions) > 240
+    assert world.market.limits.hit
 
 
 def test_the_same_seed_is_the_same_world() -> None:

@@ -24,7 +24,7 @@ from stream.keys import KeySet, key_of, keys_in
 from stream.messages import Error, LoggedIn, Login, Place, Revoke
 from stream.revocations import Revocation, Revocations, read_lines
 from stream.trust import may_be_asked, read
-from tests.simulation import SECRET, START, token
+from tests.setting import SECRET, START, token
 from tests.sockets import RawClient, run, serving
 from tests.worlds import Desk, QuietMarket
 

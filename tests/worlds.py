@@ -10,7 +10,7 @@ from stream.market import Market
 from stream.messages import Login
 from stream.session import Session
 from stream.wire import JSON, MSGPACK, Codec
-from tests.simulation import CONFIG, SECRET, START, messages_in, token
+from tests.setting import CONFIG, SECRET, START, messages_in, token
 
 MILLISECOND = 10**6
 BOOK, TRADES, TICKER = "orderbook:BTC-USD", "trades:BTC-USD", "ticker:BTC-USD"

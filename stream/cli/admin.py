@@ -1,0 +1,95 @@
+"""`deltabook admin`: what a token with the scope `admin` allows."""
+
+import argparse
+import time
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from stream.cli.verify import DEFAULT_URL
+from stream.client import Client, connect
+from stream.fields import PhaseName
+from stream.messages import Confirmed, Connections, ConnectionStatus, Disconnect, ListConnections, Revoke, SetLimits, SetPhase
+
+PHASES: dict[str, PhaseName] = {"halt": "halt", "auction": "auction", "trade": "trading"}
+PAGE = 1000
+"""Connections that are asked for at once."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The requests of `admin`, and their flags."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "examples:\n"
+        "  deltabook admin --token $(deltabook token root --scope admin) halt BTC-USDT\n"
+        "  deltabook admin --token ... connections\n"
+        "  deltabook admin --token ... limits alice --orders 100"
+    )
+    parser.add_argument("--url", default=DEFAULT_URL, help="default: %(default)s")
+    parser.add_argument("--token", required=True, help="a token with the scope admin")
+    requests = parser.add_subparsers(dest="request", metavar="REQUEST", required=True)
+    phases = {"halt": "halt an instrument", "auction": "collect its orders for an auction", "trade": "let it trade again, which uncrosses an auction"}
+    for name, help in phases.items():
+        requests.add_parser(name, help=help).add_argument("instrument")
+    limits = requests.add_parser("limits", help="limit an account; what is not given is not limited")
+    limits.add_argument("subject")
+    limits.add_argument("--orders", type=int, default=0, metavar="N", help="open orders")
+    limits.add_argument("--size", type=int, default=0, metavar="LOTS", help="size of an order")
+    limits.add_argument("--notional", type=int, default=0, metavar="UNITS", help="price times size of an order, in units of the quote asset")
+    for name, help, other in (("disconnect", "close connections", "connection"), ("revoke", "make tokens worthless", "token-id")):
+        request = requests.add_parser(name, help=help)
+        request.add_argument("subject", nargs="?", default="", help="all of a subject")
+        request.add_argument(f"--{other}", type=int if other == "connection" else str, default=0 if other == "connection" else "", help="or a single one")
+    requests.add_parser("connections", help="who is connected, listens to what, and is how far behind")
+
+
+def rows(status: ConnectionStatus, now: int) -> list[tuple[str, ...]]:
+    """A connection, a line for each of its subscriptions."""
+    head = (
+        str(status.connection), status.subject or "-", status.address, f"{(now - status.opened) / 1e9:,.0f}", f"{max(0, now - status.heard) / 1e9:,.0f}",
+        "full" if status.stalled else "", f"{status.waiting_bytes:,}", f"{status.messages:,}",
+    )
+    lines = [(each.channel, str(each.interval_ms), str(each.seq), f"{each.behind:,}", f"{each.catch_ups:,}") for each in status.subscriptions]
+    lines = lines or [("",) * 5]
+    return [(*(head if i == 0 else ("",) * len(head)), *line) for i, line in enumerate(lines)]
+
+
+async def show_connections(client: Client, console: Console) -> None:
+    """All connections, in pages."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("connection", "subject", "address", "age s", "silent s", "socket", "waiting", "messages", "channel", "ms", "seq", "behind", "catch-ups"):
+        table.add_column(heading, justify="left" if heading in ("subject", "address", "socket", "channel") else "right", no_wrap=True)
+    after, now = 0, time.time_ns()
+    while page := (await client.request(ListConnections, Connections, after, PAGE)).connections:
+        for status in page:
+            for row in rows(status, now):
+                table.add_row(*row)
+        after = page[-1].connection
+    console.print(table)
+
+
+async def ask(arguments: argparse.Namespace, console: Console) -> None:
+    """Send the request, and say that it was done."""
+    async with connect(arguments.url, arguments.token) as client:
+        match arguments.request:
+            case "halt" | "auction" | "trade":
+                await client.request(SetPhase, Confirmed, arguments.instrument, PHASES[arguments.request])
+            case "limits":
+                await client.request(SetLimits, Confirmed, arguments.subject, arguments.orders, arguments.size, arguments.notional)
+            case "disconnect":
+                await client.request(Disconnect, Confirmed, arguments.subject, arguments.connection)
+            case "revoke":
+                await client.request(Revoke, Confirmed, arguments.subject, arguments.token_id)
+            case "connections":
+                await show_connections(client, console)
+                return
+        console.print("done")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask; the exit status."""
+    console = Console(highlight=False)
+    console = Console(highlight=False, width=max(console.width, 160))
+    uvloop.run(ask(arguments, console))
+    return 0
