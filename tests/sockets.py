@@ -67,8 +67,10 @@ class RawClient:
         self.opened.append(self)
 
     @classmethod
-    async def open(cls, port: int, headers: str = "", connection: str = "Upgrade", receive_buffer: int = 1 << 18) -> tuple["RawClient", str]:
-        """Connect and shake hands; the answer's head."""
+    async def open(
+        cls, port: int, headers: str = "", connection: str = "Upgrade", receive_buffer: int = 1 << 18, behind: bytes = b"",
+    ) -> tuple["RawClient", str]:
+        """Connect and shake hands, with something right behind; the answer's head."""
         connected = socket.socket()
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         connected.setblocking(False)
@@ -76,7 +78,7 @@ class RawClient:
         reader, writer = await asyncio.open_connection(sock=connected, limit=1 << 12)
         writer.write(
             f"GET /v1 HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\nUpgrade: websocket\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n".encode()
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n".encode() + behind
         )
         client = cls(reader, writer)
         return client, (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).decode()
