@@ -23,7 +23,7 @@ FACES = {"__init__.py", "__main__.py", "cli", "client.py", "live.py", "logs.py",
 
 ALLOWED = {
     "stream/journal/files.py": {"os"},
-    "stream/journal/writer.py": {"os", "threading"},
+    "stream/journal/writer.py": {"threading"},
     "stream/replay/__init__.py": {"time"},
 }
 """What a pure file may import all the same: the journal's disk and its thread, and a stopwatch."""

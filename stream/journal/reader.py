@@ -4,7 +4,6 @@ Damage is whatever no crash can leave: a record that is not valid although a lat
 has another size. Keeps one segment in memory at a time.
 """
 
-import os.path
 from collections.abc import Iterator
 
 from stream.journal.files import Files
@@ -16,7 +15,7 @@ DIGITS = 20
 
 def segment_path(folder: str, first: int) -> str:
     """Where the segment that begins with a record is."""
-    return os.path.join(folder, f"{first:0{DIGITS}}{SUFFIX}")
+    return f"{folder}/{first:0{DIGITS}}{SUFFIX}"
 
 
 def numbers(files: Files, folder: str, suffix: str) -> list[int]:

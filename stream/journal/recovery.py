@@ -4,7 +4,6 @@ What was acknowledged comes back, or nothing does: a mark that the replay does n
 reach the snapshot, all refuse with the file and the offset.
 """
 
-import os.path
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -121,7 +120,7 @@ def open_journal(files: Files, folder: str, limits: Limits, epoch: int, visit: V
     """
     files.make_folder(folder)
     try:
-        lock = files.lock(os.path.join(folder, LOCK))
+        lock = files.lock(f"{folder}/{LOCK}")
     except BlockingIOError:
         raise Locked(f"{folder}: another process has this journal") from None
     try:

@@ -4,7 +4,6 @@ A file is a header, the directory, and the snapshot of the exchange, which holds
 back, synced and renamed, so that a name that ends in `.snapshot` was whole once; recovery takes the newest one that still is.
 """
 
-import os.path
 from itertools import pairwise
 from struct import Struct, error
 
@@ -40,7 +39,7 @@ class State:
 
 def snapshot_path(folder: str, seq: int) -> str:
     """Where the snapshot behind a record is."""
-    return os.path.join(folder, f"{seq:0{DIGITS}}{SUFFIX}")
+    return f"{folder}/{seq:0{DIGITS}}{SUFFIX}"
 
 
 def encode(state: State) -> bytes:
@@ -71,7 +70,7 @@ def decode(data: bytes, path: str) -> State:
 
 def write(files: Files, folder: str, state: State) -> str:
     """Put a snapshot into a journal's folder, on disk and read back when it returns; its path."""
-    path, aside, data = snapshot_path(folder, state.seq), os.path.join(folder, ASIDE), encode(state)
+    path, aside, data = snapshot_path(folder, state.seq), f"{folder}/{ASIDE}", encode(state)
     if ASIDE in files.names(folder):
         files.remove(aside)
     file = files.open(aside)
@@ -87,11 +86,14 @@ def write(files: Files, folder: str, state: State) -> str:
 
 
 def prune(files: Files, folder: str, keep: int) -> list[str]:
-    """Remove all but the newest snapshots, and the segments of which none of these needs a record; what was removed."""
+    """Remove all but the newest snapshots, and the segments of which none of these needs a record; what was removed.
+
+    While there are fewer snapshots, every segment stays: a damaged one must always have something that does instead.
+    """
     snapshots = numbers(files, folder, SUFFIX)
     segments = numbers(files, folder, SEGMENT_SUFFIX)
     removed = [snapshot_path(folder, seq) for seq in snapshots[:-keep]]
-    if snapshots:
+    if len(snapshots) >= keep:
         oldest = snapshots[-keep:][0]
         removed += [segment_path(folder, first) for first, following in pairwise(segments) if following <= oldest + 1]
     for path in removed:

@@ -4,7 +4,6 @@ While one group is being synced the next one gathers, so that a busy market has 
 sync has failed nothing is tried again: what is on disk then is unknown, and only recovery may say it.
 """
 
-import os.path
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -54,7 +53,7 @@ class Log:
         self._file: int | None = None
         self._segment = Segment(0, 0, 0, 0)
         self._offset = 0
-        self._spare_path = os.path.join(folder, SPARE)
+        self._spare_path = f"{folder}/{SPARE}"
         self._spare_bytes = 0    # its size, once it is ready to be the next segment
         self._preparing = threading.Lock()
 
