@@ -17,6 +17,9 @@ from stream.messages import (
     AllCancelled,
     Cancel,
     CancelAll,
+    CancelOnDisconnect,
+    Confirmed,
+    DeadMan,
     Disconnect,
     Error,
     Instruments,
@@ -25,6 +28,7 @@ from stream.messages import (
     ListSubscriptions,
     LoggedIn,
     Login,
+    Logout,
     Ping,
     Place,
     Pong,
@@ -86,6 +90,7 @@ class World:
         return (
             market.exchange.state_hash(), market.commands_executed, len(market.authenticator.revocations), len(self.log.records),
             [(desk.session.closed, list(desk.session.subscriptions)) for desk in desks],
+            {(session.number, session.guard.scope) for session in market.sessions if session.guard.scope != "off"}, market.deadlines.next,
         )
 
     @contextmanager
@@ -122,6 +127,9 @@ ASKED: dict[type[Message], list[tuple[str, tuple[Any, ...]]]] = {
     Reduce: [("trade", (ORDER, 1)), ("trade", (0, 1, 7))],
     Replace: [("trade", (ORDER, 99, 1)), ("trade", (0, 99, 1, 7))],
     CancelAll: [("trade", ()), ("trade", ("BTC-USD", "buy"))],
+    CancelOnDisconnect: [("trade", ("session", 1000)), ("trade", ("connection",))],
+    DeadMan: [("trade", (1000,))],
+    Logout: [("", ())],
     SetPhase: [("admin", ("BTC-USD", phase)) for phase in ("halt", "auction", "trading")],
     SetLimits: [("admin", ("bob", 1, 1, 1))],
     Disconnect: [("admin", ("bob",)), ("admin", ("", BOBS_CONNECTION))],
@@ -135,6 +143,7 @@ OPEN: dict[type[Message], Callable[[World], Message]] = {
     ListSubscriptions: lambda _: Subscriptions(ID, []),
     ListInstruments: lambda world: Instruments(ID, world.market.instrument_terms()),
     Ping: lambda world: Pong(ID, world.market.now),
+    Logout: lambda _: Confirmed(ID),
 }
 """What anybody may ask, and all that is said."""
 
@@ -351,6 +360,9 @@ WHAT_IS_BOBS: dict[type[Message], list[tuple[ErrorCode | None, tuple[Any, ...]]]
     Reduce: [(ErrorCode.UNKNOWN_ORDER, fields) for fields in ((ORDER, 1), (0, 1, 7))],
     Replace: [(ErrorCode.UNKNOWN_ORDER, fields) for fields in ((ORDER, 99, 1), (0, 99, 1, 7))],
     CancelAll: [(None, fields) for fields in ((), ("BTC-USD",), (None, "buy"))],
+    CancelOnDisconnect: [(None, ("session", 0)), (None, ("connection",))],
+    DeadMan: [(None, (1000,))],
+    Logout: [(None, ())],
     **{kind: [(ErrorCode.MISSING_SCOPE, fields) for _, fields in ASKED[kind]] for kind in (SetPhase, SetLimits, Disconnect, Revoke, ListConnections)},
 }
 """How one who may trade could name what is bob's, and the code that it gets; None where the answer is about the asker alone."""

@@ -1,0 +1,3 @@
+from engine import Commands
+
+def crc32c(data: Commands | bytes | bytearray | memoryview, crc: int = 0, by_table: bool = False) -> int: ...

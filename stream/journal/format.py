@@ -1,0 +1,170 @@
+"""The bytes of a journal. Pure: buffers in, records out.
+
+A journal is a sequence of records, numbered from 1 without a gap, in segments: files of a fixed size, zeroed before they are used.
+A segment is a header of 64 bytes and then records, each a header of 32 bytes and a payload, padded with zeros to 8. All numbers are
+little-endian. The CRC-32C of a record is over everything behind it, padding too, and goes on from that of its segment's header, so a
+record is valid in its own segment alone; it holds the CRC of the record before, so a record follows that one alone.
+
+Records are written in groups, each in one write that is synced before the next group begins. `place` is a record's in its group, from 0:
+a record that has a later group behind it was on disk whole, and if it is not now, that is damage and not the end of a write.
+"""
+
+from enum import IntEnum
+from struct import Struct, error
+from typing import NamedTuple
+
+import msgspec
+
+from engine import Commands, Instrument
+from stream.crc32c import crc32c
+
+Buffer = Commands | bytes | bytearray | memoryview
+
+MAGIC = b"dbjournl"
+VERSION = 1
+SEGMENT_HEADER = Struct("<8sIIQQQ20xI")
+RECORD_HEADER = Struct("<IIIHHQq")
+ALIGNMENT = 8
+
+REMEDY = "put a copy of the file in its place, or let `deltabook journal repair` copy what is before the damage"
+
+
+class JournalError(Exception):
+    """The root of what the journal raises on purpose."""
+
+
+class Damaged(JournalError):
+    """What is on disk is not what was written. `offset` in bytes is where it begins; `remedy` is what can be done."""
+
+    def __init__(self, path: str, offset: int, what: str, remedy: str) -> None:
+        super().__init__(f"{path}, byte {offset}: {what}; {remedy}")
+        self.path = path
+        self.offset = offset
+        self.what = what
+        self.remedy = remedy
+
+
+class Kind(IntEnum):
+    """What a record holds."""
+
+    GENESIS = 1
+    """The snapshot of the exchange with which the history begins: its assets, instruments, limits, and what its sources opened with."""
+
+    COMMANDS = 2
+    """Commands in the order in which the engine ran them, 88 bytes each."""
+
+    ENTRY = 3
+    """An `Entry` of the directory."""
+
+    LISTING = 4
+    """A `Listing`: assets and instruments that were added."""
+
+    MARK = 5
+    """A `Mark`: what the replay of all records before must have come to."""
+
+    SEAL = 6
+    """Nothing. Behind a group, it shows that the group was on disk whole."""
+
+    EPOCH = 7
+    """The epoch, 8 bytes, of the history from here on: some of the past was lost."""
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """Something that the stream remembers: a value under a key, until another takes its place. No value takes the key away."""
+
+    key: str
+    value: bytes
+
+
+class Listing(msgspec.Struct, frozen=True, array_like=True):
+    """Assets with their decimals, then instruments, as they were added to the exchange."""
+
+    assets: dict[str, int]
+    instruments: list[Instrument]
+
+
+class Mark(msgspec.Struct, frozen=True, array_like=True):
+    """The sequence of the last event, the sum of the books' digests, and the hash of the whole state, None where it was not taken."""
+
+    events: int
+    digests: int
+    state: int | None
+
+
+class Segment(NamedTuple):
+    """A segment's header: the epoch as the segment begins, the first record, the CRC of the record before it, the file's size; `crc` is its own."""
+
+    epoch: int
+    first: int
+    previous: int
+    size: int
+    crc: int = 0
+
+
+class Record(NamedTuple):
+    """A record; its place in its group, its CRC, and where in its segment it begins and ends. `time` in ns since 1970."""
+
+    seq: int
+    kind: int
+    time: int
+    payload: memoryview
+    place: int
+    crc: int
+    offset: int
+    end: int
+
+
+def encode_segment(segment: Segment) -> bytes:
+    """A segment's header."""
+    header = SEGMENT_HEADER.pack(MAGIC, VERSION, segment.previous, segment.epoch, segment.first, segment.size, 0)[:-4]
+    return header + crc32c(header).to_bytes(4, "little")
+
+
+def decode_segment(data: Buffer, path: str) -> Segment:
+    """The header of a segment. Damaged if it is not one."""
+    try:
+        magic, version, previous, epoch, first, size, crc = SEGMENT_HEADER.unpack_from(data)
+    except error:
+        raise Damaged(path, 0, f"{len(data)} bytes: expected at least the {SEGMENT_HEADER.size} of a segment's header", REMEDY) from None
+    if magic != MAGIC or crc != crc32c(memoryview(data)[: SEGMENT_HEADER.size - 4]):
+        raise Damaged(path, 0, "the segment's header is damaged", REMEDY)
+    if version != VERSION:
+        raise Damaged(path, 0, f"the format is of version {version}: expected {VERSION}", "use the version of deltabook that wrote it")
+    if len(data) != size:
+        raise Damaged(path, len(data), f"the file has {len(data)} bytes: expected {size}", REMEDY)
+    return Segment(epoch, first, previous, size, crc)
+
+
+def padding(length: int) -> int:
+    """How many zeros are behind a payload."""
+    return -length % ALIGNMENT
+
+
+def encode_group(records: list[tuple[Kind, Buffer, int]], seq: int, previous: int, seed: int) -> tuple[bytes, int]:
+    """The bytes of a group of kinds, payloads and times, the first of them record `seq`; and the CRC of its last record. `seed` is the segment's CRC."""
+    parts: list[Buffer] = []
+    for place, (kind, payload, time) in enumerate(records):
+        length = memoryview(payload).nbytes
+        header = RECORD_HEADER.pack(0, length, previous, kind, place, seq + place, time)[4:]
+        zeros = bytes(padding(length))
+        previous = crc32c(zeros, crc32c(payload, crc32c(header, seed)))
+        parts += previous.to_bytes(4, "little"), header, payload, zeros
+    return b"".join(parts), previous
+
+
+def record_size(payload: Buffer) -> int:
+    """The bytes that a record of this payload takes."""
+    length = memoryview(payload).nbytes
+    return RECORD_HEADER.size + length + padding(length)
+
+
+def decode_record(data: memoryview, offset: int, seed: int) -> tuple[Record, int] | None:
+    """The record at an offset and the CRC of the record before it; None if none is valid there."""
+    if offset + RECORD_HEADER.size > len(data):
+        return None
+    crc, length, previous, kind, place, seq, time = RECORD_HEADER.unpack_from(data, offset)
+    start = offset + RECORD_HEADER.size
+    end = start + length + -length % ALIGNMENT
+    if not seq or end > len(data) or crc != crc32c(data[offset + 4 : end], seed):
+        return None
+    return Record(seq, kind, time, data[start : start + length], place, crc, offset, end), previous

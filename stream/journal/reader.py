@@ -1,0 +1,109 @@
+"""Reads a journal's records in order, checks every byte, and tells the unfinished write of a crash from damage.
+
+Damage is whatever no crash can leave: a record that is not valid although a later group is on disk, a gap, a file that is missing or
+has another size. Keeps one segment in memory at a time.
+"""
+
+from collections.abc import Iterator
+
+from stream.journal.files import Files
+from stream.journal.format import ALIGNMENT, RECORD_HEADER, REMEDY, SEGMENT_HEADER, Damaged, Kind, Record, Segment, decode_record, decode_segment
+
+SUFFIX = ".journal"
+DIGITS = 20
+
+
+def segment_path(folder: str, first: int) -> str:
+    """Where the segment that begins with a record is."""
+    return f"{folder}/{first:0{DIGITS}}{SUFFIX}"
+
+
+def numbers(files: Files, folder: str, suffix: str) -> list[int]:
+    """The numbers that are the names of the files of a kind, sorted."""
+    stems = [name.removesuffix(suffix) for name in files.names(folder) if name.endswith(suffix)]
+    return [int(stem) for stem in stems if len(stem) == DIGITS and stem.isdecimal()]
+
+
+class Reader:
+    """The records of a journal behind record `after`, whose CRC is `crc`, up to `upto` where given. At the end the fields say where that is.
+
+    `seq` and `crc` are of the last record read, `epoch` the history's; `path`, `segment` and `offset` where the next record would be;
+    `torn` the bytes from there on that an unfinished write has left. `read` counts bytes of records, for progress.
+    """
+
+    def __init__(self, files: Files, folder: str, after: int = 0, crc: int = 0, upto: int | None = None) -> None:
+        self._files = files
+        self._folder = folder
+        self._after = after, crc
+        self._upto = upto
+        firsts = numbers(files, folder, SUFFIX)
+        start = max((i for i, first in enumerate(firsts) if first <= after + 1), default=None)
+        if start is None:
+            raise Damaged(segment_path(folder, after + 1), 0, f"there is no file with record {after + 1}", REMEDY)
+        self._firsts = firsts[start:]
+        self.seq = self._firsts[0] - 1
+        self.crc = 0
+        self.epoch = 0
+        self.path = ""
+        self.segment = Segment(0, 0, 0, 0)
+        self.offset = 0
+        self.torn = 0
+        self.read = 0
+
+    def __iter__(self) -> Iterator[Record]:
+        data = memoryview(b"")
+        for first, following in zip(self._firsts, [*self._firsts[1:], None], strict=True):
+            data = self._begin(first)
+            yield from self._records(data)
+            if self._upto is not None and self.seq >= self._upto:
+                return
+            if following is not None and following != self.seq + 1:
+                raise Damaged(self.path, self.offset, f"record {self.seq + 1} is damaged or missing; the next file begins with {following}", REMEDY)
+        self._end(data)
+        if self.seq < self._after[0]:
+            raise Damaged(self.path, self.offset, f"the journal ends with record {self.seq}: there is a snapshot of record {self._after[0]}", REMEDY)
+
+    def _begin(self, first: int) -> memoryview:
+        path = segment_path(self._folder, first)
+        data = memoryview(self._files.read(path))
+        segment = decode_segment(data, path)
+        if segment.first != first:
+            raise Damaged(path, 0, f"the file begins with record {segment.first}: expected {first}", REMEDY)
+        if self.path and (segment.previous, segment.epoch) != (self.crc, self.epoch):
+            raise Damaged(path, 0, "the file does not follow the one before it", REMEDY)
+        self.path, self.segment, self.crc, self.epoch, self.offset = path, segment, segment.previous, segment.epoch, SEGMENT_HEADER.size
+        self._meet()
+        return data
+
+    def _meet(self) -> None:
+        """The record behind which the reading began must be the one that the snapshot was taken behind."""
+        if self.seq == self._after[0] and self.crc != self._after[1]:
+            raise Damaged(self.path, self.offset, f"record {self.seq} is another than the one of the snapshot", REMEDY)
+
+    def _records(self, data: memoryview) -> Iterator[Record]:
+        seed, after = self.segment.crc, self._after[0]
+        while self._upto is None or self.seq < self._upto:
+            found = decode_record(data, self.offset, seed)
+            if found is None:
+                return
+            record, previous = found
+            if record.seq != self.seq + 1 or previous != self.crc:
+                return
+            self.seq, self.crc = record.seq, record.crc
+            self.read += record.end - self.offset
+            self.offset = record.end
+            if record.kind == Kind.EPOCH:
+                self.epoch = int.from_bytes(record.payload, "little")
+            if record.seq > after:
+                yield record
+            else:
+                self._meet()
+
+    def _end(self, data: memoryview) -> None:
+        """What is behind the last valid record of the last segment: zeros, a write that a crash cut short, or damage."""
+        self.torn = len(bytes(data[self.offset :]).rstrip(b"\0"))
+        missing, end = self.seq + 1, min(self.offset + self.torn, len(data) - RECORD_HEADER.size)
+        for offset in range(self.offset, end, ALIGNMENT):
+            _, length, _, _, place, seq, _ = RECORD_HEADER.unpack_from(data, offset)
+            if missing < seq - place and seq <= missing + self.torn and length <= self.torn and decode_record(data, offset, self.segment.crc):
+                raise Damaged(self.path, self.offset, f"record {missing} is damaged: record {seq}, written after it, is valid at byte {offset}", REMEDY)

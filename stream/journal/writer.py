@@ -1,0 +1,235 @@
+"""Appends records in groups. `Log` writes one group and returns when it is on disk; `Journal` does that in a thread of its own.
+
+While one group is being synced the next one gathers, so that a busy market has fuller groups and not longer queues. After a write or a
+sync has failed nothing is tried again: what is on disk then is unknown, and only recovery may say it.
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from stream.journal.files import Files
+from stream.journal.format import SEGMENT_HEADER, Buffer, JournalError, Kind, Segment, encode_group, encode_segment, record_size
+from stream.journal.reader import segment_path
+
+SEAL: tuple[Kind, Buffer, int] = Kind.SEAL, b"", 0
+SPARE = "spare"
+ZEROS = bytes(1 << 20)
+
+
+class JournalFailed(JournalError):
+    """The disk failed; nothing more is written. What was acknowledged is there."""
+
+
+class Limits(NamedTuple):
+    """Sizes in bytes, times in seconds.
+
+    A segment is a file of `segment_bytes`, or more if one record needs it. A group is one write, of at most `group_bytes` unless one
+    record is longer, and at most `group_records`. The journal is *low* while the disk has less than `reserve_bytes` left. A group that
+    has nothing behind it for `seal_after_s` is sealed.
+    """
+
+    segment_bytes: int = 64 << 20
+    group_bytes: int = 4 << 20
+    group_records: int = 1 << 12
+    reserve_bytes: int = 256 << 20
+    seal_after_s: float = 0.1
+
+
+class Log:
+    """The end of a journal. Not for several threads, except for `prepare`."""
+
+    def __init__(self, files: Files, folder: str, limits: Limits, epoch: int, seq: int = 0, crc: int = 0) -> None:
+        """A log that goes on in a new segment behind record `seq`, whose CRC is `crc`."""
+        self.files = files
+        self.folder = folder
+        self.limits = limits
+        self.epoch = epoch
+        self.seq = seq
+        self.crc = crc
+        self.free_bytes = 0    # on the disk, when the last group was written
+        self.failure: JournalFailed | None = None
+        self._file: int | None = None
+        self._segment = Segment(0, 0, 0, 0)
+        self._offset = 0
+        self._spare_path = f"{folder}/{SPARE}"
+        self._spare_bytes = 0    # its size, once it is ready to be the next segment
+        self._preparing = threading.Lock()
+
+    def resume(self, segment: Segment, offset: int, torn: int) -> None:
+        """Go on at an offset of a segment instead, after cutting off `torn` bytes. OSError if the disk fails."""
+        self._segment, self._offset = segment, offset
+        self._file = self.files.open(segment_path(self.folder, segment.first))
+        if torn:
+            self.files.write(self._file, bytes(torn), offset)
+            self.files.sync(self._file)
+
+    def commit(self, records: list[tuple[Kind, Buffer, int]]) -> None:
+        """Write records of a kind, a payload and a time as one group; on disk when it returns. JournalFailed if it failed, now or ever before."""
+        if self.failure:
+            raise self.failure
+        try:
+            size = sum(record_size(payload) for _, payload, _ in records)
+            if self._file is None or self._offset + size > self._segment.size:
+                self._rotate(size)
+            assert self._file is not None
+            data, crc = encode_group(records, self.seq + 1, self.crc, self._segment.crc)
+            self.files.write(self._file, data, self._offset)
+            self.files.sync(self._file)
+            self.free_bytes = self.files.free_bytes(self.folder)
+        except OSError as error:
+            self.failure = JournalFailed(f"{segment_path(self.folder, self._segment.first)}, record {self.seq + 1}: {error.strerror}")
+            raise self.failure from error
+        except BaseException:
+            self.failure = JournalFailed(f"record {self.seq + 1}: the write was interrupted")
+            raise
+        self._offset += size
+        self.seq += len(records)
+        self.crc = crc
+
+    def _rotate(self, size: int) -> None:
+        """Begin the next segment. Its header and its name are on disk before its first record is."""
+        self.prepare(max(self.limits.segment_bytes, SEGMENT_HEADER.size + size))
+        segment = Segment(self.epoch, self.seq + 1, self.crc, self._spare_bytes)
+        header = encode_segment(segment)
+        file = self.files.open(self._spare_path)
+        try:
+            self.files.write(file, header, 0)
+            self.files.sync(file)
+            self.files.rename(self._spare_path, segment_path(self.folder, segment.first))
+            self.files.sync_folder(self.folder)
+        except BaseException:
+            self.files.close(file)
+            raise
+        self.close()
+        self._file, self._offset = file, SEGMENT_HEADER.size
+        self._segment = segment._replace(crc=int.from_bytes(header[-4:], "little"))
+        self._spare_bytes = 0
+
+    @property
+    def low(self) -> bool:
+        """Whether the disk has less left than the reserve."""
+        return self.free_bytes < self.limits.reserve_bytes
+
+    @property
+    def needs_spare(self) -> bool:
+        """Whether there is no file yet to be the next segment, and room for one."""
+        return not self._spare_bytes and self.free_bytes > self.limits.segment_bytes
+
+    def prepare(self, size: int = 0) -> None:
+        """Write the zeros of the next segment's file, so that a commit never waits for the disk to find room. For any thread."""
+        size = size or self.limits.segment_bytes
+        with self._preparing:
+            if self._spare_bytes >= size:
+                return
+            self._spare_bytes = 0
+            if SPARE in self.files.names(self.folder):
+                self.files.remove(self._spare_path)
+            file = self.files.open(self._spare_path)
+            try:
+                for offset in range(0, size, len(ZEROS)):
+                    self.files.write(file, ZEROS[: size - offset], offset)
+                    self.files.sync(file)
+            finally:
+                self.files.close(file)
+            self._spare_bytes = size
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self.files.close(self._file)
+            self._file = None
+
+
+DEFAULT = Limits()
+
+
+class Journal:
+    """A log with a thread that commits. `append` at any time from any one thread; `report` is called from the journal's own.
+
+    Records up to `durable` are on disk. `failure` is set when the disk has failed: nothing behind `durable` may be acknowledged, and
+    nothing more is taken. While `low` is set, only what makes the books smaller should be appended.
+    """
+
+    def __init__(self, log: Log, report: Callable[[], None]) -> None:
+        """`report` is called, from the journal's thread, whenever `durable`, `failure` or `low` may have changed."""
+        self._log = log
+        self._report = report
+        self._waiting: list[tuple[Kind, Buffer, int]] = []
+        self._wake = threading.Condition()
+        self._closing = False
+        self._sealed = True
+        self.failure: JournalFailed | None = None
+        self.appended = self.durable = log.seq
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._preparer: threading.Thread | None = None
+        self._thread.start()
+
+    @property
+    def low(self) -> bool:
+        """Whether the disk has less left than the reserve."""
+        return self._log.low
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was appended is on disk."""
+        return self.durable == self.appended
+
+    def append(self, kind: Kind, payload: Buffer, time: int) -> int:
+        """Append a record, which must not change from now on; its sequence. JournalFailed if nothing is taken any more."""
+        with self._wake:
+            if self.failure or self._closing:
+                raise self.failure or JournalFailed("the journal is closed")
+            self._waiting.append((kind, payload, time))
+            self.appended += 1
+            self._wake.notify()
+            return self.appended
+
+    def close(self) -> None:
+        """Commit what waits, seal it, and close. What could not be written is behind `durable`."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+        if self._preparer:
+            self._preparer.join()
+        self._log.close()
+
+    def _take(self) -> list[tuple[Kind, Buffer, int]]:
+        """The next group; a seal when it has been quiet; nothing when it is over."""
+        limits = self._log.limits
+        with self._wake:
+            while not self._waiting:
+                if self._closing or not self._wake.wait(None if self._sealed else limits.seal_after_s):
+                    if self._sealed:
+                        return []
+                    self._waiting.append(SEAL)
+                    self.appended += 1
+            count = size = 0
+            for _, payload, _ in self._waiting[: limits.group_records]:
+                size += record_size(payload)
+                if count and size > limits.group_bytes:
+                    break
+                count += 1
+            group, self._waiting = self._waiting[:count], self._waiting[count:]
+            return group
+
+    def _run(self) -> None:
+        try:
+            while group := self._take():
+                self._log.commit(group)
+                self._sealed = group[-1] is SEAL
+                self.durable = self._log.seq
+                self._report()
+                if self._log.needs_spare and not (self._preparer and self._preparer.is_alive()):
+                    self._preparer = threading.Thread(target=self._prepare, name="journal segment", daemon=True)
+                    self._preparer.start()
+        except JournalFailed as failure:
+            with self._wake:
+                self.failure = failure
+            self._report()
+
+    def _prepare(self) -> None:
+        with suppress(OSError):    # the commit that needs it tries again, and is the one to fail
+            self._log.prepare()
