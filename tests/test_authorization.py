@@ -17,6 +17,9 @@ from stream.messages import (
     AllCancelled,
     Cancel,
     CancelAll,
+    CancelOnDisconnect,
+    Confirmed,
+    DeadMan,
     Disconnect,
     Error,
     Instruments,
@@ -25,6 +28,7 @@ from stream.messages import (
     ListSubscriptions,
     LoggedIn,
     Login,
+    Logout,
     Ping,
     Place,
     Pong,
@@ -40,7 +44,7 @@ from stream.messages import (
     Unsubscribed,
 )
 from tests.forgeries import ALGORITHMS, EVERY_SCOPE, authenticator, bad_tokens, claims_of, good, signed
-from tests.simulation import START
+from tests.setting import START
 from tests.worlds import BOOK, TICKER, TRADES, Desk, QuietMarket
 
 S = 10**9
@@ -84,7 +88,8 @@ class World:
         """All that a request could change, or leave a trace in."""
         market, desks = self.market, (self.root, self.bob)
         return (
-            market.exchange.state_hash(), market.commands_executed, len(market.authenticator.revocations), len(self.log.records),
+            market.exchange.state_hash(), market.commands_executed, len(market.authenticator.revocations), len(self.log.records), market.deadlines.next,
+            [session.number for session in market.sessions if session.guard.scope != "off"],
             [(desk.session.closed, list(desk.session.subscriptions)) for desk in desks],
         )
 
@@ -122,6 +127,9 @@ ASKED: dict[type[Message], list[tuple[str, tuple[Any, ...]]]] = {
     Reduce: [("trade", (ORDER, 1)), ("trade", (0, 1, 7))],
     Replace: [("trade", (ORDER, 99, 1)), ("trade", (0, 99, 1, 7))],
     CancelAll: [("trade", ()), ("trade", ("BTC-USD", "buy"))],
+    CancelOnDisconnect: [("trade", ("session", 1000)), ("trade", ("connection",))],
+    DeadMan: [("trade", (1000,))],
+    Logout: [("", ())],
     SetPhase: [("admin", ("BTC-USD", phase)) for phase in ("halt", "auction", "trading")],
     SetLimits: [("admin", ("bob", 1, 1, 1))],
     Disconnect: [("admin", ("bob",)), ("admin", ("", BOBS_CONNECTION))],
@@ -135,6 +143,7 @@ OPEN: dict[type[Message], Callable[[World], Message]] = {
     ListSubscriptions: lambda _: Subscriptions(ID, []),
     ListInstruments: lambda world: Instruments(ID, world.market.instrument_terms()),
     Ping: lambda world: Pong(ID, world.market.now),
+    Logout: lambda _: Confirmed(ID),
 }
 """What anybody may ask, and all that is said."""
 
@@ -205,6 +214,24 @@ def behind_too_few_scopes(world: World, scope: str, request: Message) -> list[An
     return answers
 
 
+def logged_out(world: World, scope: str, request: Message) -> list[Any]:
+    """Ask right behind one's own goodbye."""
+    desk = world.desk("mallory", EVERY_SCOPE)
+    with world.untouched():
+        goodbye, *answers = world.put(desk, Logout(1), request)
+    assert goodbye == Confirmed(1)
+    return answers
+
+
+def logged_out_for_another(world: World, scope: str, request: Message) -> list[Any]:
+    """Log out, and sign in as somebody else on the same connection."""
+    desk = world.desk("mallory", EVERY_SCOPE)
+    desk.ask(Logout)
+    with world.untouched():
+        assert desk.ask(Login, good("bob", NOW))[0].code == ErrorCode.ANOTHER_SUBJECT
+        return world.put(desk, request)
+
+
 def without_account(world: World, scope: str, request: Message) -> list[Any]:
     """The exchange has no account left."""
     desk = Desk(world.market)
@@ -270,6 +297,8 @@ WAYS: dict[str, Way] = {
     **{f"ahead of the refusal: {name}": Way(ErrorCode.NOT_SIGNED_IN, behind_bad_token(token)) for name, token in BAD_TOKENS.items()},
     "renewed: another's token": Way(ErrorCode.MISSING_SCOPE, bad_token(good("bob", NOW), "mallory")),
     "one token too many": Way(ErrorCode.NOT_SIGNED_IN, bad_token(good("bob", NOW)), {"sign_ins_burst": 2}),
+    "logged out": Way(ErrorCode.NOT_SIGNED_IN, logged_out),
+    "logged out, and another's token": Way(ErrorCode.NOT_SIGNED_IN, logged_out_for_another),
     "no account": Way(ErrorCode.NOT_SIGNED_IN, without_account, {"accounts_max": 2}),
     "no scope": Way(ErrorCode.MISSING_SCOPE, with_scopes(lambda _: ())),
     "every other scope": Way(ErrorCode.MISSING_SCOPE, with_scopes(others)),
@@ -351,6 +380,9 @@ WHAT_IS_BOBS: dict[type[Message], list[tuple[ErrorCode | None, tuple[Any, ...]]]
     Reduce: [(ErrorCode.UNKNOWN_ORDER, fields) for fields in ((ORDER, 1), (0, 1, 7))],
     Replace: [(ErrorCode.UNKNOWN_ORDER, fields) for fields in ((ORDER, 99, 1), (0, 99, 1, 7))],
     CancelAll: [(None, fields) for fields in ((), ("BTC-USD",), (None, "buy"))],
+    CancelOnDisconnect: [(None, ("session", 0))],
+    DeadMan: [(None, (1,))],
+    Logout: [(None, ())],
     **{kind: [(ErrorCode.MISSING_SCOPE, fields) for _, fields in ASKED[kind]] for kind in (SetPhase, SetLimits, Disconnect, Revoke, ListConnections)},
 }
 """How one who may trade could name what is bob's, and the code that it gets; None where the answer is about the asker alone."""
@@ -380,6 +412,10 @@ def test_nobody_reaches_what_is_anothers(kind: type[Message], caplog: pytest.Log
             assert not (isinstance(answer, Subscriptions | Unsubscribed) and answer.channels)
         assert world.bob.ask(Reduce, ORDER, 1)
         assert mallory.hear() == []
+        before = bobs(world)
+        world.market.disconnect(mallory.session, world.market.now)
+        world.market.pass_time(10)
+        assert bobs(world) == before
 
 
 def test_anothers_order_is_answered_as_one_that_is_not_there(caplog: pytest.LogCaptureFixture) -> None:
