@@ -239,7 +239,7 @@ async def attack(target: Target, seconds: float, connects: int, names: list[str]
             counts[kind.__name__] += 1
             try:
                 await kind(Remembering(*target))
-            except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
+            except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError, RuntimeError):    # the last is uvloop's for a connection that is gone
                 counts[f"{kind.__name__}!"] += 1
             finally:
                 while opened:
