@@ -15,7 +15,7 @@ from stream.auth import Authenticator
 from stream.config import Config
 from stream.keys import key_of
 from stream.revocations import Revocation
-from tests.simulation import SECRET
+from tests.setting import SECRET
 
 ALGORITHMS = {"ed": "EdDSA", "es": "ES256", "rs": "RS256", "hs": "HS256"}
 """The key ids, and the one algorithm of each."""

@@ -6,8 +6,9 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,41 @@ def test_a_server_follows_the_rotation_of_its_issuers_keys() -> None:
                 while not server.market.authenticator.keys.failures:
                     await asyncio.sleep(0.01)
                 assert " 101 " in await head("two", "ES256")
+
+    scene()
+
+
+def test_a_server_asks_its_issuer_seldom_and_does_without_it() -> None:
+    @run
+    async def scene() -> None:
+        with ExitStack() as issuers:
+            url, issuer = issuers.enter_context(issuing(key_set(*(jwk(algorithm, algorithm) for algorithm in PRIVATE))))
+            async with serving(jwks=url, jwks_retry_s=1) as server:
+                authenticator, now = server.market.authenticator, server.clock.now()
+                times = {"iat": now // S, "exp": now // S + 1000}
+
+                async def head(bearer: str) -> str:
+                    client, head = await RawClient.open(server.port, f"Authorization: Bearer {bearer}\r\n")
+                    client.close()
+                    return head
+
+                good = [token("alice", now), *(signed(algorithm, algorithm, **times) for algorithm in PRIVATE)]
+                while not authenticator.keys.find("EdDSA"):
+                    await asyncio.sleep(0.01)
+                for bearer in good:
+                    assert " 101 " in await head(bearer)
+                asked, began = issuer.asked, time.monotonic()
+                while issuer.asked < asked + 2:
+                    assert "Retry-After: 1" in await head(signed("EdDSA", "unknown", **times))
+                    await asyncio.sleep(0.01)
+                assert time.monotonic() - began > 0.9
+                issuers.close()
+                failures = authenticator.keys.failures
+                await head(signed("EdDSA", "unknown", **times))
+                while authenticator.keys.failures == failures:
+                    await asyncio.sleep(0.01)
+                for bearer in good:
+                    assert " 101 " in await head(bearer)
 
     scene()
 
