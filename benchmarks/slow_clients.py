@@ -21,11 +21,11 @@ from rich.table import Table
 from benchmarks.fanout import process
 from benchmarks.fanout_server import name_of
 from benchmarks.machine import describe, processor_ns, resident
-from benchmarks.receiver import deltabook, end_of_frame, open_socket
+from benchmarks.receiver import deltabook, end_of_frame, masked, open_socket
 from stream.frames import Book
 from stream.messages import Subscribe
 from stream.mirror import BookMirror, Verdict
-from stream.wire import MSGPACK, payload_of
+from stream.wire import MSGPACK, PING, PONG, payload_of
 
 CHANNEL = f"orderbook:{name_of(0)}"
 CRAWL_BYTES, CRAWL_S = 64, 0.5
@@ -109,8 +109,9 @@ class Watcher:
         data = self._rest + data
         frames, start = [], 0
         while (stop := end_of_frame(data, start)) <= len(data):
-            message = MSGPACK.decode_answer(payload_of(data[start:stop]))
-            if isinstance(message, Book):
+            if data[start] & 0xF == PING:
+                self.socket.send(masked(payload_of(data[start:stop]), PONG))
+            elif isinstance(message := MSGPACK.decode_answer(payload_of(data[start:stop])), Book):
                 self.mirror.receive(message)
                 frames.append(message)
                 self.largest = max(self.largest, stop - start)

@@ -168,6 +168,8 @@ class Session(Outbox):
 
     def resume_writing(self, now: int) -> None:
         """The socket takes more again: bring every channel up to now."""
+        if not self.writable:    # its client has read, a sign of life
+            self.heard_at = now
         self.writable = self.takes_frames = True
         if not self.closed:
             self._market.hub.drained(self.subscriptions, self._market.point(now))
@@ -185,9 +187,10 @@ class Session(Outbox):
         config = self._market.config
         if self._claims and self._claims.expires * 10**9 <= now:
             self.close(CloseCode.TOKEN_EXPIRED, "the token has expired")
-        elif not self.writable and now - self._stalled_at > config.stall_timeout_s * 10**9:
-            self._market.limits.hit["stall_timeout_s"] += 1
-            self.close(CloseCode.SLOW_CONSUMER, f"a write has waited for more than {config.stall_timeout_s} seconds")
+        elif not self.writable:    # nothing could be heard: a ping would wait behind what is not read
+            if now - self._stalled_at > config.stall_timeout_s * 10**9:
+                self._market.limits.hit["stall_timeout_s"] += 1
+                self.close(CloseCode.SLOW_CONSUMER, f"a write has waited for more than {config.stall_timeout_s} seconds")
         elif not self._claims and not self.subscriptions and now - self.opened_at > config.sign_in_timeout_s * 10**9:
             self._market.limits.hit["sign_in_timeout_s"] += 1
             self.close(CloseCode.IDLE, f"expected a token or a subscription within {config.sign_in_timeout_s} seconds")

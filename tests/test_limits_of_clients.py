@@ -143,7 +143,7 @@ def idle_timeout_s() -> QuietMarket:
 
 
 def stall_timeout_s() -> QuietMarket:
-    market = QuietMarket(stall_timeout_s=10, idle_timeout_s=1000)
+    market = QuietMarket(stall_timeout_s=10, idle_timeout_s=5)
     stalled, crawling = Desk(market).sign_in("alice"), Desk(market).sign_in("bob")
     for desk in (stalled, crawling):
         desk.session.pause_writing(market.now)
