@@ -31,22 +31,23 @@ def name_of(index: int) -> str:
 class SteadySource:
     """Books of `LEVELS` orders a side; each step gives one order of one book, in turn, a new size."""
 
+    name = "steady"
+
     def __init__(self, steps_per_s: int, books: int) -> None:
         self.assets = {"BASE": 0, "QUOTE": 0}
         self.instruments = [Instrument(name_of(i), "BASE", "QUOTE", Decimal(1), Decimal(1)) for i in range(books)]
-        self.accounts: list[int] = []
+        self.account_count = 1
         self._period = 10**9 / steps_per_s
         self._steps = 0
 
-    def open(self, exchange: Exchange, time: int = 0) -> None:
+    def open(self, exchange: Exchange, accounts: list[int], commands: Commands, time: int = 0) -> None:
         """Place the orders."""
-        self.accounts = [exchange.open_account(time)]
         for asset in self.assets:
-            exchange.deposit(0, exchange.asset(asset), 1 << 50, time)
+            commands.deposit(0, exchange.asset(asset), 1 << 50, time)
         for book in range(len(self.instruments)):
             for i in range(2 * LEVELS):
                 side, price = self._place(i)
-                exchange.place(0, book, side, price, SIZE, client_id=self._id(book, i), time=time)
+                commands.place(0, book, side, price, SIZE, client_id=self._id(book, i), time=time)
 
     def _id(self, book: int, i: int) -> int:
         return 1 + 2 * LEVELS * book + i

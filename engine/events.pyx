@@ -90,6 +90,22 @@ cdef class Events:
             raise IndexError(index)
         return record(&self.buffer.event[self.buffer.batch[index].outcome // sizeof(Event)])
 
+    def last(self, index: int, kinds: int, order: int = 0) -> EventRecord | None:
+        """The last event of command `index` whose `1 << kind` is in `kinds`, of one order unless that is 0; None if there is none. O(events of that command)."""
+        if not 0 <= index < self.buffer.batches:
+            raise IndexError(index)
+        cdef uint32_t wanted = kinds
+        cdef uint64_t of_order = order
+        cdef uint32_t start = self.buffer.batch[index - 1].end // sizeof(Event) if index else 0
+        cdef uint32_t i = self.buffer.batch[index].end // sizeof(Event)
+        cdef Event* event
+        while i > start:
+            i -= 1
+            event = &self.buffer.event[i]
+            if wanted >> event.kind & 1 and (not of_order or event.order == of_order):
+                return record(event)
+        return None
+
     def select(self, kinds: int, accounts: bytes | bytearray | None = None) -> list[EventRecord]:
         """The events whose `1 << kind` is in `kinds` and, if given, whose account's byte in `accounts` is not 0.
 

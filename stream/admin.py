@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine import Commands, Event, EventKind, Phase
+from engine import Commands, Event, Phase
 from stream.codes import CloseCode, ErrorCode
 from stream.fields import Message
 from stream.hub import Refused
 from stream.messages import AdminRequest, Confirmed, Connections, ConnectionStatus, Disconnect, Error, ListConnections, Revoke, SetLimits, SetPhase, Standing
+from stream.results import Result
 from stream.revocations import Revocation
 
 if TYPE_CHECKING:
@@ -67,10 +68,9 @@ class Administration:
     def _run(self, request: SetPhase | SetLimits, append: Callable[[Commands], None], say: Say) -> None:
         """Have the engine run a command, and answer by its outcome."""
 
-        def done(outcome: Event, events: list[Event]) -> None:
-            rejected = outcome.kind == EventKind.REJECTED
-            code = ErrorCode(400 + outcome.reason) if rejected else ErrorCode.INTERNAL
-            say(Error(request.id, code, code.text) if rejected else Confirmed(request.id))
+        def done(result: Result | None, _: Event | None) -> None:
+            code = ErrorCode.OUTCOME_UNKNOWN if result is None else ErrorCode(400 + result.reason) if result.reason else None
+            say(Error(request.id, code, code.text) if code else Confirmed(request.id))
 
         self._market.run(append, done)
 

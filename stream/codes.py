@@ -51,6 +51,9 @@ class ErrorCode(Code):
     NOT_LINKABLE = 427, "A pair is of one instrument and side, at least one of the two waits for a trigger, and neither has a partner."
     PRICE_OUT_OF_BAND = 428, "The limit is too far from the instrument's reference price."
     INTERNAL = 500, "The server made a mistake and has logged it. Try again later."
+    OUTCOME_UNKNOWN = 501, "The disk failed before the outcome was known. Send the same `key`, or `client_id`, again when the server is back."
+    FROZEN = 502, "The disk has failed: the server takes no more requests, and what it shows is as of the last one that is on disk. Come back later."
+    DISK_NEARLY_FULL = 503, "The disk is nearly full: only what cancels or reduces is taken. Come back later."
 
 
 FINAL_FROM = 4500

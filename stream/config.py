@@ -95,6 +95,12 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     account_events_kept: Annotated[Count, Meta(description="Order events and balance changes that an account remembers, for patches.")] = 2000
     account_resume_s: Annotated[Count, Meta(description="How long they are remembered after the account's last subscription ended.")] = 300
 
+    journal: Annotated[str, Meta(description="The folder in which every command is on disk before it runs; `none` keeps the market in memory alone.")] = "none"
+    journal_segment_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 32, description="Size of the journal's files.")] = 64 << 20
+    journal_reserve_bytes: Annotated[int, Meta(ge=0, description="With less than this left on its disk, only what cancels or reduces is taken.")] = 256 << 20
+    journal_snapshot_commands: Annotated[Count, Meta(description="Commands between two snapshots of the state, which bound the time of a start.")] = 10_000_000
+    journal_snapshots_kept: Annotated[int, Meta(ge=2, description="Snapshots that are kept, and with them the records behind the oldest.")] = 2
+
     orders_max: Annotated[Count, Meta(description="Open orders in the exchange.")] = 1 << 20
     accounts_max: Annotated[Count, Meta(description="Accounts in the exchange.")] = 1 << 20
     client_ids_max: Annotated[Count, Meta(description="Client ids that are remembered after their order is done, over all accounts.")] = 1 << 16
@@ -120,15 +126,17 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     subscriptions_max: Annotated[Count, Meta(description="Subscriptions of one connection.")] = 1000
     message_bytes_max: Annotated[Count, Meta(description="Size of one message from a client.")] = 64 * 1024
     anonymous_message_bytes_max: Annotated[Count, Meta(description="Size of one message from a client that has not signed in.")] = 16 * 1024
-    messages_per_s: Annotated[Count, Meta(description="Messages a second from one connection, in the long run. Fragments, pings, pongs, and each channel of a subscription count as messages.")] = 2000
-    messages_burst: Annotated[Count, Meta(description="Messages that may come at once, and so what one client can make the others wait for.")] = 400
+    messages_per_s: Annotated[Count, Meta(description="Messages a second from one connection, in the long run. Fragments, and each channel of a subscription, count as messages.")] = 2000
+    messages_burst: Annotated[Count, Meta(description="Messages that may come at once, and so what one client can make the others wait for.")] = 200
+    control_frames_per_s: Annotated[Count, Meta(description="Pings, pongs and close frames a second from one connection, in the long run.")] = 10
+    control_frames_burst: Annotated[Count, Meta(description="Pings, pongs and close frames that may come at once.")] = 50
     bytes_per_s: Annotated[Count, Meta(description="Bytes a second from one connection, in the long run.")] = 1 << 19
     bytes_burst: Annotated[Count, Meta(description="Bytes that may come at once.")] = 1 << 20
     orders_per_s: Annotated[Count, Meta(description="Requests that place, replace or reduce a second from one account, in the long run.")] = 5000
-    orders_burst: Annotated[Count, Meta(description="Requests that place, replace or reduce that may come at once.")] = 10_000
+    orders_burst: Annotated[Count, Meta(description="Requests that place, replace or reduce that may come at once.")] = 1000
     cancels_per_s: Annotated[Count, Meta(description="Requests that cancel a second from one account, in the long run.")] = 10_000
-    cancels_burst: Annotated[Count, Meta(description="Requests that cancel that may come at once.")] = 20_000
-    errors_max: Annotated[Count, Meta(description="Messages that cannot be read or come too fast, or tokens refused, before the connection is closed.")] = 20
+    cancels_burst: Annotated[Count, Meta(description="Requests that cancel that may come at once.")] = 2000
+    errors_max: Annotated[Count, Meta(description="Messages that cannot be read or come too fast before the connection is closed. A refused token counts as five.")] = 20
     pending_bytes_max: Annotated[Count, Meta(description="Replies that wait for a client that does not read, before it is closed.")] = 1 << 20
     write_bytes_max: Annotated[Count, Meta(description="A client that is sent more than this at once gets the rest of its frames later, merged.")] = 1 << 18
     send_buffer_bytes: Annotated[Count, Meta(description="The kernel's send buffer of each connection: all that a client which does not read is ever sent.")] = 64 * 1024

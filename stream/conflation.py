@@ -6,11 +6,12 @@ remembered: it gets one merged frame when it can take it, and is in step again.
 """
 
 from stream.book_frames import Window
+from stream.channel import Channel, Point
 from stream.delivery import NOWHERE, Subscription, deliver
-from stream.feed import BookChannel, Channel, Point
 from stream.fields import Recovered, RecoveredReason
 from stream.frames import Gap
 from stream.histogram import Histogram
+from stream.public_channels import BookChannel
 from stream.wire import Shared
 
 MILLISECOND = 1_000_000

@@ -17,6 +17,7 @@ Money = Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="An amount in th
 Nanoseconds = Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="Nanoseconds since 1970-01-01 UTC.")]
 OrderId = Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="The exchange's id of an order, unique for ever; 0 for none.")]
 ClientId = Annotated[int, Meta(ge=0, lt=1 << 53, description="The client's own number for an order; 0 for none. A second order with the same number is refused.")]
+RequestKey = Annotated[int, Meta(ge=0, lt=1 << 53, description="The client's own number for a request; 0 for none. Another request of the account with the same number is not carried out, but answered as the first, even after a crash of the server.")]
 Levels = Annotated[list[int], Meta(description="Price in ticks, size in lots, price, size ...: absolute sizes, 0 removes the level. A snapshot's are best first.")]
 Digest = Annotated[int, Meta(ge=0, description="The 64-bit sum over all levels of the book (or of the window) as of `seq`.")]
 SideName = Annotated[Literal["buy", "sell"], Meta(description="The side of an order, or of a trade's aggressor.")]

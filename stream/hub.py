@@ -5,13 +5,15 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import NamedTuple
 
+from stream.channel import Channel, Point
 from stream.channels import BALANCES, BOOK, ORDERS, PRIVATE, TICKER, TRADES, ChannelName
 from stream.codes import ErrorCode
 from stream.config import Config
 from stream.conflation import MILLISECOND, NEVER, Conflation, Counters, Key, Pace, WindowConflation
 from stream.delivery import Outbox, Subscription
-from stream.feed import BookChannel, Channel, Feed, Point
+from stream.feed import Feed
 from stream.messages import InForce, Subscribe
+from stream.public_channels import BookChannel
 from stream.wire import Shared
 
 PRIORITY = (ORDERS, BALANCES, TRADES, BOOK, TICKER)
@@ -101,7 +103,7 @@ class Hub:
     def subscribe(
         self, listener: Outbox, subscriptions: Subscriptions, names: list[ChannelName], account: int, request: Subscribe, at: Point
     ) -> tuple[list[InForce], list[tuple[Subscription, Shared]]]:
-        """Add subscriptions, all as of one point. A channel that is subscribed already takes on the new terms.
+        """Add subscriptions to different channels, all as of one point. A channel that is subscribed already takes on the new terms.
 
         Returns what is in force, and the frames that the caller pushes behind its answer, or leaves to the next time that the listener is brought up to date.
         """
@@ -110,7 +112,7 @@ class Hub:
                 raise Refused(ErrorCode.UNKNOWN_INSTRUMENT, f"instrument {name.instrument!r}: there is none of that name")
         in_force: list[InForce] = []
         frames: list[tuple[Subscription, Shared]] = []
-        for name in dict.fromkeys(names):
+        for name in names:
             self.unsubscribe(subscriptions, [name], at)
             depth, interval = self._terms(name, request)
             conflation = self._conflation(name, account, depth, interval, at)

@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from engine import Event
 from stream.auth import Authenticator
+from stream.channel import Point
+from stream.codes import ErrorCode
 from stream.config import Config
 from stream.delivery import Traffic
-from stream.feed import Point
 from stream.fields import Message
 from stream.hub import Hub
 from stream.limits import Limits
 from stream.load import Load
 from stream.messages import AdminRequest, Cancel, CancelAll, InstrumentTerms, Place, Reduce, Replace
+from stream.results import Result
 from stream.safeguards import Deadlines
 
 if TYPE_CHECKING:
@@ -41,18 +43,17 @@ class Market(Protocol):
         """The terms of every instrument."""
         ...
 
-    def open_account(self, subject: str, now: int, opened: Callable[[int | None], None]) -> None:
-        """Find a subject's account, or open one; then call `opened` with its number, None if there can be no more."""
+    def open_account(self, subject: str, now: int, opened: Callable[[int | None, ErrorCode], None]) -> None:
+        """Find a subject's account, or open one; then call `opened` with its number, or with None and why there is none."""
 
-    def submit(self, account: int, request: OrderRequest, now: int, done: Callable[[Event, list[Event]], None]) -> None:
-        """Put a command into the next group; then call `done` with its outcome and all its events. Refused if the instrument is unknown."""
+    def submit(self, account: int, request: OrderRequest, now: int, done: Callable[[Result | None, Event | None], None]) -> None:
+        """Have a command run; then call `done` with what became of it, and its outcome unless it had run before. Refused if it cannot be taken.
+
+        `done` gets nothing if the disk failed before the outcome was known.
+        """
 
     def explain(self, request: OrderRequest, event: Event) -> str:
         """Why the engine refused a command, and what was expected."""
-        ...
-
-    def waits(self, order: int) -> bool:
-        """Whether an order waits for its trigger."""
         ...
 
     def administer(self, who: str, request: AdminRequest, now: int, say: Callable[[Message], None]) -> None:

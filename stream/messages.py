@@ -28,6 +28,7 @@ from stream.fields import (
     Recovered,
     RecoveredReason,
     ReplyId,
+    RequestKey,
     SelfTradeName,
     Seq,
     SideName,
@@ -102,6 +103,7 @@ class Place(Message, tag="place"):
     expires: Annotated[Nanoseconds, Meta(description="Of `gtd`: when the order ends. 0 for none.")] = 0
     linked: Annotated[OrderId, Meta(description="One's own open order that this one cancels, and that cancels this one; one of the two is a stop. 0 for none.")] = 0
     self_trade: SelfTradeName = "account"
+    key: RequestKey = 0
 
 
 class Cancel(Message, tag="cancel"):
@@ -110,6 +112,7 @@ class Cancel(Message, tag="cancel"):
     id: Id
     order: OrderId = 0
     client_id: ClientId = 0
+    key: RequestKey = 0
 
 
 class Reduce(Message, tag="reduce"):
@@ -119,6 +122,7 @@ class Reduce(Message, tag="reduce"):
     order: OrderId
     by: Lots
     client_id: ClientId = 0
+    key: RequestKey = 0
 
 
 class Replace(Message, tag="replace"):
@@ -130,6 +134,7 @@ class Replace(Message, tag="replace"):
     size: Annotated[Lots, Meta(description="The new remaining size in lots.")]
     client_id: ClientId = 0
     stop: Annotated[Ticks, Meta(description="The new trigger of a stop that waits; 0 keeps it.")] = 0
+    key: RequestKey = 0
 
 
 class CancelAll(Message, tag="cancel_all"):
@@ -138,6 +143,7 @@ class CancelAll(Message, tag="cancel_all"):
     id: Id
     instrument: InstrumentName | None = None
     side: SideName | None = None
+    key: RequestKey = 0
 
 
 class CancelOnDisconnect(Message, tag="cancel_on_disconnect"):

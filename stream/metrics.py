@@ -18,8 +18,8 @@ class MarketCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """All metrics, now."""
         market, counters = self._market, self._market.hub.counters
-        yield CounterMetricFamily("deltabook_commands", "Commands that the engine ran", value=market.commands_executed)
-        yield CounterMetricFamily("deltabook_commands_refused", "Commands that the engine refused", value=market.commands_refused)
+        yield CounterMetricFamily("deltabook_commands", "Commands that the engine ran", value=market.sequencer.executed)
+        yield CounterMetricFamily("deltabook_commands_refused", "Commands that the engine refused", value=market.sequencer.refused)
         yield GaugeMetricFamily("deltabook_sequence", "The engine's sequence", value=market.exchange.seq)
         yield GaugeMetricFamily("deltabook_open_orders", "Open orders", value=market.exchange.order_count)
         yield GaugeMetricFamily("deltabook_connections", "Open connections", value=len(market.sessions))

@@ -3,11 +3,14 @@
 Both end in ordinary commands that cancel. Times are in ns.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
-from typing import Literal
+from typing import Literal, Protocol
 
 from stream.conflation import NEVER
+
+DEAD_MAN, GRACE, GUARD = "dead_man", "grace", "guard"
+"""The kinds of keys under which these are remembered."""
 
 Scope = Literal["off", "connection", "session"]
 
@@ -28,38 +31,81 @@ class Guard:
         self.orders.clear()
 
 
+class Memory(Protocol):
+    """What outlives a crash: values under keys, once they are on disk."""
+
+    directory: dict[str, bytes]
+
+    def remember(self, key: str, value: bytes, after: Callable[[bool], None] | None = None) -> None:
+        """Keep a value, or with none forget the key; then call `after`, with False if that failed."""
+        ...
+
+
 class Deadlines:
-    """When all orders of an account are to be cancelled: at the earlier of its dead-man timer and the end of its grace period."""
+    """When all orders of an account are to be cancelled: at the earlier of its dead-man timer and the end of its grace period.
 
-    def __init__(self) -> None:
-        self._dead_man: dict[int, int] = {}
-        self._grace: dict[int, int] = {}
-        self._heap: list[tuple[int, int]] = []
+    They outlive a crash of the server. To a guard, that is the end of its connection: with the scope `session` the grace period begins when
+    the server is back, with the scope `connection` all orders of the account are cancelled then.
+    """
 
-    def set_dead_man(self, account: int, due: int) -> None:
-        """Start the timer anew; NEVER stops it."""
-        self._set(self._dead_man, account, due)
+    def __init__(self, memory: Memory, now: int) -> None:
+        self._memory = memory
+        self._due: dict[str, int] = {}    # by the key under which it is remembered
+        self._heap: list[tuple[int, str]] = []
+        for key, value in list(memory.directory.items()):
+            kind, _, rest = key.partition(":")
+            number = int.from_bytes(value, "little")
+            if kind in (DEAD_MAN, GRACE):
+                self._set(key, number)
+            elif kind == GUARD:
+                memory.remember(key, b"")
+                self.set_grace(int(rest.partition(":")[0]), now + number)
+
+    def set_dead_man(self, account: int, due: int, kept: Callable[[bool], None]) -> None:
+        """Start the timer anew; NEVER stops it. Then call `kept`, with False if that is not on disk."""
+        key = f"{DEAD_MAN}:{account}"
+        self._set(key, due)
+        self._memory.remember(key, b"" if due == NEVER else encoded(due), kept)
 
     def set_grace(self, account: int, due: int) -> None:
         """Begin a grace period; NEVER ends it well."""
-        self._set(self._grace, account, due)
+        key = f"{GRACE}:{account}"
+        if due != NEVER or key in self._due:
+            self._set(key, due)
+            self._memory.remember(key, b"" if due == NEVER else encoded(due))
 
-    def _set(self, of: dict[int, int], account: int, due: int) -> None:
-        of.pop(account, None)
+    def keep_guard(self, account: int, connection: int, guard: Guard, kept: Callable[[bool], None]) -> None:
+        """Remember what a connection has asked for; then call `kept`, with False if that is not on disk."""
+        value = b"" if guard.scope == "off" else encoded(guard.grace if guard.scope == "session" else 0)
+        self._memory.remember(f"{GUARD}:{account}:{connection}", value, kept)
+
+    def forget_guard(self, account: int, connection: int) -> None:
+        """The connection has ended, in one way or another."""
+        key = f"{GUARD}:{account}:{connection}"
+        if key in self._memory.directory:
+            self._memory.remember(key, b"")
+
+    def _set(self, key: str, due: int) -> None:
+        self._due.pop(key, None)
         if due != NEVER:
-            of[account] = due
-            heappush(self._heap, (due, account))
+            self._due[key] = due
+            heappush(self._heap, (due, key))
 
     def due(self, now: int) -> Iterator[int]:
-        """The accounts whose time has come, each once."""
+        """The accounts whose time has come, each once for each of its deadlines."""
         while self._heap and self._heap[0][0] <= now:
-            due, account = heappop(self._heap)
-            for of in (self._dead_man, self._grace):
-                if of.get(account) == due:
-                    del of[account]
-                    yield account
+            due, key = heappop(self._heap)
+            if self._due.get(key) == due:
+                del self._due[key]
+                self._memory.remember(key, b"")
+                yield int(key.partition(":")[2])
 
     @property
     def next(self) -> int:
         """When the next one may be due."""
         return self._heap[0][0] if self._heap else NEVER
+
+
+def encoded(number: int) -> bytes:
+    """A time or a length of time as it is remembered."""
+    return number.to_bytes(8, "little")

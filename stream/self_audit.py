@@ -2,9 +2,9 @@
 
 import logging
 
+from stream.channel import Point
 from stream.channels import ChannelName, parse
 from stream.delivery import Outbox, Traffic
-from stream.feed import Point
 from stream.frames import Book
 from stream.hub import NOBODY, Hub, Subscriptions
 from stream.messages import Subscribe

@@ -35,6 +35,9 @@ FILES_KEPT_FREE = 64
 
 TICK_AFTER_ERROR_NS = 100_000_000
 
+ABUSE_TIMEOUT_S = 0.2
+"""Time for the close frame to reach a client that is closed for abuse, and is no longer listened to."""
+
 
 class PeerFaults(logging.LoggerAdapter[logging.Logger]):
     """What picows logs, without the faults of peers, who could fill the log with them."""
@@ -95,7 +98,7 @@ class Connection(WSListener):
             return
         try:
             payload = frame.get_payload_as_bytes()
-            self.session.charge(len(payload), self._server.clock.now())
+            self.session.charge(len(payload), self._server.clock.now(), frame.msg_type.value >= CLOSE)
             reserved = frame.rsv1 or frame.rsv2 or frame.rsv3
             self._assembler.bytes_max = self.session.message_bytes_max
             whole = self._assembler.take(frame.msg_type.value, frame.fin, reserved, payload)
@@ -159,9 +162,11 @@ class Connection(WSListener):
             self._closing = True
             self.session.writer = None
             self._writer.write(close_frame(code, reason))
+            timeout_s: float = self._server.config.close_timeout_s
             if code == CloseCode.ABUSE:
                 self._transport.underlying_transport.pause_reading()    # or a flood would be read until the end
-            asyncio.get_running_loop().call_later(self._server.config.close_timeout_s, self._transport.disconnect, False)
+                timeout_s = min(timeout_s, ABUSE_TIMEOUT_S)
+            asyncio.get_running_loop().call_later(timeout_s, self._transport.disconnect, False)
 
 
 class Server:

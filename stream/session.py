@@ -6,16 +6,14 @@ it has to say waits in `out` for the next write; while the socket is full, only 
 
 from collections import deque
 from collections.abc import Callable
-from typing import Literal
 
-from engine import Event, EventKind
+from engine import Event
 from stream.auth import TokenRefused
 from stream.channels import ADMIN_SCOPE, TRADE_SCOPE, ChannelName, parse
 from stream.claims import Claims
 from stream.codes import CloseCode, ErrorCode
 from stream.conflation import MILLISECOND, NEVER
 from stream.delivery import Outbox
-from stream.feed import ORDER_KINDS
 from stream.fields import Message
 from stream.hub import NOBODY, Refused, Subscriptions
 from stream.limits import Bucket
@@ -49,11 +47,14 @@ from stream.messages import (
     Welcome,
 )
 from stream.messages import Subscriptions as SubscriptionList
+from stream.results import Result
 from stream.safeguards import Guard
 from stream.wire import PING, Codec, Malformed, Shared, framed
 
 PING_FRAME = framed(PING, b"")
 
+REFUSED_TOKEN_WEIGHT = 5
+"""As so many errors counts a token that is refused, which costs as much to look at as many messages."""
 
 
 def parse_channel(text: str) -> ChannelName:
@@ -82,6 +83,7 @@ class Session(Outbox):
         self._answering_held = False
         self._errors = 0
         self._messages = Bucket(config.messages_per_s, config.messages_burst, now)
+        self._controls = Bucket(config.control_frames_per_s, config.control_frames_burst, now)
         self._bytes = Bucket(config.bytes_per_s, config.bytes_burst, now)
         self._write_bytes_max = config.write_bytes_max
         self._pending_bytes_max = config.pending_bytes_max
@@ -125,11 +127,14 @@ class Session(Outbox):
         if claims:
             self._sign_in(claims, now, lambda: None)
 
-    def charge(self, size: int, now: int) -> None:
-        """A frame of so many bytes has come: take it off the allowances."""
+    def charge(self, size: int, now: int, control: bool = False) -> None:
+        """A frame of so many bytes has come, of a message or a control frame: take it off the allowances."""
         self.heard_at = now
         self._pinged = False
-        self._over = "" if self._messages.take(now) else "messages_per_s"
+        if control:
+            self._over = "" if self._controls.take(now) else "control_frames_per_s"
+        else:
+            self._over = "" if self._messages.take(now) else "messages_per_s"
         if not self._bytes.take(now, size):
             self._over = "bytes_per_s"
         if self._over:
@@ -239,8 +244,8 @@ class Session(Outbox):
     def _refuse(self, id: int, code: ErrorCode, text: str, order: int = 0) -> None:
         self._say(Error(id, code, text, order))
 
-    def _count_error(self) -> None:
-        self._errors += 1
+    def _count_error(self, weight: int = 1) -> None:
+        self._errors += weight
         if self._errors > self._market.config.errors_max and not self.closed:
             self._market.limits.hit["errors_max"] += 1
             self.close(CloseCode.ABUSE, f"more than {self._market.config.errors_max} messages that cannot be read or come too fast")
@@ -275,14 +280,13 @@ class Session(Outbox):
                 case CancelOnDisconnect() | DeadMan():
                     self._require(TRADE_SCOPE)
                     self._guard_orders(request, now)
-                    self._say(Confirmed(request.id))
                 case Logout():
                     self._logout(now)
                     self._say(Confirmed(request.id))
                 case Place() | Cancel() | Reduce() | Replace() | CancelAll():
                     self._require(TRADE_SCOPE)
                     self._charge_account(request, now)
-                    self._market.submit(self.account, request, now, lambda outcome, events: self._done(request, outcome, events))
+                    self._market.submit(self.account, request, now, lambda result, outcome: self._done(request, result, outcome))
                 case _:
                     self._require(ADMIN_SCOPE)
                     self._market.administer(self.subject, request, now, self._say)
@@ -295,13 +299,19 @@ class Session(Outbox):
         time_ms = request.grace_ms if isinstance(request, CancelOnDisconnect) else request.timeout_ms
         if time_ms > self._market.config.grace_s_max * 1000:
             raise Refused(ErrorCode.TOO_LONG, f"{time_ms} ms: expected at most {self._market.config.grace_s_max} seconds")
+
+        def kept(on_disk: bool) -> None:
+            self._say(Confirmed(request.id) if on_disk else Error(request.id, ErrorCode.OUTCOME_UNKNOWN, ErrorCode.OUTCOME_UNKNOWN.text))
+
         if isinstance(request, CancelOnDisconnect):
             self.guard.set(request.scope, time_ms * MILLISECOND)
+            self._market.deadlines.keep_guard(self.account, self.number, self.guard, kept)
         else:
-            self._market.deadlines.set_dead_man(self.account, now + time_ms * MILLISECOND if time_ms else NEVER)
+            self._market.deadlines.set_dead_man(self.account, now + time_ms * MILLISECOND if time_ms else NEVER, kept)
 
     def _logout(self, now: int) -> None:
         self.guard.set("off", 0)
+        self._market.deadlines.forget_guard(self.account, self.number)
         self._claims = None
         self._end_what_is_not_allowed(now)
 
@@ -321,17 +331,17 @@ class Session(Outbox):
         try:
             claims = self._market.authenticator.verify(request.token, now / 10**9)
         except TokenRefused as error:
-            self._count_error()
+            self._count_error(REFUSED_TOKEN_WEIGHT)
             raise Refused(ErrorCode.BAD_TOKEN, str(error)) from error
         if self._first_subject not in ("", claims.subject):
             raise Refused(ErrorCode.ANOTHER_SUBJECT)
         self._sign_in(claims, now, lambda: self._say(LoggedIn(request.id, claims.subject, sorted(claims.scopes), claims.expires)), request.id)
 
     def _sign_in(self, claims: Claims, now: int, welcome: Callable[[], None], id: int = 0) -> None:
-        def opened(account: int | None) -> None:
+        def opened(account: int | None, code: ErrorCode) -> None:
             self._waiting = False
             if account is None:
-                self._refuse(id, ErrorCode.TOO_MANY_ACCOUNTS, ErrorCode.TOO_MANY_ACCOUNTS.text)
+                self._refuse(id, code, code.text)
             elif self._may_connect(account, now):
                 self._claims = claims
                 self._first_subject = claims.subject
@@ -381,7 +391,7 @@ class Session(Outbox):
             raise Refused(ErrorCode.MISSING_SCOPE, f"the token does not have the scope {scope!r}")
 
     def _subscribe(self, request: Subscribe, now: int) -> None:
-        names = [parse_channel(name) for name in request.channels]
+        names = [parse_channel(name) for name in dict.fromkeys(request.channels)]
         for name in names:
             if self._needs_token(name):
                 self._require(name.scope)
@@ -397,22 +407,16 @@ class Session(Outbox):
             else:
                 subscription.in_step = False
 
-    def _done(self, request: OrderRequest, outcome: Event, events: list[Event]) -> None:
-        """Answer a command by its outcome and by all the events that it caused, some of other orders and accounts."""
-        seq = events[-1].seq
-        if outcome.kind == EventKind.REJECTED:
-            self._refuse(request.id, ErrorCode(400 + outcome.reason), self._market.explain(request, outcome), outcome.order)
+    def _done(self, request: OrderRequest, result: Result | None, outcome: Event | None) -> None:
+        """Answer a request by what became of it. Without an outcome that was an earlier one of its key."""
+        if result is None:
+            self._refuse(request.id, ErrorCode.OUTCOME_UNKNOWN, ErrorCode.OUTCOME_UNKNOWN.text)
+        elif result.reason:
+            code = ErrorCode(400 + result.reason)
+            self._refuse(request.id, code, self._market.explain(request, outcome) if outcome else code.text, result.order)
         elif isinstance(request, CancelAll):
-            count = next(event.size for event in events if event.kind == EventKind.ALL_CANCELLED)
-            self._say(AllCancelled(request.id, seq, count))
+            self._say(AllCancelled(request.id, result.seq, result.count))
         else:
-            last = [event for event in events if event.order == outcome.order and event.kind in ORDER_KINDS][-1]
-            if self.guard.scope == "connection" and isinstance(request, Place) and last.remaining:
-                self.guard.orders.add(last.order)
-            self._say(Done(request.id, seq, last.order, last.other, self._status(last), last.remaining, last.filled, last.value))
-
-    def _status(self, last: Event) -> Literal["open", "waiting", "filled", "cancelled"]:
-        """What a command made of an order, by the order's last event in it."""
-        if not last.remaining:
-            return "cancelled" if last.kind == EventKind.CANCELLED else "filled"
-        return "waiting" if last.kind == EventKind.WAITING or self._market.waits(last.order) else "open"
+            if self.guard.scope == "connection" and isinstance(request, Place) and result.remaining:
+                self.guard.orders.add(result.order)
+            self._say(Done(request.id, result.seq, result.order, result.client_id, result.status, result.remaining, result.filled, result.value))

@@ -7,10 +7,11 @@ import msgspec
 from engine import Commands, Exchange
 from stream.journal import snapshots
 from stream.journal.files import Files
-from stream.journal.format import Buffer, Entry, Kind, Record
+from stream.journal.format import Buffer, Entry, Kind, Record, decode_keyed, encode_keyed
 from stream.journal.recovery import Opened, mark_of, open_journal
 from stream.journal.snapshots import State
 from stream.journal.writer import SEAL, Limits
+from stream.results import Keyed, Results
 from tests.conftest import WIDE
 
 FOLDER = "data"
@@ -50,30 +51,31 @@ def commands(chance: random.Random, time: int) -> bytes:
 
 
 class World:
-    """Appends to a journal, and remembers by record the hash of the state and the directory behind it. Goes on after a crash."""
+    """Appends to a journal, and remembers by record the hash of the state, the directory and the results behind it. Goes on after a crash."""
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
         self.opening = small_exchange()
-        self.behind: dict[int, tuple[int, dict[str, bytes]]] = {0: (0, {})}
+        self.behind: dict[int, tuple[int, dict[str, bytes], Results]] = {0: (0, {}, Results())}
         self.acknowledged = 0
         self.exchange = self.opening
         self.directory: dict[str, bytes] = {}
+        self.results = Results()
 
     def open(self, files: Files, limits: Limits = SMALL) -> Opened:
         """Start, and check that all is there that was acknowledged, and nothing that never was."""
         seen: list[Record] = []
-        self.opened = open_journal(files, FOLDER, limits, EPOCH, lambda _, record: seen.append(record))
+        self.opened = open_journal(files, FOLDER, limits, EPOCH, lambda _, record: record and seen.append(record))
         log, replay = self.opened.log, self.opened.replay
         assert log.seq >= self.acknowledged
         assert log.epoch == EPOCH
         assert (replay is None) == (log.seq == 0)
         if replay:
-            assert (replay.state.exchange.state_hash(), replay.state.directory) == self.behind[log.seq]
+            assert (replay.state.exchange.state_hash(), replay.state.directory, replay.state.results) == self.behind[log.seq]
             assert [record.seq for record in seen] == list(range(log.seq - replay.records + 1, log.seq + 1))
-            self.exchange, self.directory = replay.state.exchange, dict(replay.state.directory)
+            self.exchange, self.directory, self.results = replay.state.exchange, dict(replay.state.directory), Results(replay.state.results)
         else:
-            self.exchange, self.directory = self.opening, {}
+            self.exchange, self.directory, self.results = self.opening, {}, Results()
         self.behind = {seq: behind for seq, behind in self.behind.items() if seq <= log.seq}
         self.exchange = copy_of(self.exchange)
         self.acknowledged = log.seq
@@ -84,10 +86,15 @@ class World:
         for number, (kind, payload, _) in enumerate(records, self.opened.log.seq + 1):
             if kind == Kind.COMMANDS:
                 self.exchange.execute(bytes(payload))
+            elif kind == Kind.KEYED_COMMANDS:
+                keyed, group = decode_keyed(memoryview(payload))
+                self.exchange.execute(group)
+                self.results = Results(self.results)
+                self.results.take(self.exchange, keyed)
             elif kind == Kind.ENTRY:
                 entry = msgspec.msgpack.decode(bytes(payload), type=Entry)
                 self.directory = {**self.directory, entry.key: entry.value}
-            self.behind[number] = self.exchange.state_hash(), self.directory
+            self.behind[number] = self.exchange.state_hash(), self.directory, self.results
         self.opened.log.commit(records)
         self.acknowledged = self.opened.log.seq
 
@@ -101,7 +108,10 @@ class World:
         if not self.chance.randrange(4):
             group.append((Kind.MARK, msgspec.msgpack.encode(mark_of(self.exchange, bool(self.chance.randrange(2)))), time))
         for _ in range(self.chance.randrange(1, records_max + 1)):
-            if self.chance.randrange(6):
+            kind = self.chance.randrange(6)
+            if kind == 1:
+                group.append((Kind.KEYED_COMMANDS, encode_keyed([Keyed(0, 0, self.chance.randrange(99))], commands(self.chance, time)), time))
+            elif kind:
                 group.append((Kind.COMMANDS, commands(self.chance, time), time))
             else:
                 entry = Entry(f"subject {self.chance.randrange(5)}", self.chance.randbytes(3))
@@ -116,5 +126,5 @@ class World:
 
     def snapshot(self, files: Files, keep: int = 2) -> None:
         log = self.opened.log
-        snapshots.write(files, FOLDER, State(self.exchange, self.directory, log.epoch, log.seq, log.crc, log.seq))
+        snapshots.write(files, FOLDER, State(self.exchange, self.directory, self.results, log.epoch, log.seq, log.crc, log.seq))
         snapshots.prune(files, FOLDER, keep)

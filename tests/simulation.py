@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 
-from engine import Commands, EventKind, Order, OrderType, Phase, Reason
-from stream.feed import ORDER_KINDS
+from engine import EventKind, Order, OrderType, Phase, Reason
 from stream.frames import OrderUpdate
 from stream.keys import key_of
 from stream.market import Market
 from stream.messages import ListInstruments, Unsubscribe
+from stream.results import ORDER_KINDS
 from tests.setting import CONFIG, MILLISECOND, NAMES, SECRET, START, messages_in
 from tests.simulated_clients import Client, Liar
 from tests.simulated_orders import random_request
@@ -34,8 +34,8 @@ class RecordingMarket(Market):
         self.seen: set[tuple[EventKind, Reason]] = set()
         self.books: dict[int, list[tuple[dict[int, int], dict[int, int]]]] = {0: [({}, {}) for _ in NAMES]}
 
-    def _execute(self, commands: Commands, now: int) -> None:
-        super()._execute(commands, now)
+    def _applied(self, time: int) -> None:
+        super()._applied(time)
         for event in self.exchange.events:
             self.seen.add((EventKind(event.kind), Reason(event.reason)))
             if event.kind == EventKind.TRADE:
@@ -121,12 +121,12 @@ class World:
 
     def administer(self) -> None:
         """Now and then, what only the exchange's own people do: halt an instrument, collect for an auction, and soon trade again."""
-        commands = Commands()
+        commands = self.market.sequencer.ahead
         for book in self.market.exchange.books:
             if self.random.random() < (0.01 if book.phase == Phase.TRADING else 0.15):
                 phase = self.random.choice((Phase.AUCTION, Phase.HALT)) if book.phase == Phase.TRADING else Phase.TRADING
                 commands.set_phase(book.index, phase, self.now)
-        self.market._execute(commands, self.now)
+        self.market.sequencer.advance(self.now)
 
     def trouble(self, client: Client) -> None:
         """Something that clients do."""

@@ -88,7 +88,7 @@ class World:
         """All that a request could change, or leave a trace in."""
         market, desks = self.market, (self.root, self.bob)
         return (
-            market.exchange.state_hash(), market.commands_executed, len(market.authenticator.revocations), len(self.log.records),
+            market.exchange.state_hash(), market.sequencer.executed, len(market.authenticator.revocations), len(self.log.records),
             [(desk.session.closed, list(desk.session.subscriptions)) for desk in desks],
             {(session.number, session.guard.scope) for session in market.sessions if session.guard.scope != "off"}, market.deadlines.next,
         )

@@ -22,7 +22,7 @@ EVERYTHING = b"".join(masked(BINARY, msgspec.msgpack.encode(kind(ID, *fields))) 
 def trace(server: Server) -> tuple[Any, ...]:
     """What requests would leave."""
     market = server.market
-    return market.exchange.state_hash(), market.commands_executed, market.exchange.accounts, len(market.authenticator.revocations)
+    return market.exchange.state_hash(), market.sequencer.executed, market.exchange.accounts, len(market.authenticator.revocations)
 
 
 @run

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from engine import PriceLevels
 from engine.levels import digest_of
 from stream.book_frames import BookFrames, Window
-from stream.feed import Point
+from stream.channel import Point
 from stream.frames import Book
 from stream.wire import JSON, MSGPACK, Written
 

@@ -13,10 +13,11 @@ import msgspec
 import pytest
 
 from engine import Phase
+from stream.channel import Point
 from stream.cli import COMMANDS, main
 from stream.codes import CloseCode
-from stream.feed import BookChannel, Point
 from stream.messages import Subscribe
+from stream.public_channels import BookChannel
 from stream.server import Server
 from stream.sources.simulated import SimulatedSource
 from stream.wire import Shared

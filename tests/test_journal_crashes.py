@@ -93,7 +93,7 @@ def recovered(world: World, files: dict[str, bytes]) -> int:
     found = replay(FakeDisk(random.Random(0), files), FOLDER)
     if found is None:
         return 0
-    assert (found.state.exchange.state_hash(), found.state.directory) == world.behind[found.state.seq]
+    assert (found.state.exchange.state_hash(), found.state.directory, found.state.results) == world.behind[found.state.seq]
     return found.state.seq
 
 

@@ -86,6 +86,21 @@ def messages_per_s() -> QuietMarket:
     return market
 
 
+def control_frames_per_s() -> QuietMarket:
+    market = QuietMarket(control_frames_per_s=10, control_frames_burst=5, errors_max=3)
+    desk = Desk(market)
+    for _ in range(7):
+        desk.session.charge(0, market.now, control=True)
+        desk.session.ping(b"pong ")
+    assert desk.session.take_out() == b"pong " * 5
+    desk.ask(Ping)
+    market.now += S
+    for _ in range(7):
+        desk.session.charge(0, market.now, control=True)
+    assert closed(desk) is CloseCode.ABUSE
+    return market
+
+
 def bytes_per_s() -> QuietMarket:
     market = QuietMarket(bytes_per_s=1000, bytes_burst=9000)
     desk = Desk(market)
@@ -184,7 +199,8 @@ def pending_bytes_max() -> QuietMarket:
 
 
 QUIET = (
-    connections_per_address_max, connections_per_account_max, handshakes_per_s, sign_ins_per_s, messages_per_s, bytes_per_s, orders_per_s, cancels_per_s,
+    connections_per_address_max, connections_per_account_max, handshakes_per_s, sign_ins_per_s, messages_per_s, control_frames_per_s, bytes_per_s,
+    orders_per_s, cancels_per_s,
     sign_in_timeout_s, idle_timeout_s, stall_timeout_s, subscriptions_max, errors_max, pending_bytes_max,
 )
 
@@ -270,12 +286,12 @@ def test_the_setting_behind_a_refusal_is_named_in_the_metrics() -> None:
 def test_pings_and_fragments_are_charged() -> None:
     @run
     async def scene() -> None:
-        async with serving(messages_per_s=1, messages_burst=10, errors_max=5) as server:
+        async with serving(messages_per_s=1, messages_burst=10, control_frames_per_s=1, control_frames_burst=10, errors_max=5) as server:
             for flood in (masked(PING, b""), masked(BINARY, b"", fin=False) + masked(0, b"", fin=False) * 20):
                 client, _ = await RawClient.open(server.port)
                 client.writer.write(flood * 20)
                 assert await client.close_code() in (CloseCode.ABUSE, 1002)
-        assert server.market.limits.hit["messages_per_s"] >= 5
+        assert server.market.limits.hit["control_frames_per_s"] >= 5
 
     scene()
 

@@ -7,10 +7,10 @@ import sys
 import msgspec
 import pytest
 
-from stream.feed import BookChannel
 from stream.logs import FloodGate, JsonFormatter
 from stream.messages import Place
 from stream.metrics import exposition
+from stream.public_channels import BookChannel
 from tests.worlds import BOOK, Desk, QuietMarket
 
 

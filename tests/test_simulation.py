@@ -8,7 +8,7 @@ import os
 import pytest
 
 from engine import EventKind, Reason
-from stream.feed import ORDER_KINDS
+from stream.results import ORDER_KINDS
 from tests.simulation import simulate
 
 FIRST = int(os.environ.get("DELTABOOK_SEED", "1"))

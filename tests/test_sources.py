@@ -24,7 +24,9 @@ def opened(source: Source, tombstones: int = 4096) -> Exchange:
         exchange.add_asset(name, decimals)
     for instrument in source.instruments:
         exchange.add_instrument(instrument)
-    source.open(exchange)
+    commands = Commands()
+    source.open(exchange, [exchange.open_account() for _ in range(source.account_count)], commands)
+    assert exchange.execute(commands) == 0
     return exchange
 
 

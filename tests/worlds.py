@@ -4,7 +4,6 @@ from typing import Any
 
 import msgspec
 
-from engine import Commands
 from stream.keys import key_of
 from stream.market import Market
 from stream.messages import Login
@@ -75,9 +74,8 @@ class QuietMarket(Market):
 
     def command(self, command: str, *fields: Any, **named: Any) -> None:
         """Run a command that no client may send, by the name of its method."""
-        commands = Commands()
-        getattr(commands, command)(*fields, **named, time=self.now)
-        self._execute(commands, self.now)
+        getattr(self.sequencer.ahead, command)(*fields, **named, time=self.now)
+        self.sequencer.advance(self.now)
 
     def pass_time(self, milliseconds: float) -> None:
         """Let time pass, tick by tick as the server would."""

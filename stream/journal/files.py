@@ -4,7 +4,6 @@ import fcntl
 import os
 from typing import Protocol
 
-
 FULL_SYNC = getattr(fcntl, "F_FULLFSYNC", 0)
 """Of macOS, whose fsync leaves what was written in the drive's cache."""
 

@@ -17,6 +17,7 @@ import msgspec
 
 from engine import Commands, Instrument
 from stream.crc32c import crc32c
+from stream.results import Keyed
 
 Buffer = Commands | bytes | bytearray | memoryview
 
@@ -24,6 +25,8 @@ MAGIC = b"dbjournl"
 VERSION = 1
 SEGMENT_HEADER = Struct("<8sIIQQQ20xI")
 RECORD_HEADER = Struct("<IIIHHQq")
+COUNT = Struct("<Q")
+KEYED = Struct("<IIQ")
 ALIGNMENT = 8
 
 REMEDY = "put a copy of the file in its place, or let `deltabook journal repair` copy what is before the damage"
@@ -68,12 +71,22 @@ class Kind(IntEnum):
     EPOCH = 7
     """The epoch, 8 bytes, of the history from here on: some of the past was lost."""
 
+    KEYED_COMMANDS = 8
+    """Commands, and which of them came with a key: `encode_keyed`."""
+
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
     """Something that the stream remembers: a value under a key, until another takes its place. No value takes the key away."""
 
     key: str
     value: bytes
+
+    def change(self, directory: dict[str, bytes]) -> None:
+        """Enter it into the directory, or take its key away."""
+        if self.value:
+            directory[self.key] = self.value
+        else:
+            directory.pop(self.key, None)
 
 
 class Listing(msgspec.Struct, frozen=True, array_like=True):
@@ -150,6 +163,21 @@ def encode_group(records: list[tuple[Kind, Buffer, int]], seq: int, previous: in
         previous = crc32c(zeros, crc32c(payload, crc32c(header, seed)))
         parts += previous.to_bytes(4, "little"), header, payload, zeros
     return b"".join(parts), previous
+
+
+def encode_keyed(keyed: list[Keyed], commands: Buffer) -> bytes:
+    """The payload of KEYED_COMMANDS: how many came with a key, the index, account and key of each, then all commands."""
+    return COUNT.pack(len(keyed)) + b"".join(KEYED.pack(*each) for each in keyed) + bytes(commands)
+
+
+def decode_keyed(payload: memoryview) -> tuple[list[Keyed], memoryview]:
+    """Which commands came with a key, and all of them. ValueError if the payload is too short."""
+    try:
+        (count,) = COUNT.unpack_from(payload)
+        keyed = [Keyed(*KEYED.unpack_from(payload, COUNT.size + i * KEYED.size)) for i in range(count)]
+    except error as wrong:
+        raise ValueError(f"{len(payload)} bytes of commands with keys: {wrong}") from wrong
+    return keyed, payload[COUNT.size + count * KEYED.size :]
 
 
 def record_size(payload: Buffer) -> int:

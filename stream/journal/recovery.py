@@ -12,15 +12,16 @@ import msgspec
 from engine import BadSnapshot, Exchange
 from stream.journal import snapshots
 from stream.journal.files import Files
-from stream.journal.format import REMEDY, Damaged, Entry, JournalError, Kind, Listing, Mark, Record
+from stream.journal.format import REMEDY, Damaged, Entry, JournalError, Kind, Listing, Mark, Record, decode_keyed
 from stream.journal.reader import SUFFIX, Reader, numbers, segment_path
 from stream.journal.snapshots import State
 from stream.journal.writer import Limits, Log
+from stream.results import Results
 
 LOCK = "lock"
 
-Visit = Callable[[State, Record], None]
-"""Called after each record, with the state as it is then; `state.exchange.events` is what its commands caused."""
+Visit = Callable[[State, Record | None], None]
+"""Called with the state where the replay begins and no record, unless that is with the first; then after each, `state.exchange.events` being what it caused."""
 
 _decode_entry = msgspec.msgpack.Decoder(Entry).decode
 _decode_listing = msgspec.msgpack.Decoder(Listing).decode
@@ -58,12 +59,12 @@ def apply(state: State, record: Record) -> None:
     match record.kind:
         case Kind.COMMANDS:
             state.exchange.execute(record.payload)
+        case Kind.KEYED_COMMANDS:
+            keyed, commands = decode_keyed(record.payload)
+            state.exchange.execute(commands)
+            state.results.take(state.exchange, keyed)
         case Kind.ENTRY:
-            entry = _decode_entry(record.payload)
-            if entry.value:
-                state.directory[entry.key] = entry.value
-            else:
-                state.directory.pop(entry.key, None)
+            _decode_entry(record.payload).change(state.directory)
         case Kind.LISTING:
             listing = _decode_listing(record.payload)
             for name, decimals in listing.assets.items():
@@ -89,7 +90,7 @@ def begin(record: Record, epoch: int) -> State:
     """The state with which a history begins."""
     if record.kind != Kind.GENESIS:
         raise ValueError(f"the first record is of kind {record.kind}: expected {Kind.GENESIS}")
-    return State(Exchange.restore(record.payload), {}, epoch, record.seq, record.crc, record.time)
+    return State(Exchange.restore(record.payload), {}, Results(), epoch, record.seq, record.crc, record.time)
 
 
 def replay(files: Files, folder: str, upto: int | None = None, visit: Visit | None = None, from_start: bool = False) -> Replay | None:
@@ -100,6 +101,8 @@ def replay(files: Files, folder: str, upto: int | None = None, visit: Visit | No
     state, wrong = (snapshots.oldest(files, folder), []) if from_start else snapshots.newest(files, folder, upto)
     after = state.seq if state else 0
     reader = Reader(files, folder, after, state.crc if state else 0, upto)
+    if visit and state:
+        visit(state, None)
     for record in reader:
         try:
             if state:

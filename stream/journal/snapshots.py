@@ -1,6 +1,6 @@
 """States beside the records: where a replay can begin, and behind which old segments may go.
 
-A file is a header, the directory, and the snapshot of the exchange, which holds the hash of its own state. It is written aside, read
+A file is a header, the directory and the results, and the snapshot of the exchange, which holds the hash of its own state. It is written aside, read
 back, synced and renamed, so that a name that ends in `.snapshot` was whole once; recovery takes the newest one that still is.
 """
 
@@ -15,6 +15,7 @@ from stream.journal.files import Files
 from stream.journal.format import VERSION, Damaged
 from stream.journal.reader import DIGITS, numbers, segment_path
 from stream.journal.reader import SUFFIX as SEGMENT_SUFFIX
+from stream.results import Result, Results
 
 MAGIC = b"dbsnapsh"
 HEADER = Struct("<8sIIQQqQQI4x")
@@ -22,15 +23,16 @@ SUFFIX = ".snapshot"
 ASIDE = "snapshot"
 REMEDY = "remove it: an older one and the records will do, or put a copy of the file in its place"
 
-_decode_directory = msgspec.msgpack.Decoder(dict[str, bytes]).decode
+_decode_beside = msgspec.msgpack.Decoder(tuple[dict[str, bytes], list[tuple[tuple[int, int], Result]]]).decode
 
 
 class State:
-    """What the records up to `seq` come to. `crc` is that record's, `time` in ns since 1970 the latest record's; the directory is the stream's."""
+    """What the records up to `seq` come to. `crc` is that record's, `time` in ns since 1970 the latest record's; directory and results are the stream's."""
 
-    def __init__(self, exchange: Exchange, directory: dict[str, bytes], epoch: int, seq: int, crc: int, time: int) -> None:
+    def __init__(self, exchange: Exchange, directory: dict[str, bytes], results: Results, epoch: int, seq: int, crc: int, time: int) -> None:
         self.exchange = exchange
         self.directory = directory
+        self.results = results
         self.epoch = epoch
         self.seq = seq
         self.crc = crc
@@ -44,26 +46,27 @@ def snapshot_path(folder: str, seq: int) -> str:
 
 def encode(state: State) -> bytes:
     """A state as bytes. O(all of it)."""
-    directory, exchange = msgspec.msgpack.encode(state.directory), state.exchange.snapshot()
-    fields = MAGIC, VERSION, state.crc, state.epoch, state.seq, state.time, len(directory), len(exchange)
-    checksum = crc32c(exchange, crc32c(directory, crc32c(HEADER.pack(*fields, 0))))
-    return HEADER.pack(*fields, checksum) + directory + exchange
+    beside, exchange = msgspec.msgpack.encode((state.directory, list(state.results.items()))), state.exchange.snapshot()
+    fields = MAGIC, VERSION, state.crc, state.epoch, state.seq, state.time, len(beside), len(exchange)
+    checksum = crc32c(exchange, crc32c(beside, crc32c(HEADER.pack(*fields, 0))))
+    return HEADER.pack(*fields, checksum) + beside + exchange
 
 
 def decode(data: bytes, path: str) -> State:
     """The state of a snapshot. Damaged if it is not whole and true. O(all of it)."""
     try:
-        magic, version, crc, epoch, seq, time, directory_length, exchange_length, checksum = HEADER.unpack_from(data)
+        magic, version, crc, epoch, seq, time, beside_length, exchange_length, checksum = HEADER.unpack_from(data)
     except error:
         raise Damaged(path, len(data), f"{len(data)} bytes: expected at least the {HEADER.size} of a snapshot's header", REMEDY) from None
     if magic == MAGIC and version != VERSION:
         raise Damaged(path, 8, f"the format is of version {version}: expected {VERSION}", "use the version of deltabook that wrote it")
     body = memoryview(data)[HEADER.size :]
-    blank = HEADER.pack(magic, version, crc, epoch, seq, time, directory_length, exchange_length, 0)
-    if magic != MAGIC or len(body) != directory_length + exchange_length or checksum != crc32c(body, crc32c(blank)) or any(data[HEADER.size - 4 : HEADER.size]):
+    blank = HEADER.pack(magic, version, crc, epoch, seq, time, beside_length, exchange_length, 0)
+    if magic != MAGIC or len(body) != beside_length + exchange_length or checksum != crc32c(body, crc32c(blank)) or any(data[HEADER.size - 4 : HEADER.size]):
         raise Damaged(path, 0, "the snapshot is damaged", REMEDY)
     try:
-        return State(Exchange.restore(body[directory_length:]), _decode_directory(body[:directory_length]), epoch, seq, crc, time)
+        directory, results = _decode_beside(body[:beside_length])
+        return State(Exchange.restore(body[beside_length:]), directory, Results(results), epoch, seq, crc, time)
     except (BadSnapshot, msgspec.MsgspecError) as wrong:
         raise Damaged(path, HEADER.size, str(wrong), REMEDY) from wrong
 

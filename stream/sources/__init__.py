@@ -13,6 +13,11 @@ class Source(Protocol):
     """A market to live in. Its own accounts trade; other accounts may rest in, and take from, the same books at any time."""
 
     @property
+    def name(self) -> str:
+        """What its accounts are remembered by."""
+        ...
+
+    @property
     def assets(self) -> dict[str, int]:
         """The decimals of the assets that it needs, by name."""
         ...
@@ -23,12 +28,12 @@ class Source(Protocol):
         ...
 
     @property
-    def accounts(self) -> list[int]:
-        """Its accounts, once it is open."""
+    def account_count(self) -> int:
+        """How many accounts it needs."""
         ...
 
-    def open(self, exchange: Exchange, time: int = 0) -> None:
-        """Open its accounts, fund them, and place the opening books. The exchange has its assets and instruments already."""
+    def open(self, exchange: Exchange, accounts: list[int], commands: Commands, time: int = 0) -> None:
+        """Take its accounts, which have no orders, and append what funds them and places the opening books. The exchange has its assets and instruments."""
         ...
 
     def next_time(self) -> int:

@@ -23,27 +23,28 @@ class RecordedSource:
     entries, and memory does not grow. `speed` 2.0 is twice as fast as it was.
     """
 
+    name = "recorded"
+
     def __init__(self, speed: float = 1.0, path: Path = RECORDING) -> None:
         if not speed > 0:
             raise ValueError(f"speed {speed}: expected more than 0")
         self.assets: dict[str, int] = dict(DECIMALS)
         self.instruments: list[Instrument] = [BTC_USDT]
         self.accounts: list[int] = []
+        self.account_count = 2
         self.speed = speed
         self.loops = 0
         self._path = path
         self._entries = self._loop()
         self._time, self._entry = next(self._entries)
 
-    def open(self, exchange: Exchange, time: int = 0) -> None:
-        """Open the venue's and the taker's account and place the recording's snapshot."""
+    def open(self, exchange: Exchange, accounts: list[int], commands: Commands, time: int = 0) -> None:
+        """Fund the venue's and the taker's account and place the recording's snapshot."""
         self._exchange = exchange
         self._funds = {exchange.asset(name): amount for name, amount in FUNDS.items()}
-        self.accounts = [exchange.open_account(time), exchange.open_account(time)]
-        self.venue = Venue(exchange, exchange.book(BTC_USDT.name), *self.accounts)
-        opening = Commands()
-        self.step(opening, time)
-        exchange.execute(opening)
+        self.accounts = accounts
+        self.venue = Venue(exchange, exchange.book(BTC_USDT.name), *accounts)
+        self.step(commands, time)
 
     def next_time(self) -> int:
         """When the next depth update or trade is due, in ns since the start."""

@@ -56,30 +56,31 @@ class SimulatedSource:
     amounts it began with, which are more than twice all that could be traded in between.
     """
 
+    name = "simulated"
+
     def __init__(self, seed: int = 1, rate: int = 50, markets: Sequence[Market] = MARKETS) -> None:
         if rate < 1 or not markets:
             raise ValueError(f"rate {rate} of {len(markets)} markets: expected at least 1 of each")
         self.assets: dict[str, int] = {name: DECIMALS for market in markets for name in (market.instrument.base, market.instrument.quote)}
         self.instruments: list[Instrument] = [market.instrument for market in markets]
         self.accounts: list[int] = []
+        self.account_count = MAKERS + 1
         self._markets = markets
         self._rate = rate
         self._random = Random(seed)
         self._time = self._steps = 0
 
-    def open(self, exchange: Exchange, time: int = 0) -> None:
-        """Open the accounts of the makers and of the taker, and place the opening books."""
+    def open(self, exchange: Exchange, accounts: list[int], commands: Commands, time: int = 0) -> None:
+        """Fund the accounts of the makers and of the taker, and place the opening books."""
         self._exchange = exchange
-        self.accounts = [exchange.open_account(time) for _ in range(MAKERS + 1)]
+        self.accounts = accounts
         self._funds = {exchange.asset(market.instrument.base): market.funds * 10**DECIMALS for market in self._markets}
         self._funds |= {exchange.asset(market.instrument.quote): QUOTE_FUNDS * 10**DECIMALS for market in self._markets}
-        opening = Commands()
-        self._refill(opening, time)
+        self._refill(commands, time)
         self._crowds = [_Crowd(market, exchange.book(market.instrument.name), self.accounts, self._rate, self._random) for market in self._markets]
         for crowd in self._crowds:
             for _ in range(QUOTES):
-                crowd.place(opening, time)
-        exchange.execute(opening)
+                crowd.place(commands, time)
 
     def next_time(self) -> int:
         """When the next step is due, in ns since the start."""

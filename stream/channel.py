@@ -1,0 +1,93 @@
+"""What every channel is: what happened since s, or all of now."""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import Generic, NamedTuple, TypeVar
+
+from engine import Phase, Side
+from stream.fields import PhaseName, SideName
+from stream.wire import Shared
+
+SIDES: dict[int, SideName] = {Side.BUY: "buy", Side.SELL: "sell"}
+PHASES: dict[int, PhaseName] = {Phase.TRADING: "trading", Phase.HALT: "halt", Phase.AUCTION: "auction"}
+
+Entry = TypeVar("Entry")
+
+
+class Point(NamedTuple):
+    """Where the history stands: what a frame is stamped with. Times are in ns since 1970."""
+
+    epoch: int
+    seq: int
+    engine_time: int
+    now: int
+
+
+class Channel(ABC):
+    """What one channel says."""
+
+    lossless = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.heard = False    # whether anybody listens
+
+    @property
+    @abstractmethod
+    def seq(self) -> int:
+        """The sequence of the last change."""
+
+    @abstractmethod
+    def snapshot(self, at: Point) -> Shared:
+        """All that the channel tells of now."""
+
+    @abstractmethod
+    def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
+        """What happened after `prev`; None if that is forgotten. With nothing to tell, the frame is a heartbeat."""
+
+
+class Log(Generic[Entry]):
+    """The latest entries of a lossless channel, and below which sequence they are not all there."""
+
+    def __init__(self, kept: int, floor: int) -> None:
+        self._entries: deque[tuple[int, Entry]] = deque(maxlen=kept)
+        self.floor = floor
+        self.seq = floor
+
+    def append(self, seq: int, entry: Entry) -> None:
+        """Add what happened at `seq`."""
+        if len(self._entries) == self._entries.maxlen:
+            self.floor = self._entries[0][0]
+        self._entries.append((seq, entry))
+        self.seq = seq
+
+    def since(self, prev: int) -> list[Entry] | None:
+        """The entries after `prev`, oldest first; None if some are forgotten. O(entries returned)."""
+        if prev < self.floor:
+            return None
+        entries = []
+        for seq, entry in reversed(self._entries):
+            if seq <= prev:
+                break
+            entries.append(entry)
+        entries.reverse()
+        return entries
+
+    def latest(self, count: int) -> list[Entry]:
+        """The latest entries, oldest first."""
+        return [entry for _, entry in list(self._entries)[-count:]]
+
+
+class LogChannel(Channel, Generic[Entry]):
+    """A channel that tells every one of its entries, in order."""
+
+    lossless = True
+
+    def __init__(self, name: str, kept: int, floor: int) -> None:
+        super().__init__(name)
+        self._kept = kept
+        self._log = Log[Entry](kept, floor)
+
+    @property
+    def seq(self) -> int:
+        return self._log.seq

@@ -1,0 +1,158 @@
+"""What a market begins with: a new exchange, or the one that a journal brings back, with all that the configuration and the sources ask for.
+
+Whatever is done here to an exchange is written to its journal like any command.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from engine import Commands, EventKind, Exchange, Instrument
+from stream.config import Config, ConfigError
+from stream.feed import Feed
+from stream.journal.files import Files
+from stream.journal.format import Buffer, Entry, Kind, Listing, Record
+from stream.journal.recovery import Opened, Visit, open_journal
+from stream.journal.snapshots import State
+from stream.journal.writer import Limits
+from stream.results import Results
+from stream.sources import Source
+
+FEED = "feed"
+"""The key of what the channels remember, in the directory of a snapshot."""
+
+ALL_INSTRUMENTS = 0xFFFF
+
+Write = Callable[[list[tuple[Kind, Buffer, int]]], None]
+
+_decode_accounts = msgspec.msgpack.Decoder(list[int]).decode
+
+
+class History(NamedTuple):
+    """The past of a market: what it has come to. `time` in ns since 1970 is the latest that was written down, `opened` its journal if it has one."""
+
+    exchange: Exchange
+    directory: dict[str, bytes]
+    results: Results
+    epoch: int
+    time: int
+    feed: Feed
+    opened: Opened | None = None
+
+
+def feeding(config: Config, feeds: list[Feed]) -> Visit:
+    """What makes a feed of a replay: the channels as they were after the last record, put into `feeds`."""
+
+    def visit(state: State, record: Record | None) -> None:
+        if not feeds:
+            feeds.append(Feed(state.exchange, config))
+            feeds[0].recall(state.directory.pop(FEED, b""))
+        elif record and record.kind == Kind.LISTING:
+            feeds[0].add_books()
+        elif record and record.kind in (Kind.COMMANDS, Kind.KEYED_COMMANDS):
+            feeds[0].apply(record.time)
+
+    return visit
+
+
+def remembering(history_feed: Feed, directory: dict[str, bytes]) -> dict[str, bytes]:
+    """The directory of a snapshot: with what the channels remember."""
+    return directory | {FEED: history_feed.remember()}
+
+
+def begin(config: Config, sources: Sequence[Source], now: int) -> History:
+    """A history of no journal, whose epoch is the time. ConfigError if what is configured cannot be."""
+    return _prepare(_new(config, sources, now // 10**6, now), config, sources, now, lambda records: None)
+
+
+def recover(files: Files, folder: str, config: Config, sources: Sequence[Source], now: int) -> History:
+    """The history that is in a journal's folder, or a new one that is written there. ConfigError, or what `open_journal` raises.
+
+    Replaying costs some 0.3 us a command behind the last snapshot, and as much again for each trade of theirs.
+    """
+    limits = Limits(config.journal_segment_bytes, reserve_bytes=config.journal_reserve_bytes)
+    feeds: list[Feed] = []
+    opened = open_journal(files, folder, limits, now // 10**6, feeding(config, feeds))
+    try:
+        if opened.replay:
+            state = opened.replay.state
+            state.directory.pop(FEED, None)
+            history = History(state.exchange, state.directory, state.results, state.epoch, state.time, feeds[0], opened)
+        else:
+            history = _new(config, sources, opened.log.epoch, now)._replace(opened=opened)
+            opened.log.commit([(Kind.GENESIS, history.exchange.snapshot(), now)])
+        return _prepare(history, config, sources, max(now, history.time), opened.log.commit)
+    except BaseException:
+        opened.log.close()
+        files.close(opened.lock)
+        raise
+
+
+def _new(config: Config, sources: Sequence[Source], epoch: int, now: int) -> History:
+    exchange = Exchange(config.orders_max, config.accounts_max, config.tombstones_max, config.client_ids_max)
+    _list(exchange, config, sources)
+    return History(exchange, {}, Results(), epoch, now, Feed(exchange, config))
+
+
+def _list(exchange: Exchange, config: Config, sources: Sequence[Source]) -> Listing:
+    """Add the assets and instruments that are configured and not there yet; which these were."""
+    assets: dict[str, int] = {}
+    instruments: list[Instrument] = []
+    listed: list[tuple[Mapping[str, int], Sequence[Instrument]]] = [(config.assets, [terms.instrument() for terms in config.instruments])]
+    listed += [(source.assets, source.instruments) for source in sources]
+    there = {book.instrument.name: book.instrument for book in exchange.books}
+    try:
+        for more_assets, more_instruments in listed:
+            for name, decimals in more_assets.items():
+                if exchange.assets().get(name, decimals) != decimals:
+                    raise ConfigError(f"asset {name!r} has {exchange.assets()[name]} decimals already: {decimals} cannot be")
+                if name not in exchange.assets():
+                    exchange.add_asset(name, decimals)
+                    assets[name] = decimals
+            for instrument in more_instruments:
+                before = there.get(instrument.name)
+                if before is None:
+                    exchange.add_instrument(instrument)
+                    instruments.append(instrument)
+                elif before != instrument:
+                    changed = [f"{field} {getattr(before, field)}" for field in instrument._fields if getattr(before, field) != getattr(instrument, field)]
+                    raise ConfigError(f"instrument {instrument.name!r} is in the journal with other terms: {', '.join(changed)}; new ones need a new name")
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return Listing(assets, instruments)
+
+
+def _prepare(history: History, config: Config, sources: Sequence[Source], now: int, write: Write) -> History:
+    """List what is new, and let the sources begin."""
+    exchange, directory, feed = history.exchange, history.directory, history.feed
+    listing = _list(exchange, config, sources)
+    if listing.assets or listing.instruments:
+        write([(Kind.LISTING, msgspec.msgpack.encode(listing), now)])
+        feed.add_books()
+
+    def run(commands: Commands) -> None:
+        if len(commands):
+            write([(Kind.COMMANDS, commands, now)])
+            exchange.execute(commands)
+            feed.apply(now)
+
+    for source in sources:
+        key, commands = f"source:{source.name}", Commands()
+        accounts = _decode_accounts(directory[key]) if key in directory else []
+        for account in accounts:
+            commands.cancel_all(account, ALL_INSTRUMENTS, now)
+        for _ in range(source.account_count - len(accounts)):
+            commands.open_account(now)
+        run(commands)
+        if len(accounts) < source.account_count:
+            accounts += [event.account for event in exchange.events if event.kind == EventKind.ACCOUNT_OPENED]
+            entry = Entry(key, msgspec.msgpack.encode(accounts))
+            write([(Kind.ENTRY, msgspec.msgpack.encode(entry), now)])
+            entry.change(directory)
+        if len(accounts) < source.account_count:
+            raise ConfigError(f"accounts_max {config.accounts_max}: the source {source.name!r} needs {source.account_count} accounts")
+        commands = Commands()
+        source.open(exchange, accounts, commands, now)
+        run(commands)
+    return history

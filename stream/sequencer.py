@@ -1,0 +1,216 @@
+"""The one order of all commands: they gather, are journaled as a group, and run when the group is on disk.
+
+So the engine never holds a state that the disk does not, and nothing that is told of it ever has to be taken back; while one group is
+being synced the next one gathers. Without a journal a group runs at once.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Protocol
+
+import msgspec
+
+from engine import Commands, Event, Exchange
+from stream.journal.format import Buffer, Entry, JournalError, Kind, encode_keyed
+from stream.journal.recovery import mark_of
+from stream.results import Keyed, Result, Results, result_of
+
+Reply = Callable[[Result | None, Event | None], None]
+"""Called with what became of a command, and its outcome unless that was long ago; with nothing if the journal failed before it was known."""
+
+MARK_EVERY = 1 << 12
+"""Groups between two marks of what a replay must come to."""
+
+HASHED_ORDERS_MAX = 1 << 14
+"""A mark has the hash of the whole state while there are no more open orders and accounts than this: some milliseconds of hashing."""
+
+
+class Log(Protocol):
+    """What the sequencer needs of a journal."""
+
+    @property
+    def durable(self) -> int:
+        """The last record that is on disk."""
+        ...
+
+    @property
+    def failure(self) -> JournalError | None:
+        """Why nothing more is written."""
+        ...
+
+    @property
+    def low(self) -> bool:
+        """Whether the disk has less left than the reserve."""
+        ...
+
+    def append(self, kind: Kind, payload: Buffer, time: int) -> int:
+        """Append a record; its sequence. JournalError if nothing is taken any more."""
+        ...
+
+
+class Group:
+    """Commands, who waits for which of them, and what the stream is to remember with them."""
+
+    def __init__(self) -> None:
+        self.commands = Commands()
+        self.replies: dict[int, list[Reply]] = {}
+        self.keyed: list[Keyed] = []
+        self.entries: list[Entry] = []
+        self.after: list[Callable[[bool], None]] = []
+        self.time = 0
+        self.last = 0    # its last record in the journal
+
+
+class Sequencer:
+    """Carries commands from whoever has them to the exchange.
+
+    `directory` is what the stream remembers beside the exchange's own state; `results` what became of requests with a key.
+    """
+
+    def __init__(
+        self, exchange: Exchange, directory: dict[str, bytes], results: Results, applied: Callable[[int], None], journal: Log | None = None,
+    ) -> None:
+        """`applied` is called with the time of a group after it has run, and before its replies."""
+        self.directory = directory
+        self.results = results
+        self.executed = 0
+        self.refused = 0
+        self.groups = 0
+        self.ahead = Commands()
+        self._exchange = exchange
+        self._applied = applied
+        self._journal = journal
+        self._gathering = Group()
+        self._in_flight: Group | None = None
+        self._under_way: dict[tuple[int, int], list[Reply]] = {}
+
+    @property
+    def commands(self) -> Commands:
+        """The group that gathers: append to it, then `expect` the reply if there is to be one. What is `ahead` runs before it."""
+        return self._gathering.commands
+
+    @property
+    def waits(self) -> bool:
+        """Whether a group is on its way to the disk."""
+        return self._in_flight is not None
+
+    @property
+    def failure(self) -> JournalError | None:
+        """Why no command runs any more."""
+        return self._journal.failure if self._journal else None
+
+    @property
+    def low(self) -> bool:
+        """Whether the disk is so full that only what makes the books smaller should be run."""
+        return self._journal is not None and self._journal.low
+
+    def expect(self, done: Reply, account: int = 0, key: int = 0) -> None:
+        """Have `done` called when the command that was appended last has run, and its result remembered under a key that is not 0."""
+        group, replies = self._gathering, [done]
+        index = len(group.commands) - 1
+        group.replies[index] = replies
+        if key:
+            group.keyed.append(Keyed(index, account, key))
+            self._under_way[account, key] = replies
+
+    def repeats(self, account: int, key: int, done: Reply) -> bool:
+        """Whether a request of this key has come before: then `done` gets what became, or becomes, of that one."""
+        result = self.results.get((account, key))
+        replies = self._under_way.get((account, key))
+        if result:
+            done(result, None)
+        elif replies is not None:
+            replies.append(done)
+        return result is not None or replies is not None
+
+    def remember(self, key: str, value: bytes, after: Callable[[bool], None] | None = None) -> None:
+        """Keep a value in the directory, from when this group runs; none takes the key away. Then call `after`, with False if the journal failed."""
+        self._gathering.entries.append(Entry(key, value))
+        if after:
+            self._gathering.after.append(after)
+
+    def advance(self, now: int) -> None:
+        """Run what has gathered, as far as the disk is. What a reply gives rise to is the next group."""
+        while True:
+            if not self._in_flight:
+                if not (len(self.ahead) or len(self.commands) or self._gathering.entries):
+                    return
+                try:
+                    self._hand_over(now)
+                except JournalError:
+                    self._give_up(self._gathering)
+                    return
+            assert self._in_flight
+            if self._journal and self._journal.durable < self._in_flight.last:
+                if self._journal.failure:
+                    self._give_up(self._in_flight)
+                    self._give_up(self._gathering)
+                return
+            self._run()
+
+    def mark(self, time: int, whole: bool) -> None:
+        """Write down what a replay has to come to. True only between two groups, and when nothing is in flight."""
+        if self._journal:
+            self._journal.append(Kind.MARK, msgspec.msgpack.encode(mark_of(self._exchange, whole)), time)
+
+    def _hand_over(self, now: int) -> None:
+        """Give what has gathered to the journal, with what is ahead of it in front."""
+        self.groups += 1
+        if self.groups % MARK_EVERY == 0:
+            self.mark(now, self._exchange.order_count + self._exchange.accounts <= HASHED_ORDERS_MAX)
+        group, ahead = self._gathering, len(self.ahead)
+        if ahead:
+            self.ahead.extend(bytes(group.commands))
+            group.commands, self.ahead = self.ahead, Commands()
+            group.replies = {index + ahead: replies for index, replies in group.replies.items()}
+            group.keyed = [each._replace(place=each.place + ahead) for each in group.keyed]
+        group.time = now
+        if self._journal:
+            if group.keyed:
+                group.last = self._journal.append(Kind.KEYED_COMMANDS, encode_keyed(group.keyed, group.commands), now)
+            elif len(group.commands):
+                group.last = self._journal.append(Kind.COMMANDS, group.commands, now)
+            for entry in group.entries:
+                group.last = self._journal.append(Kind.ENTRY, msgspec.msgpack.encode(entry), now)
+        self._in_flight, self._gathering = group, Group()
+
+    def _run(self) -> None:
+        group, self._in_flight = self._in_flight, None
+        assert group
+        self.executed += len(group.commands)
+        self.refused += self._exchange.execute(group.commands)
+        self.results.take(self._exchange, group.keyed)
+        for _, account, key in group.keyed:
+            del self._under_way[account, key]
+        for entry in group.entries:
+            entry.change(self.directory)
+        self._applied(group.time)
+        events = self._exchange.events
+        answers: list[Callable[[], None]] = []
+        for index, replies in group.replies.items():
+            outcome = events.outcome(index)
+            result = result_of(self._exchange, index)
+            answers += [partial(reply, result, outcome) for reply in replies]
+        _call_all(answers + [partial(after, True) for after in group.after])
+
+    def _give_up(self, group: Group) -> None:
+        """The journal has failed: tell everybody who waits for this group that nobody knows what became of it."""
+        if group is self._in_flight:
+            self._in_flight = None
+        else:
+            self._gathering = Group()
+            self.ahead.clear()
+        self._under_way.clear()
+        _call_all([partial(reply, None, None) for replies in group.replies.values() for reply in replies] + [partial(after, False) for after in group.after])
+
+
+def _call_all(calls: Iterable[Callable[[], None]]) -> None:
+    """Call each, though others raise: one client's answer must not cost the others theirs."""
+    errors = []
+    for call in calls:
+        try:
+            call()
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup("answers to commands", errors)
