@@ -30,7 +30,7 @@ PATIENCE_S = 5.0
 
 INSTRUMENTS = ("ETH-USDT", "SOL-USDT", "XRP-USDT")
 CHANNELS = [f"{kind}:{name}" for kind in ("orderbook", "trades", "ticker") for name in INSTRUMENTS]
-NICE = 10
+NICE = 19
 """So that attackers do not take the processor from the honest clients, who would not share a machine with them."""
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

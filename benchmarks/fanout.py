@@ -27,7 +27,7 @@ from rich.table import Table
 
 from benchmarks import bare_send, fanout_peers
 from benchmarks.fanout_server import name_of
-from benchmarks.machine import describe, processor_ns, resident
+from benchmarks.machine import cores, describe, processor_ns, resident
 from benchmarks.receiver import Clients, Dialect, Received, deltabook
 from stream.frames import Book
 from stream.messages import Subscribe
@@ -89,12 +89,6 @@ def loads(clients: list[int], books: list[int], rates: list[int]) -> list[Load]:
         if count > 1:
             cases += [Load("paced", 100, count, 500, 0), Load("conflated", 100, count, 10_000, 10), Load("flat out", 100, count, 1_000_000, 0)]
     return cases
-
-
-def cores() -> tuple[set[int], set[int]]:
-    """The cores of the servers and of the clients."""
-    mine = sorted(os.sched_getaffinity(0))
-    return {mine[0]}, {mine[-1]}
 
 
 @contextmanager

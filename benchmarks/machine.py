@@ -22,6 +22,12 @@ def describe() -> str:
     return f"{os.cpu_count()} x {processor}, load {os.getloadavg()[0]:.1f}, {platform.system()}, Python {platform.python_version()}"
 
 
+def cores() -> tuple[set[int], set[int]]:
+    """The cores of the servers and of the clients."""
+    mine = sorted(os.sched_getaffinity(0))
+    return {mine[0]}, {mine[-1]}
+
+
 def compiler() -> str | None:
     """The path of a C++ compiler, if there is one."""
     return shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")

@@ -9,7 +9,7 @@ ReplyId = Annotated[int, Meta(ge=0, lt=1 << 53, description="The id of the reque
 Epoch = Annotated[int, Meta(ge=0, lt=1 << 53, description="Names the history. Sequences of different epochs have nothing to do with each other.")]
 Seq = Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="The engine's sequence: the frame holds every change up to and with this one.")]
 Prev = Annotated[int | None, Meta(description="The frame holds every change after this sequence; null: it is a snapshot and replaces what the client has.")]
-Channel = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[a-z]+(:[A-Za-z0-9._/-]+)?$", description="A channel's name, such as `orderbook:BTC-USDT`.")]
+Channel = Annotated[str, Meta(min_length=1, max_length=80, description="A channel's name, such as `orderbook:BTC-USDT`.")]
 InstrumentName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._/-]+$", description="An instrument's name, such as `BTC-USDT`.")]
 Ticks = Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="A price in ticks of the instrument.")]
 Lots = Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="A size in lots of the instrument.")]

@@ -50,6 +50,8 @@ def text(status: HTTPStatus, body: str) -> Page:
 def page(path: str, market: Market, leaving: bool) -> Page:
     """The answer to a GET of `path`."""
     match path.partition("?")[0]:
+        case "/health" | "/ready" if market.sequencer.failure:
+            return text(HTTPStatus.SERVICE_UNAVAILABLE, f"the journal has failed: {market.sequencer.failure}\n")
         case "/health":
             return text(HTTPStatus.OK, "ok\n")
         case "/ready":

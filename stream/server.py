@@ -5,6 +5,7 @@ import logging
 import resource
 import socket
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
@@ -12,12 +13,14 @@ from typing import Any
 
 from picows import WSFrame, WSListener, WSTransport, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
+from stream.archive import Archive
 from stream.auth import TokenRefused
 from stream.claims import Claims
 from stream.codes import CloseCode
 from stream.config import Config
 from stream.delivery import Outbox
 from stream.fragments import TOO_BIG, Assembler, Violation, close_code
+from stream.journal.files import Disk, Files
 from stream.keys import Key
 from stream.market import HOUSEKEEPINGS_PER_S, Market
 from stream.pages import SECURITY_HEADERS, Page, page, text
@@ -35,6 +38,9 @@ FILES_KEPT_FREE = 64
 
 TICK_AFTER_ERROR_NS = 100_000_000
 
+TURN_MESSAGES = 8
+"""Messages of one connection in a turn of the loop: what others may have to wait for."""
+
 ABUSE_TIMEOUT_S = 0.2
 """Time for the close frame to reach a client that is closed for abuse, and is no longer listened to."""
 
@@ -50,8 +56,9 @@ class PeerFaults(logging.LoggerAdapter[logging.Logger]):
 class Clock:
     """Nanoseconds since 1970 that never go back."""
 
-    def __init__(self) -> None:
-        self._offset = time.time_ns() - time.monotonic_ns()
+    def __init__(self, floor: int = 0) -> None:
+        """Never before `floor`, though the system's clock may have been put back."""
+        self._offset = max(time.time_ns(), floor) - time.monotonic_ns()
 
     def now(self) -> int:
         """The time."""
@@ -70,6 +77,9 @@ class Connection(WSListener):
         self._transport: WSTransport | None = None
         self._writer: SocketWriter
         self._closing = False
+        self._inbox: deque[tuple[int, bytes, str]] = deque()    # messages that wait for a later turn, each with the limit that it went over
+        self._turn = 0
+        self._taken = 0    # messages in this turn
         self.session: Session
 
     def on_ws_connected(self, transport: WSTransport) -> None:
@@ -98,28 +108,42 @@ class Connection(WSListener):
             return
         try:
             payload = frame.get_payload_as_bytes()
-            self.session.charge(len(payload), self._server.clock.now(), frame.msg_type.value >= CLOSE)
+            over = self.session.charge(len(payload), self._server.clock.now(), frame.msg_type.value >= CLOSE)
             reserved = frame.rsv1 or frame.rsv2 or frame.rsv3
             self._assembler.bytes_max = self.session.message_bytes_max
             whole = self._assembler.take(frame.msg_type.value, frame.fin, reserved, payload)
-            if whole and not self.session.closed:
-                self._received(*whole)
+            if whole:
+                self._inbox.append((*whole, over))
+                self.take_turn()
             self._server.wake()
         except Violation as violation:
             if violation.code == TOO_BIG:
                 self._server.market.limits.hit["message_bytes_max"] += 1
             self._close(violation.code, violation.text)
+
+    def take_turn(self) -> None:
+        """Answer what has come, but only so much at once, for others wait too."""
+        if self._turn != self._server.turn:
+            self._turn, self._taken = self._server.turn, 0
+        try:
+            while self._inbox and self._taken < TURN_MESSAGES and not self.session.closed:
+                self._taken += 1
+                self._received(*self._inbox.popleft())
+        except Violation as violation:
+            self._close(violation.code, violation.text)
         except Exception:
             log.exception("a message caused an error")
             self._close(1011, "internal error")
+        if self._inbox and not self._closing and not self.session.closed:
+            self._server.waiting[self] = None
 
-    def _received(self, opcode: int, payload: bytes) -> None:
+    def _received(self, opcode: int, payload: bytes, over: str) -> None:
         if opcode == self._codec.opcode:
-            self.session.receive(payload, self._server.clock.now())
+            self.session.receive(payload, self._server.clock.now(), over)
             if self.session.out_bytes > self._server.config.pending_bytes_max:
                 self.write()    # so that the kernel can refuse, and what is answered from here on counts as waiting
         elif opcode == PING:
-            self.session.ping(framed(PONG, payload))
+            self.session.ping(framed(PONG, payload), over)
         elif opcode == CLOSE:
             self._close(close_code(payload), "")
             if self._transport:
@@ -172,14 +196,21 @@ class Connection(WSListener):
 class Server:
     """A market on a TCP port."""
 
-    def __init__(self, config: Config, keys: Sequence[Key] = (), sources: Sequence[Source] = ()) -> None:
+    def __init__(self, config: Config, keys: Sequence[Key] = (), sources: Sequence[Source] = (), files: Files | None = None) -> None:
+        """ConfigError, JournalError or OSError if the journal cannot be had; `files` is the disk that it is on, if not the real one."""
         self.config = config
         self.clock = Clock()
-        self.market = Market(config, list(keys), sources, self.clock.now())
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._archive = Archive(files or Disk(), config, sources, self.clock.now(), self._wake_from_thread) if config.journal != "none" else None
+        history = self._archive.history if self._archive else None
+        self.clock = Clock(history.time if history else 0)
+        self.market = Market(config, list(keys), sources, self.clock.now(), history, self._archive.journal if self._archive else None)
         self._trust = Trust(self.market.authenticator, config)
         self._connections: dict[Outbox, Connection] = {}
         self._connections_max = min(config.connections_max, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_KEPT_FREE)
         self._awake = False
+        self.turn = 1
+        self.waiting: dict[Connection, None] = {}    # those with messages for a later turn, in their order
         self._alarm: asyncio.TimerHandle | None = None
         self._housekeeping: asyncio.TimerHandle | None = None
         self._leaving = False
@@ -189,6 +220,7 @@ class Server:
 
     async def start(self) -> None:
         """Listen. `port` is then the one that was taken. OSError if it cannot be had."""
+        self._loop = asyncio.get_running_loop()
         family = socket.AF_INET6 if ":" in self.config.host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -198,6 +230,7 @@ class Server:
             listener.bind((self.config.host, self.config.port))
         except OSError:
             listener.close()
+            await self._close_archive()
             raise
         self.port = listener.getsockname()[1]
         # uvloop's own listener backs off when descriptors run out, the one that picows prefers spins.
@@ -228,9 +261,18 @@ class Server:
             connection.session.close(CloseCode.SHUTTING_DOWN, "the server is leaving")
         self._write()
         await self._emptied(self.config.close_timeout_s + 1)
+        await self._close_archive()
         for timer in (self._alarm, self._housekeeping, self._trust):
             if timer:
                 timer.cancel()
+
+    async def _close_archive(self) -> None:
+        """Let the journal have what has been taken in, and close it."""
+        if self._archive:
+            while self.market.sequencer.waits:
+                await asyncio.sleep(0.001)
+                self._tick()
+            await self._archive.close(self.market, self.clock.now())
 
     async def _emptied(self, seconds: float) -> None:
         """Wait until all connections are gone, at most so long."""
@@ -301,6 +343,12 @@ class Server:
 
     # Time
 
+    def _wake_from_thread(self) -> None:
+        """The journal has news."""
+        if self._loop:
+            with suppress(RuntimeError):    # the loop is closed
+                self._loop.call_soon_threadsafe(self.wake)
+
     def wake(self) -> None:
         """Tick once all that has arrived in this turn of the loop is taken in."""
         if not self._awake:
@@ -309,6 +357,10 @@ class Server:
 
     def _tick(self) -> None:
         self._awake = False
+        self.turn += 1
+        waiting, self.waiting = self.waiting, {}
+        for connection in waiting:
+            connection.take_turn()
         began = self.clock.now()
         due = began + TICK_AFTER_ERROR_NS
         try:
@@ -316,6 +368,8 @@ class Server:
         except Exception:
             log.exception("a tick caused an error")
         self._write()
+        if self.waiting:
+            due = began
         self.market.ticks.observe(self.clock.now() - began)
         if self._alarm:
             self._alarm.cancel()
@@ -336,6 +390,8 @@ class Server:
             self.market.observe_lag(int((loop.time() - self._housekeeping.when()) * 10**9), now)
         self._trust.keep(now, self.market.close_revoked)
         self.market.keep_house(now)
+        if self._archive:
+            self._archive.keep(self.market.sequencer.executed)
         self.wake()
         self._housekeeping = loop.call_later(1 / HOUSEKEEPINGS_PER_S, self._keep_house)
 

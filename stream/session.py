@@ -87,7 +87,6 @@ class Session(Outbox):
         self._bytes = Bucket(config.bytes_per_s, config.bytes_burst, now)
         self._write_bytes_max = config.write_bytes_max
         self._pending_bytes_max = config.pending_bytes_max
-        self._over = ""    # the limit that the latest frame went over
         self._pinged = False
         self._leaving = False
         self._first_subject = ""    # the connection keeps it, even after a logout
@@ -127,43 +126,44 @@ class Session(Outbox):
         if claims:
             self._sign_in(claims, now, lambda: None)
 
-    def charge(self, size: int, now: int, control: bool = False) -> None:
-        """A frame of so many bytes has come, of a message or a control frame: take it off the allowances."""
+    def charge(self, size: int, now: int, control: bool = False) -> str:
+        """A frame of so many bytes has come, of a message or a control frame: take it off the allowances. The limit that it goes over, "" for none."""
         self.heard_at = now
         self._pinged = False
-        if control:
-            self._over = "" if self._controls.take(now) else "control_frames_per_s"
-        else:
-            self._over = "" if self._messages.take(now) else "messages_per_s"
+        over = ""
+        if not (self._controls if control else self._messages).take(now):
+            over = "control_frames_per_s" if control else "messages_per_s"
         if not self._bytes.take(now, size):
-            self._over = "bytes_per_s"
-        if self._over:
-            self._market.limits.hit[self._over] += 1
+            over = "bytes_per_s"
+        if over:
+            self._market.limits.hit[over] += 1
             self._count_error()
+        return over
 
-    def receive(self, payload: bytes, now: int) -> None:
-        """One whole message of the client, whose frames have been charged."""
+    def receive(self, payload: bytes, now: int, over: str) -> None:
+        """One whole message of the client, whose last frame went over a limit or, with "", did not."""
         self.check_time(now)
         if self.closed:
             return
         self.messages_received += 1
         try:
+            if over:
+                allowed = f"{getattr(self._market.config, over)} {over.removesuffix('_per_s')} a second"
+                self._refuse(self._codec.read_id(payload), ErrorCode.TOO_MANY_REQUESTS, f"expected at most {allowed}")
+                return
             request = self._codec.read_request(payload)
         except Malformed as error:
             self._refuse(0, ErrorCode.MALFORMED, str(error))
             self._count_error()
         else:
-            if self._over:
-                limit = self._over.removesuffix("_per_s")
-                self._refuse(request.id, ErrorCode.TOO_MANY_REQUESTS, f"expected at most {getattr(self._market.config, self._over)} {limit} a second")
-            elif self._waiting:
+            if self._waiting:
                 self._hold(request)
             else:
                 self._answer(request, now)
 
-    def ping(self, pong: bytes) -> None:
+    def ping(self, pong: bytes, over: str) -> None:
         """A ping frame, answered within the allowance."""
-        if not self._over:
+        if not over:
             self.put(pong)
 
     def pause_writing(self, now: int) -> None:

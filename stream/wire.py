@@ -1,14 +1,16 @@
 """Messages as bytes: the two subprotocols, and the frames of RFC 6455 that a server sends."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from stream.fields import Message
+from stream.fields import Id, Message
 from stream.messages import Answer, Request
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
+
+Read = TypeVar("Read")
 
 
 class Malformed(Exception):
@@ -35,6 +37,13 @@ def close_frame(code: int, reason: str) -> bytes:
     return framed(CLOSE, code.to_bytes(2) + reason.encode()[:123])
 
 
+class Head(msgspec.Struct, array_like=True):
+    """How every request begins."""
+
+    tag: str
+    id: Id
+
+
 class Codec(NamedTuple):
     """One subprotocol."""
 
@@ -43,6 +52,7 @@ class Codec(NamedTuple):
     encode: Callable[[Message], bytes]
     decode_request: Callable[[bytes], Request]
     decode_answer: Callable[[bytes], Answer]
+    decode_head: Callable[[bytes], Head]
 
     def frame(self, message: Message) -> bytes:
         """A message as a WebSocket frame."""
@@ -50,10 +60,19 @@ class Codec(NamedTuple):
 
     def read_request(self, payload: bytes) -> Request:
         """A client's message. Malformed if it is none."""
-        try:
-            return self.decode_request(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Malformed(str(error)) from error
+        return read(self.decode_request, payload)
+
+    def read_id(self, payload: bytes) -> int:
+        """The id of a client's message, which is not looked at further. Malformed if it has none."""
+        return read(self.decode_head, payload).id
+
+
+def read(decode: Callable[[bytes], Read], payload: bytes) -> Read:
+    """What a client sent. Malformed if it cannot be read."""
+    try:
+        return decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(str(error)) from error
 
 
 MSGPACK = Codec(
@@ -62,6 +81,7 @@ MSGPACK = Codec(
     msgspec.msgpack.Encoder().encode,
     msgspec.msgpack.Decoder(Request).decode,
     msgspec.msgpack.Decoder(Answer).decode,
+    msgspec.msgpack.Decoder(Head).decode,
 )
 JSON = Codec(
     "deltabook.v1.json",
@@ -69,6 +89,7 @@ JSON = Codec(
     msgspec.json.Encoder().encode,
     msgspec.json.Decoder(Request).decode,
     msgspec.json.Decoder(Answer).decode,
+    msgspec.json.Decoder(Head).decode,
 )
 CODECS = {codec.subprotocol: codec for codec in (MSGPACK, JSON)}
 

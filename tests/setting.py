@@ -28,6 +28,9 @@ CONFIG = Config(
     messages_burst=1 << 20,
     errors_max=1 << 20,
     audit_interval_ms=0,
+    journal="none",
+    journal_segment_bytes=1 << 16,
+    journal_reserve_bytes=0,
 )
 
 

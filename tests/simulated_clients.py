@@ -86,8 +86,7 @@ class Client:
 
     def send(self, message: Any) -> None:
         payload = msgspec.msgpack.encode(message)
-        self.session.charge(len(payload), self.world.now)
-        self.session.receive(payload, self.world.now)
+        self.session.receive(payload, self.world.now, self.session.charge(len(payload), self.world.now))
 
     def subscribe(self, channels: list[str], depth: int, resume: dict[str, tuple[int, int]]) -> None:
         interval = self.world.random.choice((None, 0, 10, 100, 250))
@@ -142,6 +141,7 @@ class Client:
                 pass
             case _:
                 self.answer(message.id)
+        self.world.acknowledged = max(self.world.acknowledged, getattr(message, "seq", 0))
         channel = getattr(message, "channel", None)
         if channel in self.views:
             self.views[channel].heard_at = self.world.now
@@ -221,8 +221,7 @@ class Liar(Client):
                     self.send(Ping(self.next_id()))
             case 3:
                 payload = random.randbytes(random.randrange(200))
-                self.session.charge(len(payload), now)
-                self.session.receive(payload, now)
+                self.session.receive(payload, now, self.session.charge(len(payload), now))
             case 4:
                 self.send(Cancel(self.next_id(), random.choice(list(self.world.orders()) or [1])))
             case 5:

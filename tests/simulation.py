@@ -5,18 +5,24 @@ is compared with the engine's at that sequence, and after every step the promise
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Any
 
 import msgspec
 
-from engine import EventKind, Order, OrderType, Phase, Reason
+from engine import Event, EventKind, Order, OrderType, Phase, Reason
 from stream.frames import OrderUpdate
+from stream.journal.format import Kind, Record
+from stream.journal.recovery import replay
+from stream.journal.snapshots import State
 from stream.keys import key_of
 from stream.market import Market
 from stream.messages import ListInstruments, Unsubscribe
 from stream.results import ORDER_KINDS
+from tests.fake_disk import FakeDisk
+from tests.journaled import SteppedJournal, after_a_power_cut, start
+from tests.journals import FOLDER
 from tests.setting import CONFIG, MILLISECOND, NAMES, SECRET, START, messages_in
 from tests.simulated_clients import Client, Liar
 from tests.simulated_orders import random_request
@@ -32,11 +38,18 @@ class RecordingMarket(Market):
         self.trades: dict[int, list[tuple[int, int, int]]] = {}
         self.own: dict[tuple[str, int], list[int]] = {}
         self.seen: set[tuple[EventKind, Reason]] = set()
-        self.books: dict[int, list[tuple[dict[int, int], dict[int, int]]]] = {0: [({}, {}) for _ in NAMES]}
+        self.books: dict[int, list[tuple[dict[int, int], dict[int, int]]]] = {}
+        self.hashes: dict[int, int] = {}
+        self._record_state()
 
     def _applied(self, time: int) -> None:
         super()._applied(time)
-        for event in self.exchange.events:
+        self.record(self.exchange.events)
+        self._record_state()
+
+    def record(self, events: Iterable[Event]) -> None:
+        """Remember what happened."""
+        for event in events:
             self.seen.add((EventKind(event.kind), Reason(event.reason)))
             if event.kind == EventKind.TRADE:
                 self.trades.setdefault(event.instrument, []).append((event.seq, event.price, event.size))
@@ -44,6 +57,9 @@ class RecordingMarket(Market):
                 self.own.setdefault(("balances", event.account), []).append(event.seq)
             elif event.kind in ORDER_KINDS:
                 self.own.setdefault(("orders", event.account), []).append(event.seq)
+
+    def _record_state(self) -> None:
+        self.hashes[self.exchange.seq] = self.exchange.state_hash()
         self.books[self.exchange.seq] = [
             tuple(dict(zip(side[::2], side[1::2], strict=True)) for side in book.levels.depth())    # type: ignore[misc]
             for book in self.exchange.books
@@ -59,20 +75,55 @@ def shown(order: Order | OrderUpdate) -> tuple[object, ...]:
 class World:
     """Everything, from one seed. Settings differ from world to world: what fits into a write, whether the server checks itself."""
 
-    def __init__(self, seed: int, clients: int = 12) -> None:
+    def __init__(self, seed: int, clients: int = 12, crashing: bool = False) -> None:
         self.random = random.Random(seed)
         self.now = START
-        config = msgspec.structs.replace(
+        self.config = msgspec.structs.replace(
             CONFIG,
             write_bytes_max=self.random.choice((3_000, 1 << 18)), audit_interval_ms=self.random.choice((0, 100)), trade_flush_ms=self.random.choice((0, 10)),
             loaded_intervals_ms=(50, 200), load_patience_ms=100, messages_burst=400, messages_per_s=1000, errors_max=20,
         )
-        self.market = RecordingMarket(config, [key_of("HS256", SECRET)], [], self.now)
+        self.disk = FakeDisk(random.Random(seed)) if crashing else None
+        self.journal: SteppedJournal | None = None
+        self.crashes = 0
+        self.acknowledged = 0    # the latest sequence that anybody was told of
+        self.market = self.begin()
         self.market.tick(self.now)
         self.clients = [Client(self, number) for number in range(clients)]
         self.liars = [Liar(self, clients + number) for number in range(clients // 6)]
         self.prices = [50_000, 30_000]
         self.lag = 0
+
+    def begin(self) -> RecordingMarket:
+        """A market with what is on the disk, if there is one."""
+        history = None
+        if self.disk:
+            history, self.journal = start(self.disk, self.config, self.now)
+        return RecordingMarket(self.config, [key_of("HS256", SECRET)], [], self.now, history, self.journal)
+
+    def crash(self) -> None:
+        """The power goes and comes back: nothing that anybody was told of is lost, and whoever returns goes on."""
+        assert self.disk
+        before = self.market
+        self.disk = after_a_power_cut(self.disk)
+        more: list[Event] = []    # what was on disk but never ran
+
+        def visit(state: State, record: Record | None) -> None:
+            if record and record.kind == Kind.COMMANDS:
+                more.extend(event for event in state.exchange.events if event.seq > before.exchange.seq)
+
+        assert replay(self.disk, FOLDER, None, visit)
+        self.market = self.begin()
+        seq = self.market.exchange.seq
+        assert seq >= self.acknowledged, "what was told of is lost"
+        assert seq >= before.exchange.seq, "the engine ran what was not on disk"
+        assert before.hashes.get(seq, self.market.exchange.state_hash()) == self.market.exchange.state_hash(), "another state came back"
+        self.market.trades, self.market.own, self.market.seen = before.trades, before.own, before.seen
+        self.market.books, self.market.hashes = before.books | self.market.books, before.hashes | self.market.hashes
+        self.market.record(more)
+        self.crashes += 1
+        for client in (*self.clients, *self.liars):
+            client.connect()
 
     def orders(self) -> Iterator[int]:
         """Every open order's id."""
@@ -95,6 +146,10 @@ class World:
         if self.random.random() < 0.02:
             self.lag = self.random.choice((0, 0, 200 * MILLISECOND))
         self.market.observe_lag(self.lag, self.now)
+        if self.disk and self.random.random() < 0.02:
+            self.crash()
+        if self.journal and self.random.random() < 0.7:
+            self.journal.sync()
         self.settle()
 
     def settle(self) -> None:
@@ -193,6 +248,8 @@ class World:
                 view.heard_at = self.now
         for _ in range(8):
             self.now += 300 * MILLISECOND
+            if self.journal:
+                self.journal.sync()
             self.settle()
         self.market.exchange.check()
         assert not 0 < self.market.exchange.next_expiry <= self.now, "an order outlives its time"
@@ -210,9 +267,9 @@ class World:
                     assert list(map(shown, view.open.values())) == list(map(shown, orders))
 
 
-def simulate(seed: int, steps: int = 300, clients: int = 12) -> World:
+def simulate(seed: int, steps: int = 300, clients: int = 12, crashing: bool = False) -> World:
     """A whole run; an assertion fails where a promise is broken."""
-    world = World(seed, clients)
+    world = World(seed, clients, crashing)
     for _ in range(steps):
         world.step()
     world.recover()

@@ -90,8 +90,7 @@ def control_frames_per_s() -> QuietMarket:
     market = QuietMarket(control_frames_per_s=10, control_frames_burst=5, errors_max=3)
     desk = Desk(market)
     for _ in range(7):
-        desk.session.charge(0, market.now, control=True)
-        desk.session.ping(b"pong ")
+        desk.session.ping(b"pong ", desk.session.charge(0, market.now, control=True))
     assert desk.session.take_out() == b"pong " * 5
     desk.ask(Ping)
     market.now += S
@@ -346,7 +345,7 @@ def test_what_does_not_fit_into_one_write_comes_later() -> None:
             trader.send(trader.codec.encode(Place(10_000 + price, name, "buy", price, 1)))
     market.tick(market.now)
     watcher.session.charge(0, market.now)
-    watcher.session.receive(watcher.codec.encode(Subscribe(1, [BOOK, "orderbook:ETH-USD", TRADES], 0, 0)), market.now)
+    watcher.session.receive(watcher.codec.encode(Subscribe(1, [BOOK, "orderbook:ETH-USD", TRADES], 0, 0)), market.now, "")
     rounds = []
     while watcher.session.out:
         rounds.append([message for message in messages_in(watcher.session.take_out()) if hasattr(message, "prev")])

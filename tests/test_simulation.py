@@ -20,6 +20,17 @@ def test_every_promise_holds(seed: int) -> None:
     simulate(seed)
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_promise_holds_though_the_power_goes(seed: int) -> None:
+    simulate(seed, crashing=True)
+
+
+def test_who_returns_after_a_crash_is_patched() -> None:
+    worlds = [simulate(seed, crashing=True) for seed in range(3)]
+    assert sum(world.crashes for world in worlds) > 3
+    assert sum(world.market.hub.counters.recovered["merged", "patch"] for world in worlds) > 3
+
+
 def test_the_worlds_are_eventful() -> None:
     """The simulation reaches every way to be brought up to date, merges, gaps and catch-ups; and every event of an order, and its every end."""
     seen: set[tuple[str, str]] = set()

@@ -4,9 +4,11 @@ from typing import Any
 
 import msgspec
 
+from stream.history import History
 from stream.keys import key_of
 from stream.market import Market
 from stream.messages import Login
+from stream.sequencer import Log
 from stream.session import Session
 from stream.wire import JSON, MSGPACK, Codec
 from tests.setting import CONFIG, SECRET, START, messages_in, token
@@ -36,8 +38,7 @@ class Desk:
 
     def send(self, payload: bytes) -> None:
         """Send a message, as one frame."""
-        self.session.charge(len(payload), self.market.now)
-        self.session.receive(payload, self.market.now)
+        self.session.receive(payload, self.market.now, self.session.charge(len(payload), self.market.now))
 
     def ask(self, kind: type[Any], *fields: Any, **named: Any) -> list[Any]:
         """Send a request, let the market tick, and return what came."""
@@ -68,9 +69,9 @@ def json_in(data: bytes) -> list[Any]:
 class QuietMarket(Market):
     """A market whose time stands still until a test moves it."""
 
-    def __init__(self, **changes: Any) -> None:
-        self.now = START
-        super().__init__(msgspec.structs.replace(CONFIG, **changes), [key_of("HS256", SECRET)], [], self.now)
+    def __init__(self, history: History | None = None, journal: Log | None = None, now: int = START, **changes: Any) -> None:
+        self.now = now
+        super().__init__(msgspec.structs.replace(CONFIG, **changes), [key_of("HS256", SECRET)], [], now, history, journal)
 
     def command(self, command: str, *fields: Any, **named: Any) -> None:
         """Run a command that no client may send, by the name of its method."""

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ import uvloop
 from rich.console import Console
 
 from stream.config import Config, ConfigError, load, settings
+from stream.journal.format import JournalError
 from stream.keys import load_keys
 from stream.logs import start_logging
 from stream.server import ENDPOINT, Server
@@ -43,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="TCP port to listen on, 0 for any free one")
     parser.add_argument("--source", action="append", choices=["recorded", "simulated", "none"],
                         help="where orders come from beside the clients; may be given twice")
+    parser.add_argument("--journal", metavar="FOLDER", help="where every command is on disk before it runs; none: nowhere (default: data/journal)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting")
 
 
@@ -57,7 +60,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
             flags[name] = msgspec.json.decode(value) if value[:1] in ("[", "{") else value
         except msgspec.DecodeError as error:
             raise ConfigError(f"--set {text}: {error}") from error
-    named = {"host": arguments.host, "port": arguments.port, "sources": arguments.source}
+    named = {"host": arguments.host, "port": arguments.port, "sources": arguments.source, "journal": arguments.journal}
     return load(arguments.config, os.environ, flags | {name: value for name, value in named.items() if value is not None})
 
 
@@ -72,10 +75,18 @@ def sources_of(config: Config) -> list[Source]:
     return sources
 
 
-async def serve(config: Config, console: Console) -> None:
-    """Serve until SIGTERM or SIGINT."""
+def spare_the_past() -> None:
+    """Have the collector of garbage leave alone what is there already, and come more seldom: a server makes few cycles, and clients wait meanwhile."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+
+
+async def serve(config: Config, console: Console) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status."""
     server = Server(config, load_keys(config), sources_of(config))
     await server.start()
+    spare_the_past()
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -88,9 +99,13 @@ async def serve(config: Config, console: Console) -> None:
     console.print(f"  verify     {command} verify ws://{host}:{server.port}{ENDPOINT} --seconds 20")
     if not config.keys and server.market.authenticator.keys:
         console.print(f"  sign in    with what `{command} token alice` prints, in this folder: the key is {config.key_file}")
+    if config.journal != "none":
+        at = server.market.point(0)
+        console.print(f"  journal    {config.journal}, epoch {at.epoch}, {at.seq:,} events so far; `--journal none` keeps none")
     await stopped.wait()
     console.print("leaving")
     await server.stop()
+    return 1 if server.market.sequencer.failure else 0
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -99,7 +114,9 @@ def run(arguments: argparse.Namespace) -> int:
     config = read_config(arguments)
     start_logging()
     try:
-        uvloop.run(serve(config, console))
+        return uvloop.run(serve(config, console))
+    except JournalError as error:
+        raise ConfigError(str(error)) from error
     except OSError as error:
-        raise ConfigError(f"cannot listen on {config.host} port {config.port}: {error.strerror}") from error
-    return 0
+        what = f"journal {config.journal}" if error.filename else f"cannot listen on {config.host} port {config.port}"
+        raise ConfigError(f"{what}: {error.strerror}") from error

@@ -1,0 +1,93 @@
+"""The journal of a running server: what is brought back at its start, the thread that writes, the snapshots now and then, and the last one.
+
+A snapshot is taken by a process of its own, which reads the journal up to a record and replays it: the matcher never waits for one.
+"""
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from stream.config import Config
+from stream.history import History, recover, remembering
+from stream.journal import snapshots
+from stream.journal.files import Files
+from stream.journal.format import JournalError
+from stream.journal.snapshots import State
+from stream.journal.writer import Journal
+from stream.market import Market
+from stream.sources import Source
+
+log = logging.getLogger("deltabook")
+
+
+class Archive:
+    """A journal's folder, held by this process. ConfigError, JournalError or OSError if it cannot be had."""
+
+    def __init__(self, files: Files, config: Config, sources: Sequence[Source], now: int, report: Callable[[], None]) -> None:
+        """`report` is called from another thread when something is on disk, or has failed."""
+        began = time.monotonic()
+        self.history: History = recover(files, config.journal, config, sources, now)
+        assert self.history.opened
+        self._opened = self.history.opened
+        self._tell(time.monotonic() - began)
+        self._files = files
+        self._config = config
+        self._snapshot_at = 0    # commands executed when the latest snapshot began
+        self._snapshooter: asyncio.Task[None] | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self.journal = Journal(self._opened.log, report)
+
+    def _tell(self, seconds: float) -> None:
+        replay = self._opened.replay
+        if replay is None:
+            return
+        for damaged in replay.wrong:
+            log.warning("a snapshot could not be used", extra={"reason": str(damaged)})
+        if replay.reader.torn:
+            cut = {"file": replay.reader.path, "offset": replay.reader.offset, "bytes": replay.reader.torn}
+            log.warning("the end of the journal was an unfinished write, which nobody was told of, and was cut off", extra=cut)
+        log.info("the journal was replayed", extra={"folder": self._config.journal, "records": replay.records, "seconds": round(seconds, 3)})
+
+    def keep(self, executed: int) -> None:
+        """Begin a snapshot if enough commands have run since the latest, and none is under way."""
+        if executed - self._snapshot_at >= self._config.journal_snapshot_commands and not self._snapshooter and not self.journal.failure:
+            self._snapshot_at = executed
+            self._snapshooter = asyncio.get_running_loop().create_task(self._snapshot())
+
+    async def _snapshot(self) -> None:
+        command = ["journal", "snapshot", self._config.journal, "--upto", str(self.journal.durable), "--keep", str(self._config.journal_snapshots_kept)]
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                "nice", sys.executable, "-m", "stream", *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            )
+            _, said = await self._process.communicate()
+            if self._process.returncode:
+                log.error("a snapshot was not taken", extra={"reason": said.decode(errors="replace")[-1000:]})
+        except OSError as error:
+            log.error("a snapshot was not taken", extra={"reason": str(error)})
+        finally:
+            self._snapshooter = self._process = None
+
+    async def close(self, market: Market, now: int) -> None:
+        """Write down what a replay must come to, commit all, and leave a snapshot for a quick start."""
+        if self._snapshooter:
+            if self._process:
+                with suppress(ProcessLookupError):
+                    self._process.terminate()
+            await asyncio.wait([self._snapshooter])
+        with suppress(JournalError):
+            market.sequencer.mark(now, True)
+        self.journal.close()
+        end = self._opened.log
+        if not self.journal.failure:
+            directory = remembering(market.feed, market.sequencer.directory)
+            state = State(market.exchange, directory, market.sequencer.results, end.epoch, end.seq, end.crc, now)
+            try:
+                snapshots.write(self._files, self._config.journal, state)
+                snapshots.prune(self._files, self._config.journal, self._config.journal_snapshots_kept)
+            except (JournalError, OSError) as error:
+                log.error("the last snapshot was not taken; the records are all there", extra={"reason": str(error)})
+        self._files.close(self._opened.lock)
