@@ -23,7 +23,7 @@ from stream.keys import Key
 from stream.limits import Limits
 from stream.load import Load
 from stream.market_face import OrderRequest
-from stream.messages import AdminRequest, Cancel, CancelAll, InstrumentTerms, Leaving, Pacing, Place, Reduce, Replace
+from stream.messages import AdminRequest, Cancel, CancelAll, InstrumentTerms, Leaving, Pacing, Place, Reduce, Replace, Stale
 from stream.refusals import explain
 from stream.safeguards import Deadlines
 from stream.scale import from_text
@@ -86,6 +86,7 @@ class Market:
         self.lags = Histogram()
         self.ticks = Histogram()
         self.connections_opened = 0
+        self.stale_since = 0
 
     def _parse_deposits(self) -> list[tuple[int, int]]:
         decimals = self.exchange.assets()
@@ -124,6 +125,14 @@ class Market:
             pacing = Shared(Pacing(self.load.interval_ms))
             for session in self.sessions:
                 session.push(pacing)
+
+    def tell_stale(self, since: int) -> None:
+        """What is shown may have fallen behind, and is complete up to `since`; 0: it no longer may."""
+        if since != self.stale_since:
+            self.stale_since = since
+            stale = Shared(Stale(since))
+            for session in self.sessions:
+                session.push(stale)
 
     def keep_house(self, now: int) -> None:
         """Close what has lasted too long, forget what nobody can resume. Called ten times a second, looks at each session once a second or so."""

@@ -53,7 +53,8 @@ def page(path: str, market: Market, leaving: bool) -> Page:
         case "/health":
             return text(HTTPStatus.OK, "ok\n")
         case "/ready":
-            return text(HTTPStatus.SERVICE_UNAVAILABLE, "leaving\n") if leaving else text(HTTPStatus.OK, "ready\n")
+            trouble = "leaving" if leaving else "stale" if market.stale_since else ""
+            return text(HTTPStatus.SERVICE_UNAVAILABLE if trouble else HTTPStatus.OK, f"{trouble or 'ready'}\n")
         case "/metrics":
             return Page(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", exposition(market))
         case other:

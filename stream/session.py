@@ -40,6 +40,7 @@ from stream.messages import (
     Reduce,
     Replace,
     Request,
+    Stale,
     Subscribe,
     Subscribed,
     Unsubscribe,
@@ -124,6 +125,8 @@ class Session(Outbox):
         self._say(Welcome(self._market.name, at.epoch, at.seq, now, config.heartbeat_ms, claims.subject if claims else None))
         if self._market.load.interval_ms:
             self._say(Pacing(self._market.load.interval_ms))
+        if self._market.stale_since:
+            self._say(Stale(self._market.stale_since))
         if claims:
             self._sign_in(claims, now, lambda: None)
 
