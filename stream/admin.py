@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine import Commands, Event, Phase
+from engine import Event
 from stream.codes import CloseCode, ErrorCode
 from stream.fields import Message
 from stream.hub import Refused
@@ -16,12 +16,10 @@ from stream.results import Result
 from stream.revocations import Revocation
 
 if TYPE_CHECKING:
-    from stream.market import Market
     from stream.session import Session
+    from stream.venue import Venue
 
 log = logging.getLogger("deltabook.audit")
-
-PHASES = {phase.name.lower(): phase for phase in Phase}
 
 Say = Callable[[Message], None]
 
@@ -29,8 +27,8 @@ Say = Callable[[Message], None]
 class Administration:
     """Carries out the requests of those whose token has the scope `admin`."""
 
-    def __init__(self, market: "Market") -> None:
-        self._market = market
+    def __init__(self, venue: "Venue") -> None:
+        self._venue = venue
 
     def answer(self, who: str, request: AdminRequest, now: int, say: Say) -> None:
         """Do what is asked, and say the one reply, now or when the engine has run the command. Refused if it cannot be."""
@@ -43,14 +41,8 @@ class Administration:
 
         try:
             match request:
-                case SetPhase():
-                    index, phase = self._market.index_of(request.instrument), PHASES[request.phase]
-                    self._run(request, lambda commands: commands.set_phase(index, phase, now), audited)
-                case SetLimits():
-                    account, self_trade = self._market.account_of(request.subject), self._market.self_trade
-                    self._run(request, lambda commands: commands.set_account(
-                        account, self_trade=self_trade, orders_max=request.orders_max, size_max=request.size_max, notional_max=request.notional_max, time=now,
-                    ), audited)
+                case SetPhase() | SetLimits():
+                    self._operate(request, now, audited)
                 case Disconnect():
                     sessions = self._sessions_of(request)
                     audited(Confirmed(request.id))    # first, for the administrator's own may be among them
@@ -59,37 +51,37 @@ class Administration:
                 case Revoke():
                     self._revoke(request, now)
                     audited(Confirmed(request.id))
-                    self._market.close_revoked()
+                    self._venue.close_revoked()
                 case ListConnections():
                     audited(self._list(request))
         except Refused as refused:
             audited(Error(request.id, refused.code, refused.text))
 
-    def _run(self, request: SetPhase | SetLimits, append: Callable[[Commands], None], say: Say) -> None:
+    def _operate(self, request: SetPhase | SetLimits, now: int, say: Say) -> None:
         """Have the engine run a command, and answer by its outcome."""
 
         def done(result: Result | None, _: Event | None) -> None:
             code = ErrorCode.OUTCOME_UNKNOWN if result is None else ErrorCode(400 + result.reason) if result.reason else None
             say(Error(request.id, code, code.text) if code else Confirmed(request.id))
 
-        self._market.run(append, done)
+        self._venue.operate(request, now, done)
 
     def _sessions_of(self, request: Disconnect) -> list["Session"]:
         if bool(request.subject) == bool(request.connection):
             raise Refused(ErrorCode.MALFORMED, "expected either a subject or a connection")
         return [
-            session for session in self._market.sessions
+            session for session in self._venue.sessions
             if session.number == request.connection or (request.subject and session.subject == request.subject)
         ]
 
     def _revoke(self, request: Revoke, now: int) -> None:
         if bool(request.subject) == bool(request.token_id):
             raise Refused(ErrorCode.MALFORMED, "expected either a subject or the id of a token")
-        self._market.authenticator.revocations.revoke(Revocation(now / 10**9, request.token_id, request.subject))
+        self._venue.authenticator.revocations.revoke(Revocation(now / 10**9, request.token_id, request.subject))
 
     def _list(self, request: ListConnections) -> Connections:
         """Who is connected. O(all connections)."""
-        later = (session for session in self._market.sessions if session.number > request.after)
+        later = (session for session in self._venue.sessions if session.number > request.after)
         return Connections(request.id, [status(session) for session in nsmallest(request.count, later, key=lambda session: session.number)])
 
 

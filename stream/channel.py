@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from engine import Phase, Side
 from stream.fields import PhaseName, SideName
@@ -44,6 +44,22 @@ class Channel(ABC):
     @abstractmethod
     def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
         """What happened after `prev`; None if that is forgotten. With nothing to tell, the frame is a heartbeat."""
+
+
+class Channels(Protocol):
+    """Where a hub has its channels from."""
+
+    public: dict[str, Channel]
+    """By name, those that anybody may hear."""
+    changed: set[Channel]
+    """Those that have changed and that somebody hears; the hub empties it."""
+
+    def account_channel(self, kind: str, account: int) -> Channel:
+        """An account's own channel. Its events are kept from the first call on."""
+        ...
+
+    def forget_account(self, account: int) -> None:
+        """Keep an account's events no longer."""
 
 
 class Log(Generic[Entry]):

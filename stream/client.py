@@ -26,7 +26,7 @@ from stream.codes import FINAL_FROM
 from stream.fields import Message
 from stream.frames import Gap
 from stream.live import KINDS, ClientError, Closed, ConnectionLost, Live, LiveBalances, LiveBook, LiveOrders, LiveTicker, LiveTrades, Lossless, RequestRefused
-from stream.messages import Error, Frame, Leaving, LoggedIn, Login, Pacing, Subscribe, Subscribed, Unsubscribe, Unsubscribed, Welcome
+from stream.messages import Error, Frame, Leaving, LoggedIn, Login, Pacing, Stale, Subscribe, Subscribed, Unsubscribe, Unsubscribed, Welcome
 from stream.mirror import Verdict
 from stream.requests import R, Requests
 from stream.wire import MSGPACK
@@ -97,6 +97,7 @@ class Client(Requests):
         self.live: dict[str, Live[Any]] = {}
         self.welcome: Welcome | None = None
         self.pacing_ms = 0    # under load the server sends books and tickers no more often than this
+        self.stale_since = 0    # until when, in ns since 1970, what the server shows is complete, if it may have fallen behind
         self.connections = 0
         self.resumed: dict[tuple[str, str], int] = {}
         self._token = token
@@ -220,7 +221,7 @@ class Client(Requests):
         message = MSGPACK.decode_answer(payload)
         if isinstance(message, Welcome):
             self.welcome = message
-            self.pacing_ms = 0
+            self.pacing_ms = self.stale_since = 0
             link.welcomed.set()
         elif isinstance(message, Frame | Gap):
             live = self.live.get(message.channel)
@@ -228,6 +229,8 @@ class Client(Requests):
                 self._follow(live, message)
         elif isinstance(message, Pacing):
             self.pacing_ms = message.interval_ms
+        elif isinstance(message, Stale):
+            self.stale_since = message.since
         elif isinstance(message, Leaving):
             self._return_s = message.return_ms / 1000
         else:

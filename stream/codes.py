@@ -29,6 +29,7 @@ class ErrorCode(Code):
     UNKNOWN_CHANNEL = 300, "There is no such channel; the text names the kinds."
     UNKNOWN_INSTRUMENT = 301, "There is no such instrument. Ask for `instruments`."
     TOO_MANY_SUBSCRIPTIONS = 302, "The connection has as many subscriptions as it may have. Unsubscribe from some."
+    PUBLIC_ONLY = 303, "This server relays public channels only. Ask the server that it relays for orders, and for one's own channels."
     UNKNOWN_SUBJECT = 310, "Nobody of that name has ever signed in."
     UNKNOWN_ACCOUNT = 403, "The account does not exist."
     UNKNOWN_ORDER = 405, "The account has no such open order."

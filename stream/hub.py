@@ -5,13 +5,12 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import NamedTuple
 
-from stream.channel import Channel, Point
+from stream.channel import Channel, Channels, Point
 from stream.channels import BALANCES, BOOK, ORDERS, PRIVATE, TICKER, TRADES, ChannelName
 from stream.codes import ErrorCode
 from stream.config import Config
 from stream.conflation import MILLISECOND, NEVER, Conflation, Counters, Key, Pace, WindowConflation
 from stream.delivery import Outbox, Subscription
-from stream.feed import Feed
 from stream.messages import InForce, Subscribe
 from stream.public_channels import BookChannel
 from stream.wire import Shared
@@ -56,7 +55,7 @@ def rank(conflation: Conflation) -> int:
 class Hub:
     """All conflations of one feed."""
 
-    def __init__(self, feed: Feed, config: Config) -> None:
+    def __init__(self, feed: Channels, config: Config) -> None:
         self._feed = feed
         self._config = config
         self._conflations: dict[str, dict[Key, Conflation]] = {kind: {} for kind in PRIORITY}

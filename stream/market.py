@@ -1,48 +1,36 @@
-"""A market: the exchange, what is told of it, and everybody who is connected. Takes the time as an argument; touches no socket.
+"""A market: the venue with the exchange behind it. Takes the time as an argument; touches no socket.
 
 A tick runs the commands that have gathered as one group, answers them, and sends what is due: one write for each client.
 """
 
-from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from collections.abc import Iterable, Sequence
 
-from engine import Commands, Event, EventKind, OrderType, SelfTrade, Side, TimeInForce
-from stream.admin import Administration
-from stream.auth import Authenticator
+from engine import Event, EventKind, OrderType, Phase, SelfTrade, Side, TimeInForce
 from stream.channel import PHASES, Point
-from stream.channels import BOOK, ChannelName
+from stream.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
 from stream.codes import ErrorCode
 from stream.config import Config, ConfigError
-from stream.conflation import MILLISECOND, NEVER
-from stream.delivery import Traffic
-from stream.fields import Message
-from stream.histogram import Histogram
+from stream.conflation import NEVER
 from stream.history import ALL_INSTRUMENTS, History, begin
-from stream.hub import Hub, Refused
+from stream.hub import Refused
 from stream.keys import Key
-from stream.limits import Limits
-from stream.load import Load
 from stream.market_face import OrderRequest
-from stream.messages import AdminRequest, Cancel, CancelAll, InstrumentTerms, Leaving, Pacing, Place, Reduce, Replace
+from stream.messages import Cancel, CancelAll, InstrumentTerms, Place, Reduce, Replace, SetLimits, SetPhase
 from stream.refusals import explain
+from stream.results import Reply
 from stream.safeguards import Deadlines
 from stream.scale import from_text
-from stream.self_audit import SelfAudit
-from stream.sequencer import Log, Reply, Sequencer
+from stream.sequencer import Log, Sequencer
 from stream.session import Session
 from stream.sources import Source
-from stream.wire import Codec, Shared
+from stream.venue import Figure, Opened, Venue
 
 WIRE_SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 WIRE_TYPES = {type.name.lower(): type for type in OrderType}
 WIRE_TIMES_IN_FORCE = {time.name.lower(): time for time in TimeInForce}
 WIRE_SELF_TRADES = {"account": SelfTrade.ACCOUNT_DEFAULT} | {mode.name.lower(): mode for mode in SelfTrade if mode}
+WIRE_PHASES = {phase.name.lower(): phase for phase in Phase}
 BOTH_SIDES = 2
-
-Opened = Callable[[int | None, ErrorCode], None]
-"""Called with a subject's account, or None and why there is none."""
-
-HOUSEKEEPINGS_PER_S = 10
 
 SOURCE_STEPS_MAX = 256
 """Steps of a source in one tick, so that one that is behind does not keep the clients waiting."""
@@ -53,39 +41,27 @@ def key_of(subject: str) -> str:
     return f"account:{subject}"
 
 
-class Market:
+class Market(Venue):
     """One exchange and its clients. `history` is what it begins with, if not anew; `journal` where it goes on. `now` is in ns since 1970."""
+
+    scopes = frozenset({MARKET_SCOPE, ACCOUNT_SCOPE, TRADE_SCOPE, ADMIN_SCOPE})
 
     def __init__(
         self, config: Config, keys: list[Key], sources: Sequence[Source], now: int, history: History | None = None, journal: Log | None = None,
     ) -> None:
         history = history or begin(config, sources, now)
-        self.config = config
-        self.name = f"deltabook/{version('deltabook')}"
-        self.authenticator = Authenticator(keys, config)
+        super().__init__(config, keys, history.feed, now)
         self.exchange = history.exchange
         self.feed = history.feed
         self.sequencer = Sequencer(self.exchange, history.directory, history.results, self._applied, journal)
+        self.deadlines = Deadlines(self.sequencer, now)
+        self.self_trade = WIRE_SELF_TRADES[config.self_trade]
         self._sources = sources
         self._source_began = now
-        self.hub = Hub(self.feed, config)
-        books = [ChannelName(BOOK, book.instrument.name) for book in self.exchange.books] if config.audit_interval_ms else []
-        self.audit = SelfAudit(self.hub, books, config.audit_interval_ms)
         self._epoch = history.epoch
         self._engine_time = history.time
         self._opening: dict[str, list[Opened]] = {}    # who waits for a subject's account
         self._deposits = self._parse_deposits()
-        self.self_trade = WIRE_SELF_TRADES[config.self_trade]
-        self.limits = Limits(config, now)
-        self.load = Load(config, now)
-        self.deadlines = Deadlines(self.sequencer, now)
-        self.sessions: set[Session] = set()
-        self._unchecked: list[Session] = []
-        self._owed: set[Session] = set()    # frames that did not fit into one write
-        self.traffic = Traffic()
-        self.lags = Histogram()
-        self.ticks = Histogram()
-        self.connections_opened = 0
 
     def _parse_deposits(self) -> list[tuple[int, int]]:
         decimals = self.exchange.assets()
@@ -98,57 +74,7 @@ class Market:
                     raise ConfigError(f"deposit of {asset}: {error}") from error
         return deposits
 
-    # Connections
-
-    def connect(self, codec: Codec, now: int, address: str = "") -> Session:
-        """A new connection's session."""
-        self.connections_opened += 1
-        session = Session(self, codec, self.connections_opened, address, now)
-        self.sessions.add(session)
-        return session
-
-    def disconnect(self, session: Session, now: int) -> None:
-        """The connection is gone."""
-        self.sessions.discard(session)
-        session.end(now)
-
-    def owes(self, session: Session) -> None:
-        """Note that a session is owed frames that did not fit into one write."""
-        self._owed.add(session)
-
-    def observe_lag(self, lag: int, now: int) -> None:
-        """Take in how late the event loop is, in ns; under load, slow down and tell everybody."""
-        self.lags.observe(lag)
-        if self.load.observe(lag, now):
-            self.hub.pace.floor = self.load.interval_ms * MILLISECOND
-            pacing = Shared(Pacing(self.load.interval_ms))
-            for session in self.sessions:
-                session.push(pacing)
-
-    def keep_house(self, now: int) -> None:
-        """Close what has lasted too long, forget what nobody can resume. Called ten times a second, looks at each session once a second or so."""
-        if not self._unchecked:
-            self._unchecked = list(self.sessions)
-            self.authenticator.revocations.forget(now / 10**9)
-            self.hub.forget_accounts(now)
-            self.limits.forget(now)
-        for _ in range(min(len(self._unchecked), len(self.sessions) // HOUSEKEEPINGS_PER_S + 1)):
-            self._unchecked.pop().check_time(now)
-
-    def leave(self) -> None:
-        """Tell everybody that the server is leaving; each is closed as soon as it has what it was owed."""
-        leaving = Shared(Leaving(self.config.return_window_ms))
-        for session in self.sessions:
-            session.push(leaving)
-            session.leave()
-
     # Commands
-
-    def run(self, append: Callable[[Commands], None], done: Reply) -> None:
-        """Put a command into the next group; then call `done` with what became of it. Refused if there will be no such group."""
-        self._require_journal()
-        append(self.sequencer.commands)
-        self.sequencer.expect(done)
 
     def _require_journal(self) -> None:
         if self.sequencer.failure:
@@ -160,15 +86,6 @@ class Market:
             return int.from_bytes(self.sequencer.directory[key_of(subject)], "little")
         except KeyError:
             raise Refused(ErrorCode.UNKNOWN_SUBJECT) from None
-
-    def administer(self, who: str, request: AdminRequest, now: int, say: Callable[[Message], None]) -> None:
-        """Carry out what an administrator asks, and say the reply."""
-        Administration(self).answer(who, request, now, say)
-
-    def close_revoked(self) -> None:
-        """Close the connections whose token has been revoked."""
-        for session in list(self.sessions):
-            session.check_token()
 
     def guard(self, session: Session, now: int) -> None:
         """Do what a session that has ended asked for in that case."""
@@ -246,6 +163,19 @@ class Market:
                 commands.cancel_all(account, index, now, BOTH_SIDES if request.side is None else WIRE_SIDES[request.side])
         self.sequencer.expect(done, account, request.key)
 
+    def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> None:
+        """Put an administrator's command into the next group; then call `done` with what became of it. Refused if there is no such instrument or account."""
+        self._require_journal()
+        commands = self.sequencer.commands
+        if isinstance(request, SetPhase):
+            commands.set_phase(self.index_of(request.instrument), WIRE_PHASES[request.phase], now)
+        else:
+            commands.set_account(
+                self.account_of(request.subject), self_trade=self.self_trade,
+                orders_max=request.orders_max, size_max=request.size_max, notional_max=request.notional_max, time=now,
+            )
+        self.sequencer.expect(done)
+
     def index_of(self, instrument: str) -> int:
         """An instrument's index. Refused if there is none of that name."""
         try:
@@ -275,6 +205,13 @@ class Market:
         """Where the history stands."""
         return Point(self._epoch, self.exchange.seq, self._engine_time, now)
 
+    def figures(self) -> Iterable[Figure]:
+        """What the exchange tells of itself."""
+        yield Figure("deltabook_commands", "Commands that the engine ran", self.sequencer.executed, counter=True)
+        yield Figure("deltabook_commands_refused", "Commands that the engine refused", self.sequencer.refused, counter=True)
+        yield Figure("deltabook_sequence", "The engine's sequence", self.exchange.seq)
+        yield Figure("deltabook_open_orders", "Open orders", self.exchange.order_count)
+
     def _applied(self, time: int) -> None:
         """A group of commands has run."""
         self._engine_time = time
@@ -291,13 +228,6 @@ class Market:
                 source.step(self.sequencer.ahead, now)
             self.sequencer.advance(now)
 
-    def _pay(self, now: int) -> None:
-        """Send on what did not fit into the last write."""
-        owed, self._owed = self._owed, set()
-        for session in owed & self.sessions:
-            if session.writable:
-                session.resume_writing(now)
-
     def tick(self, now: int) -> int:
         """Run what has gathered, send what is due; when the next tick is due by itself, in ns."""
         self._run_sources(now)
@@ -306,12 +236,7 @@ class Market:
         for account in self.deadlines.due(now):
             self.sequencer.commands.cancel_all(account, ALL_INSTRUMENTS, now, BOTH_SIDES)
         self.sequencer.advance(now)
-        self._pay(now)
-        at = self.point(now)
-        self.audit.tick(at)
-        due = self.hub.flush(at)
-        if self._owed:
-            return now
+        due = self._send(now)
         if self.sequencer.waits or self.sequencer.failure:
             return min(due, self.deadlines.next)    # the journal wakes the market
         sources = (self._source_began + source.next_time() for source in self._sources)

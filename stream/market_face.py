@@ -34,6 +34,10 @@ class Market(Protocol):
     load: Load
     deadlines: Deadlines
     traffic: Traffic
+    scopes: frozenset[str]
+    """What can be asked for here."""
+    stale_since: int
+    """Until when, in ns since 1970, what is shown is known to be complete, while it may have fallen behind; 0 while it has not."""
 
     def point(self, now: int) -> Point:
         """Where the history stands."""

@@ -391,6 +391,12 @@ class Pacing(Message, tag="pacing"):
     interval_ms: Annotated[IntervalMs, Meta(description="The shortest time between two frames, in milliseconds; 0: each subscription's own.")]
 
 
+class Stale(Message, tag="stale"):
+    """Whether what this server shows may have fallen behind, because it does not hear from where it has it. Told at each change, and after `welcome` while it is so."""
+
+    since: Annotated[Nanoseconds, Meta(description="It is known to be complete up to this time; 0: it is up to date again.")]
+
+
 class Leaving(Message, tag="leaving"):
     """The server is about to close all connections."""
 
@@ -399,4 +405,4 @@ class Leaving(Message, tag="leaving"):
 
 Reply = LoggedIn | Subscribed | Unsubscribed | Subscriptions | Instruments | Pong | Done | AllCancelled | Connections | Confirmed | Error
 Frame = Book | Trades | Ticker | Orders | Balances
-Answer = Welcome | Reply | Frame | Gap | Pacing | Leaving
+Answer = Welcome | Reply | Frame | Gap | Pacing | Stale | Leaving

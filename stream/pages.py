@@ -5,8 +5,8 @@ from http import HTTPStatus
 from importlib.resources import files
 from typing import NamedTuple
 
-from stream.market import Market
 from stream.metrics import exposition
+from stream.venue import Venue
 
 TYPES = {
     "html": "text/html; charset=utf-8",
@@ -47,7 +47,7 @@ def text(status: HTTPStatus, body: str) -> Page:
     return Page(status, "text/plain; charset=utf-8", body.encode())
 
 
-def page(path: str, market: Market, leaving: bool) -> Page:
+def page(path: str, venue: Venue, leaving: bool) -> Page:
     """The answer to a GET of `path`."""
     match path.partition("?")[0]:
         case "/health" | "/ready" if market.sequencer.failure:
@@ -55,8 +55,9 @@ def page(path: str, market: Market, leaving: bool) -> Page:
         case "/health":
             return text(HTTPStatus.OK, "ok\n")
         case "/ready":
-            return text(HTTPStatus.SERVICE_UNAVAILABLE, "leaving\n") if leaving else text(HTTPStatus.OK, "ready\n")
+            trouble = "leaving" if leaving else "stale" if venue.stale_since else ""
+            return text(HTTPStatus.SERVICE_UNAVAILABLE if trouble else HTTPStatus.OK, f"{trouble or 'ready'}\n")
         case "/metrics":
-            return Page(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", exposition(market))
+            return Page(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", exposition(venue))
         case other:
             return static().get(other) or text(HTTPStatus.NOT_FOUND, "there is nothing here; the WebSocket endpoint is /v1\n")

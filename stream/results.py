@@ -3,6 +3,7 @@
 Pure: a live engine and the replay of its journal give the same, so an answer survives a crash.
 """
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -35,6 +36,10 @@ class Result(msgspec.Struct, frozen=True, array_like=True):
     filled: int = 0
     value: int = 0
     count: int = 0
+
+
+Reply = Callable[[Result | None, Event | None], None]
+"""Called with what became of a command, and its outcome unless that was long ago; with nothing if the journal failed before it was known."""
 
 
 class Keyed(NamedTuple):

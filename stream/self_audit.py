@@ -2,8 +2,8 @@
 
 import logging
 
-from stream.channel import Point
-from stream.channels import ChannelName, parse
+from stream.channel import Channels, Point
+from stream.channels import BOOK, parse
 from stream.delivery import Outbox, Traffic
 from stream.frames import Book
 from stream.hub import NOBODY, Hub, Subscriptions
@@ -17,18 +17,26 @@ log = logging.getLogger("deltabook")
 class SelfAudit(Outbox):
     """A listener to full books. A book that is wrong is logged, counted in `failures`, and begun anew with a snapshot."""
 
-    def __init__(self, hub: Hub, books: list[ChannelName], interval_ms: int) -> None:
+    def __init__(self, hub: Hub, feed: Channels, interval_ms: int) -> None:
+        """With an interval of 0 it does nothing."""
         super().__init__(Traffic(), MSGPACK, 0)
         self._hub = hub
+        self._feed = feed
         self._interval_ms = interval_ms
         self._subscriptions: Subscriptions = {}
-        self._mirrors = {str(name): BookMirror(str(name)) for name in books}
-        self._to_begin = set(self._mirrors)
+        self._mirrors: dict[str, BookMirror] = {}
+        self._to_begin: set[str] = set()
+        self._known = 0    # channels of the feed
         self.frames = 0
         self.failures = 0
 
     def tick(self, at: Point) -> None:
         """Subscribe to what is new, or was wrong."""
+        if self._interval_ms and self._known != len(self._feed.public):
+            self._known = len(self._feed.public)
+            new = {name for name in self._feed.public if parse(name).kind == BOOK} - self._mirrors.keys()
+            self._mirrors |= {name: BookMirror(name) for name in new}
+            self._to_begin |= new
         if self._to_begin:
             names, self._to_begin = list(map(parse, sorted(self._to_begin))), set()
             _, frames = self._hub.subscribe(self, self._subscriptions, names, NOBODY, Subscribe(1, [], 0, self._interval_ms), at)

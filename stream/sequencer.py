@@ -13,10 +13,7 @@ import msgspec
 from engine import Commands, Event, Exchange
 from stream.journal.format import Buffer, Entry, JournalError, Kind, encode_keyed
 from stream.journal.recovery import mark_of
-from stream.results import Keyed, Result, Results, result_of
-
-Reply = Callable[[Result | None, Event | None], None]
-"""Called with what became of a command, and its outcome unless that was long ago; with nothing if the journal failed before it was known."""
+from stream.results import Keyed, Reply, Result, Results, result_of
 
 MARK_EVERY = 1 << 12
 """Groups between two marks of what a replay must come to."""

@@ -22,12 +22,13 @@ from stream.delivery import Outbox
 from stream.fragments import TOO_BIG, Assembler, Violation, close_code
 from stream.journal.files import Disk, Files
 from stream.keys import Key
-from stream.market import HOUSEKEEPINGS_PER_S, Market
+from stream.market import Market
 from stream.pages import SECURITY_HEADERS, Page, page, text
 from stream.session import Session
 from stream.socket_writer import SocketWriter, write_all
 from stream.sources import Source
 from stream.trust import Trust
+from stream.venue import HOUSEKEEPINGS_PER_S
 from stream.wire import CLOSE, CODECS, MSGPACK, PING, PONG, Codec, close_frame, framed
 
 log = logging.getLogger("deltabook")

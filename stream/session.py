@@ -40,6 +40,7 @@ from stream.messages import (
     Reduce,
     Replace,
     Request,
+    Stale,
     Subscribe,
     Subscribed,
     Unsubscribe,
@@ -123,6 +124,8 @@ class Session(Outbox):
         self._say(Welcome(self._market.name, at.epoch, at.seq, now, config.heartbeat_ms, claims.subject if claims else None))
         if self._market.load.interval_ms:
             self._say(Pacing(self._market.load.interval_ms))
+        if self._market.stale_since:
+            self._say(Stale(self._market.stale_since))
         if claims:
             self._sign_in(claims, now, lambda: None)
 
@@ -385,6 +388,8 @@ class Session(Outbox):
             self._answering_held = False
 
     def _require(self, scope: str) -> None:
+        if scope not in self._market.scopes:
+            raise Refused(ErrorCode.PUBLIC_ONLY)
         if not self._claims:
             raise Refused(ErrorCode.NOT_SIGNED_IN, f"sign in with a token that has the scope {scope!r}")
         if scope not in self._claims.scopes:

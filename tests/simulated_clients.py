@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from stream.frames import Balances, Book, Gap, Orders, OrderUpdate, Ticker, Trades
-from stream.messages import Cancel, Error, Login, Pacing, Ping, SetPhase, Subscribe, Subscribed, Welcome
+from stream.messages import Cancel, Error, Login, Pacing, Ping, SetPhase, Stale, Subscribe, Subscribed, Welcome
 from stream.wire import MSGPACK
 from tests.setting import NAMES, digest_of, messages_in, token
 
@@ -137,7 +137,7 @@ class Client:
                 for entry in message.channels:
                     assert entry.recovered != "none" or self.views[entry.channel].seq >= 0
                     self.views[entry.channel].heard_at = self.world.now
-            case Error(id=0) | Welcome() | Pacing():
+            case Error(id=0) | Welcome() | Pacing() | Stale():
                 pass
             case _:
                 self.answer(message.id)

@@ -16,7 +16,7 @@ import stream
 from engine import PriceLevels
 from engine.levels import mix64
 from stream.frames import Balance, Book, OrderUpdate, Trade
-from stream.messages import Answer, Cancel, Frame, InForce, InstrumentTerms, Place, Reply, Subscribe
+from stream.messages import Answer, Cancel, Frame, InForce, InstrumentTerms, Place, Reply, Stale, Subscribe, Welcome
 from stream.wire import MSGPACK
 
 WEB = Path(stream.__path__[0]) / "web"
@@ -30,7 +30,7 @@ def in_node(script: str, data: Any) -> Any:
     program = f"""
         import {{ readFileSync }} from "node:fs";
         import {{ decode, encode }} from "./msgpack.js";
-        import {{ Book, fromText, mix64, placing, stepOf, toText }} from "./client.js";
+        import {{ Book, Client, fromText, mix64, placing, stepOf, toText }} from "./client.js";
         const input = JSON.parse(readFileSync(0, "utf8"));
         const bytes = (hex) => Uint8Array.from(Buffer.from(hex, "hex"));
         const print = (value) => console.log(JSON.stringify(value, (key, item) => (typeof item === "bigint" ? item.toString() : item)));
@@ -128,6 +128,24 @@ def test_a_book_follows_frames_and_proves_itself() -> None:
     assert isinstance(last, Book)
     assert int(digest) == last.digest
     assert sum(sizes) > 10
+
+
+def test_a_client_tells_that_its_server_is_stale() -> None:
+    messages = [MSGPACK.encode(message).hex() for message in (Welcome("", 1, 2, 3, 4, None), Stale(7), Stale(0), Stale(8))]
+    script = """
+        globalThis.WebSocket = class {};
+        const client = new Client(""), states = [];
+        client.addEventListener("state", (event) => states.push(event.detail));
+        client.connect();
+        for (const hex of input) {
+            client.socket.onmessage({ data: bytes(hex).buffer });
+            await new Promise(setImmediate);
+        }
+        const stale = client.stale;
+        client.socket.onmessage({ data: bytes(input[0]).buffer });
+        print([states, stale, client.stale]);
+    """
+    assert in_node(script, messages) == [["connected", "stale", "connected", "stale"], True, False]
 
 
 def test_the_digest_and_the_texts_are_exact() -> None:

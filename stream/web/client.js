@@ -215,7 +215,7 @@ export class Balances extends Mirror {
 
 const MIRRORS = { orderbook: Book, trades: Trades, ticker: Ticker, orders: Orders, balances: Balances };
 
-/** A connection. Dispatches the events `state` ("connected" or "lost"), `frame` ({mirror, verdict}) and `notice` (text). */
+/** A connection. Dispatches the events `state` ("connected", "stale": what the server shows may have fallen behind, or "lost"), `frame` ({mirror, verdict}) and `notice` (text). */
 export class Client extends EventTarget {
   constructor(url) {
     super();
@@ -225,6 +225,7 @@ export class Client extends EventTarget {
     this.terms = new Map();
     this.inForce = new Map();
     this.resumptions = { none: 0, merged: 0, snapshot: 0 };
+    this.stale = false;
     this.delay = 200;
     this.id = 0;
     this.waiting = new Map();
@@ -313,7 +314,12 @@ export class Client extends EventTarget {
       this.#tell("notice", error.message);
     }
     await this.#subscribe([...this.mirrors.values()], true);
-    this.#tell("state", "connected");
+    this.#tell("state", this.stale ? "stale" : "connected");
+  }
+
+  #becomeStale(stale) {
+    this.stale = stale;
+    this.#tell("state", stale ? "stale" : "connected");
   }
 
   #lost(event) {
@@ -326,8 +332,11 @@ export class Client extends EventTarget {
   }
 
   #receive([tag, ...values]) {
-    if (tag === "welcome") this.#begin().catch((error) => this.#tell("notice", error.message));
-    else if (FRAMES[tag]) this.#follow(named(FRAMES[tag], values));
+    if (tag === "welcome") {
+      this.stale = false;
+      this.#begin().catch((error) => this.#tell("notice", error.message));
+    } else if (FRAMES[tag]) this.#follow(named(FRAMES[tag], values));
+    else if (tag === "stale") this.#becomeStale(values[0] !== 0);
     else if (tag === "gap") this.#tell("notice", `a part of ${values[0]} is no longer at hand`);
     else this.#answer(tag, named(REPLIES[tag], values));
   }

@@ -224,10 +224,9 @@ $("cancel-all").addEventListener("click", () => client.cancelAll().catch((error)
 client.addEventListener("frame", redraw);
 client.addEventListener("notice", (event) => notice(event.detail));
 client.addEventListener("state", async (event) => {
-  const connected = event.detail === "connected";
-  $("connection").textContent = connected ? "live" : "connection lost, coming back";
-  $("connection").className = `pill ${connected ? "good" : "bad"}`;
-  if (connected && !instrument) {
+  $("connection").textContent = { connected: "live", stale: "may have fallen behind", lost: "connection lost, coming back" }[event.detail];
+  $("connection").className = `pill ${event.detail === "connected" ? "good" : "bad"}`;
+  if (event.detail !== "lost" && !instrument) {
     const all = await client.instruments();
     $("instruments").replaceChildren(
       ...all.map(({ name }) => {

@@ -1,0 +1,187 @@
+"""What serves clients, wherever its channels come from: everybody who is connected, and what they share. Takes the time as an argument.
+
+A `Market` has an exchange behind it, a `Relay` another server. Whoever shows a venue to the world, the server, its pages and metrics, needs no more than this.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from typing import NamedTuple
+
+from engine import Event
+from stream.admin import Administration
+from stream.auth import Authenticator
+from stream.channel import Channels, Point
+from stream.codes import ErrorCode
+from stream.config import Config
+from stream.conflation import MILLISECOND
+from stream.delivery import Traffic
+from stream.fields import Message
+from stream.histogram import Histogram
+from stream.hub import Hub
+from stream.keys import Key
+from stream.limits import Limits
+from stream.load import Load
+from stream.market_face import OrderRequest
+from stream.messages import AdminRequest, InstrumentTerms, Leaving, Pacing, SetLimits, SetPhase, Stale
+from stream.results import Reply
+from stream.safeguards import Deadlines
+from stream.self_audit import SelfAudit
+from stream.session import Session
+from stream.wire import Codec, Shared
+
+HOUSEKEEPINGS_PER_S = 10
+
+Opened = Callable[[int | None, ErrorCode], None]
+"""Called with a subject's account, or None and why there is none."""
+
+
+class Figure(NamedTuple):
+    """A number that a venue tells of itself: a counter, or what may rise and fall."""
+
+    name: str
+    meaning: str
+    value: float
+    counter: bool = False
+
+
+class Venue(ABC):
+    """Channels and their clients. `stale_since` is until when what is shown is complete, while it may have fallen behind; 0 while it has not."""
+
+    deadlines: Deadlines
+    scopes: frozenset[str]
+    """What can be asked for here."""
+
+    def __init__(self, config: Config, keys: list[Key], feed: Channels, now: int) -> None:
+        self.config = config
+        self.name = f"deltabook/{version('deltabook')}"
+        self.authenticator = Authenticator(keys, config)
+        self.hub = Hub(feed, config)
+        self.audit = SelfAudit(self.hub, feed, config.audit_interval_ms)
+        self.limits = Limits(config, now)
+        self.load = Load(config, now)
+        self.sessions: set[Session] = set()
+        self._unchecked: list[Session] = []
+        self._owed: set[Session] = set()    # frames that did not fit into one write
+        self.traffic = Traffic()
+        self.lags = Histogram()
+        self.ticks = Histogram()
+        self.connections_opened = 0
+        self.stale_since = 0
+
+    # What it shows
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything to show yet."""
+        return True
+
+    @abstractmethod
+    def point(self, now: int) -> Point:
+        """Where the history stands."""
+
+    @abstractmethod
+    def instrument_terms(self) -> list[InstrumentTerms]:
+        """The terms of every instrument."""
+
+    @abstractmethod
+    def figures(self) -> Iterable[Figure]:
+        """What it tells of itself, beside what all venues tell."""
+
+    @abstractmethod
+    def tick(self, now: int) -> int:
+        """Do what is due, and send what is; when the next tick is due by itself, in ns."""
+
+    def _send(self, now: int) -> int:
+        """Send what is due; when the next sending is, in ns."""
+        owed, self._owed = self._owed, set()
+        for session in owed & self.sessions:
+            if session.writable:
+                session.resume_writing(now)    # what did not fit into the last write
+        at = self.point(now)
+        self.audit.tick(at)
+        due = self.hub.flush(at)
+        return now if self._owed else due
+
+    # What can be asked of it
+
+    @abstractmethod
+    def open_account(self, subject: str, now: int, opened: Opened) -> None:
+        """Find a subject's account, or open one; then call `opened` with its number."""
+
+    @abstractmethod
+    def submit(self, account: int, request: OrderRequest, now: int, done: Reply) -> None:
+        """Have a command run; then call `done` with what became of it. Refused if it cannot be taken."""
+
+    @abstractmethod
+    def explain(self, request: OrderRequest, event: Event) -> str:
+        """Why the engine refused a command, and what was expected."""
+
+    @abstractmethod
+    def guard(self, session: Session, now: int) -> None:
+        """Do what a session that has ended asked for in that case."""
+
+    @abstractmethod
+    def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> None:
+        """Have a command of an administrator run; then call `done` with what became of it. Refused if it cannot be taken."""
+
+    def administer(self, who: str, request: AdminRequest, now: int, say: Callable[[Message], None]) -> None:
+        """Carry out what an administrator asks, and say the reply."""
+        Administration(self).answer(who, request, now, say)
+
+    # Connections
+
+    def connect(self, codec: Codec, now: int, address: str = "") -> Session:
+        """A new connection's session."""
+        self.connections_opened += 1
+        session = Session(self, codec, self.connections_opened, address, now)
+        self.sessions.add(session)
+        return session
+
+    def disconnect(self, session: Session, now: int) -> None:
+        """The connection is gone."""
+        self.sessions.discard(session)
+        session.end(now)
+
+    def owes(self, session: Session) -> None:
+        """Note that a session is owed frames that did not fit into one write."""
+        self._owed.add(session)
+
+    def _tell(self, message: Message) -> None:
+        shared = Shared(message)
+        for session in self.sessions:
+            session.push(shared)
+
+    def observe_lag(self, lag: int, now: int) -> None:
+        """Take in how late the event loop is, in ns; under load, slow down and tell everybody."""
+        self.lags.observe(lag)
+        if self.load.observe(lag, now):
+            self.hub.pace.floor = self.load.interval_ms * MILLISECOND
+            self._tell(Pacing(self.load.interval_ms))
+
+    def tell_stale(self, since: int) -> None:
+        """What is shown may have fallen behind, and is complete up to `since`; 0: it no longer may."""
+        if since != self.stale_since:
+            self.stale_since = since
+            self._tell(Stale(since))
+
+    def keep_house(self, now: int) -> None:
+        """Close what has lasted too long, forget what nobody can resume. Called ten times a second, looks at each session once a second or so."""
+        if not self._unchecked:
+            self._unchecked = list(self.sessions)
+            self.authenticator.revocations.forget(now / 10**9)
+            self.hub.forget_accounts(now)
+            self.limits.forget(now)
+        for _ in range(min(len(self._unchecked), len(self.sessions) // HOUSEKEEPINGS_PER_S + 1)):
+            self._unchecked.pop().check_time(now)
+
+    def leave(self) -> None:
+        """Tell everybody that the server is leaving; each is closed as soon as it has what it was owed."""
+        self._tell(Leaving(self.config.return_window_ms))
+        for session in self.sessions:
+            session.leave()
+
+    def close_revoked(self) -> None:
+        """Close the connections whose token has been revoked."""
+        for session in list(self.sessions):
+            session.check_token()
