@@ -76,9 +76,13 @@ class Market(Venue):
 
     # Commands
 
+    @property
+    def failure(self) -> str:
+        return f"the journal has failed: {self.sequencer.failure}" if self.sequencer.failure else ""
+
     def _require_journal(self) -> None:
-        if self.sequencer.failure:
-            raise Refused(ErrorCode.FROZEN, f"the journal has failed: {self.sequencer.failure}")
+        if self.failure:
+            raise Refused(ErrorCode.FROZEN, self.failure)
 
     def account_of(self, subject: str) -> int:
         """A subject's account. Refused if there is none."""
@@ -236,6 +240,8 @@ class Market(Venue):
         for account in self.deadlines.due(now):
             self.sequencer.commands.cancel_all(account, ALL_INSTRUMENTS, now, BOTH_SIDES)
         self.sequencer.advance(now)
+        if self.sequencer.failure:
+            self.tell_stale(self._engine_time)
         due = self._send(now)
         if self.sequencer.waits or self.sequencer.failure:
             return min(due, self.deadlines.next)    # the journal wakes the market

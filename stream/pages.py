@@ -50,8 +50,8 @@ def text(status: HTTPStatus, body: str) -> Page:
 def page(path: str, venue: Venue, leaving: bool) -> Page:
     """The answer to a GET of `path`."""
     match path.partition("?")[0]:
-        case "/health" | "/ready" if market.sequencer.failure:
-            return text(HTTPStatus.SERVICE_UNAVAILABLE, f"the journal has failed: {market.sequencer.failure}\n")
+        case "/health" | "/ready" if venue.failure:
+            return text(HTTPStatus.SERVICE_UNAVAILABLE, f"{venue.failure}\n")
         case "/health":
             return text(HTTPStatus.OK, "ok\n")
         case "/ready":

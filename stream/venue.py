@@ -76,6 +76,11 @@ class Venue(ABC):
         """Whether there is anything to show yet."""
         return True
 
+    @property
+    def failure(self) -> str:
+        """Why no request can be carried out any more; "" while all is well."""
+        return ""
+
     @abstractmethod
     def point(self, now: int) -> Point:
         """Where the history stands."""

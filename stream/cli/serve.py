@@ -105,7 +105,7 @@ async def serve(config: Config, console: Console) -> int:
     await stopped.wait()
     console.print("leaving")
     await server.stop()
-    return 1 if server.market.sequencer.failure else 0
+    return 1 if server.market.failure else 0
 
 
 def run(arguments: argparse.Namespace) -> int:
