@@ -3,6 +3,7 @@
 # make simulate SEEDS=2000 SEED=1   as many simulated worlds of clients
 # make campaign COMMANDS=10000000 SEED=1   as many random commands against the engine's naive twin
 # make crashes IMAGES=10000 SEED=1   as many crashes of the journal, every call that fails, every flipped bit
+# make kills KILLS=100 SEED=1   as many `kill -9` of a real server under 5,000 orders a second
 # make checked   the engine's tests with bounds checks and C assertions      make sanitized   the same with ASan and UBSan
 # make peers  installs what the benchmarks compare with
 # make fuzz INPUTS=1000000 SEED=1   as many mutated inputs through each layer that reads any
@@ -14,7 +15,7 @@ DEPOSIT := {"USDT": "1000000", "BTC": "5", "ETH": "50", "SOL": "500", "XRP": "10
 BIN := .venv/bin
 SOURCES := $(wildcard engine/*.pyx engine/*.pxd stream/*.pyx stream/*.pxd)
 
-.PHONY: run test lint check simulate campaign crashes fuzz autobahn checked sanitized bench peers docs clean
+.PHONY: run test lint check simulate campaign crashes kills fuzz autobahn checked sanitized bench peers docs clean
 
 run: .venv/built
 	$(BIN)/deltabook serve --source recorded --source simulated --set 'deposit=$(DEPOSIT)' $(ARGS)
@@ -49,6 +50,9 @@ build/autobahn/suite: .venv/tools tests/autobahn.sh
 
 crashes: .venv/tools
 	DELTABOOK_IMAGES=$(or $(IMAGES),10000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/test_journal_crashes.py
+
+kills: .venv/tools
+	$(BIN)/python -m tests.kills --kills $(or $(KILLS),100) --seed $(or $(SEED),1)
 
 ENGINE_TESTS := $(wildcard $(addprefix tests/test_,accounts.py auction.py book.py exchange.py expiry.py icebergs.py l3.py levels.py limits.py market_orders.py orders.py \
 	pairs.py phases_and_limits.py post_only.py self_trade.py snapshot.py stops.py twin.py))

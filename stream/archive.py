@@ -28,13 +28,13 @@ class Archive:
 
     def __init__(self, files: Files, config: Config, sources: Sequence[Source], now: int, report: Callable[[], None]) -> None:
         """`report` is called from another thread when something is on disk, or has failed."""
+        self._files = files
+        self._config = config
         began = time.monotonic()
         self.history: History = recover(files, config.journal, config, sources, now)
         assert self.history.opened
         self._opened = self.history.opened
         self._tell(time.monotonic() - began)
-        self._files = files
-        self._config = config
         self._snapshot_at = 0    # commands executed when the latest snapshot began
         self._snapshooter: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None

@@ -76,31 +76,33 @@ class Requests(ABC):
         time_in_force: Literal["gtc", "ioc", "fok", "gtd", "day"] = "gtc", post_only: bool = False, client_id: int = 0,
         *, slide: bool = False, quote: bool = False, stop: int | str = 0, display: int | str = 0, min_size: int | str = 0,
         expires: int | datetime = 0, linked: int = 0,
-        self_trade: Literal["account", "allow", "cancel_newest", "cancel_oldest", "cancel_both", "decrement"] = "account",
+        self_trade: Literal["account", "allow", "cancel_newest", "cancel_oldest", "cancel_both", "decrement"] = "account", key: int = 0,
     ) -> Done:
         """Place an order; what the options mean is in PROTOCOL.md.
 
         Prices (`price`, `stop`) are in ticks and sizes (`size`, `display`, `min_size`) in lots, `size` with `quote` in units of the
         quote asset; or decimal text, which is converted exactly (ValueError if it cannot be). `expires` is in ns since 1970, or a datetime.
+
+        A request whose reply was lost can be sent again with the same `key` (any number but 0 that the account has not used): it is carried out once.
         """
         return await self.request(
             Place, Done, instrument, side, await self._count(instrument, "tick", price),
             await self._count(instrument, "money" if quote else "lot", size), type, time_in_force, post_only, client_id,
             slide, quote, await self._count(instrument, "tick", stop), await self._count(instrument, "lot", display),
-            await self._count(instrument, "lot", min_size), nanoseconds(expires), linked, self_trade,
+            await self._count(instrument, "lot", min_size), nanoseconds(expires), linked, self_trade, key,
         )
 
-    async def cancel(self, order: int = 0, client_id: int = 0) -> Done:
+    async def cancel(self, order: int = 0, client_id: int = 0, *, key: int = 0) -> Done:
         """Cancel an order, named by the exchange's id or by one's own."""
-        return await self.request(Cancel, Done, order, client_id)
+        return await self.request(Cancel, Done, order, client_id, key)
 
-    async def reduce(self, order: int, by: int, client_id: int = 0) -> Done:
+    async def reduce(self, order: int, by: int, client_id: int = 0, *, key: int = 0) -> Done:
         """Take lots off an order, which keeps its place."""
-        return await self.request(Reduce, Done, order, by, client_id)
+        return await self.request(Reduce, Done, order, by, client_id, key)
 
-    async def replace(self, order: int, price: int, size: int, client_id: int = 0, *, stop: int = 0) -> Done:
+    async def replace(self, order: int, price: int, size: int, client_id: int = 0, *, stop: int = 0, key: int = 0) -> Done:
         """Give an order a new price in ticks and remaining size in lots, and one that waits a new trigger in ticks."""
-        return await self.request(Replace, Done, order, price, size, client_id, stop)
+        return await self.request(Replace, Done, order, price, size, client_id, stop, key)
 
     async def cancel_on_disconnect(self, scope: Scope, grace_ms: int = 0) -> None:
         """Say what happens to one's open orders when this connection ends without `logout`. It holds for this connection only: say it again after a return."""
@@ -114,6 +116,6 @@ class Requests(ABC):
         """Sign out: own channels end, and `cancel_on_disconnect` does not apply."""
         await self.request(Logout, Confirmed)
 
-    async def cancel_all(self, instrument: str | None = None, side: Side | None = None) -> int:
+    async def cancel_all(self, instrument: str | None = None, side: Side | None = None, *, key: int = 0) -> int:
         """Cancel all own orders, of one instrument or of all, on one side or on both; how many there were."""
-        return (await self.request(CancelAll, AllCancelled, instrument, side)).count
+        return (await self.request(CancelAll, AllCancelled, instrument, side, key)).count
