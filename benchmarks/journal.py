@@ -1,7 +1,8 @@
 """How long until a command is on disk, how many fit, and how long it takes to come back: the journal beside a bare loop of syncs.
 
-The market is the barest one: commands come in from another process through a pipe, those that came while a group was being synced are
-the next group, and a group is applied and acknowledged when it is on disk. A latency is from when a command was sent until then.
+Commands come from another process through a pipe and go through the sequencer that a server uses: those that came while a group was being
+synced are the next group, and a group is run and its commands acknowledged, one by one, when it is on disk. A latency is from when a
+command was sent until then. Coming back is what a server does at its start: the state, and what its channels tell.
 """
 
 import argparse
@@ -10,11 +11,14 @@ import os
 import random
 import shutil
 import tempfile
+import threading
+from collections.abc import Callable
 from functools import partial
+from itertools import cycle
 from multiprocessing import Process
 from pathlib import Path
 from struct import Struct
-from time import monotonic_ns, perf_counter, sleep
+from time import monotonic_ns, perf_counter, sleep, time_ns
 from typing import NamedTuple
 
 import uvloop
@@ -24,11 +28,17 @@ from rich.table import Table
 
 from benchmarks.flow import new_exchange
 from benchmarks.machine import describe, in_fresh_process, resident
-from engine import Commands, Exchange
+from engine import Commands, Event
+from stream.config import Config
+from stream.feed import Feed
+from stream.history import feeding, remembering
+from stream.journal import snapshots
 from stream.journal.files import Disk
-from stream.journal.format import Kind
+from stream.journal.format import Buffer, Kind
 from stream.journal.recovery import open_journal, replay
 from stream.journal.writer import Journal, Limits, Log
+from stream.results import Result, Results
+from stream.sequencer import Sequencer
 
 RATES = (1_000, 20_000, 100_000)
 COMMAND_BYTES = 88
@@ -57,9 +67,10 @@ def some_commands(count: int) -> bytes:
     return bytes(commands)
 
 
-def new_log(folder: Path, exchange: Exchange, limits: Limits | None = None) -> Log:
-    log = open_journal(DISK, str(folder), limits or Limits(), 1).log
-    log.commit([(Kind.GENESIS, exchange.snapshot(), 0)])
+def new_log(folder: Path) -> Log:
+    """A journal that begins with an exchange of one instrument, and has its next segment ready."""
+    log = open_journal(DISK, str(folder), Limits(), 1).log
+    log.commit([(Kind.GENESIS, new_exchange(1).snapshot(), 0)])
     log.prepare()
     return log
 
@@ -100,56 +111,40 @@ def send(pipe: int, rate: int, seconds: float) -> None:
     os.close(pipe)
 
 
-async def acknowledge(exchange: Exchange, commands: bytes, log: Log | None, rate: int, seconds: float) -> Latency:
+def new_sequencer(log: Log | None, report: Callable[[], None]) -> tuple[Sequencer, Journal | None]:
+    """What carries commands to an exchange of one instrument, as in a server; with a journal, or without."""
+    journal = Journal(log, report) if log else None
+    return Sequencer(new_exchange(1), {}, Results(), lambda now: None, journal), journal
+
+
+async def acknowledge(commands: bytes, log: Log | None, rate: int, seconds: float) -> Latency:
     """Until every command that another process sends is acknowledged."""
     loop, over = asyncio.get_running_loop(), asyncio.Event()
     latencies: list[int] = []
-    waiting: list[tuple[int, int]] = []
-    group: list[tuple[int, int]] = []
-    payload = b""
-    taken = 0
+    records = cycle([commands[at : at + COMMAND_BYTES] for at in range(0, len(commands), COMMAND_BYTES)])
     ended = False
 
-    def answer() -> None:
-        exchange.execute(payload)
-        now = monotonic_ns()
-        for sent, count in group:
-            latencies.extend([now - sent] * count)
-        group.clear()
-
-    def flush() -> None:
-        nonlocal group, waiting, payload, taken
-        group, waiting = waiting, []
-        count = sum(count for _, count in group)
-        taken = taken if COMMAND_BYTES * (taken + count) <= len(commands) else 0
-        payload = commands[COMMAND_BYTES * taken : COMMAND_BYTES * (taken + count)]
-        taken += count
-        if journal:
-            journal.append(Kind.COMMANDS, payload, 0)
-        else:
-            answer()
-
-    def durable() -> None:
-        if journal.idle and group:
-            answer()
-            if waiting:
-                flush()
-            elif ended:
-                over.set()
+    def reply(sent: int, result: Result | None, outcome: Event | None) -> None:
+        latencies.append(monotonic_ns() - sent)
 
     def receive() -> None:
         nonlocal ended
-        data = os.read(source, 1 << 16 // SENT.size * SENT.size)
-        waiting.extend(SENT.iter_unpack(data))
+        data = os.read(source, (1 << 16) // SENT.size * SENT.size)
+        for sent, count in SENT.iter_unpack(data):
+            for _ in range(count):
+                sequencer.commands.extend(next(records))
+                sequencer.expect(partial(reply, sent))
         if not data:
             ended = True
             loop.remove_reader(source)
-        if waiting and not group:
-            flush()
-        if ended and not group:
+        advance()
+
+    def advance() -> None:
+        sequencer.advance(time_ns())
+        if ended and not sequencer.waits:
             over.set()
 
-    journal = Journal(log, partial(loop.call_soon_threadsafe, durable)) if log else None
+    sequencer, journal = new_sequencer(log, lambda: loop.call_soon_threadsafe(advance))
     source, pipe = os.pipe()
     sender = Process(target=send, args=(pipe, rate, seconds))
     sender.start()
@@ -160,6 +155,8 @@ async def acknowledge(exchange: Exchange, commands: bytes, log: Log | None, rate
     os.close(source)
     if journal:
         journal.close()
+    if len(latencies) < rate * seconds:
+        raise RuntimeError(f"{len(latencies)} of {rate * seconds:.0f} commands were acknowledged")
     return quantiles(latencies)
 
 
@@ -167,40 +164,63 @@ async def acknowledge(exchange: Exchange, commands: bytes, log: Log | None, rate
 
 
 def flat_out(folder: Path, commands: bytes, total: int, each: int) -> float:
-    """Commands a second, in records of `each`, while the next segment's zeros are written too."""
-    log = new_log(folder, new_exchange(1))
-    journal = Journal(log, lambda: None)
+    """Commands a second that are journaled and then run, in groups of `each`, while the next segment's zeros are written too."""
+    durable = threading.Event()
+    sequencer, journal = new_sequencer(new_log(folder), durable.set)
+    assert journal
+    step = COMMAND_BYTES * each
     start = perf_counter()
-    for first in range(0, total, each):
-        at = COMMAND_BYTES * (first % (len(commands) // COMMAND_BYTES))
-        journal.append(Kind.COMMANDS, commands[at : at + COMMAND_BYTES * each], 0)
-        while journal.appended - journal.durable > 64:
-            sleep(50e-6)
+    for first in range(0, COMMAND_BYTES * total, step):
+        at = first % len(commands)
+        sequencer.commands.extend(commands[at : at + step])
+        sequencer.advance(0)
+        while len(sequencer.commands):    # behind the group that is being synced
+            durable.wait()
+            durable.clear()
+            sequencer.advance(0)
     journal.close()
-    return total / (perf_counter() - start)
+    sequencer.advance(0)
+    took = perf_counter() - start
+    if sequencer.executed != total:
+        raise RuntimeError(f"{sequencer.executed} of {total} commands were run")
+    return total / took
 
 
-def fill(folder: Path, commands: bytes, total: int, each: int) -> int:
-    """A journal of so many commands, `each` to a record; the bytes that it takes."""
-    log = new_log(folder, new_exchange(1))
+def fill(folder: Path, commands: bytes, total: int, each: int) -> None:
+    """A journal of so many commands, `each` to a record."""
+    log = new_log(folder)
     for first in track(range(0, total, 10_000), "writing", transient=True):
-        group = []
+        group: list[tuple[Kind, Buffer, int]] = []
         for place in range(first, first + 10_000, each):
-            at = COMMAND_BYTES * (place % (len(commands) // COMMAND_BYTES))
+            at = COMMAND_BYTES * place % len(commands)
             group.append((Kind.COMMANDS, commands[at : at + COMMAND_BYTES * each], 0))
-        for part in range(0, len(group), 4_000):
-            log.commit(group[part : part + 4_000])
+        for part in range(0, len(group), log.limits.group_records):
+            log.commit(group[part : part + log.limits.group_records])
     log.close()
-    return sum(path.stat().st_size for path in folder.glob("*.journal"))
 
 
-def come_back(folder: Path) -> tuple[float, int]:
-    """Seconds that a replay from the first record takes, and the bytes of memory that it needs at most."""
+class Return(NamedTuple):
+    """How long it took to come back, how many bytes of records were read, how many bytes of memory that took at most, and what it came to."""
+
+    seconds: float
+    read: int
+    memory: int
+    open_orders: int
+
+
+def come_back(folder: Path, leave_snapshot: bool) -> Return:
+    """From what is in a folder to the state and its channels, as a server begins."""
+    feeds: list[Feed] = []
     before, _ = resident()
     start = perf_counter()
-    found = replay(DISK, str(folder), from_start=True)
+    found = replay(DISK, str(folder), None, feeding(Config(), feeds))
+    took = perf_counter() - start
     assert found
-    return perf_counter() - start, resident()[1] - before
+    memory = resident()[1] - before
+    if leave_snapshot:
+        found.state.directory = remembering(feeds[0], found.state.directory)
+        snapshots.write(DISK, str(folder), found.state)
+    return Return(took, found.reader.read, memory, found.state.exchange.order_count)
 
 
 def measure(folder: Path, seconds: float, rounds: int, millions: int) -> None:
@@ -213,28 +233,37 @@ def measure(folder: Path, seconds: float, rounds: int, millions: int) -> None:
         rows.setdefault("bare write and sync of 4 KiB", []).append(bare_syncs(folder, seconds))
         for rate in RATES:
             for name in ("off", "on"):
-                log = new_log(folder / f"{number} {rate}", new_exchange(1)) if name == "on" else None
-                took = uvloop.run(acknowledge(new_exchange(1), commands, log, rate, seconds))
+                log = new_log(folder / f"{number} {rate}") if name == "on" else None
+                took = uvloop.run(acknowledge(commands, log, rate, seconds))
                 rows.setdefault(f"{rate:,} commands/s, journal {name}", []).append(took)
                 shutil.rmtree(folder / f"{number} {rate}", ignore_errors=True)
-    table = Table("microseconds to acknowledge, median of the rounds", "p50", "p99", "max")
+    table = Table("microseconds to acknowledge, median of the rounds (fastest to slowest)", "p50", "p99", "max")
     for name, latencies in rows.items():
-        table.add_row(name, *(f"{sorted(values)[rounds // 2]:,.0f}" for values in zip(*latencies, strict=True)))
+        figures = [sorted(values) for values in zip(*latencies, strict=True)]
+        table.add_row(name, *(f"{values[rounds // 2]:,.0f} ({values[0]:,.0f}-{values[-1]:,.0f})" for values in figures))
     console.print(table)
 
-    table = Table("flat out", "commands a second")
+    table = Table("flat out, journaled and run", "commands a second, median (slowest to fastest)")
     for each in (100, 1_000, 10_000):
-        rate = max(flat_out(folder / f"flat {each} {number}", commands, 4_000_000, each) for number in range(2))
-        for number in range(2):
-            shutil.rmtree(folder / f"flat {each} {number}")
-        table.add_row(f"records of {each:,} commands", f"{rate:,.0f}")
+        rates = []
+        for number in track(range(rounds), "flat out", transient=True):
+            rates.append(flat_out(folder / f"flat {number}", commands, 2_000_000, each))
+            shutil.rmtree(folder / f"flat {number}")
+        rates.sort()
+        table.add_row(f"groups of {each:,}", f"{rates[rounds // 2]:,.0f} ({rates[0]:,.0f}-{rates[-1]:,.0f})")
     console.print(table)
 
-    table = Table("coming back", "commands", "bytes a command", "seconds a million", "memory, MiB")
-    for each, total in ((1, 1_000_000), (5, 1_000_000), (100, 1_000_000), (100, 1_000_000 * millions)):
-        size = fill(folder / "long", commands, total, each)
-        took, memory = in_fresh_process(partial(come_back, folder / "long"))
-        table.add_row(f"records of {each}", f"{total:,}", f"{size / total:.0f}", f"{took / total * 1e6:.2f}", f"{memory / 2**20:.0f}")
+    columns = "bytes a command", "seconds", "seconds a million", "memory, MiB", "open orders", "from a snapshot, seconds", "its MiB"
+    table = Table("coming back", "commands", *columns)
+    for each, total in ((1, 1_000_000), (5, 1_000_000), (100, 1_000_000), (5, 1_000_000 * millions)):
+        fill(folder / "long", commands, total, each)
+        back = in_fresh_process(partial(come_back, folder / "long", True))
+        again = in_fresh_process(partial(come_back, folder / "long", False))
+        [snapshot] = (folder / "long").glob(f"*{snapshots.SUFFIX}")
+        table.add_row(
+            f"records of {each}", f"{total:,}", f"{back.read / total:.0f}", f"{back.seconds:.2f}", f"{back.seconds / total * 1e6:.2f}",
+            f"{back.memory / 2**20:.0f}", f"{back.open_orders:,}", f"{again.seconds:.2f}", f"{snapshot.stat().st_size / 2**20:.1f}",
+        )
         shutil.rmtree(folder / "long")
     console.print(table)
 
