@@ -7,10 +7,13 @@ has another size. Keeps one segment in memory at a time.
 from collections.abc import Iterator
 
 from stream.journal.files import Files
-from stream.journal.format import ALIGNMENT, RECORD_HEADER, REMEDY, SEGMENT_HEADER, Damaged, Kind, Record, Segment, decode_record, decode_segment
+from stream.journal.format import ALIGNMENT, RECORD_HEADER, REMEDY, SEGMENT_HEADER, Damaged, Kind, Record, Segment, decode_segment
+from stream.records import decode_record, records_from
 
 SUFFIX = ".journal"
 DIGITS = 20
+CHUNK = 256
+"""Records that are found at once."""
 
 
 def segment_path(folder: str, first: int) -> str:
@@ -56,7 +59,7 @@ class Reader:
         for first, following in zip(self._firsts, [*self._firsts[1:], None], strict=True):
             data = self._begin(first)
             yield from self._records(data)
-            if self._over:
+            if self._wanted <= 0:
                 return
             if following is not None and following != self.seq + 1:
                 raise Damaged(self.path, self.offset, f"record {self.seq + 1} is damaged or missing; the next file begins with {following}", REMEDY)
@@ -65,8 +68,9 @@ class Reader:
             raise Damaged(self.path, self.offset, f"the journal ends with record {self.seq}: there is a snapshot of record {self._after[0]}", REMEDY)
 
     @property
-    def _over(self) -> bool:
-        return self._upto is not None and self.seq >= self._upto
+    def _wanted(self) -> int:
+        """How many records to find next."""
+        return CHUNK if self._upto is None else min(CHUNK, self._upto - self.seq)
 
     def _begin(self, first: int) -> memoryview:
         path = segment_path(self._folder, first)
@@ -77,39 +81,34 @@ class Reader:
         if self.path and (segment.previous, segment.epoch) != (self.crc, self.epoch):
             raise Damaged(path, 0, "the file does not follow the one before it", REMEDY)
         self.path, self.segment, self.crc, self.epoch, self.offset = path, segment, segment.previous, segment.epoch, SEGMENT_HEADER.size
-        self._meet()
+        self._meet(self.seq, self.crc, self.offset)
         return data
 
-    def _meet(self) -> None:
+    def _meet(self, seq: int, crc: int, offset: int) -> None:
         """The record behind which the reading began must be the one that the snapshot was taken behind."""
-        if self.seq == self._after[0] and self.crc != self._after[1]:
-            raise Damaged(self.path, self.offset, f"record {self.seq} is another than the one of the snapshot", REMEDY)
+        if seq == self._after[0] and crc != self._after[1]:
+            raise Damaged(self.path, offset, f"record {seq} is another than the one of the snapshot", REMEDY)
 
     def _records(self, data: memoryview) -> Iterator[Record]:
-        seed, after = self.segment.crc, self._after[0]
-        while not self._over:
-            found = decode_record(data, self.offset, seed)
-            if found is None:
-                return
-            record, previous = found
-            if record.seq != self.seq + 1 or previous != self.crc:
-                return
-            self.seq, self.crc = record.seq, record.crc
-            self.read += record.end - self.offset
-            self.offset = record.end
-            if record.kind == Kind.EPOCH:
-                self.epoch = int.from_bytes(record.payload, "little")
-            if record.seq > after:
-                yield record
-            else:
-                self._meet()
+        after = self._after[0]
+        while found := records_from(data, self.offset, self.segment.crc, self.seq, self.crc, self._wanted):
+            last = found[-1]
+            self.read += last.end - self.offset
+            self.seq, self.crc, self.offset = last.seq, last.crc, last.end
+            for record in found:
+                if record.kind == Kind.EPOCH:
+                    self.epoch = int.from_bytes(record.payload, "little")
+                if record.seq > after:
+                    yield record
+                else:
+                    self._meet(record.seq, record.crc, record.end)
 
     def _end(self, data: memoryview) -> Iterator[Record]:
         """What is behind the last valid record of the last segment: zeros, a write that is not finished, or damage.
 
         While the file was read more may have been written, so that a later record was seen and one before it not yet: a second look has that one too.
         """
-        while not self._over and (later := self._later(data)):
+        while self._wanted > 0 and (later := self._later(data)):
             seq, data = self.seq, memoryview(self._files.read(self.path))
             yield from self._records(data)
             if self.seq == seq:
@@ -123,7 +122,7 @@ class Reader:
         for offset in range(self.offset, end, ALIGNMENT):
             _, length, _, _, place, seq, _ = RECORD_HEADER.unpack_from(data, offset)
             if missing < seq - place and seq <= missing + self.torn and length <= self.torn:
-                found = decode_record(data, offset, self.segment.crc)
-                if found:
-                    return found[0]
+                record = decode_record(data, offset, self.segment.crc)
+                if record:
+                    return record
         return None

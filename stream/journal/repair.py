@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 from stream.journal import snapshots
 from stream.journal.files import Files
-from stream.journal.format import ALIGNMENT, SEGMENT_HEADER, Damaged, JournalError, Kind, Record, decode_record, decode_segment
+from stream.journal.format import ALIGNMENT, SEGMENT_HEADER, Damaged, JournalError, Kind, Record, decode_segment
 from stream.journal.reader import SUFFIX, numbers, segment_path
 from stream.journal.recovery import Visit, replay
 from stream.journal.snapshots import State
 from stream.journal.tools import COMMAND, Checked, check, commands_of
 from stream.journal.writer import Limits, Log
+from stream.records import decode_record
 
 
 class Repaired(NamedTuple):
@@ -135,11 +136,11 @@ def _behind(files: Files, folder: str, seq: int) -> tuple[int, int]:
             continue
         offset, end = SEGMENT_HEADER.size, len(bytes(data).rstrip(b"\0"))
         while offset < end:
-            found = decode_record(data, offset, seed)
-            if found and found[0].seq > seq:
-                commands += len(commands_of(found[0])) // COMMAND.size
-                last = max(last, found[0].seq)
-            offset = found[0].end if found else offset + ALIGNMENT
+            record = decode_record(data, offset, seed)
+            if record and record.seq > seq:
+                commands += len(commands_of(record)) // COMMAND.size
+                last = max(last, record.seq)
+            offset = record.end if record else offset + ALIGNMENT
     return commands, last
 
 
