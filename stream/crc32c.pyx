@@ -80,6 +80,10 @@ cdef inline uint32_t run(uint32_t crc, const uint8_t* data, size_t size, bint by
     return crc32c_by_table(crc, data, size)
 
 
+cdef uint32_t checksum(const uint8_t* data, size_t size, uint32_t crc) noexcept nogil:
+    return ~run(~crc, data, size, False)
+
+
 def crc32c(data: bytes | bytearray | memoryview, crc: int = 0, by_table: bool = False) -> int:
     """The CRC-32C of a buffer, going on from that of what came before. `by_table` is for the test of the two ways against each other."""
     cdef Py_buffer view

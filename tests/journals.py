@@ -1,18 +1,28 @@
-"""A journal in the making: random groups of records, and what the state was behind every one of them."""
+"""A journal in the making: random groups of records, and what the state was behind every one of them.
+
+`python -m tests.journals FOLDER` writes the journal that later versions must read, as this version of deltabook does.
+"""
 
 import random
+import sys
+from decimal import Decimal
+from pathlib import Path
 
 import msgspec
 
-from engine import Commands, Exchange
+from engine import Commands, Exchange, Instrument
+from stream.config import Config
+from stream.feed import Feed
+from stream.history import feeding, remembering
 from stream.journal import snapshots
 from stream.journal.files import Files
-from stream.journal.format import Buffer, Entry, Kind, Record, decode_keyed, encode_keyed
-from stream.journal.recovery import Opened, mark_of, open_journal
+from stream.journal.format import Buffer, Entry, Kind, Listing, Record, decode_keyed, encode_keyed
+from stream.journal.recovery import Opened, mark_of, open_journal, replay
 from stream.journal.snapshots import State
 from stream.journal.writer import SEAL, Limits
 from stream.results import Keyed, Results
 from tests.conftest import WIDE
+from tests.fake_disk import FakeDisk
 
 FOLDER = "data"
 EPOCH = 7
@@ -58,6 +68,7 @@ class World:
         self.opening = small_exchange()
         self.behind: dict[int, tuple[int, dict[str, bytes], Results]] = {0: (0, {}, Results())}
         self.acknowledged = 0
+        self.time = 0
         self.exchange = self.opening
         self.directory: dict[str, bytes] = {}
         self.results = Results()
@@ -66,14 +77,14 @@ class World:
         """Start, and check that all is there that was acknowledged, and nothing that never was."""
         seen: list[Record] = []
         self.opened = open_journal(files, FOLDER, limits, EPOCH, lambda _, record: record and seen.append(record))
-        log, replay = self.opened.log, self.opened.replay
+        log, found = self.opened.log, self.opened.replay
         assert log.seq >= self.acknowledged
         assert log.epoch == EPOCH
-        assert (replay is None) == (log.seq == 0)
-        if replay:
-            assert (replay.state.exchange.state_hash(), replay.state.directory, replay.state.results) == self.behind[log.seq]
-            assert [record.seq for record in seen] == list(range(log.seq - replay.records + 1, log.seq + 1))
-            self.exchange, self.directory, self.results = replay.state.exchange, dict(replay.state.directory), Results(replay.state.results)
+        assert (found is None) == (log.seq == 0)
+        if found:
+            assert (found.state.exchange.state_hash(), found.state.directory, found.state.results) == self.behind[log.seq]
+            assert [record.seq for record in seen] == list(range(log.seq - found.records + 1, log.seq + 1))
+            self.exchange, self.directory, self.results = found.state.exchange, dict(found.state.directory), Results(found.state.results)
         else:
             self.exchange, self.directory, self.results = self.opening, {}, Results()
         self.behind = {seq: behind for seq, behind in self.behind.items() if seq <= log.seq}
@@ -83,7 +94,8 @@ class World:
 
     def commit(self, records: list[Item]) -> None:
         """One group. What it comes to is noted first: it may be there after a crash, or not."""
-        for number, (kind, payload, _) in enumerate(records, self.opened.log.seq + 1):
+        for number, (kind, payload, time) in enumerate(records, self.opened.log.seq + 1):
+            self.time = max(self.time, time)
             if kind == Kind.COMMANDS:
                 self.exchange.execute(bytes(payload))
             elif kind == Kind.KEYED_COMMANDS:
@@ -126,5 +138,37 @@ class World:
 
     def snapshot(self, files: Files, keep: int = 2) -> None:
         log = self.opened.log
-        snapshots.write(files, FOLDER, State(self.exchange, self.directory, self.results, log.epoch, log.seq, log.crc, log.seq))
+        snapshots.write(files, FOLDER, State(self.exchange, self.directory, self.results, log.epoch, log.seq, log.crc, self.time))
         snapshots.prune(files, FOLDER, keep)
+
+
+def of_every_kind() -> dict[str, bytes]:
+    """The files of a journal with records of every kind, several segments and a snapshot, by name."""
+    chance = random.Random(1)
+    disk = FakeDisk(chance)
+    world = World(chance)
+    log = world.open(disk).log
+    while log.seq < 12:
+        world.step()
+    listing = Listing({"ETH": 3}, [Instrument("ETH-USD", "ETH", "USD", Decimal("2.5"), Decimal("0.4"), maker_fee=100, taker_fee=250, day_end=3600)])
+    world.exchange.add_asset("ETH", 3)
+    world.exchange.add_instrument(listing.instruments[0])
+    world.commit([(Kind.LISTING, msgspec.msgpack.encode(listing), log.seq)])
+    while log.seq < 20:
+        world.step()
+    feeds: list[Feed] = []
+    found = replay(disk, FOLDER, None, feeding(Config(), feeds))
+    assert found
+    found.state.directory = remembering(feeds[0], found.state.directory)
+    snapshots.write(disk, FOLDER, found.state)
+    world.commit([(Kind.EPOCH, (EPOCH + 1).to_bytes(8, "little"), log.seq)])
+    log.epoch = EPOCH + 1
+    while log.seq < 45:
+        world.step()
+    world.seal()
+    return {path.removeprefix(f"{FOLDER}/"): data for path, data in disk.contents().items() if path.endswith((".journal", ".snapshot"))}
+
+
+if __name__ == "__main__":
+    for name, data in of_every_kind().items():
+        (Path(sys.argv[1]) / name).write_bytes(data)

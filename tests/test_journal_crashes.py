@@ -5,16 +5,19 @@ DELTABOOK_IMAGES is how many images of each kind there are, DELTABOOK_SEED where
 
 import os
 import random
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 
 import pytest
 
 from stream.journal.format import SEGMENT_HEADER, Damaged, Kind
-from stream.journal.reader import Reader, segment_path
-from stream.journal.recovery import replay
+from stream.journal.reader import Reader, numbers, segment_path
+from stream.journal.recovery import open_journal, replay
+from stream.journal.repair import repair
+from stream.journal.tools import check
 from stream.journal.writer import SEAL, JournalFailed
 from tests.fake_disk import FakeDisk, PowerCut
-from tests.journals import FOLDER, SMALL, World, commands
+from tests.journals import EPOCH, FOLDER, SMALL, World, commands
 
 IMAGES = int(os.environ.get("DELTABOOK_IMAGES", "300"))
 SEED = int(os.environ.get("DELTABOOK_SEED", "1"))
@@ -49,27 +52,36 @@ def test_after_a_power_cut_all_is_there_that_was_acknowledged(seed: int) -> None
     world.open(disk)
 
 
-def calls_of_a_life() -> int:
+def lives(life: int) -> tuple[World, FakeDisk]:
+    """A world and its disk before its first life, or before a second one that begins with what a power cut has left."""
     chance = random.Random(SEED)
-    disk = FakeDisk(chance)
-    live(World(chance), disk)
+    world, disk = World(chance), FakeDisk(chance)
+    if life == 2:
+        disk.cut = 90
+        with suppress(PowerCut):
+            live(world, disk)
+        disk = FakeDisk(chance, disk.image())
+    return world, disk
+
+
+def calls_of_a_life(life: int) -> int:
+    world, disk = lives(life)
+    live(world, disk)
     return disk.calls
 
 
 @pytest.mark.parametrize("power", [True, False], ids=["and the power goes", "and the process ends"])
-@pytest.mark.parametrize("call", range(1, calls_of_a_life() + 1))
-def test_whichever_call_fails(call: int, power: bool) -> None:
-    chance = random.Random(SEED)
-    disk = FakeDisk(chance)
+@pytest.mark.parametrize(("life", "call"), [(life, call) for life in (1, 2) for call in range(1, calls_of_a_life(life) + 1)])
+def test_whichever_call_fails(life: int, call: int, power: bool) -> None:
+    world, disk = lives(life)
     disk.fail = call
-    world = World(chance)
     with pytest.raises((JournalFailed, OSError)):
         live(world, disk)
     disk.fail = None
     if call > 1 and world.opened.log.failure:
         with pytest.raises(JournalFailed):
             world.opened.log.commit([SEAL])
-    after = FakeDisk(chance, disk.image() if power else disk.contents())
+    after = FakeDisk(world.chance, disk.image() if power else disk.contents())
     live(world, after)
 
 
@@ -137,25 +149,56 @@ def test_every_flipped_bit_is_found(journal: tuple[World, bytes]) -> None:
         flipped[bit // 8] ^= 1 << bit % 8
 
 
-@pytest.mark.parametrize("seed", range(SEED, SEED + max(IMAGES // 100, 1)))
-def test_a_flipped_bit_anywhere_in_a_folder(seed: int) -> None:
-    """Several segments, and snapshots: an older snapshot does where the newest one is damaged."""
+def of_several_files(seed: int) -> tuple[World, dict[str, bytes]]:
+    """Several segments, some of them behind the newer one of two snapshots."""
     chance = random.Random(seed)
     disk = FakeDisk(chance)
     world = World(chance)
     world.open(disk)
-    while len(disk.names(FOLDER)) < 6 or disk.names(FOLDER)[-1].endswith("snapshot"):
+    while len(taken := numbers(disk, FOLDER, ".snapshot")) < 2 or sum(first > taken[-1] for first in numbers(disk, FOLDER, ".journal")) < 2:
         world.step()
         if not chance.randrange(20):
             world.snapshot(disk)
     world.seal()
-    files = {path: data for path, data in disk.contents().items() if data}
+    return world, {path: data for path, data in disk.contents().items() if data}
+
+
+def damages(chance: random.Random, files: dict[str, bytes]) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """The files with one flipped bit, in each of them in turn, again and again; and which that is."""
     for path, data in files.items():
         for bit in chance.sample(range(8 * len(data)), 40):
             flipped = bytearray(data)
             flipped[bit // 8] ^= 1 << bit % 8
-            if path.endswith("snapshot"):
-                assert recovered(world, files | {path: bytes(flipped)}) >= world.acknowledged
-            else:
-                with suppress(Damaged):
-                    assert recovered(world, files | {path: bytes(flipped)}) >= world.acknowledged
+            yield path, files | {path: bytes(flipped)}
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + max(IMAGES // 100, 1)))
+def test_a_flipped_bit_anywhere_in_a_folder(seed: int) -> None:
+    """An older snapshot does where the newest one is damaged."""
+    world, files = of_several_files(seed)
+    for path, damaged in damages(world.chance, files):
+        with nullcontext() if path.endswith("snapshot") else suppress(Damaged):
+            assert recovered(world, damaged) >= world.acknowledged
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + max(IMAGES // 100, 1)))
+def test_what_a_repair_comes_to_was_once_so(seed: int) -> None:
+    """Whatever is damaged, cut off or gone, but for the last file of all, which nothing tells of: the copy is whole and can be gone on with."""
+    world, files = of_several_files(seed)
+    kept = set()
+    last = segment_path(FOLDER, numbers(FakeDisk(world.chance, files), FOLDER, ".journal")[-1])
+    gone = [{other: data for other, data in files.items() if other != path} for path in files if path != last]
+    cut_off = [files | {path: data[: world.chance.randrange(len(data))]} for path, data in files.items()]
+    for damaged in [*(damaged for _, damaged in damages(world.chance, files)), *gone, *cut_off]:
+        disk = FakeDisk(world.chance, damaged)
+        repaired = repair(disk, FOLDER, "copy", SMALL, EPOCH + 1, 1)
+        state = repaired.copy.replay.state
+        assert repaired.lost or repaired.kept >= world.acknowledged
+        assert state.seq == repaired.kept + repaired.lost
+        assert (state.epoch, state.exchange.state_hash(), state.directory, state.results) == (EPOCH + repaired.lost, *world.behind[repaired.kept])
+        assert {path: data for path, data in disk.contents().items() if path.startswith(f"{FOLDER}/")} == damaged
+        opened = open_journal(disk, "copy", SMALL, EPOCH)
+        opened.log.commit([SEAL])
+        assert check(disk, "copy")
+        kept.add(repaired.kept)
+    assert len(kept) > 5

@@ -1,4 +1,4 @@
-"""The bytes of a journal. Pure: buffers in, records out.
+"""The bytes of a journal. `stream.records` finds the records in them.
 
 A journal is a sequence of records, numbered from 1 without a gap, in segments: files of a fixed size, zeroed before they are used.
 A segment is a header of 64 bytes and then records, each a header of 32 bytes and a payload, padded with zeros to 8. All numbers are
@@ -184,15 +184,3 @@ def record_size(payload: Buffer) -> int:
     """The bytes that a record of this payload takes."""
     length = memoryview(payload).nbytes
     return RECORD_HEADER.size + length + padding(length)
-
-
-def decode_record(data: memoryview, offset: int, seed: int) -> tuple[Record, int] | None:
-    """The record at an offset and the CRC of the record before it; None if none is valid there."""
-    if offset + RECORD_HEADER.size > len(data):
-        return None
-    crc, length, previous, kind, place, seq, time = RECORD_HEADER.unpack_from(data, offset)
-    start = offset + RECORD_HEADER.size
-    end = start + length + -length % ALIGNMENT
-    if not seq or end > len(data) or crc != crc32c(data[offset + 4 : end], seed):
-        return None
-    return Record(seq, kind, time, data[start : start + length], place, crc, offset, end), previous

@@ -7,10 +7,13 @@ has another size. Keeps one segment in memory at a time.
 from collections.abc import Iterator
 
 from stream.journal.files import Files
-from stream.journal.format import ALIGNMENT, RECORD_HEADER, REMEDY, SEGMENT_HEADER, Damaged, Kind, Record, Segment, decode_record, decode_segment
+from stream.journal.format import ALIGNMENT, RECORD_HEADER, REMEDY, SEGMENT_HEADER, Damaged, Kind, Record, Segment, decode_segment
+from stream.records import decode_record, records_from
 
 SUFFIX = ".journal"
 DIGITS = 20
+CHUNK = 256
+"""Records that are found at once."""
 
 
 def segment_path(folder: str, first: int) -> str:
@@ -28,7 +31,8 @@ class Reader:
     """The records of a journal behind record `after`, whose CRC is `crc`, up to `upto` where given. At the end the fields say where that is.
 
     `seq` and `crc` are of the last record read, `epoch` the history's; `path`, `segment` and `offset` where the next record would be;
-    `torn` the bytes from there on that an unfinished write has left. `read` counts bytes of records, for progress.
+    `torn` the bytes from there on that an unfinished write has left. `read` counts bytes of records, for progress. Another process may be
+    appending meanwhile: then the end is somewhere behind where it was when the reading began.
     """
 
     def __init__(self, files: Files, folder: str, after: int = 0, crc: int = 0, upto: int | None = None) -> None:
@@ -55,13 +59,18 @@ class Reader:
         for first, following in zip(self._firsts, [*self._firsts[1:], None], strict=True):
             data = self._begin(first)
             yield from self._records(data)
-            if self._upto is not None and self.seq >= self._upto:
+            if self._wanted <= 0:
                 return
             if following is not None and following != self.seq + 1:
                 raise Damaged(self.path, self.offset, f"record {self.seq + 1} is damaged or missing; the next file begins with {following}", REMEDY)
-        self._end(data)
+        yield from self._end(data)
         if self.seq < self._after[0]:
             raise Damaged(self.path, self.offset, f"the journal ends with record {self.seq}: there is a snapshot of record {self._after[0]}", REMEDY)
+
+    @property
+    def _wanted(self) -> int:
+        """How many records to find next."""
+        return CHUNK if self._upto is None else min(CHUNK, self._upto - self.seq)
 
     def _begin(self, first: int) -> memoryview:
         path = segment_path(self._folder, first)
@@ -72,38 +81,48 @@ class Reader:
         if self.path and (segment.previous, segment.epoch) != (self.crc, self.epoch):
             raise Damaged(path, 0, "the file does not follow the one before it", REMEDY)
         self.path, self.segment, self.crc, self.epoch, self.offset = path, segment, segment.previous, segment.epoch, SEGMENT_HEADER.size
-        self._meet()
+        self._meet(self.seq, self.crc, self.offset)
         return data
 
-    def _meet(self) -> None:
+    def _meet(self, seq: int, crc: int, offset: int) -> None:
         """The record behind which the reading began must be the one that the snapshot was taken behind."""
-        if self.seq == self._after[0] and self.crc != self._after[1]:
-            raise Damaged(self.path, self.offset, f"record {self.seq} is another than the one of the snapshot", REMEDY)
+        if seq == self._after[0] and crc != self._after[1]:
+            raise Damaged(self.path, offset, f"record {seq} is another than the one of the snapshot", REMEDY)
 
     def _records(self, data: memoryview) -> Iterator[Record]:
-        seed, after = self.segment.crc, self._after[0]
-        while self._upto is None or self.seq < self._upto:
-            found = decode_record(data, self.offset, seed)
-            if found is None:
-                return
-            record, previous = found
-            if record.seq != self.seq + 1 or previous != self.crc:
-                return
-            self.seq, self.crc = record.seq, record.crc
-            self.read += record.end - self.offset
-            self.offset = record.end
-            if record.kind == Kind.EPOCH:
-                self.epoch = int.from_bytes(record.payload, "little")
-            if record.seq > after:
-                yield record
-            else:
-                self._meet()
+        after = self._after[0]
+        while found := records_from(data, self.offset, self.segment.crc, self.seq, self.crc, self._wanted):
+            last = found[-1]
+            self.read += last.end - self.offset
+            self.seq, self.crc, self.offset = last.seq, last.crc, last.end
+            for record in found:
+                if record.kind == Kind.EPOCH:
+                    self.epoch = int.from_bytes(record.payload, "little")
+                if record.seq > after:
+                    yield record
+                else:
+                    self._meet(record.seq, record.crc, record.end)
 
-    def _end(self, data: memoryview) -> None:
-        """What is behind the last valid record of the last segment: zeros, a write that a crash cut short, or damage."""
+    def _end(self, data: memoryview) -> Iterator[Record]:
+        """What is behind the last valid record of the last segment: zeros, a write that is not finished, or damage.
+
+        While the file was read more may have been written, so that a later record was seen and one before it not yet: a second look has that one too.
+        """
+        while self._wanted > 0 and (later := self._later(data)):
+            seq, data = self.seq, memoryview(self._files.read(self.path))
+            yield from self._records(data)
+            if self.seq == seq:
+                what = f"record {seq + 1} is damaged: record {later.seq}, written after it, is valid at byte {later.offset}"
+                raise Damaged(self.path, self.offset, what, REMEDY)
+
+    def _later(self, data: memoryview) -> Record | None:
+        """The first valid record of a later group than the one that is missing. Leaves in `torn` how many bytes there are behind the end."""
         self.torn = len(bytes(data[self.offset :]).rstrip(b"\0"))
         missing, end = self.seq + 1, min(self.offset + self.torn, len(data) - RECORD_HEADER.size)
         for offset in range(self.offset, end, ALIGNMENT):
             _, length, _, _, place, seq, _ = RECORD_HEADER.unpack_from(data, offset)
-            if missing < seq - place and seq <= missing + self.torn and length <= self.torn and decode_record(data, offset, self.segment.crc):
-                raise Damaged(self.path, self.offset, f"record {missing} is damaged: record {seq}, written after it, is valid at byte {offset}", REMEDY)
+            if missing < seq - place and seq <= missing + self.torn and length <= self.torn:
+                record = decode_record(data, offset, self.segment.crc)
+                if record:
+                    return record
+        return None
