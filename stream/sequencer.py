@@ -10,10 +10,10 @@ from typing import Protocol
 
 import msgspec
 
-from engine import Commands, Event, Exchange
+from engine import Commands, Exchange
 from stream.journal.format import Buffer, Entry, JournalError, Kind, encode_keyed
 from stream.journal.recovery import mark_of
-from stream.results import Keyed, Reply, Result, Results, result_of
+from stream.results import Keyed, Reply, Results, result_of
 
 MARK_EVERY = 1 << 12
 """Groups between two marks of what a replay must come to."""

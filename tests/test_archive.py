@@ -170,3 +170,18 @@ def test_a_server_that_is_killed_forgets_nothing(tmp_path: Path) -> None:
     figures, broken = tally(tmp_path, traders, watchers)
     assert not broken
     assert figures["requests answered"] > 100
+
+
+def test_snapshots_are_taken_beside_the_market(tmp_path: Path) -> None:
+    @run
+    async def scene() -> None:
+        async with serving(journal=str(tmp_path), journal_snapshot_commands=20) as server:
+            client = client_of(server)
+            await client.open()
+            while len(list(tmp_path.glob("*.snapshot"))) < 2:
+                await client.place("BTC-USD", "buy", 100, 5)
+            state = server.market.exchange.state_hash()
+            await client.close()
+        assert recover(Disk(), str(tmp_path), CONFIG, [], START).exchange.state_hash() == state
+
+    scene()

@@ -36,12 +36,12 @@ BAR_STEP = 1 << 20
 EPOCH_OF_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 EXAMPLES = """examples:
-  deltabook journal info data
-  deltabook journal check data
-  deltabook journal dump data --from 1000 --upto 1010 --events | jq .
-  deltabook journal replay data --time 2026-11-23T14:30:00Z
-  deltabook journal snapshot data --keep 3
-  deltabook journal repair data data-repaired
+  deltabook journal info data/journal
+  deltabook journal check data/journal
+  deltabook journal dump data/journal --from 1000 --upto 1010 --events | jq .
+  deltabook journal replay data/journal --time 2026-11-23T14:30:00Z
+  deltabook journal snapshot data/journal --keep 3
+  deltabook journal repair data/journal data/repaired
 
 All but `repair` may look on while a server writes. In JSON, prices are in ticks, sizes in
 lots, times in ns since 1970, and a field that is not there is 0.
