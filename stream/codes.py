@@ -55,6 +55,7 @@ class ErrorCode(Code):
     OUTCOME_UNKNOWN = 501, "The disk failed before the outcome was known. Send the same `key`, or `client_id`, again when the server is back."
     FROZEN = 502, "The disk has failed: the server takes no more requests, and what it shows is as of the last one that is on disk. Come back later."
     DISK_NEARLY_FULL = 503, "The disk is nearly full: only what cancels or reduces is taken. Come back later."
+    PAST_ONLY = 504, "This server plays a history that is over: it takes no requests that would change it."
 
 
 FINAL_FROM = 4500

@@ -13,6 +13,7 @@ from engine import FEE_SCALE, MONEY_MAX, Instrument
 from stream.fields import InstrumentName, SelfTradeMode
 
 Count = Annotated[int, Meta(ge=1, le=1 << 40)]
+SourceName = Annotated[str, Meta(pattern="^(recorded|simulated|none|journal:.+)$")]
 Milliseconds = Annotated[int, Meta(ge=0, le=1 << 31)]
 
 ENVIRONMENT_PREFIX = "DELTABOOK_"
@@ -60,8 +61,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 
     host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="TCP port to listen on; 0 takes any free one.")] = 8080
-    sources: Annotated[tuple[Literal["recorded", "simulated", "none"], ...], Meta(description="Where orders come from beside the clients.")] = ("none",)
-    speed: Annotated[float, Meta(gt=0, description="How fast the recorded source plays, 1 being as it was.")] = 1.0
+    sources: Annotated[tuple[SourceName, ...], Meta(description="Where orders come from beside the clients: `recorded`, `simulated`, `none`; or `journal:FOLDER`, whose history is played again, for watching alone.")] = ("none",)
+    speed: Annotated[float, Meta(gt=0, description="How fast the recorded source, or a journal, plays, 1 being as it was.")] = 1.0
     seed: Annotated[int, Meta(description="Seed of the simulated source.")] = 1
     rate: Annotated[Count, Meta(description="Commands a second for each simulated instrument.")] = 50
 
@@ -147,6 +148,14 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     return_window_ms: Annotated[Count, Meta(description="Clients of a server that leaves come back at a random time within this.")] = 2000
     grace_s_max: Annotated[Count, Meta(description="The longest grace period of cancel-on-disconnect, and the longest dead-man timer.")] = 3600
     audit_interval_ms: Annotated[Milliseconds, Meta(description="The server rebuilds every book from the frames that it sends, at this interval, and raises an alarm if a digest differs; 0: it does not.")] = 1000
+
+    @property
+    def played(self) -> str:
+        """The folder of the journal that is played again; "" for none. ConfigError if there is another source too."""
+        folders = [name.removeprefix("journal:") for name in self.sources if name.startswith("journal:")]
+        if folders and len(self.sources) > 1:
+            raise ConfigError(f"sources {', '.join(self.sources)}: a journal is played alone")
+        return folders[0] if folders else ""
 
 
 class Setting(NamedTuple):

@@ -24,6 +24,7 @@ from stream.journal.files import Disk, Files
 from stream.keys import Key
 from stream.market import Market
 from stream.pages import SECURITY_HEADERS, Page, page, text
+from stream.playback import Playback
 from stream.session import Session
 from stream.socket_writer import SocketWriter, write_all
 from stream.sources import Source
@@ -202,10 +203,8 @@ class Server:
         self.config = config
         self.clock = Clock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._archive = Archive(files or Disk(), config, sources, self.clock.now(), self._wake_from_thread) if config.journal != "none" else None
-        history = self._archive.history if self._archive else None
-        self.clock = Clock(history.time if history else 0)
-        self.market = Market(config, list(keys), sources, self.clock.now(), history, self._archive.journal if self._archive else None)
+        self._archive: Archive | None = None
+        self.market = self._open(list(keys), sources, files or Disk())
         self._trust = Trust(self.market.authenticator, config)
         self._connections: dict[Outbox, Connection] = {}
         self._connections_max = min(config.connections_max, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_KEPT_FREE)
@@ -218,6 +217,18 @@ class Server:
         self._gone = asyncio.Event()
         self._listener: asyncio.Server | None = None
         self.port = 0
+
+    def _open(self, keys: list[Key], sources: Sequence[Source], files: Files) -> Market:
+        """The market that the configuration asks for."""
+        config, now = self.config, self.clock.now()
+        if config.played:
+            return Playback(config, keys, files, config.played, now)
+        if config.journal == "none":
+            return Market(config, keys, sources, now)
+        self._archive = Archive(files, config, sources, now, self._wake_from_thread)
+        history = self._archive.history
+        self.clock = Clock(history.time)
+        return Market(config, keys, sources, self.clock.now(), history, self._archive.journal)
 
     async def start(self) -> None:
         """Listen. `port` is then the one that was taken. OSError if it cannot be had."""

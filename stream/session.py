@@ -389,7 +389,7 @@ class Session(Outbox):
 
     def _require(self, scope: str) -> None:
         if scope not in self._market.scopes:
-            raise Refused(ErrorCode.PUBLIC_ONLY)
+            raise Refused(self._market.refusal)
         if not self._claims:
             raise Refused(ErrorCode.NOT_SIGNED_IN, f"sign in with a token that has the scope {scope!r}")
         if scope not in self._claims.scopes:

@@ -51,6 +51,8 @@ class Venue(ABC):
     deadlines: Deadlines
     scopes: frozenset[str]
     """What can be asked for here."""
+    refusal = ErrorCode.INTERNAL
+    """What is said to who asks for anything else."""
 
     def __init__(self, config: Config, keys: list[Key], feed: Channels, now: int) -> None:
         self.config = config

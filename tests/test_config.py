@@ -41,7 +41,7 @@ def test_flags_go_before_the_environment_before_the_file(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("text", "words"), [
-    ("port = 70000", "65535"), ("prot = 1", "prot"), ("port = ", "Invalid value"), ('sources = ["live"]', "live"), ("heartbeat_ms = 1", "100"),
+    ("port = 70000", "65535"), ("prot = 1", "prot"), ("port = ", "Invalid value"), ('sources = ["live"]', "sources"), ("heartbeat_ms = 1", "100"),
     ('[[instruments]]\nname = "a b"', "instruments[0]"), ('[[keys]]\nalgorithm = "none"', "keys[0].algorithm"),
 ])
 def test_a_bad_setting_is_named(tmp_path: Path, text: str, words: str) -> None:

@@ -25,6 +25,7 @@ from stream.sources.simulated import SimulatedSource
 EXAMPLES = """examples:
   deltabook serve --source recorded                      a real market, looped, on http://localhost:8080/
   deltabook serve --source recorded --source simulated   and simulated ones beside it
+  deltabook serve --source journal:data/journal --set speed=10   a journal's whole history again, ten times as fast
   deltabook serve --config venue.toml --port 9000        settings from a file, the port from the flag
 """
 
@@ -43,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file with settings")
     parser.add_argument("--host", help="address to listen on")
     parser.add_argument("--port", type=int, help="TCP port to listen on, 0 for any free one")
-    parser.add_argument("--source", action="append", choices=["recorded", "simulated", "none"],
-                        help="where orders come from beside the clients; may be given twice")
+    parser.add_argument("--source", action="append", metavar="SOURCE",
+                        help="where orders come from beside the clients: recorded, simulated, none; may be given twice; or journal:FOLDER, played again")
     parser.add_argument("--journal", metavar="FOLDER", help="where every command is on disk before it runs; none: nowhere (default: data/journal)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting")
 
@@ -99,7 +100,7 @@ async def serve(config: Config, console: Console) -> int:
     console.print(f"  verify     {command} verify ws://{host}:{server.port}{ENDPOINT} --seconds 20")
     if not config.keys and server.market.authenticator.keys:
         console.print(f"  sign in    with what `{command} token alice` prints, in this folder: the key is {config.key_file}")
-    if config.journal != "none":
+    if config.journal != "none" and not config.played:
         at = server.market.point(0)
         console.print(f"  journal    {config.journal}, epoch {at.epoch}, {at.seq:,} events so far; `--journal none` keeps none")
     await stopped.wait()
