@@ -12,7 +12,8 @@ import random
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import cycle
 from multiprocessing import Process
@@ -28,7 +29,7 @@ from rich.table import Table
 
 from benchmarks.flow import new_exchange
 from benchmarks.machine import describe, in_fresh_process, resident
-from engine import Commands, Event
+from engine import Commands, Event, OrderType, Rejected, TimeInForce
 from stream.config import Config
 from stream.feed import Feed
 from stream.history import feeding, remembering
@@ -42,6 +43,8 @@ from stream.sequencer import Sequencer
 
 RATES = (1_000, 20_000, 100_000)
 COMMAND_BYTES = 88
+GROUP = 10_000
+MIDDLE, OPEN_ORDERS = 100_000, 10_000
 SENT = Struct("<qI")
 DISK = Disk()
 
@@ -59,12 +62,30 @@ def quantiles(latencies: list[int]) -> Latency:
     return Latency(*(ordered[min(int(share * len(ordered)), len(ordered) - 1)] / 1e3 for share in (0.5, 0.99, 1)))
 
 
-def some_commands(count: int) -> bytes:
-    """Limit orders around a price, of which most are filled soon."""
-    chance, commands = random.Random(1), Commands()
-    for i in range(count):
-        commands.place(i % 1_000, 0, i & 1, 100_000 + chance.randrange(-20, 21), chance.randrange(1, 100))
-    return bytes(commands)
+def mix(total: int) -> Iterator[bytes]:
+    """Commands as venues have them, in groups of GROUP: half of them rest, two in five cancel, one in ten takes; 10,000 orders are open."""
+    exchange, chance, live = new_exchange(1), random.Random(1), list[tuple[int, int]]()
+    for _ in range(total // GROUP):
+        commands = Commands()
+        for _ in range(GROUP):
+            draw, account, side, size = chance.random(), chance.randrange(1_000), chance.randrange(2), chance.randrange(1, 100)
+            away = (2 * side - 1) * int(chance.expovariate(0.05))
+            if draw < 0.1 and live:
+                order = account, 0, side, MIDDLE - away, size, OrderType.LIMIT, TimeInForce.IOC
+                commands.place(*order)
+                exchange.place(*order)
+            elif draw < 0.55 and len(live) > OPEN_ORDERS:
+                place = chance.randrange(len(live))
+                cancelled, live[place] = live[place], live[-1]
+                live.pop()
+                commands.cancel(*cancelled)
+                with suppress(Rejected):    # it has been filled
+                    exchange.cancel(*cancelled)
+            else:
+                rest = account, 0, side, MIDDLE + away + 2 * side - 1, size
+                commands.place(*rest)
+                live.append((account, exchange.place(*rest)))
+        yield bytes(commands)
 
 
 def new_log(folder: Path) -> Log:
@@ -121,7 +142,7 @@ async def acknowledge(commands: bytes, log: Log | None, rate: int, seconds: floa
     """Until every command that another process sends is acknowledged."""
     loop, over = asyncio.get_running_loop(), asyncio.Event()
     latencies: list[int] = []
-    records = cycle([commands[at : at + COMMAND_BYTES] for at in range(0, len(commands), COMMAND_BYTES)])
+    records = (commands[at : at + COMMAND_BYTES] for at in cycle(range(0, len(commands), COMMAND_BYTES)))
     ended = False
 
     def reply(sent: int, result: Result | None, outcome: Event | None) -> None:
@@ -163,15 +184,14 @@ async def acknowledge(commands: bytes, log: Log | None, rate: int, seconds: floa
 # Flat out, and back
 
 
-def flat_out(folder: Path, commands: bytes, total: int, each: int) -> float:
+def flat_out(folder: Path, commands: bytes, each: int) -> float:
     """Commands a second that are journaled and then run, in groups of `each`, while the next segment's zeros are written too."""
     durable = threading.Event()
     sequencer, journal = new_sequencer(new_log(folder), durable.set)
     assert journal
     step = COMMAND_BYTES * each
     start = perf_counter()
-    for first in range(0, COMMAND_BYTES * total, step):
-        at = first % len(commands)
+    for at in range(0, len(commands), step):
         sequencer.commands.extend(commands[at : at + step])
         sequencer.advance(0)
         while len(sequencer.commands):    # behind the group that is being synced
@@ -181,21 +201,19 @@ def flat_out(folder: Path, commands: bytes, total: int, each: int) -> float:
     journal.close()
     sequencer.advance(0)
     took = perf_counter() - start
-    if sequencer.executed != total:
-        raise RuntimeError(f"{sequencer.executed} of {total} commands were run")
-    return total / took
+    if sequencer.executed * COMMAND_BYTES != len(commands):
+        raise RuntimeError(f"{sequencer.executed} commands were run")
+    return sequencer.executed / took
 
 
-def fill(folder: Path, commands: bytes, total: int, each: int) -> None:
-    """A journal of so many commands, `each` to a record."""
+def fill(folder: Path, groups: Iterable[bytes], each: int) -> None:
+    """A journal of groups of commands, `each` to a record."""
     log = new_log(folder)
-    for first in track(range(0, total, 10_000), "writing", transient=True):
-        group: list[tuple[Kind, Buffer, int]] = []
-        for place in range(first, first + 10_000, each):
-            at = COMMAND_BYTES * place % len(commands)
-            group.append((Kind.COMMANDS, commands[at : at + COMMAND_BYTES * each], 0))
-        for part in range(0, len(group), log.limits.group_records):
-            log.commit(group[part : part + log.limits.group_records])
+    for commands in groups:
+        step = COMMAND_BYTES * each
+        records: list[tuple[Kind, Buffer, int]] = [(Kind.COMMANDS, commands[at : at + step], 0) for at in range(0, len(commands), step)]
+        for part in range(0, len(records), log.limits.group_records):
+            log.commit(records[part : part + log.limits.group_records])
     log.close()
 
 
@@ -227,7 +245,8 @@ def measure(folder: Path, seconds: float, rounds: int, millions: int) -> None:
     """Everything, as tables."""
     console = Console(highlight=False, width=140)
     console.print(describe())
-    commands = some_commands(200_000)
+    groups = list(track(mix(1_000_000), "a million commands", total=100, transient=True))
+    commands = b"".join(groups)
     rows: dict[str, list[Latency]] = {}
     for number in track(range(rounds), "acknowledging", transient=True):
         rows.setdefault("bare write and sync of 4 KiB", []).append(bare_syncs(folder, seconds))
@@ -247,7 +266,7 @@ def measure(folder: Path, seconds: float, rounds: int, millions: int) -> None:
     for each in (100, 1_000, 10_000):
         rates = []
         for number in track(range(rounds), "flat out", transient=True):
-            rates.append(flat_out(folder / f"flat {number}", commands, 2_000_000, each))
+            rates.append(flat_out(folder / f"flat {number}", commands, each))
             shutil.rmtree(folder / f"flat {number}")
         rates.sort()
         table.add_row(f"groups of {each:,}", f"{rates[rounds // 2]:,.0f} ({rates[0]:,.0f}-{rates[-1]:,.0f})")
@@ -256,7 +275,7 @@ def measure(folder: Path, seconds: float, rounds: int, millions: int) -> None:
     columns = "bytes a command", "seconds", "seconds a million", "memory, MiB", "open orders", "from a snapshot, seconds", "its MiB"
     table = Table("coming back", "commands", *columns)
     for each, total in ((1, 1_000_000), (5, 1_000_000), (100, 1_000_000), (5, 1_000_000 * millions)):
-        fill(folder / "long", commands, total, each)
+        fill(folder / "long", track(mix(total), "writing", total=total // GROUP, transient=True) if total > 1_000_000 else groups, each)
         back = in_fresh_process(partial(come_back, folder / "long", True))
         again = in_fresh_process(partial(come_back, folder / "long", False))
         [snapshot] = (folder / "long").glob(f"*{snapshots.SUFFIX}")

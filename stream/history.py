@@ -23,6 +23,7 @@ FEED = "feed"
 """The key of what the channels remember, in the directory of a snapshot."""
 
 ALL_INSTRUMENTS = 0xFFFF
+OF_COMMANDS = Kind.COMMANDS, Kind.KEYED_COMMANDS
 
 Write = Callable[[list[tuple[Kind, Buffer, int]]], None]
 
@@ -48,10 +49,12 @@ def feeding(config: Config, feeds: list[Feed]) -> Visit:
         if not feeds:
             feeds.append(Feed(state.exchange, config))
             feeds[0].recall(state.directory.pop(FEED, b""))
-        elif record and record.kind == Kind.LISTING:
-            feeds[0].add_books()
-        elif record and record.kind in (Kind.COMMANDS, Kind.KEYED_COMMANDS):
+        elif record is None:
+            pass
+        elif record.kind in OF_COMMANDS:
             feeds[0].apply(record.time)
+        elif record.kind == Kind.LISTING:
+            feeds[0].add_books()
 
     return visit
 

@@ -83,7 +83,8 @@ def apply(state: State, record: Record) -> None:
         case _:
             raise ValueError(f"a record of kind {record.kind}: a later version of deltabook wrote it")
     state.seq, state.crc = record.seq, record.crc
-    state.time = max(state.time, record.time)
+    if record.time > state.time:
+        state.time = record.time
 
 
 def begin(record: Record, epoch: int) -> State:
