@@ -16,7 +16,7 @@ import uvloop
 
 from engine import Commands, Exchange, Instrument, Side
 from stream.config import Config
-from stream.server import Server
+from stream.market_server import MarketServer
 
 LEVELS = 100
 MIDDLE = 100_000
@@ -70,7 +70,7 @@ class SteadySource:
 
 async def serve(steps_per_s: int, books: int, settings: dict[str, Any]) -> None:
     """Serve for ever."""
-    server = Server(Config(port=0, journal="none", **settings), sources=[SteadySource(steps_per_s, books)])
+    server = MarketServer(Config(port=0, journal="none", **settings), sources=[SteadySource(steps_per_s, books)])
     await server.start()
     print(json.dumps({"port": server.port, "clock": server.clock.now() - time.monotonic_ns()}), flush=True)
     await asyncio.Event().wait()

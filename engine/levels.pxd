@@ -42,13 +42,9 @@ cdef inline void chain_newest(Levels* book, Chain* chain, uint32_t index) noexce
     chain.newest = index
 
 
-cdef inline bint publish(Levels* book, uint32_t index, uint64_t seq) noexcept nogil:
-    """Make a level's size the one that is told from `seq` on; whether that is a change."""
+cdef inline void tell(Levels* book, uint32_t index, uint64_t seq) noexcept nogil:
+    """Make a level the one that changed last, with the size that it has now."""
     cdef Level* level = &book.level[index]
-    if level.size == level.published:
-        if level.size == 0 and level.seq == 0:
-            forget(book, index)
-        return False
     if level.seq:
         if level.published:
             unchain(book, &book.changed, level)
@@ -68,6 +64,16 @@ cdef inline bint publish(Levels* book, uint32_t index, uint64_t seq) noexcept no
         book.tombstones += 1
         if book.tombstones > book.tombstones_max:
             evict(book)
+
+
+cdef inline bint publish(Levels* book, uint32_t index, uint64_t seq) noexcept nogil:
+    """Make a level's size the one that is told from `seq` on; whether that is a change."""
+    cdef Level* level = &book.level[index]
+    if level.size == level.published:
+        if level.size == 0 and level.seq == 0:
+            forget(book, index)
+        return False
+    tell(book, index, seq)
     return True
 
 

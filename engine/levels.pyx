@@ -24,19 +24,21 @@ cdef void evict(Levels* book) noexcept nogil:
         forget(book, index)
 
 
-cdef bint set_level(Levels* book, int side, int64_t price, int64_t size, uint64_t seq) noexcept nogil:
+cdef bint set_level(Levels* book, int side, int64_t price, int64_t size, uint64_t seq, bint always) noexcept nogil:
+    """Set a level, and tell it from `seq` on if its size is another one, or `always`; whether it is another one."""
     cdef uint32_t index = find(book, side, price)
     cdef int64_t old = book.level[index].size if index else 0
-    if size == old:
+    if size == old and not always:
         return False
     if not index:
         index = find_or_add(book, side, price)
     book.level[index].size = size
-    if not old:
+    if size and not old:
         came_alive(book, index)
-    elif not size:
+    elif old and not size:
         ran_empty(book, index)
-    return publish(book, index, seq)
+    tell(book, index, seq)
+    return size != old
 
 
 def mix64(int side, int64_t price, int64_t size) -> int:
@@ -67,6 +69,17 @@ cdef int checked(int side, price, size) except -1:
     return 0
 
 
+cdef int checked_levels(list bids, list asks) except -1:
+    cdef Py_ssize_t i
+    cdef int side
+    for side, levels in enumerate((bids, asks)):
+        if len(levels) % 2:
+            raise ValueError(f"{len(levels)} numbers: expected pairs of price and size")
+        for i in range(0, len(levels), 2):
+            checked(side, levels[i], levels[i + 1])
+    return 0
+
+
 cdef int checked_owner(PriceLevels levels) except -1:
     if levels.read_only:
         raise TypeError("these levels belong to an exchange: only its commands change them")
@@ -77,6 +90,21 @@ cdef int checked_seq(Levels* book, seq) except -1:
     if seq < max(book.seq, 1):
         raise ValueError(f"sequence {seq}: expected at least {max(book.seq, 1)}")
     return 0
+
+
+cdef int set_all(PriceLevels levels, list bids, list asks, seq, bint always) except -1:
+    """Set many levels as of `seq`; how many have another size."""
+    cdef Py_ssize_t i
+    cdef int side
+    cdef int changed = 0
+    checked_owner(levels)
+    checked_seq(&levels.book, seq)
+    checked_levels(bids, asks)
+    for side, named in enumerate((bids, asks)):
+        for i in range(0, len(named), 2):
+            changed += set_level(&levels.book, side, named[i], named[i + 1], seq, always)
+    levels.book.changes += changed > 0
+    return changed
 
 
 cdef object best_of(Levels* book, int side):
@@ -189,27 +217,38 @@ cdef class PriceLevels:
         checked_owner(self)
         checked(side, price, size)
         checked_seq(&self.book, seq)
-        cdef bint changed = set_level(&self.book, side, price, size, seq)
+        cdef bint changed = set_level(&self.book, side, price, size, seq, False)
         self.book.changes += changed
         return changed
 
     def apply(self, bids: list[int], asks: list[int], seq: int) -> int:
         """Set many levels as of `seq`; how many changed. Bad values raise ValueError, and nothing is applied."""
+        return set_all(self, bids, asks, seq, False)
+
+    def follow(self, bids: list[int], asks: list[int], seq: int) -> int:
+        """Apply what `changes_since` of another book told, so that this one answers whoever was with that one in between.
+
+        Every level that is named counts as changed at `seq`: one that is as it was may have been otherwise meanwhile.
+        """
+        return set_all(self, bids, asks, seq, True)
+
+    def digest_after(self, bids: list[int], asks: list[int]) -> int:
+        """What `digest` would be after `apply`, of levels that are each named once; nothing is applied. Bad values raise ValueError."""
         cdef Py_ssize_t i
         cdef int side
-        cdef int changed = 0
-        checked_owner(self)
-        checked_seq(&self.book, seq)
-        for side, levels in enumerate((bids, asks)):
-            if len(levels) % 2:
-                raise ValueError(f"{len(levels)} numbers: expected pairs of price and size")
-            for i in range(0, len(levels), 2):
-                checked(side, levels[i], levels[i + 1])
+        cdef int64_t price, size
+        cdef uint32_t index
+        cdef uint64_t digest = self.book.digest
+        checked_levels(bids, asks)
         for side, levels in enumerate((bids, asks)):
             for i in range(0, len(levels), 2):
-                changed += set_level(&self.book, side, levels[i], levels[i + 1], seq)
-        self.book.changes += changed > 0
-        return changed
+                price, size = levels[i], levels[i + 1]
+                index = find(&self.book, side, price)
+                if index and self.book.level[index].size:
+                    digest -= mix(side, price, self.book.level[index].size)
+                if size:
+                    digest += mix(side, price, size)
+        return digest
 
     def reset(self, seq: int) -> None:
         """Forget all levels and the past before `seq`."""

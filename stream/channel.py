@@ -24,9 +24,10 @@ class Point(NamedTuple):
 
 
 class Channel(ABC):
-    """What one channel says."""
+    """What one channel says. A client of one that is `relayed` may have been ahead of us at another server."""
 
     lossless = False
+    relayed = False
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -36,6 +37,10 @@ class Channel(ABC):
     @abstractmethod
     def seq(self) -> int:
         """The sequence of the last change."""
+
+    def point(self, at: Point) -> Point:
+        """Up to where the channel is complete, when its history stands at `at`."""
+        return at
 
     @abstractmethod
     def snapshot(self, at: Point) -> Shared:

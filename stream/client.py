@@ -6,111 +6,46 @@
             print(book.best_bid, book.best_ask, book.seq, book.verified)
 
 A lost connection fails the requests that were under way (nobody knows whether the server saw them) and keeps the
-subscriptions: the client returns after a growing, jittered delay and resumes each channel from its own `(epoch, seq)`. A
-connection that says nothing is pinged, and lost if it does not answer. Redirects are not followed: they would carry the token away.
+subscriptions: the client returns and resumes each channel from its own `(epoch, seq)`.
 """
 
 import asyncio
 import math
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, cast
 
-import msgspec
-from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
-
 from stream.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES, ChannelName, parse
-from stream.codes import FINAL_FROM
 from stream.fields import Message
 from stream.frames import Gap
-from stream.live import KINDS, ClientError, Closed, ConnectionLost, Live, LiveBalances, LiveBook, LiveOrders, LiveTicker, LiveTrades, Lossless, RequestRefused
-from stream.messages import Error, Frame, Leaving, LoggedIn, Login, Pacing, Stale, Subscribe, Subscribed, Unsubscribe, Unsubscribed, Welcome
+from stream.kept_connection import KeptConnection, Token
+from stream.live import KINDS, ClientError, Closed, Live, LiveBalances, LiveBook, LiveOrders, LiveTicker, LiveTrades, Lossless, RequestRefused
+from stream.messages import Answer, Error, Frame, Leaving, LoggedIn, Login, Pacing, Stale, Subscribe, Subscribed, Unsubscribe, Unsubscribed, Welcome
 from stream.mirror import Verdict
 from stream.requests import R, Requests
-from stream.wire import MSGPACK
-
-DELAY_S_FIRST, DELAY_S_MAX = 0.1, 30.0
-"""Before the first return, and the most before any; each return doubles it until a connection outlasts the most, and a random part is taken off."""
 
 RECOVERY_S = 1.0
 """The shortest time between two recoveries of one channel, so that a server that is always wrong is not flooded."""
 
-CLOSE_S = 2.0
-"""Time for a server to take a goodbye."""
 
-WRITE_BYTES_MAX = 1 << 22
-"""Bytes of requests that wait for a server that does not read."""
-
-Token = str | Callable[[], str] | None
-"""A token, or what returns a fresh one for each connection."""
-
-
-class _Link(WSListener):
-    """One connection: hands its messages to the client."""
-
-    transport: WSTransport
-
-    def __init__(self, client: "Client") -> None:
-        self._client = client
-        self._close_code = 0
-        self._said = ""
-        self.welcomed = asyncio.Event()    # or gone
-        self.gone = asyncio.Event()
-
-    @property
-    def loss(self) -> ClientError:
-        """Why there is no connection any more."""
-        kind = Closed if self._close_code >= FINAL_FROM else ConnectionLost
-        return kind(f"the connection was lost{self._said}")
-
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        self.transport = transport
-        self._client._linked(self)
-
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type is WSMsgType.BINARY and frame.fin:
-            try:
-                self._client._receive(self, frame.get_payload_as_bytes())
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, OverflowError) as error:
-                self._said = f": the server sent what cannot be read: {error}"
-                transport.send_close(WSCloseCode.PROTOCOL_ERROR)
-                transport.disconnect(False)
-        elif frame.msg_type is WSMsgType.CLOSE:
-            self._close_code = int.from_bytes(frame.get_payload_as_bytes()[:2])
-            self._said = f": the server said {self._close_code} {frame.get_close_reason() or ''}".rstrip()
-            transport.disconnect()
-
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self.welcomed.set()
-        self.gone.set()
-        self._client._unlinked(self)
-
-
-class Client(Requests):
+class Client(KeptConnection, Requests):
     """A connection to a server. Use it with `async with`, or `open` and `close` it."""
 
     def __init__(self, url: str, token: Token = None, jitter: random.Random | None = None) -> None:
-        super().__init__()
-        self.url = url
+        KeptConnection.__init__(self, url, token, jitter)
+        Requests.__init__(self)
         self.live: dict[str, Live[Any]] = {}
         self.welcome: Welcome | None = None
         self.pacing_ms = 0    # under load the server sends books and tickers no more often than this
         self.stale_since = 0    # until when, in ns since 1970, what the server shows is complete, if it may have fallen behind
-        self.connections = 0
         self.resumed: dict[tuple[str, str], int] = {}
-        self._token = token
-        self._random = jitter or random.Random()
         self._id = 0
         self._waiting: dict[int, asyncio.Future[Any]] = {}
-        self._link: _Link | None = None
         self._online = asyncio.Event()
-        self._keeper: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
         self._recovered_at: dict[str, float] = {}
         self._closed = False
-        self._return_s = 0.0    # the window over which a server that leaves asked its clients to return
 
     async def __aenter__(self) -> "Client":
         await self.open()
@@ -129,40 +64,10 @@ class Client(Requests):
     async def close(self) -> None:
         """Leave, and let every request and iteration end with Closed. Takes CLOSE_S at most."""
         self._fail(Closed("the client is closed"))
-        link = self._link
-        if link:
-            link.transport.send_close(WSCloseCode.OK)
-            link.transport.disconnect()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(link.gone.wait(), CLOSE_S)
-            link.transport.disconnect(False)
-        tasks = [*self._background, *([self._keeper] if self._keeper else [])]
-        for task in tasks:
+        await self._leave()
+        for task in self._background:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _connect(self) -> _Link:
-        try:
-            token = self._token() if callable(self._token) else self._token
-        except Exception as error:
-            raise ClientError(f"there is no token: {error}") from error
-        headers = {"Sec-WebSocket-Protocol": MSGPACK.subprotocol}
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-        link = _Link(self)
-        try:
-            await ws_connect(lambda: link, self.url, extra_headers=headers, max_frame_size=1 << 28, max_redirects=0, enable_auto_ping=True)
-        except WSError as error:
-            body = getattr(error, "raw_body", None)
-            raise ClientError(f"{self.url}: {body.decode(errors='replace').strip() if body else error}") from error
-        except (OSError, ValueError) as error:
-            raise ClientError(f"{self.url}: {error}") from error
-        self.connections += 1
-        await link.welcomed.wait()
-        if link.gone.is_set():
-            raise link.loss
-        self._online.set()
-        return link
+        await asyncio.gather(*self._background, return_exceptions=True)
 
     async def connected(self) -> None:
         """Wait until there is a connection; at once if there is one. Closed if there will be none."""
@@ -170,39 +75,12 @@ class Client(Requests):
         if self._closed:
             raise Closed("the client is closed")
 
-    async def _keep(self, link: _Link) -> None:
-        """Whenever the connection is lost, come back and resume, until the server says not to."""
-        clock = asyncio.get_running_loop().time
-        delay, began = DELAY_S_FIRST, clock()
-        await link.gone.wait()
-        failure = link.loss
-        while not isinstance(failure, Closed):
-            if clock() - began > DELAY_S_MAX:
-                delay = DELAY_S_FIRST
-            await asyncio.sleep(max(delay * (1 - self._random.random() / 2), self._random.random() * self._return_s))
-            delay, self._return_s = min(delay * 2, DELAY_S_MAX), 0.0
-            began = clock()
-            try:
-                link = await self._connect()
-                await self._resubscribe(list(self.live.values()))
-                await link.gone.wait()
-                failure = link.loss
-            except ClientError as error:
-                failure = error
-                if self._link:
-                    self._link.transport.disconnect(False)
-        self._fail(failure)
-
-    def _linked(self, link: _Link) -> None:
-        self._link = link
-
-    def _unlinked(self, link: _Link) -> None:
-        if self._link is link:
-            self._link = None
-            self._online.clear()
-            self._lose(link.loss)
+    async def _returned(self) -> None:
+        await self._resubscribe(list(self.live.values()))
 
     def _lose(self, error: ClientError) -> None:
+        if not self._closed:
+            self._online.clear()
         waiting, self._waiting = self._waiting, {}
         for future in waiting.values():
             if not future.done():
@@ -210,19 +88,18 @@ class Client(Requests):
 
     def _fail(self, error: ClientError) -> None:
         self._closed = True
-        self._online.set()
         self._lose(error)
+        self._online.set()
         for live in self.live.values():
             live.fail(error)
 
     # Messages
 
-    def _receive(self, link: _Link, payload: bytes) -> None:
-        message = MSGPACK.decode_answer(payload)
+    def _hear(self, message: Answer) -> None:
         if isinstance(message, Welcome):
             self.welcome = message
             self.pacing_ms = self.stale_since = 0
-            link.welcomed.set()
+            self._online.set()
         elif isinstance(message, Frame | Gap):
             live = self.live.get(message.channel)
             if live:
@@ -231,9 +108,7 @@ class Client(Requests):
             self.pacing_ms = message.interval_ms
         elif isinstance(message, Stale):
             self.stale_since = message.since
-        elif isinstance(message, Leaving):
-            self._return_s = message.return_ms / 1000
-        else:
+        elif not isinstance(message, Leaving):
             future = self._waiting.pop(message.id, None)
             if isinstance(message, Unsubscribed) and message.id == 0:
                 for channel in message.channels:
@@ -286,14 +161,10 @@ class Client(Requests):
         """Send a request and return its reply. RequestRefused, ConnectionLost or Closed if there is none."""
         if self._closed:
             raise Closed("the client is closed")
-        if not self._link:
-            raise ConnectionLost("not connected at the moment")
-        if self._link.transport.underlying_transport.get_write_buffer_size() > WRITE_BYTES_MAX:
-            raise ClientError("the server does not read")
         self._id = id = self._id + 1
         future = self._waiting[id] = asyncio.get_running_loop().create_future()
-        self._link.transport.send(WSMsgType.BINARY, msgspec.msgpack.encode(kind(id, *fields, **named)))
         try:
+            self._send(kind(id, *fields, **named))
             answer = await future
         finally:
             self._waiting.pop(id, None)

@@ -57,17 +57,29 @@ class Conflation:
         self.subscriptions: dict[Subscription, None] = {}
         self.counters = counters
         self.planned = NEVER
+        at = channel.point(at)
         self._pace = pace
+        self._epoch = at.epoch
         self._waited = counters.waited.setdefault(self.interval_ms, Histogram())
         self._sent = at.seq             # where the last frame ended
         self._sent_at = at.now
         self._seen = at.seq             # how far the channel was looked at
         self._seen_at = at.now - self.interval_ms * MILLISECOND
         self._changed_at = at.now
-        self._changes = self._changes_of_book()
+        self._batches = self._batches_of_book()
 
-    def _changes_of_book(self) -> int:
-        return self.channel.levels.changes if isinstance(self.channel, BookChannel) else 0
+    def _batches_of_book(self) -> int:
+        return self.channel.batches if isinstance(self.channel, BookChannel) else 0
+
+    def _point(self, at: Point) -> Point:
+        """Where the channel stands. In another history nobody has anything yet."""
+        at = self.channel.point(at)
+        if at.epoch != self._epoch:
+            self._epoch = at.epoch
+            self._sent = self._seen = NOWHERE
+            for subscription in self.subscriptions:
+                subscription.seq = NOWHERE
+        return at
 
     @property
     def current(self) -> bool:
@@ -95,6 +107,7 @@ class Conflation:
 
     def flush(self, at: Point) -> None:
         """Send what happened since the last frame, or a heartbeat."""
+        at = self._point(at)
         heartbeat = self.current
         self._send(self._missed(self._sent, at, self._look(at)), at, heartbeat)
 
@@ -103,7 +116,7 @@ class Conflation:
         if not self.current:
             self._waited.observe(at.now - self._changed_at)
         self._seen, self._seen_at = at.seq, at.now
-        return self._changes_of_book() - self._changes
+        return self._batches_of_book() - self._batches
 
     def _missed(self, prev: int, at: Point, batches: int = 0) -> list[Shared]:
         """What brings a listener from `prev` to now: one frame, or a snapshot where that past is forgotten."""
@@ -121,7 +134,7 @@ class Conflation:
         for subscription in deliver(self.subscriptions, frame, at.seq):
             if not subscription.listener.takes_frames:
                 subscription.in_step = False
-            elif subscription.seq < at.seq or heartbeat:
+            elif subscription.seq < at.seq or (heartbeat and subscription.seq == at.seq):
                 if subscription.seq not in missed:
                     missed[subscription.seq] = self._missed(subscription.seq, at)
                 subscription.push(missed[subscription.seq], at.seq)
@@ -129,16 +142,17 @@ class Conflation:
                 subscription.catch_ups += 1
                 self.counters.catch_ups += 1
             else:
-                subscription.in_step = True
-        changes = self._changes_of_book()
-        self.counters.merges += changes - self._changes > 1
+                subscription.in_step = subscription.seq == at.seq
+        batches = self._batches_of_book()
+        self.counters.merges += batches - self._batches > 1
         self.counters.frames_made += 1
         self.counters.heartbeats += heartbeat
-        self._changes = changes
+        self._batches = batches
         self._sent, self._sent_at = at.seq, at.now
 
     def catch_up(self, subscription: Subscription, at: Point) -> None:
         """Send one listener all that it missed as one frame."""
+        at = self._point(at)
         subscription.push(self._missed(subscription.seq, at), at.seq)
         subscription.in_step = self.current
         subscription.catch_ups += 1
@@ -146,11 +160,12 @@ class Conflation:
 
     def join(self, subscription: Subscription, resume: tuple[int, int] | None, at: Point) -> tuple[Shared | None, Recovered, RecoveredReason]:
         """Add a listener. Returns the frame that brings it up to now by as little as its past allows, and why that one."""
+        at = self._point(at)
         self.subscriptions[subscription] = None
         frame, recovered, reason = self._recovery(resume, at)
         if resume and recovered != "snapshot":
             subscription.seq = resume[1]
-        subscription.in_step = self.current and (frame is not None or subscription.seq >= self._sent)
+        subscription.in_step = self.current and (frame is not None or self._sent <= subscription.seq <= at.seq)
         self.counters.recovered[recovered, reason] = self.counters.recovered.get((recovered, reason), 0) + 1
         return frame, recovered, reason
 
@@ -162,7 +177,7 @@ class Conflation:
         if epoch != at.epoch:
             return channel.snapshot(at), "snapshot", "epoch"
         if seq > at.seq:
-            return channel.snapshot(at), "snapshot", "ahead"
+            return (None, "none", "ahead") if channel.relayed else (channel.snapshot(at), "snapshot", "ahead")
         if channel.seq <= seq:
             return None, "none", "current"
         patch = channel.since(seq, at)
@@ -190,10 +205,13 @@ class WindowConflation(Conflation):
         return self.channel.window(Window(self.channel.levels, self.depth), at)
 
     def flush(self, at: Point) -> None:
+        at = self._point(at)
         heartbeat = self.current or at.now >= self.heartbeat_due    # a busy book may have a quiet window
         batches = self._look(at)
         before, self._window = self._window, Window(self.channel.levels, self.depth)
-        if heartbeat or not self._window.equals(before) or any(not subscription.in_step for subscription in self.subscriptions):
+        if self._sent == NOWHERE:
+            self._send([self.channel.window(self._window, at)], at, heartbeat)
+        elif heartbeat or not self._window.equals(before) or any(not subscription.in_step for subscription in self.subscriptions):
             self._send([self.channel.window_since(before, self._window, self._sent, at, batches)], at, heartbeat)
 
     def _missed(self, prev: int, at: Point, batches: int = 0) -> list[Shared]:

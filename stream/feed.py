@@ -7,9 +7,10 @@ A book answers from its change list, the lossless channels from the latest event
 import msgspec
 
 from engine import EventKind, Exchange, OrderBook, Phase
-from stream.channel import Channel
+from stream.channel import SIDES, Channel
 from stream.channels import ORDERS
 from stream.config import Config
+from stream.frames import Trade
 from stream.own_channels import BalancesChannel, OrdersChannel
 from stream.public_channels import BookChannel, TickerChannel, TickerMemory, TradesChannel, TradesMemory
 from stream.results import OF_ORDERS
@@ -50,7 +51,8 @@ class Feed:
     def add_books(self) -> None:
         """Take in the books that have been added to the exchange."""
         for book in self._exchange.books[len(self._books) :]:
-            channels = BookChannel(book), TradesChannel(book.instrument, self._config, self._exchange.seq), TickerChannel(book)
+            name = book.instrument.name
+            channels = BookChannel(name, book.levels), TradesChannel(name, self._config, self._exchange.seq), TickerChannel(book)
             self._books.append(book)
             self._book_channels.append(channels[0])
             self._trades.append(channels[1])
@@ -108,7 +110,7 @@ class Feed:
             ticker = self._tickers[event.instrument]
             self._touch(ticker)
             if event.kind == EventKind.TRADE:
-                self._trades[event.instrument].add(event, time)
+                self._trades[event.instrument].add(Trade(event.seq, time, event.price, event.size, SIDES[event.side]))
                 self._touch(self._trades[event.instrument])
                 self._book_channels[event.instrument].traded = event.seq
                 ticker.add(event, time)

@@ -40,7 +40,7 @@ Recovered = Annotated[Literal["none", "merged", "snapshot"], Meta(description="H
 RecoveredReason = Annotated[
     Literal["new", "current", "patch", "epoch", "forgotten", "ahead", "larger", "window"],
     Meta(description="Why: no resumption was asked for; nothing changed since; a patch holds all that did; the history is another one; "
-         "its past is forgotten; the client is ahead of this server; a patch would be larger than a snapshot; a window cannot be patched."),
+         "its past is forgotten; the client is ahead of this server, which as a relay (`none`) says nothing until it is where the client is; a patch would be larger than a snapshot; a window cannot be patched."),
 ]
 Subject = Annotated[str, Meta(min_length=1, max_length=128, description="Who a token is for: its `sub`.")]
 Depth = Annotated[int, Meta(ge=0, lt=1 << 31, description="Levels on each side, best first; 0 for the full book.")]

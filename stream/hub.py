@@ -101,16 +101,18 @@ class Hub:
 
     def subscribe(
         self, listener: Outbox, subscriptions: Subscriptions, names: list[ChannelName], account: int, request: Subscribe, at: Point
-    ) -> tuple[list[InForce], list[tuple[Subscription, Shared]]]:
+    ) -> tuple[Point, list[InForce], list[tuple[Subscription, Shared, int]]]:
         """Add subscriptions to different channels, all as of one point. A channel that is subscribed already takes on the new terms.
 
-        Returns what is in force, and the frames that the caller pushes behind its answer, or leaves to the next time that the listener is brought up to date.
+        Returns the point up to which they are all complete, what is in force, and the frames, each with its sequence, that the caller pushes behind its answer
+        or leaves to the next time that the listener is brought up to date.
         """
         for name in names:
             if not name.private and str(name) not in self._feed.public:
                 raise Refused(ErrorCode.UNKNOWN_INSTRUMENT, f"instrument {name.instrument!r}: there is none of that name")
         in_force: list[InForce] = []
-        frames: list[tuple[Subscription, Shared]] = []
+        frames: list[tuple[Subscription, Shared, int]] = []
+        points = []
         for name in names:
             self.unsubscribe(subscriptions, [name], at)
             depth, interval = self._terms(name, request)
@@ -120,9 +122,10 @@ class Hub:
             subscriptions[name] = subscription
             subscription.in_force = InForce(str(name), recovered, reason, depth, interval)
             in_force.append(subscription.in_force)
+            points.append(conflation.channel.point(at))
             if frame:
-                frames.append((subscription, frame))
-        return in_force, frames
+                frames.append((subscription, frame, points[-1].seq))
+        return min(points), in_force, frames
 
     def unsubscribe(self, subscriptions: Subscriptions, names: Iterable[ChannelName], at: Point) -> list[ChannelName]:
         """End subscriptions; which of them there were."""

@@ -49,7 +49,7 @@ class Login(Message, tag="login"):
 
 
 class Subscribe(Message, tag="subscribe"):
-    """Listen to channels. All of them are answered as of one sequence."""
+    """Listen to channels. All of them are answered as of one sequence; by a relay, each as of the one that it has heard of."""
 
     id: Id
     channels: Annotated[list[Channel], Meta(min_length=1, max_length=1024)]

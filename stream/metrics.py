@@ -20,6 +20,7 @@ class VenueCollector(Collector):
         venue, counters = self._venue, self._venue.hub.counters
         for name, meaning, value, counter in venue.figures():
             yield (CounterMetricFamily if counter else GaugeMetricFamily)(name, meaning, value=value)
+        yield GaugeMetricFamily("deltabook_stale", "Whether what is shown may have fallen behind", value=bool(venue.stale_since))
         yield GaugeMetricFamily("deltabook_connections", "Open connections", value=len(venue.sessions))
         yield CounterMetricFamily("deltabook_connections_opened", "Connections ever opened", value=venue.connections_opened)
         yield GaugeMetricFamily("deltabook_connections_stalled", "Connections whose socket is full", value=sum(not s.writable for s in venue.sessions))

@@ -4,7 +4,7 @@
 2. Another `epoch`, or `prev` above our `seq`: a gap. Subscribe again with `resume`.
 3. `seq` not above ours: drop it.
 4. Otherwise apply it, and take its `seq`.
-5. A book's digest differs from the frame's: subscribe again without `resume`.
+5. A book's digest would differ from the frame's: leave the book as it is, and subscribe again without `resume`.
 """
 
 from abc import ABC, abstractmethod
@@ -17,6 +17,9 @@ from stream.frames import Balance, Balances, Book, Orders, OrderUpdate, Ticker, 
 from stream.messages import Frame
 
 F = TypeVar("F", bound=Frame)
+
+NOTHING = PriceLevels(tombstones=0)
+"""An empty book."""
 
 
 class Verdict(Enum):
@@ -57,27 +60,29 @@ class Mirror(ABC, Generic[F]):
             raise ValueError(f"{self.channel}: a frame of {type(frame).__name__} came")
         verdict = self._judge(frame)
         self.counts[verdict] += 1
-        if verdict not in (Verdict.DROPPED, Verdict.GAP):
+        if verdict not in (Verdict.DROPPED, Verdict.GAP, Verdict.MISMATCH):
             self.frame = frame
         return verdict
 
     def _judge(self, frame: F) -> Verdict:
         if frame.prev is None:
+            if not self._take(frame, fresh=True):
+                return Verdict.MISMATCH
             self.epoch, self.seq = frame.epoch, frame.seq
-            return Verdict.SNAPSHOT if self._take(frame, fresh=True) else Verdict.MISMATCH
+            return Verdict.SNAPSHOT
         if frame.epoch != self.epoch or frame.prev > self.seq:
             return Verdict.GAP
         tells = self._holds_anything(frame)
         if frame.seq < self.seq or (tells and frame.seq == self.seq):
             return Verdict.DROPPED if tells else Verdict.HEARTBEAT
-        self.seq = frame.seq
         if not self._take(frame, fresh=False):
             return Verdict.MISMATCH
+        self.seq = frame.seq
         return Verdict.APPLIED if tells else Verdict.HEARTBEAT
 
     @abstractmethod
     def _take(self, frame: F, fresh: bool) -> bool:
-        """Replace all by a snapshot, or apply a frame; whether the outcome is what the server has."""
+        """Replace all by a snapshot, or apply a frame; False, and nothing is done, if the outcome would not be what the server has."""
 
     @abstractmethod
     def _holds_anything(self, frame: F) -> bool:
@@ -85,7 +90,7 @@ class Mirror(ABC, Generic[F]):
 
 
 class BookMirror(Mirror[Book]):
-    """An order book."""
+    """An order book, which is always one that the server had. `verified` is whether the last frame that came made one."""
 
     kind = Book
 
@@ -112,15 +117,25 @@ class BookMirror(Mirror[Book]):
         return self.levels.depth(n)
 
     def _take(self, frame: Book, fresh: bool) -> bool:
-        if fresh:
-            self.levels.reset(frame.seq)
-        if frame.bids or frame.asks:
-            self.levels.apply(frame.bids, frame.asks, frame.seq)
-        self.merges += frame.batches > 1
-        self.changes += (len(frame.bids) + len(frame.asks)) // 2
-        self.crossed += self.levels.crossed
-        self.verified = self.levels.digest == frame.digest
+        before = NOTHING if fresh else self.levels
+        self.verified = before.digest_after(frame.bids, frame.asks) == frame.digest
+        if self.verified:
+            if fresh:
+                self._replace(frame)
+            elif frame.bids or frame.asks:
+                self._apply(frame)
+            self.merges += frame.batches > 1
+            self.changes += (len(frame.bids) + len(frame.asks)) // 2
+            self.crossed += self.levels.crossed
         return self.verified
+
+    def _apply(self, frame: Book) -> None:
+        self.levels.apply(frame.bids, frame.asks, frame.seq)
+
+    def _replace(self, frame: Book) -> None:
+        self.levels.reset(frame.seq)
+        if frame.bids or frame.asks:
+            self._apply(frame)
 
     def _holds_anything(self, frame: Book) -> bool:
         return bool(frame.bids or frame.asks)

@@ -4,9 +4,9 @@ from collections import deque
 
 import msgspec
 
-from engine import Event, Instrument, OrderBook
+from engine import Event, OrderBook, PriceLevels
 from stream.book_frames import BookFrames, Window
-from stream.channel import PHASES, SIDES, Channel, Log, LogChannel, Point
+from stream.channel import PHASES, Channel, Log, LogChannel, Point
 from stream.channels import BOOK, TICKER, TRADES, ChannelName
 from stream.config import Config
 from stream.frames import Ticker, Trade, Trades
@@ -21,11 +21,16 @@ DAY_MINUTES = 24 * 60
 class BookChannel(Channel):
     """An order book in full depth."""
 
-    def __init__(self, book: OrderBook) -> None:
-        super().__init__(str(ChannelName(BOOK, book.instrument.name)))
-        self.levels = book.levels
+    def __init__(self, instrument: str, levels: PriceLevels) -> None:
+        super().__init__(str(ChannelName(BOOK, instrument)))
+        self.levels = levels
         self.traded = 0    # the sequence of the last trade
-        self._frames = BookFrames(book.levels, self.name)
+        self._frames = BookFrames(levels, self.name)
+
+    @property
+    def batches(self) -> int:
+        """How many of the engine's batches have changed the book."""
+        return self.levels.changes
 
     @property
     def seq(self) -> int:
@@ -61,13 +66,13 @@ class TradesMemory(msgspec.Struct, array_like=True):
 class TradesChannel(LogChannel[Trade]):
     """Every trade of an instrument."""
 
-    def __init__(self, instrument: Instrument, config: Config, floor: int) -> None:
-        super().__init__(str(ChannelName(TRADES, instrument.name)), config.trades_kept, floor)
+    def __init__(self, instrument: str, config: Config, floor: int) -> None:
+        super().__init__(str(ChannelName(TRADES, instrument)), config.trades_kept, floor)
         self._shown = config.trades_in_snapshot
 
-    def add(self, event: Event, time: int) -> None:
-        """Take in a TRADE."""
-        self._log.append(event.seq, Trade(event.seq, time, event.price, event.size, SIDES[event.side]))
+    def add(self, trade: Trade) -> None:
+        """Take in a trade."""
+        self._log.append(trade.seq, trade)
 
     def remember(self) -> TradesMemory:
         """What `recall` takes."""

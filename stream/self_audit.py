@@ -39,9 +39,9 @@ class SelfAudit(Outbox):
             self._to_begin |= new
         if self._to_begin:
             names, self._to_begin = list(map(parse, sorted(self._to_begin))), set()
-            _, frames = self._hub.subscribe(self, self._subscriptions, names, NOBODY, Subscribe(1, [], 0, self._interval_ms), at)
-            for subscription, frame in frames:
-                subscription.push([frame], at.seq)
+            _, _, frames = self._hub.subscribe(self, self._subscriptions, names, NOBODY, Subscribe(1, [], 0, self._interval_ms), at)
+            for subscription, frame, seq in frames:
+                subscription.push([frame], seq)
 
     def put(self, frame: bytes) -> int:
         """Take in a frame as a client would."""

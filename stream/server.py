@@ -1,4 +1,4 @@
-"""The face of a market: picows and the event loop. All that is decided is decided in `market` and `session`."""
+"""The face of a venue: picows and the event loop. All that is decided is decided in `venue` and `session`."""
 
 import asyncio
 import logging
@@ -6,30 +6,24 @@ import resource
 import socket
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 from picows import WSFrame, WSListener, WSTransport, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
-from stream.archive import Archive
 from stream.auth import TokenRefused
 from stream.claims import Claims
 from stream.codes import CloseCode
 from stream.config import Config
 from stream.delivery import Outbox
 from stream.fragments import TOO_BIG, Assembler, Violation, close_code
-from stream.journal.files import Disk, Files
-from stream.keys import Key
-from stream.market import Market
 from stream.pages import SECURITY_HEADERS, Page, page, text
-from stream.playback import Playback
 from stream.session import Session
 from stream.socket_writer import SocketWriter, write_all
-from stream.sources import Source
 from stream.trust import Trust
-from stream.venue import HOUSEKEEPINGS_PER_S
+from stream.venue import HOUSEKEEPINGS_PER_S, Venue
 from stream.wire import CLOSE, CODECS, MSGPACK, PING, PONG, Codec, close_frame, framed
 
 log = logging.getLogger("deltabook")
@@ -120,7 +114,7 @@ class Connection(WSListener):
             self._server.wake()
         except Violation as violation:
             if violation.code == TOO_BIG:
-                self._server.market.limits.hit["message_bytes_max"] += 1
+                self._server.venue.limits.hit["message_bytes_max"] += 1
             self._close(violation.code, violation.text)
 
     def take_turn(self) -> None:
@@ -196,16 +190,13 @@ class Connection(WSListener):
 
 
 class Server:
-    """A market on a TCP port."""
+    """A venue on a TCP port."""
 
-    def __init__(self, config: Config, keys: Sequence[Key] = (), sources: Sequence[Source] = (), files: Files | None = None) -> None:
-        """ConfigError, JournalError or OSError if the journal cannot be had; `files` is the disk that it is on, if not the real one."""
+    def __init__(self, config: Config, venue: Venue, clock: Clock) -> None:
         self.config = config
-        self.clock = Clock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._archive: Archive | None = None
-        self.market = self._open(list(keys), sources, files or Disk())
-        self._trust = Trust(self.market.authenticator, config)
+        self.clock = clock
+        self.venue = venue
+        self._trust = Trust(venue.authenticator, config)
         self._connections: dict[Outbox, Connection] = {}
         self._connections_max = min(config.connections_max, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_KEPT_FREE)
         self._awake = False
@@ -218,21 +209,8 @@ class Server:
         self._listener: asyncio.Server | None = None
         self.port = 0
 
-    def _open(self, keys: list[Key], sources: Sequence[Source], files: Files) -> Market:
-        """The market that the configuration asks for."""
-        config, now = self.config, self.clock.now()
-        if config.played:
-            return Playback(config, keys, files, config.played, now)
-        if config.journal == "none":
-            return Market(config, keys, sources, now)
-        self._archive = Archive(files, config, sources, now, self._wake_from_thread)
-        history = self._archive.history
-        self.clock = Clock(history.time)
-        return Market(config, keys, sources, self.clock.now(), history, self._archive.journal)
-
     async def start(self) -> None:
         """Listen. `port` is then the one that was taken. OSError if it cannot be had."""
-        self._loop = asyncio.get_running_loop()
         family = socket.AF_INET6 if ":" in self.config.host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -242,7 +220,7 @@ class Server:
             listener.bind((self.config.host, self.config.port))
         except OSError:
             listener.close()
-            await self._close_archive()
+            await self.end()
             raise
         self.port = listener.getsockname()[1]
         # uvloop's own listener backs off when descriptors run out, the one that picows prefers spins.
@@ -265,26 +243,24 @@ class Server:
         self._leaving = True
         if self._listener:
             self._listener.close()
-        self._tick()
-        self.market.leave()
+        self.tick()
+        self.venue.leave()
         self._write()
         await self._emptied(self.config.drain_timeout_s)
         for connection in self._connections.values():
             connection.session.close(CloseCode.SHUTTING_DOWN, "the server is leaving")
         self._write()
         await self._emptied(self.config.close_timeout_s + 1)
-        await self._close_archive()
+        await self.end()
         for timer in (self._alarm, self._housekeeping, self._trust):
             if timer:
                 timer.cancel()
 
-    async def _close_archive(self) -> None:
-        """Let the journal have what has been taken in, and close it."""
-        if self._archive:
-            while self.market.sequencer.waits:
-                await asyncio.sleep(0.001)
-                self._tick()
-            await self._archive.close(self.market, self.clock.now())
+    async def end(self) -> None:
+        """Nobody is connected any more, and nobody will be: end what is behind the venue."""
+
+    def keep(self) -> None:
+        """Keep what is behind the venue in order. Called as often as the house is kept."""
 
     async def _emptied(self, seconds: float) -> None:
         """Wait until all connections are gone, at most so long."""
@@ -299,16 +275,18 @@ class Server:
         try:
             path = request.path.decode()
             if path.partition("?")[0] != ENDPOINT:
-                return answer(page(path, self.market, self._leaving))
+                return answer(page(path, self.venue, self._leaving))
             return self._upgrade(request)
         except Exception:
             log.exception("a request caused an error")
             return answer(text(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error\n"))
 
     def _upgrade(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-        limits = self.market.limits
-        if self._leaving or len(self._connections) >= self._connections_max:
-            limits.hit["connections_max"] += not self._leaving
+        limits = self.venue.limits
+        if self._leaving or not self.venue.begun:
+            return answer(text(HTTPStatus.SERVICE_UNAVAILABLE, "not at the moment; come back later\n"))
+        if len(self._connections) >= self._connections_max:
+            limits.hit["connections_max"] += 1
             return answer(text(HTTPStatus.SERVICE_UNAVAILABLE, "no more connections; come back later\n"))
         if not self._may_connect(request.headers.get("Origin", ""), request.headers.get("Host", "")):
             limits.hit["origins"] += 1
@@ -326,7 +304,7 @@ class Server:
             try:
                 if scheme.lower() != "bearer":
                     raise TokenRefused("Authorization: expected Bearer and a token")
-                claims = self.market.authenticator.verify(token.strip(), self.clock.now() / 10**9)
+                claims = self.venue.authenticator.verify(token.strip(), self.clock.now() / 10**9)
             except TokenRefused as error:
                 later = {"Retry-After": str(self.config.jwks_retry_s)} if error.retry else {}
                 return answer(text(HTTPStatus.UNAUTHORIZED, f"{error}\n"), later)
@@ -340,7 +318,7 @@ class Server:
 
     def opened(self, connection: Connection, address: str) -> Session:
         """A connection is there: its session."""
-        session = self.market.connect(connection._codec, self.clock.now(), address)
+        session = self.venue.connect(connection._codec, self.clock.now(), address)
         self._connections[session] = connection
         self.wake()
         return session
@@ -348,26 +326,20 @@ class Server:
     def closed(self, connection: Connection) -> None:
         """A connection is gone."""
         if self._connections.pop(connection.session, None):
-            self.market.disconnect(connection.session, self.clock.now())
+            self.venue.disconnect(connection.session, self.clock.now())
             self.wake()
         if self._leaving and not self._connections:
             self._gone.set()
 
     # Time
 
-    def _wake_from_thread(self) -> None:
-        """The journal has news."""
-        if self._loop:
-            with suppress(RuntimeError):    # the loop is closed
-                self._loop.call_soon_threadsafe(self.wake)
-
     def wake(self) -> None:
         """Tick once all that has arrived in this turn of the loop is taken in."""
         if not self._awake:
             self._awake = True
-            asyncio.get_running_loop().call_soon(self._tick)
+            asyncio.get_running_loop().call_soon(self.tick)
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
         self._awake = False
         self.turn += 1
         waiting, self.waiting = self.waiting, {}
@@ -376,13 +348,13 @@ class Server:
         began = self.clock.now()
         due = began + TICK_AFTER_ERROR_NS
         try:
-            due = self.market.tick(began)
+            due = self.venue.tick(began)
         except Exception:
             log.exception("a tick caused an error")
         self._write()
         if self.waiting:
             due = began
-        self.market.ticks.observe(self.clock.now() - began)
+        self.venue.ticks.observe(self.clock.now() - began)
         if self._alarm:
             self._alarm.cancel()
         # uvloop rounds to milliseconds, and turns less than half a one into a spin: wait for whole ones.
@@ -390,7 +362,7 @@ class Server:
         self._alarm = asyncio.get_running_loop().call_later(milliseconds / 1000, self.wake)
 
     def _write(self) -> None:
-        for session in write_all(self.market.traffic):
+        for session in write_all(self.venue.traffic):
             connection = self._connections.get(session)
             if connection:
                 connection.write()
@@ -399,11 +371,10 @@ class Server:
         loop = asyncio.get_running_loop()
         now = self.clock.now()
         if self._housekeeping:
-            self.market.observe_lag(int((loop.time() - self._housekeeping.when()) * 10**9), now)
-        self._trust.keep(now, self.market.close_revoked)
-        self.market.keep_house(now)
-        if self._archive:
-            self._archive.keep(self.market.sequencer.executed)
+            self.venue.observe_lag(int((loop.time() - self._housekeeping.when()) * 10**9), now)
+        self._trust.keep(now, self.venue.close_revoked)
+        self.venue.keep_house(now)
+        self.keep()
         self.wake()
         self._housekeeping = loop.call_later(1 / HOUSEKEEPINGS_PER_S, self._keep_house)
 

@@ -404,11 +404,11 @@ class Session(Outbox):
         if len(self.subscriptions.keys() | set(names)) > allowed:
             raise Refused(ErrorCode.TOO_MANY_SUBSCRIPTIONS, f"expected at most {allowed} subscriptions", "subscriptions_max")
         at = self._market.point(now)
-        in_force, frames = self._market.hub.subscribe(self, self.subscriptions, names, self.account, request, at)
+        at, in_force, frames = self._market.hub.subscribe(self, self.subscriptions, names, self.account, request, at)
         self._say(Subscribed(request.id, at.epoch, at.seq, in_force))
-        for subscription, frame in frames:
+        for subscription, frame, seq in frames:
             if self.takes_frames:
-                subscription.push([frame], at.seq)
+                subscription.push([frame], seq)
             else:
                 subscription.in_step = False
 

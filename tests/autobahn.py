@@ -19,7 +19,8 @@ import uvloop
 import stream.fragments
 import stream.server
 from stream.config import Config
-from stream.server import Connection, Server
+from stream.market_server import MarketServer
+from stream.server import Connection
 from stream.wire import BINARY, TEXT, Codec, framed
 
 SECTIONS = {
@@ -63,7 +64,7 @@ async def verdicts(python2: str, folder: Path) -> dict[str, str]:
     """What the suite says of each case."""
     stream.server.Connection = EchoConnection    # type: ignore[misc]
     stream.fragments.FRAGMENTS_MAX = 1 << 17    # the suite sends up to 65,536
-    server = Server(Config(
+    server = MarketServer(Config(
         port=0, message_bytes_max=1 << 25, anonymous_message_bytes_max=1 << 25, pending_bytes_max=1 << 28,
         messages_per_s=1 << 20, messages_burst=1 << 20, bytes_per_s=1 << 40, bytes_burst=1 << 40,
     ))

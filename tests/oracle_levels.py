@@ -55,12 +55,15 @@ class NaiveLevels:
     def set(self, side: int, price: int, size: int, seq: int) -> bool:
         return self._set_all([(side, price, size)], seq) == 1
 
-    def apply(self, bids: list[int], asks: list[int], seq: int) -> int:
+    def apply(self, bids: list[int], asks: list[int], seq: int, always: bool = False) -> int:
         if len(bids) % 2 or len(asks) % 2:
             raise ValueError("expected pairs of price and size")
-        return self._set_all([(side, *pair) for side, levels in enumerate((bids, asks)) for pair in zip(levels[::2], levels[1::2], strict=True)], seq)
+        return self._set_all([(side, *pair) for side, levels in enumerate((bids, asks)) for pair in zip(levels[::2], levels[1::2], strict=True)], seq, always)
 
-    def _set_all(self, levels: list[tuple[int, int, int]], seq: int) -> int:
+    def follow(self, bids: list[int], asks: list[int], seq: int) -> int:
+        return self.apply(bids, asks, seq, always=True)
+
+    def _set_all(self, levels: list[tuple[int, int, int]], seq: int, always: bool = False) -> int:
         if seq < max(self.seq, 1):
             raise ValueError("sequences do not go back")
         for side, price, size in levels:
@@ -68,16 +71,16 @@ class NaiveLevels:
                 raise ValueError("out of range")
         changed = 0
         for side, price, size in levels:
-            changed += self._set(side, price, size, seq)
+            changed += self._set(side, price, size, seq, always)
         self.changes += changed > 0
         return changed
 
-    def _set(self, side: int, price: int, size: int, seq: int) -> bool:
-        if size == self.size_at(side, price):
+    def _set(self, side: int, price: int, size: int, seq: int, always: bool) -> bool:
+        changed = size != self.size_at(side, price)
+        if not changed and not always:
             return False
-        if size:
-            self.sizes[side, price] = size
-        else:
+        self.sizes[side, price] = size
+        if not size:
             del self.sizes[side, price]
         self.changed = [entry for entry in self.changed if entry[1:] != (side, price)]
         self.changed.append((seq, side, price))
@@ -86,7 +89,7 @@ class NaiveLevels:
             forgotten = self.tombstones()[0]
             self.changed.remove(forgotten)
             self.floor = forgotten[0]
-        return True
+        return changed
 
     def reset(self, seq: int) -> None:
         self.sizes = {}

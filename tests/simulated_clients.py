@@ -7,6 +7,7 @@ import msgspec
 
 from stream.frames import Balances, Book, Gap, Orders, OrderUpdate, Ticker, Trades
 from stream.messages import Cancel, Error, Login, Pacing, Ping, SetPhase, Stale, Subscribe, Subscribed, Welcome
+from stream.venue import Venue
 from stream.wire import MSGPACK
 from tests.setting import NAMES, digest_of, messages_in, token
 
@@ -56,13 +57,19 @@ class Client:
         self.asked: set[int] = set()
         self.connect()
 
+    def home(self) -> Venue:
+        """The server to connect to."""
+        return self.world.market
+
     def connect(self) -> None:
         """Open a connection, sign in, and subscribe again to what was subscribed, from where it was."""
-        self.session = self.world.market.connect(MSGPACK, self.world.now)
+        self.node = self.home()
+        self.session = self.node.connect(MSGPACK, self.world.now)
         self.session.begin(self.world.now, None)
         self.kernel: deque[bytes] = deque()
         self.kernel_bytes = 0
         self.reading = True
+        self.stale_since = 0
         self.asked.clear()
         self.answered.clear()
         if self.subject:
@@ -77,7 +84,7 @@ class Client:
 
     def vanish(self) -> None:
         """Lose the connection with all that was under way."""
-        self.world.market.disconnect(self.session, self.world.now)
+        self.node.disconnect(self.session, self.world.now)
 
     def next_id(self) -> int:
         self.id += 1
@@ -137,7 +144,9 @@ class Client:
                 for entry in message.channels:
                     assert entry.recovered != "none" or self.views[entry.channel].seq >= 0
                     self.views[entry.channel].heard_at = self.world.now
-            case Error(id=0) | Welcome() | Pacing() | Stale():
+            case Stale():
+                self.stale_since = message.since
+            case Error(id=0) | Welcome() | Pacing():
                 pass
             case _:
                 self.answer(message.id)
@@ -165,7 +174,7 @@ class Client:
         bids, asks = view.told
         assert not bids or not asks or max(bids) < min(asks), "a crossed book"
         assert digest_of(bids, asks) == frame.digest, "the digest differs"
-        expected = self.world.market.books[frame.seq][NAMES.index(frame.channel.partition(":")[2])]
+        expected = self.world.history(frame.epoch).books[frame.seq][NAMES.index(frame.channel.partition(":")[2])]
         if view.depth:
             expected = (
                 {price: expected[0][price] for price in sorted(expected[0], reverse=True)[: view.depth]},
@@ -185,7 +194,7 @@ class Client:
         if frame.prev is None:
             return
         if isinstance(frame, Trades):
-            all_trades = self.world.market.trades.get(NAMES.index(frame.channel.partition(":")[2]), [])
+            all_trades = self.world.history(frame.epoch).trades.get(NAMES.index(frame.channel.partition(":")[2]), [])
             expected = [trade for trade in all_trades if frame.prev < trade[0] <= frame.seq]
             assert [(trade.seq, trade.price, trade.size) for trade in frame.trades] == expected
         else:

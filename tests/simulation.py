@@ -125,6 +125,10 @@ class World:
         for client in (*self.clients, *self.liars):
             client.connect()
 
+    def history(self, epoch: int) -> RecordingMarket:
+        """What really happened."""
+        return self.market
+
     def orders(self) -> Iterator[int]:
         """Every open order's id."""
         for account in range(self.market.exchange.accounts):
@@ -191,7 +195,7 @@ class World:
         elif kind == 1:
             client.vanish()
             client.connect()
-        elif kind == 2 and client.views:
+        elif kind == 2 and client.views and client.asked == client.answered:
             channels = self.random.sample(sorted(client.views), 1)
             client.send(Unsubscribe(client.next_id(), channels))
             self.drop(client, channels)

@@ -12,6 +12,8 @@ import uvloop
 
 from stream.config import Config
 from stream.keys import key_of
+from stream.market_server import MarketServer
+from stream.relay_server import RelayServer
 from stream.server import Server
 from stream.wire import BINARY, CLOSE, MSGPACK
 from tests.setting import CONFIG, SECRET
@@ -28,10 +30,10 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
 
 
 @asynccontextmanager
-async def serving(config: Config = CONFIG, sources: Any = (), **changes: Any) -> AsyncIterator[Server]:
+async def serving(config: Config = CONFIG, sources: Any = (), **changes: Any) -> AsyncIterator[MarketServer]:
     """A server on a free port."""
     settings = {"port": 0, "close_timeout_s": 1} | changes
-    server = Server(msgspec.structs.replace(config, **settings), [key_of("HS256", SECRET)], sources)
+    server = MarketServer(msgspec.structs.replace(config, **settings), [key_of("HS256", SECRET)], sources)
     await server.start()
     try:
         yield server
@@ -39,6 +41,20 @@ async def serving(config: Config = CONFIG, sources: Any = (), **changes: Any) ->
         while RawClient.opened:
             RawClient.opened.pop().close()
         await asyncio.sleep(0)
+        await server.stop()
+
+
+@asynccontextmanager
+async def relaying(upstream: Server, **changes: Any) -> AsyncIterator[RelayServer]:
+    """A relay of a server on a free port, once it has all that there is."""
+    settings = {"port": 0, "close_timeout_s": 1, "upstream": f"ws://127.0.0.1:{upstream.port}/v1"} | changes
+    server = RelayServer(msgspec.structs.replace(CONFIG, **settings), [key_of("HS256", SECRET)])
+    await server.start()
+    try:
+        while not server.relay.begun:
+            await asyncio.sleep(0.01)
+        yield server
+    finally:
         await server.stop()
 
 

@@ -20,13 +20,13 @@ from stream.journal.files import Disk
 from stream.journal.recovery import Locked
 from stream.keys import key_of
 from stream.live import RequestRefused
-from stream.server import Server
+from stream.market_server import MarketServer
 from tests.kills import campaign, tally
 from tests.setting import CONFIG, SECRET, START, token
 from tests.sockets import get, run, serving
 
 
-def client_of(server: Server) -> Client:
+def client_of(server: MarketServer) -> Client:
     return Client(f"ws://127.0.0.1:{server.port}/v1", token("alice", server.clock.now()))
 
 
@@ -67,7 +67,7 @@ def test_a_disk_that_fails_freezes_the_market(tmp_path: Path, number: int) -> No
     @run
     async def scene() -> None:
         disk = FailingDisk()
-        server = Server(msgspec.structs.replace(CONFIG, port=0, journal=str(tmp_path)), [key_of("HS256", SECRET)], files=disk)
+        server = MarketServer(msgspec.structs.replace(CONFIG, port=0, journal=str(tmp_path)), [key_of("HS256", SECRET)], files=disk)
         await server.start()
         client = client_of(server)
         await client.open()

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 
 from stream.codes import CloseCode
+from stream.market_server import MarketServer
 from stream.messages import Ping, Pong, Welcome
 from stream.revocations import Revocation
-from stream.server import Server
 from stream.wire import BINARY, CLOSE
 from tests.forgeries import authenticator, bad_tokens, good
 from tests.sockets import RawClient, masked, run, serving
@@ -19,7 +19,7 @@ EVERYTHING = b"".join(masked(BINARY, msgspec.msgpack.encode(kind(ID, *fields))) 
 """All requests that need a scope, in one piece."""
 
 
-def trace(server: Server) -> tuple[Any, ...]:
+def trace(server: MarketServer) -> tuple[Any, ...]:
     """What requests would leave."""
     market = server.market
     return market.exchange.state_hash(), market.sequencer.executed, market.exchange.accounts, len(market.authenticator.revocations)
@@ -41,7 +41,7 @@ async def test_nobody_gets_in_by_the_header() -> None:
         assert server.market.connections_opened == 0
 
 
-async def admitted(server: Server, **changes: Any) -> RawClient:
+async def admitted(server: MarketServer, **changes: Any) -> RawClient:
     """A connection that has every scope, and its account."""
     client, head = await RawClient.open(server.port, f"Authorization: Bearer {good('mallory', server.clock.now() // S, **changes)}\r\n")
     assert " 101 " in head

@@ -16,9 +16,9 @@ from engine import Phase
 from stream.channel import Point
 from stream.cli import COMMANDS, main
 from stream.codes import CloseCode
+from stream.market_server import MarketServer
 from stream.messages import Subscribe
 from stream.public_channels import BookChannel
-from stream.server import Server
 from stream.sources.simulated import SimulatedSource
 from stream.wire import Shared
 from tests.setting import token
@@ -50,7 +50,7 @@ async def deltabook(*arguments: str) -> Outcome:
 
 
 @asynccontextmanager
-async def market() -> AsyncIterator[tuple[Server, str]]:
+async def market() -> AsyncIterator[tuple[MarketServer, str]]:
     """A simulated market beside the two quiet instruments of the tests, and its URL."""
     async with serving(sources=[SimulatedSource(seed=1, rate=200)]) as server:
         yield server, f"ws://127.0.0.1:{server.port}/v1"

@@ -10,17 +10,17 @@ from stream import Client, ClientError, Closed, ConnectionLost, Gap, RequestRefu
 from stream.codes import CloseCode, ErrorCode
 from stream.frames import OrderUpdate, Trade
 from stream.live import LiveBook
+from stream.market_server import MarketServer
 from stream.mirror import Verdict
-from stream.server import Server
 from tests.setting import token
 from tests.sockets import run, serving
 
 
-def url(server: Server) -> str:
+def url(server: MarketServer) -> str:
     return f"ws://127.0.0.1:{server.port}/v1"
 
 
-def trader(server: Server, subject: str = "alice") -> Client:
+def trader(server: MarketServer, subject: str = "alice") -> Client:
     return connect(url(server), lambda: token(subject, server.clock.now(), "market account trade"))
 
 
@@ -40,7 +40,7 @@ async def pings_until_lost(client: Client) -> None:
         return
 
 
-def cut_all(server: Server) -> None:
+def cut_all(server: MarketServer) -> None:
     """Cut every connection without a word."""
     for connection in list(server._connections.values()):
         assert connection._transport

@@ -145,7 +145,22 @@ def test_apply_is_all_or_nothing() -> None:
     for bids, asks in (([99, 1, 98], []), ([99, 1], [101]), ([99, 1], [101, -1])):
         with pytest.raises(ValueError, match="expected"):
             levels.apply(bids, asks, 2)
+        with pytest.raises(ValueError, match="expected"):
+            levels.digest_after(bids, asks)
     assert levels.depth() == ([100, 1], [])
+
+
+def test_a_book_that_follows_another_answers_whoever_was_with_that_one_in_between() -> None:
+    """In between a level changed and changed back, and another one came and went."""
+    leader, follower = new_levels([100, 1], []), new_levels([100, 1], [])
+    leader.apply([100, 7], [101, 7], 2)
+    between = new_levels(*leader.depth())
+    leader.apply([100, 1], [101, 0], 3)
+    assert follower.follow(*(leader.changes_since(1) or ([], [])), 3) == 0
+    between.apply(*(follower.changes_since(2) or ([], [])), 3)
+    assert between.depth() == leader.depth() == follower.depth() == ([100, 1], [])
+    assert (follower.seq, follower.changes) == (3, 1)
+    follower.check()
 
 
 def test_a_reset_to_no_sequence_forgets_nothing() -> None:
@@ -252,6 +267,11 @@ class LevelsAndTheirOracle(RuleBasedStateMachine):
         self.seq += step
         assert self.levels.apply(bids, asks, self.seq) == self.oracle.apply(bids, asks, self.seq)
 
+    @rule(bids=flat_levels, asks=flat_levels, step=steps)
+    def follow(self, bids: list[int], asks: list[int], step: int) -> None:
+        self.seq += step
+        assert self.levels.follow(bids, asks, self.seq) == self.oracle.follow(bids, asks, self.seq)
+
     @rule(step=steps)
     def empty_the_best(self, step: int) -> None:
         bids, asks = self.levels.depth(2)
@@ -278,6 +298,7 @@ class LevelsAndTheirOracle(RuleBasedStateMachine):
         if changes is None:
             self.client.reset(0)
             changes = self.levels.depth()
+        assert self.client.digest_after(*changes) == self.levels.digest
         self.client.apply(*changes, self.seq)
         assert self.client.depth() == self.levels.depth()
         assert self.client.digest == self.levels.digest

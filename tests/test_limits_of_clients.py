@@ -9,8 +9,8 @@ import pytest
 from stream.codes import CloseCode, ErrorCode
 from stream.config import settings
 from stream.limits import Bucket, block_of
+from stream.market_server import MarketServer
 from stream.messages import Cancel, Error, ListInstruments, LoggedIn, Login, Ping, Place, Subscribe
-from stream.server import Server
 from stream.wire import BINARY, PING
 from tests.setting import START, messages_in, token
 from tests.sockets import RawClient, get, masked, run, serving
@@ -214,25 +214,25 @@ def test_a_limit_is_reached_and_counted(scenario: Callable[[], QuietMarket]) -> 
 # On sockets
 
 
-async def connections_max(server: Server) -> None:
+async def connections_max(server: MarketServer) -> None:
     clients = [(await RawClient.open(server.port))[0] for _ in range(2)]
     _, head = await RawClient.open(server.port)
     assert " 503 " in head
     assert len(clients) == len(server.market.sessions)
 
 
-async def origins(server: Server) -> None:
+async def origins(server: MarketServer) -> None:
     for origin, status in (("https://evil.example", " 403 "), ("null", " 403 "), ("http://localhost", " 101 "), ("https://good.example", " 101 ")):
         _, head = await RawClient.open(server.port, f"Origin: {origin}\r\n")
         assert status in head.splitlines()[0], origin
 
 
-async def header_sign_ins_per_s(server: Server) -> None:
+async def header_sign_ins_per_s(server: MarketServer) -> None:
     heads = [(await RawClient.open(server.port, "Authorization: Bearer x\r\n"))[1] for _ in range(3)]
     assert [head.split()[1] for head in heads] == ["401", "401", "503"]
 
 
-async def message_bytes_max(server: Server) -> None:
+async def message_bytes_max(server: MarketServer) -> None:
     for subject, sizes in (("", (900, 1100)), ("alice", (1900, 2100))):
         client, _ = await RawClient.open(server.port, f"Authorization: Bearer {token(subject, server.clock.now())}\r\n" if subject else "")
         await client.message()
@@ -242,7 +242,7 @@ async def message_bytes_max(server: Server) -> None:
         assert await client.close_code() == 1009
 
 
-SOCKETS: tuple[tuple[Callable[[Server], Awaitable[None]], dict[str, Any]], ...] = (
+SOCKETS: tuple[tuple[Callable[[MarketServer], Awaitable[None]], dict[str, Any]], ...] = (
     (connections_max, {"connections_max": 2}),
     (origins, {"origins": ("https://good.example",)}),
     (header_sign_ins_per_s, {"header_sign_ins_per_s": 1, "header_sign_ins_burst": 2}),
@@ -251,7 +251,7 @@ SOCKETS: tuple[tuple[Callable[[Server], Awaitable[None]], dict[str, Any]], ...] 
 
 
 @pytest.mark.parametrize(("scenario", "changes"), SOCKETS)
-def test_a_limit_at_the_door_is_reached_and_counted(scenario: Callable[[Server], Awaitable[None]], changes: dict[str, Any]) -> None:
+def test_a_limit_at_the_door_is_reached_and_counted(scenario: Callable[[MarketServer], Awaitable[None]], changes: dict[str, Any]) -> None:
     @run
     async def scene() -> None:
         async with serving(**changes) as server:

@@ -60,6 +60,19 @@ def test_a_wrong_digest_is_told() -> None:
     mirror = BookMirror(CHANNEL)
     assert mirror.receive(Book(CHANNEL, EPOCH, None, 3, [5, 5], [], 12345, 0, 0, 0)) is Verdict.MISMATCH
     assert not mirror.verified
+    assert mirror.resume is None
+
+
+def test_a_wrong_frame_leaves_the_book_as_it_was() -> None:
+    levels, mirror = PriceLevels(), BookMirror(CHANNEL)
+    levels.set(0, 5, 5, 10)
+    mirror.receive(frame(levels, None, 10))
+    for wrong in (Book(CHANNEL, EPOCH, 10, 12, [5, 6, 4, 1], [7, 1], 12345, 1, 0, 0), Book(CHANNEL, EPOCH, None, 12, [], [], 12345, 0, 0, 0)):
+        assert mirror.receive(wrong) is Verdict.MISMATCH
+        assert (mirror.levels.depth(), mirror.resume, mirror.verified) == (([5, 5], []), (EPOCH, 10), False)
+    levels.set(1, 7, 1, 12)
+    assert mirror.receive(frame(levels, 10, 12)) is Verdict.APPLIED
+    assert mirror.verified
     mirror.forget()
     assert mirror.resume is None
 

@@ -1,4 +1,4 @@
-"""`deltabook serve`: a market on a TCP port, until it is told to leave."""
+"""`deltabook serve`: a market, or the relay of one, on a TCP port, until it is told to leave."""
 
 import argparse
 import asyncio
@@ -17,7 +17,9 @@ from stream.config import Config, ConfigError, load, settings
 from stream.journal.format import JournalError
 from stream.keys import load_keys
 from stream.logs import start_logging
-from stream.server import ENDPOINT, Server
+from stream.market_server import MarketServer
+from stream.relay_server import RelayServer
+from stream.server import ENDPOINT
 from stream.sources import Source
 from stream.sources.recorded import RecordedSource
 from stream.sources.simulated import SimulatedSource
@@ -26,6 +28,8 @@ EXAMPLES = """examples:
   deltabook serve --source recorded                      a real market, looped, on http://localhost:8080/
   deltabook serve --source recorded --source simulated   and simulated ones beside it
   deltabook serve --source journal:data/journal --set speed=10   a journal's whole history again, ten times as fast
+  deltabook serve --upstream ws://127.0.0.1:8080/v1 --port 8081
+                                                         the public channels of another server
   deltabook serve --config venue.toml --port 9000        settings from a file, the port from the flag
 """
 
@@ -46,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="TCP port to listen on, 0 for any free one")
     parser.add_argument("--source", action="append", metavar="SOURCE",
                         help="where orders come from beside the clients: recorded, simulated, none; may be given twice; or journal:FOLDER, played again")
+    parser.add_argument("--upstream", metavar="URL", help="a server whose public channels are relayed, instead of a market of one's own")
     parser.add_argument("--journal", metavar="FOLDER", help="where every command is on disk before it runs; none: nowhere (default: data/journal)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting")
 
@@ -61,7 +66,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
             flags[name] = msgspec.json.decode(value) if value[:1] in ("[", "{") else value
         except msgspec.DecodeError as error:
             raise ConfigError(f"--set {text}: {error}") from error
-    named = {"host": arguments.host, "port": arguments.port, "sources": arguments.source, "journal": arguments.journal}
+    named = {"host": arguments.host, "port": arguments.port, "sources": arguments.source, "upstream": arguments.upstream, "journal": arguments.journal}
     return load(arguments.config, os.environ, flags | {name: value for name, value in named.items() if value is not None})
 
 
@@ -83,30 +88,40 @@ def spare_the_past() -> None:
     gc.set_threshold(20_000, 50, 100)
 
 
+def server_of(config: Config) -> MarketServer | RelayServer:
+    """A market, or a relay where there is an upstream."""
+    keys, sources = load_keys(config), sources_of(config)
+    if not config.upstream:
+        return MarketServer(config, keys, sources)
+    if sources or config.played:
+        raise ConfigError("upstream: a relay has no sources of its own")
+    return RelayServer(config, keys)
+
+
 async def serve(config: Config, console: Console) -> int:
     """Serve until SIGTERM or SIGINT; the exit status."""
-    server = Server(config, load_keys(config), sources_of(config))
+    server = server_of(config)
     await server.start()
     spare_the_past()
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     host = f"[{config.host}]" if ":" in config.host else config.host
-    names = [book.instrument.name for book in server.market.exchange.books]
-    console.print(f"deltabook serves {', '.join(names) or 'no instrument'}")
+    names = [terms.name for terms in server.venue.instrument_terms()]
+    console.print(f"deltabook relays {config.upstream}" if config.upstream else f"deltabook serves {', '.join(names) or 'no instrument'}")
     console.print(f"  page       http://{host}:{server.port}/")
     console.print(f"  WebSocket  ws://{host}:{server.port}{ENDPOINT}")
     command = sys.argv[0] if Path(sys.argv[0]).name == "deltabook" else "deltabook"
     console.print(f"  verify     {command} verify ws://{host}:{server.port}{ENDPOINT} --seconds 20")
-    if not config.keys and server.market.authenticator.keys:
+    if not config.keys and server.venue.authenticator.keys:
         console.print(f"  sign in    with what `{command} token alice` prints, in this folder: the key is {config.key_file}")
-    if config.journal != "none" and not config.played:
+    if isinstance(server, MarketServer) and config.journal != "none" and not config.played:
         at = server.market.point(0)
         console.print(f"  journal    {config.journal}, epoch {at.epoch}, {at.seq:,} events so far; `--journal none` keeps none")
     await stopped.wait()
     console.print("leaving")
     await server.stop()
-    return 1 if server.market.failure else 0
+    return 1 if server.venue.failure else 0
 
 
 def run(arguments: argparse.Namespace) -> int:

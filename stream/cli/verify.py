@@ -123,6 +123,7 @@ class Verification(NamedTuple):
 
     seconds: float
     connections: int
+    told_stale: bool
     instruments: dict[str, dict[str, Any]]
 
     @property
@@ -135,6 +136,8 @@ class Verification(NamedTuple):
                 problems.append(f"{name}: nothing received")
             if row["stale"]:
                 problems.append(f"{name}: silent for {row['silence_s']} seconds")
+        if self.told_stale:
+            problems.append("the server said that it may have fallen behind")
         if not self.instruments:
             problems.append("the server has no instruments")
         return problems
@@ -149,13 +152,15 @@ async def verify(url: str, seconds: float, only: list[str], depth: int, interval
             raise ClientError(f"no such instrument: {', '.join(sorted(unknown))}; expected some of {', '.join(names)}")
         names = only or names
         watches = await watch_all(client, names, depth, interval_ms)
+        told_stale = False
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             await asyncio.sleep(min(0.1, left))
             for watch in watches.values():
                 watch.look()
+            told_stale |= client.stale_since > 0
             tick()
-        return Verification(seconds, client.connections, {name: watch.row() for name, watch in watches.items()})
+        return Verification(seconds, client.connections, told_stale, {name: watch.row() for name, watch in watches.items()})
 
 
 async def watch_all(client: Client, names: list[str], depth: int, interval_ms: int) -> dict[str, Watch]:

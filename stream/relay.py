@@ -1,0 +1,108 @@
+"""A relay: the venue with another server behind it, whose public channels it serves under the same `(epoch, seq)`.
+
+So a client may resume on either, and a relay may have a relay behind it.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NoReturn
+
+from msgspec.structs import replace
+
+from engine import Event
+from stream.channel import Point
+from stream.channels import ADMIN_SCOPE, MARKET_SCOPE
+from stream.codes import ErrorCode
+from stream.config import Config
+from stream.hub import Refused
+from stream.keys import Key
+from stream.market_face import OrderRequest
+from stream.messages import InstrumentTerms, SetLimits, SetPhase
+from stream.relay_channels import RelayedFeed
+from stream.results import Reply
+from stream.safeguards import Deadlines
+from stream.session import Session
+from stream.upstream import Upstream
+from stream.venue import Figure, Opened, Venue
+
+
+class NoMemory:
+    """Nothing outlives a crash, for there are no orders to cancel after it."""
+
+    def __init__(self) -> None:
+        self.directory: dict[str, bytes] = {}
+
+    def remember(self, key: str, value: bytes, after: Callable[[bool], None] | None = None) -> None:
+        """Forget it."""
+
+
+class Relay(Venue):
+    """The public channels of another server, and their clients. `upstream` is to be told of the connection and of every message."""
+
+    scopes = frozenset({MARKET_SCOPE, ADMIN_SCOPE})
+    refusal = ErrorCode.PUBLIC_ONLY
+
+    def __init__(self, config: Config, keys: list[Key], now: int) -> None:
+        self.feed = RelayedFeed(config)
+        super().__init__(config, keys, self.feed, now)
+        self.deadlines = Deadlines(NoMemory(), now)
+        self.upstream = Upstream(config, self.feed, now)
+        self.stale_since = now
+        self._begun = False
+        self._accounts: dict[str, int] = {}    # a number for each subject, whose connections are counted
+
+    @property
+    def begun(self) -> bool:
+        """Whether every channel has been there once."""
+        return self._begun
+
+    @property
+    def failure(self) -> str:
+        return self.upstream.failure
+
+    def point(self, now: int) -> Point:
+        """Where the latest frame came to. Each channel has a point of its own."""
+        return Point(self.feed.epoch, self.feed.seq, 0, now)
+
+    def instrument_terms(self) -> list[InstrumentTerms]:
+        """The other server's terms of every instrument whose channels are here."""
+        phases = {name: self.feed.phase_of(name) for name in self.upstream.terms}
+        return [replace(terms, phase=phases[terms.name]) for terms in self.upstream.terms.values() if phases[terms.name]]
+
+    def tick(self, now: int) -> int:
+        """Ask for what is missing, say whether anything is, send what is due; when the next tick is due by itself, in ns."""
+        due = self.upstream.tick(now)
+        self._begun = self._begun or self.upstream.follows
+        self.tell_stale(self.upstream.stale_since(now) if self._begun else self.stale_since)
+        return min(due, self._send(now))
+
+    def figures(self) -> Iterable[Figure]:
+        """What the relay tells of the other server."""
+        yield Figure("deltabook_upstream_connections", "Connections to the upstream so far", self.upstream.links, counter=True)
+        yield Figure("deltabook_upstream_frames", "Frames of the upstream", self.upstream.frames, counter=True)
+        yield Figure("deltabook_upstream_recoveries", "Channels asked for again, after a gap or a wrong digest", self.upstream.recoveries, counter=True)
+        yield Figure("deltabook_upstream_complete_time_seconds", "When all that the upstream had told was here", self.upstream.complete_at / 10**9)
+
+    # What it cannot do
+
+    def open_account(self, subject: str, now: int, opened: Opened) -> None:
+        """A number by which a subject's connections are counted."""
+        if subject not in self._accounts and len(self._accounts) >= self.config.accounts_max:
+            opened(None, ErrorCode.TOO_MANY_ACCOUNTS)
+        else:
+            opened(self._accounts.setdefault(subject, len(self._accounts)), ErrorCode.INTERNAL)
+
+    def submit(self, account: int, request: OrderRequest, now: int, done: Reply) -> NoReturn:
+        """Refused."""
+        raise Refused(self.refusal)
+
+    def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> NoReturn:
+        """Refused."""
+        raise Refused(self.refusal)
+
+    def explain(self, request: OrderRequest, event: Event) -> str:
+        """There is nothing to explain."""
+        return self.refusal.text
+
+    def guard(self, session: Session, now: int) -> None:
+        """There is nothing to cancel."""
+

@@ -1,0 +1,85 @@
+"""A relay on a TCP port, and its connection to the server that it relays."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from stream.config import Config
+from stream.fields import Message
+from stream.kept_connection import KeptConnection
+from stream.keys import Key
+from stream.live import ClientError
+from stream.messages import Answer, Welcome
+from stream.relay import Relay
+from stream.server import Clock, Server
+from stream.upstream import Upstream
+
+log = logging.getLogger("deltabook")
+
+DELAY_S_MAX = 5.0
+"""The longest time between two attempts to connect."""
+
+
+class RelayLink(KeptConnection):
+    """Carries messages between an `Upstream` and the server at the configured address; `heard` is called after each."""
+
+    def __init__(self, config: Config, upstream: Upstream, clock: Callable[[], int], heard: Callable[[], None]) -> None:
+        super().__init__(config.upstream, self._read_token if config.upstream_token_file else None, delay_s_max=DELAY_S_MAX)
+        self._token_file = Path(config.upstream_token_file)
+        self._upstream = upstream
+        self._clock = clock
+        self._heard = heard
+
+    def open(self) -> None:
+        """Connect, and come back, until `close`."""
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def close(self) -> None:
+        """Leave."""
+        await self._leave()
+
+    def _read_token(self) -> str:
+        return self._token_file.read_text().strip()
+
+    def _hear(self, message: Answer) -> None:
+        if isinstance(message, Welcome):
+            log.info("the upstream is connected", extra={"url": self.url, "server": message.server})
+            self._upstream.linked(self._say, self._clock())
+        else:
+            self._upstream.receive(message, self._clock())
+        self._heard()
+
+    def _say(self, message: Message) -> None:
+        with suppress(ClientError):    # the connection is gone, or will be
+            self._send(message)
+
+    async def _returned(self) -> None:
+        """What there is to do begins with the welcome."""
+
+    def _lose(self, error: ClientError) -> None:
+        log.warning("the upstream is lost", extra={"url": self.url, "reason": str(error)})
+        self._upstream.unlinked()
+        self._heard()
+
+    def _fail(self, error: ClientError) -> None:
+        self._upstream.failure = f"the upstream wants no more connections: {error}"
+        log.error("the upstream wants no more connections", extra={"url": self.url, "reason": str(error)})
+
+
+class RelayServer(Server):
+    """A relay on a TCP port."""
+
+    def __init__(self, config: Config, keys: Sequence[Key] = ()) -> None:
+        clock = Clock()
+        self.relay = Relay(config, list(keys), clock.now())
+        super().__init__(config, self.relay, clock)
+        self._link = RelayLink(config, self.relay.upstream, clock.now, self.wake)
+
+    async def start(self) -> None:
+        await super().start()
+        self._link.open()
+
+    async def end(self) -> None:
+        await self._link.close()

@@ -1,0 +1,174 @@
+"""A relay's side of the conversation with the server that it relays: what it asks, and whether it hears all. Takes messages and the time, never a socket.
+
+Every channel of every instrument is followed in full. One that cannot be followed, after a gap or with a wrong digest, is asked for again; what is
+here stays as it is meanwhile. Nothing is complete any more from the moment on that a channel is not followed, or that nothing is heard.
+"""
+
+import logging
+from collections.abc import Callable
+
+from stream.channels import PUBLIC
+from stream.codes import ErrorCode
+from stream.config import Config
+from stream.conflation import MILLISECOND, NEVER
+from stream.fields import Message
+from stream.frames import Book, Ticker, Trades
+from stream.messages import Answer, Error, Instruments, InstrumentTerms, ListInstruments, Ping, Stale, Subscribe, Subscribed, Unsubscribed
+from stream.mirror import Verdict
+from stream.relay_channels import RelayedFeed
+
+log = logging.getLogger("deltabook")
+
+CHANNELS_AT_ONCE = 99
+"""Channels in one request: what fits into a message of somebody who has not signed in, and into a burst."""
+
+RECOVERY = 1000 * MILLISECOND
+"""The shortest time before a channel is asked for again, so that a server that is always wrong is not flooded."""
+
+PINGS_WITHIN_STALE = 4
+"""So often a server that is silent is asked for a sign of life before it counts as gone."""
+
+
+class Upstream:
+    """Follows the channels of `feed`. `complete_at` is when it last held all that the other server had told, in ns."""
+
+    def __init__(self, config: Config, feed: RelayedFeed, now: int) -> None:
+        self._feed = feed
+        self._interval_ms = config.upstream_interval_ms
+        self._patience = config.upstream_stale_ms * MILLISECOND
+        self.terms: dict[str, InstrumentTerms] = {}
+        self.complete_at = now
+        self._say: Callable[[Message], None] | None = None    # while there is a connection
+        self._id = 0
+        self._under_way = 0                   # the id of the request that waits for its answer
+        self._listed = False
+        self._to_ask: dict[str, bool] = {}    # channels, and whether to resume
+        self._asked: list[str] = []           # those of the request that is under way
+        self._answered: set[str] = set()      # those whose next frame will bring them up to date
+        self._together = CHANNELS_AT_ONCE
+        self._ask_at = self._heard_at = self._pinged_at = now
+        self._asked_at = now - RECOVERY
+        self._stale_since = 0    # as the other server says
+        self.failure = ""    # why there will be no connection any more
+        self.links = self.frames = self.recoveries = 0
+
+    @property
+    def follows(self) -> bool:
+        """Whether every channel is followed."""
+        return self._listed and not self._to_ask and not self._asked and not self._answered
+
+    def stale_since(self, now: int) -> int:
+        """Until when what is here is complete, if it may have fallen behind; otherwise 0."""
+        return self._stale_since or (self.complete_at if now - self.complete_at >= self._patience else 0)
+
+    def linked(self, say: Callable[[Message], None], now: int) -> None:
+        """There is a connection; `say` is how to use it."""
+        self.links += 1
+        self._say = say
+        self._under_way = 0
+        self._listed = False
+        self._to_ask, self._asked, self._answered = {}, [], set()
+        self._together = CHANNELS_AT_ONCE
+        self._ask_at = self._heard_at = self._pinged_at = now
+        self._stale_since = 0
+
+    def unlinked(self) -> None:
+        """The connection is gone."""
+        self._say = None
+        self._listed = False
+
+    def receive(self, message: Answer, now: int) -> None:
+        """A message of the other server."""
+        self._heard_at = now
+        match message:
+            case Instruments():
+                self._under_way = 0
+                self._list(message.instruments)
+            case Subscribed():
+                self._answered |= {entry.channel for entry in message.channels if entry.recovered != "none"}
+                self._under_way = 0
+                self._asked = []
+            case Error() if message.id == self._under_way:
+                self._refused(message, now)
+            case Unsubscribed():
+                self._to_ask |= dict.fromkeys(message.channels, True)    # the token does not allow them any more: the answer says so
+            case Stale():
+                self._stale_since = message.since
+            case Book() | Trades() | Ticker():
+                self._follow(message, now)
+        if self.follows and not self._stale_since:
+            self.complete_at = now
+
+    def tick(self, now: int) -> int:
+        """Do what is due; when something is again, in ns."""
+        if self._say:
+            if now >= self._ping_at:
+                self._pinged_at = now
+                self._send(Ping)
+            self._ask(now)
+        stale_at = self.complete_at + self._patience
+        return min(
+            stale_at if stale_at > now else NEVER,
+            self._ping_at if self._say else NEVER,
+            self._ask_at if self._asks else NEVER,
+        )
+
+    @property
+    def _ping_at(self) -> int:
+        return max(self._heard_at, self._pinged_at) + self._patience // PINGS_WITHIN_STALE
+
+    @property
+    def _asks(self) -> bool:
+        """Whether there is something to ask for, and nothing under way."""
+        return bool(self._say and not self._under_way and (self._to_ask or not self._listed))
+
+    def _send(self, kind: Callable[..., Message], *fields: object) -> int:
+        """Send a request; its id."""
+        assert self._say
+        self._id += 1
+        self._say(kind(self._id, *fields))
+        return self._id
+
+    def _list(self, instruments: list[InstrumentTerms]) -> None:
+        self.terms = {terms.name: terms for terms in instruments}
+        for name in self.terms:
+            self._feed.add(name)
+        self._to_ask = dict.fromkeys(self._feed.all, True)
+        self._listed = True
+
+    def _ask(self, now: int) -> None:
+        """Ask what instruments there are, or for the next channels."""
+        if not self._asks or now < self._ask_at:
+            return
+        if not self._listed:
+            self._under_way = self._send(ListInstruments)
+        else:
+            self._asked_at = now
+            self._asked = list(self._to_ask)[: self._together]
+            resume = {name: self._feed.all[name].mirror.resume for name in self._asked if self._to_ask.pop(name)}
+            self._under_way = self._send(Subscribe, self._asked, 0, self._interval_ms, {name: point for name, point in resume.items() if point})
+
+    def _refused(self, error: Error, now: int) -> None:
+        """Ask again later. One instrument that is there no longer must not keep the others waiting: from then on each is asked for alone."""
+        log.warning("the upstream refused a request", extra={"code": error.code, "reason": error.message})
+        self._to_ask |= dict.fromkeys(self._asked, True)
+        self._asked, self._under_way = [], 0
+        alone = self._together == len(PUBLIC)
+        if error.code == ErrorCode.UNKNOWN_INSTRUMENT:
+            self._together = len(PUBLIC)
+        self._ask_at = now if self._together == len(PUBLIC) and not alone else now + RECOVERY
+
+    def _follow(self, frame: Book | Trades | Ticker, now: int) -> None:
+        if frame.channel not in self._feed.all:
+            return
+        self.frames += 1
+        verdict = self._feed.apply(frame)
+        if verdict not in (Verdict.GAP, Verdict.MISMATCH):
+            self._answered.discard(frame.channel)
+        elif frame.channel not in self._to_ask and frame.channel not in self._asked:
+            self.recoveries += 1
+            found = {"channel": frame.channel, "verdict": verdict.name.lower(), "prev": frame.prev, "seq": frame.seq}
+            log.warning("the upstream's frames do not fit", extra=found)
+            self._answered.discard(frame.channel)
+            self._to_ask[frame.channel] = verdict is Verdict.GAP
+            self._ask_at = max(now, self._asked_at + RECOVERY)
