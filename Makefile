@@ -1,6 +1,6 @@
 # make run    a live market on http://localhost:8080/        make test     build and pass all tests
 # make check  the tests, the linters and the type checks      make bench    the micro-benchmarks
-# make simulate SEEDS=2000 SEED=1   as many simulated worlds of clients
+# make simulate SEEDS=2000 SEED=1   as many simulated worlds of clients, and of relays
 # make campaign COMMANDS=10000000 SEED=1   as many random commands against the engine's naive twin
 # make crashes IMAGES=10000 SEED=1   as many crashes of the journal, every call that fails, every flipped bit
 # make kills KILLS=100 SEED=1   as many `kill -9` of a real server under 5,000 orders a second
@@ -32,7 +32,7 @@ lint: .venv/linters
 check: test lint
 
 simulate: .venv/tools
-	DELTABOOK_SEEDS=$(or $(SEEDS),2000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/test_simulation.py -k promise
+	DELTABOOK_SEEDS=$(or $(SEEDS),2000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/test_simulation.py tests/test_relay.py -k promise
 
 # The commands are dealt out to runs of 20,000, each from a seed of its own, which its name prints.
 campaign: .venv/tools

@@ -35,8 +35,9 @@ class Market(Protocol):
     deadlines: Deadlines
     traffic: Traffic
     scopes: frozenset[str]
-    refusal: ErrorCode
     """What can be asked for here."""
+    refusal: ErrorCode
+    """What is said to who asks for anything else."""
     stale_since: int
     """Until when, in ns since 1970, what is shown is known to be complete, while it may have fallen behind; 0 while it has not."""
 
