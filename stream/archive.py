@@ -58,7 +58,8 @@ class Archive:
             self._snapshooter = asyncio.get_running_loop().create_task(self._snapshot())
 
     async def _snapshot(self) -> None:
-        command = ["journal", "snapshot", self._config.journal, "--upto", str(self.journal.durable), "--keep", str(self._config.journal_snapshots_kept)]
+        flags = {"--upto": self.journal.durable, "--keep": self._config.journal_snapshots_kept, "--trades": self._config.trades_kept}
+        command = ["journal", "snapshot", self._config.journal, *(str(part) for flag in flags.items() for part in flag)]
         try:
             self._process = await asyncio.create_subprocess_exec(
                 "nice", sys.executable, "-m", "stream", *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from stream.cli import main
+from stream.history import FEED
 from stream.journal import snapshots
 from stream.journal.files import Disk
 from stream.journal.format import Kind
@@ -199,6 +200,14 @@ def test_a_snapshot_is_where_replay_begins(journal: Run, folder: Path) -> None:
     assert "replayed 0" in journal("replay", folder, "--upto", SNAPSHOT + 4).out
     assert journal("check", folder).status == 0
     assert f"the first that is, is the one behind record {SNAPSHOT}" in journal("replay", folder, "--upto", 2).err
+
+
+def test_a_snapshot_remembers_as_many_trades_as_the_server(journal: Run, folder: Path) -> None:
+    memories = []
+    for trades in (1000, 2):
+        assert journal("snapshot", folder, "--upto", LAST - 1, "--trades", trades).status == 0
+        memories.append(snapshots.read(Disk(), str(folder), LAST - 1).directory[FEED])
+    assert 0 < len(memories[1]) < len(memories[0])
 
 
 def test_a_snapshot_is_taken_beside_a_server(journal: Run, folder: Path) -> None:

@@ -120,7 +120,7 @@ def test_every_truncation_is_refused(journal: tuple[World, bytes]) -> None:
     for length in range(0, len(data), 1 if EVERY else 97):
         with pytest.raises(Damaged) as damaged:
             recovered(world, {ONLY: data[:length]})
-        assert damaged.value.offset == length
+        assert damaged.value.offset == (length if length >= SEGMENT_HEADER.size else 0)
 
 
 def test_a_disk_that_lost_the_end(journal: tuple[World, bytes]) -> None:

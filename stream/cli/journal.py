@@ -1,7 +1,6 @@
 """`deltabook journal`: what is in a journal, whether it is whole, what happened in it, and what it comes to."""
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from engine import OrderBook, Phase
-from stream.config import load
+from stream.config import Config
 from stream.history import FEED
 from stream.journal import snapshots, tools
 from stream.journal.files import Disk
@@ -98,7 +97,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     snapshot = add("snapshot", _snapshot, "write the state beside the records, and remove what is behind the oldest that is kept; a server may be writing")
     snapshot.add_argument("--upto", type=count, metavar="RECORD", help="behind this record, which has to be on disk (default: the last that is known to be)")
     snapshot.add_argument("--keep", type=count, default=2, metavar="N", help="snapshots that are kept (default: %(default)s)")
-    snapshot.add_argument("--config", type=Path, metavar="FILE", help="the server's TOML file, for how many trades are remembered")
+    snapshot.add_argument("--trades", type=count, default=Config().trades_kept, metavar="N",
+                          help="trades that an instrument remembers: the server's trades_kept (default: %(default)s)")
     mend = add("repair", _repair, "copy what can be replayed into a new folder, under a new epoch if anything is lost")
     mend.add_argument("copy", type=Path, metavar="NEW_FOLDER", help="where the copy is to be")
 
@@ -312,7 +312,7 @@ def _best(book: OrderBook, level: tuple[int, int] | None) -> tuple[str, str]:
 def _snapshot(arguments: argparse.Namespace) -> int:
     folder = str(arguments.folder)
     with watched(arguments.folder) as disk:
-        config = load(arguments.config, os.environ)
+        config = Config(trades_kept=arguments.trades)
         state, removed = tools.take_snapshot(disk, folder, config, arguments.upto, arguments.keep, disk.see)
     print(f"{snapshot_path(folder, state.seq)}: state hash {state.exchange.state_hash():016x}")
     for path in removed:
