@@ -232,6 +232,10 @@ class Market(Venue):
                 source.step(self.sequencer.ahead, now)
             self.sequencer.advance(now)
 
+    def end_sources(self) -> None:
+        """Have no more orders from the sources."""
+        self._sources = ()
+
     def tick(self, now: int) -> int:
         """Run what has gathered, send what is due; when the next tick is due by itself, in ns."""
         self._run_sources(now)

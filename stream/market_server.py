@@ -43,6 +43,7 @@ class MarketServer(Server):
 
     async def end(self) -> None:
         """Let the journal have what has been taken in, and close it."""
+        self.market.end_sources()
         if self._archive:
             while self.market.sequencer.waits:
                 await asyncio.sleep(0.001)

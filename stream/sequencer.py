@@ -48,6 +48,8 @@ class Log(Protocol):
 class Group:
     """Commands, who waits for which of them, and what the stream is to remember with them."""
 
+    __slots__ = ("after", "commands", "entries", "keyed", "last", "replies", "time")
+
     def __init__(self) -> None:
         self.commands = Commands()
         self.replies: dict[int, list[Reply]] = {}
@@ -56,6 +58,23 @@ class Group:
         self.after: list[Callable[[bool], None]] = []
         self.time = 0
         self.last = 0    # its last record in the journal
+
+    def put_ahead(self, ahead: Commands) -> Commands:
+        """Have these run first; what they leave is empty, to be used again."""
+        count, behind = len(ahead), self.commands
+        if len(behind):
+            ahead.extend(bytes(behind))
+            behind.clear()
+            self.replies = {index + count: replies for index, replies in self.replies.items()}
+            self.keyed = [each._replace(place=each.place + count) for each in self.keyed]
+        self.commands = ahead
+        return behind
+
+    def clear(self) -> None:
+        """Forget it all."""
+        self.commands.clear()
+        if self.replies or self.entries:
+            self.replies, self.keyed, self.entries, self.after = {}, [], [], []
 
 
 class Sequencer:
@@ -77,7 +96,7 @@ class Sequencer:
         self._exchange = exchange
         self._applied = applied
         self._journal = journal
-        self._gathering = Group()
+        self._gathering, self._idle = Group(), Group()
         self._in_flight: Group | None = None
         self._under_way: dict[tuple[int, int], list[Reply]] = {}
 
@@ -155,12 +174,9 @@ class Sequencer:
         self.groups += 1
         if self.groups % MARK_EVERY == 0:
             self.mark(now, self._exchange.order_count + self._exchange.accounts <= HASHED_ORDERS_MAX)
-        group, ahead = self._gathering, len(self.ahead)
-        if ahead:
-            self.ahead.extend(bytes(group.commands))
-            group.commands, self.ahead = self.ahead, Commands()
-            group.replies = {index + ahead: replies for index, replies in group.replies.items()}
-            group.keyed = [each._replace(place=each.place + ahead) for each in group.keyed]
+        group = self._gathering
+        if len(self.ahead):
+            self.ahead = group.put_ahead(self.ahead)
         group.time = now
         if self._journal:
             if group.keyed:
@@ -169,31 +185,39 @@ class Sequencer:
                 group.last = self._journal.append(Kind.COMMANDS, group.commands, now)
             for entry in group.entries:
                 group.last = self._journal.append(Kind.ENTRY, msgspec.msgpack.encode(entry), now)
-        self._in_flight, self._gathering = group, Group()
+        self._in_flight, self._gathering = group, self._idle
 
     def _run(self) -> None:
         group, self._in_flight = self._in_flight, None
         assert group
         self.executed += len(group.commands)
         self.refused += self._exchange.execute(group.commands)
-        self.results.take(self._exchange, group.keyed)
-        for _, account, key in group.keyed:
-            del self._under_way[account, key]
+        if group.keyed:
+            self.results.take(self._exchange, group.keyed)
+            for _, account, key in group.keyed:
+                del self._under_way[account, key]
         for entry in group.entries:
             entry.change(self.directory)
         self._applied(group.time)
+        answers = self._answers(group) if group.replies or group.after else []
+        group.clear()
+        self._idle = group
+        _call_all(answers)
+
+    def _answers(self, group: Group) -> list[Callable[[], None]]:
+        """The calls that a group which has just run owes."""
         events = self._exchange.events
         answers: list[Callable[[], None]] = []
         for index, replies in group.replies.items():
             outcome = events.outcome(index)
             result = result_of(self._exchange, index)
             answers += [partial(reply, result, outcome) for reply in replies]
-        _call_all(answers + [partial(after, True) for after in group.after])
+        return answers + [partial(after, True) for after in group.after]
 
     def _give_up(self, group: Group) -> None:
         """The journal has failed: tell everybody who waits for this group that nobody knows what became of it."""
         if group is self._in_flight:
-            self._in_flight = None
+            self._in_flight, self._idle = None, Group()
         else:
             self._gathering = Group()
             self.ahead.clear()

@@ -1,5 +1,6 @@
 """A real server with its journal on a real disk: stopped, started, killed, and with a disk that fails."""
 
+import asyncio
 import errno
 import os
 import subprocess
@@ -21,6 +22,7 @@ from stream.journal.recovery import Locked
 from stream.keys import key_of
 from stream.live import RequestRefused
 from stream.market_server import MarketServer
+from stream.sources.simulated import SimulatedSource
 from tests.kills import campaign, tally
 from tests.setting import CONFIG, SECRET, START, token
 from tests.sockets import get, run, serving
@@ -183,5 +185,16 @@ def test_snapshots_are_taken_beside_the_market(tmp_path: Path) -> None:
             state = server.market.exchange.state_hash()
             await client.close()
         assert recover(Disk(), str(tmp_path), CONFIG, [], START).exchange.state_hash() == state
+
+    scene()
+
+
+def test_busy_sources_do_not_keep_a_server_from_leaving(tmp_path: Path) -> None:
+    @run
+    async def scene() -> None:
+        async with serving(sources=[SimulatedSource(rate=100_000)], journal=str(tmp_path), assets={}, instruments=(), deposit={}) as server:
+            while server.market.sequencer.groups < 20:
+                await asyncio.sleep(0)
+        assert not server.market.sequencer.waits
 
     scene()
