@@ -94,6 +94,10 @@ class Log(Generic[Entry]):
         entries.reverse()
         return entries
 
+    def entries(self) -> list[tuple[int, Entry]]:
+        """All that are kept, each with its sequence, oldest first."""
+        return list(self._entries)
+
     def latest(self, count: int) -> list[Entry]:
         """The latest entries, oldest first."""
         return [entry for _, entry in list(self._entries)[-count:]]
@@ -112,3 +116,13 @@ class LogChannel(Channel, Generic[Entry]):
     @property
     def seq(self) -> int:
         return self._log.seq
+
+    def remember(self) -> tuple[int, list[tuple[int, Entry]]]:
+        """What `recall` takes: the sequence up to which some entries are forgotten, and those after it with theirs."""
+        return self._log.floor, self._log.entries()
+
+    def recall(self, floor: int, entries: list[tuple[int, Entry]]) -> None:
+        """Go on where another channel was."""
+        self._log = Log(self._kept, floor)
+        for seq, entry in entries:
+            self._log.append(seq, entry)

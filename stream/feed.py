@@ -4,15 +4,17 @@
 A book answers from its change list, the lossless channels from the latest events that they keep.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from engine import EventKind, Exchange, OrderBook, Phase
 from stream.channel import SIDES, Channel
 from stream.channels import ORDERS
 from stream.config import Config
-from stream.frames import Trade
+from stream.frames import Balance, OrderUpdate, Trade
 from stream.own_channels import BalancesChannel, OrdersChannel
-from stream.public_channels import BookChannel, TickerChannel, TickerMemory, TradesChannel, TradesMemory
+from stream.public_channels import BookChannel, TickerChannel, TickerMemory, TradesChannel
 from stream.results import OF_ORDERS
 
 
@@ -25,13 +27,20 @@ OF_BOOKS = mask_of(EventKind.LEVEL)
 OF_MARKET = mask_of(EventKind.TRADE, EventKind.PHASE)
 OF_ACCOUNTS = OF_ORDERS | mask_of(EventKind.BALANCE)
 
-_decode_memory = msgspec.msgpack.Decoder(dict[str, tuple[TradesMemory, TickerMemory]]).decode
+class Memory(msgspec.Struct, array_like=True):
+    """What a feed knows that the exchange does not: by instrument, and by account that somebody listens to or may come back for."""
+
+    books: dict[str, tuple[tuple[int, list[tuple[int, Trade]]], TickerMemory]]
+    accounts: dict[int, tuple[tuple[int, list[tuple[int, OrderUpdate]]], tuple[int, list[tuple[int, Balance]]]]]
+
+
+_decode_memory = msgspec.msgpack.Decoder(Memory).decode
 
 
 class Feed:
     """All channels of one exchange. `apply` takes in the events of each of its calls.
 
-    `changed` gathers the channels that they concern, of those that anybody listens to.
+    `kept` is called when it begins to keep an account's events, or ends to. `changed` gathers the channels that they concern, of those that anybody listens to.
     """
 
     def __init__(self, exchange: Exchange, config: Config) -> None:
@@ -46,6 +55,7 @@ class Feed:
         self._not_trading: set[int] = set()
         self.public: dict[str, Channel] = {}
         self.changed: set[Channel] = set()
+        self.kept: Callable[[int, bool], None] = lambda account, kept: None
         self.add_books()
 
     def add_books(self) -> None:
@@ -62,22 +72,35 @@ class Feed:
                 self._not_trading.add(book.index)
 
     def remember(self) -> bytes:
-        """What its public channels know that the exchange does not, for another process to `recall`."""
-        return msgspec.msgpack.encode({
-            book.instrument.name: (trades.remember(), ticker.remember()) for book, trades, ticker in zip(self._books, self._trades, self._tickers, strict=True)
-        })
+        """What its channels know that the exchange does not, for another process to `recall`."""
+        return msgspec.msgpack.encode(Memory(
+            {
+                book.instrument.name: (trades.remember(), ticker.remember())
+                for book, trades, ticker in zip(self._books, self._trades, self._tickers, strict=True)
+            },
+            {account: (orders.remember(), balances.remember()) for account, (orders, balances) in self._accounts.items()},
+        ))
 
     def recall(self, memory: bytes) -> None:
         """Take over what another feed had remembered, at the same point of the history."""
-        found = _decode_memory(memory) if memory else {}
+        found = _decode_memory(memory)
         for book, trades, ticker in zip(self._books, self._trades, self._tickers, strict=True):
-            if book.instrument.name in found:
-                of_trades, of_ticker = found[book.instrument.name]
-                trades.recall(of_trades)
+            if book.instrument.name in found.books:
+                of_trades, of_ticker = found.books[book.instrument.name]
+                trades.recall(*of_trades)
                 ticker.recall(of_ticker)
+        for account, (of_orders, of_balances) in found.accounts.items():
+            orders, balances = self.keep_account(account)
+            orders.recall(*of_orders)
+            balances.recall(*of_balances)
 
-    def account_channel(self, kind: str, account: int) -> Channel:
-        """An account's own channel. Its events are kept from the first call on."""
+    @property
+    def accounts(self) -> list[int]:
+        """Those whose events are kept."""
+        return list(self._accounts)
+
+    def keep_account(self, account: int) -> tuple[OrdersChannel, BalancesChannel]:
+        """Keep an account's events from now on; its channels."""
         if account not in self._accounts:
             self._accounts[account] = (
                 OrdersChannel(account, self._exchange, self._books, self._config),
@@ -85,13 +108,19 @@ class Feed:
             )
             self._listening.extend(bytes(max(0, account + 1 - len(self._listening))))
             self._listening[account] = 1
-        orders, balances = self._accounts[account]
+            self.kept(account, True)
+        return self._accounts[account]
+
+    def account_channel(self, kind: str, account: int) -> Channel:
+        """An account's own channel. Its events are kept from the first call on."""
+        orders, balances = self.keep_account(account)
         return orders if kind == ORDERS else balances
 
     def forget_account(self, account: int) -> None:
         """Keep an account's events no longer."""
         if self._accounts.pop(account, None):
             self._listening[account] = 0
+            self.kept(account, False)
 
     def _touch(self, channel: Channel) -> None:
         if channel.heard:

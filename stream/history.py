@@ -12,12 +12,15 @@ from engine import Commands, EventKind, Exchange, Instrument
 from stream.config import Config, ConfigError
 from stream.feed import Feed
 from stream.journal.files import Files
-from stream.journal.format import Buffer, Entry, Kind, Listing, Record
+from stream.journal.format import Buffer, Entry, Kind, Listing, Record, decode_entry
 from stream.journal.recovery import Opened, Visit, open_journal
 from stream.journal.snapshots import State
 from stream.journal.writer import Limits
 from stream.results import Results
 from stream.sources import Source
+
+KEPT = "kept"
+"""The kind of key under which the directory has an account whose events are kept."""
 
 FEED = "feed"
 """The key of what the channels remember, in the directory of a snapshot."""
@@ -42,19 +45,32 @@ class History(NamedTuple):
     opened: Opened | None = None
 
 
+def follow(feed: Feed, record: Record) -> None:
+    """Take in what a record that has just been applied has changed."""
+    if record.kind in OF_COMMANDS:
+        feed.apply(record.time)
+    elif record.kind == Kind.LISTING:
+        feed.add_books()
+    elif record.kind == Kind.ENTRY:
+        entry = decode_entry(record.payload)
+        kind, _, account = entry.key.partition(":")
+        if kind == KEPT and entry.value:
+            feed.keep_account(int(account))
+        elif kind == KEPT:
+            feed.forget_account(int(account))
+
+
 def feeding(config: Config, feeds: list[Feed]) -> Visit:
     """What makes a feed of a replay: the channels as they were after the last record, put into `feeds`."""
 
     def visit(state: State, record: Record | None) -> None:
         if not feeds:
             feeds.append(Feed(state.exchange, config))
-            feeds[0].recall(state.directory.pop(FEED, b""))
-        elif record is None:
-            pass
-        elif record.kind in OF_COMMANDS:
-            feeds[0].apply(record.time)
-        elif record.kind == Kind.LISTING:
-            feeds[0].add_books()
+            memory = state.directory.pop(FEED, b"")
+            if memory:
+                feeds[0].recall(memory)
+        elif record:
+            follow(feeds[0], record)
 
     return visit
 

@@ -151,6 +151,10 @@ class Hub:
         if account != NOBODY and not any(conflation.key in self._conflations[own] for own in PRIVATE):
             self._left[account] = at.now
 
+    def expect(self, accounts: Iterable[int], now: int) -> None:
+        """Keep the events of these accounts for who may return, as if their last subscription had ended now."""
+        self._left.update(dict.fromkeys(accounts, now))
+
     def forget_accounts(self, now: int) -> None:
         """Forget the events of accounts that nobody has listened to for longer than clients have to return."""
         for account, since in list(self._left.items()):

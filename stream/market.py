@@ -11,7 +11,7 @@ from stream.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOP
 from stream.codes import ErrorCode
 from stream.config import Config, ConfigError
 from stream.conflation import NEVER
-from stream.history import ALL_INSTRUMENTS, History, begin
+from stream.history import ALL_INSTRUMENTS, KEPT, History, begin
 from stream.hub import Refused
 from stream.keys import Key
 from stream.market_face import OrderRequest
@@ -55,6 +55,8 @@ class Market(Venue):
         self.feed = history.feed
         self.sequencer = Sequencer(self.exchange, history.directory, history.results, self._applied, journal)
         self.deadlines = Deadlines(self.sequencer, now)
+        self.feed.kept = lambda account, kept: self.sequencer.remember(f"{KEPT}:{account}", b"1" if kept else b"")
+        self.hub.expect(self.feed.accounts, now)
         self.self_trade = WIRE_SELF_TRADES[config.self_trade]
         self._sources = sources
         self._source_began = now

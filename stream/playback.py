@@ -10,11 +10,11 @@ from stream.codes import ErrorCode
 from stream.config import Config
 from stream.conflation import NEVER
 from stream.feed import Feed
-from stream.history import FEED, History
+from stream.history import FEED, OF_COMMANDS, History, follow
 from stream.hub import Refused
 from stream.journal import snapshots
 from stream.journal.files import Files
-from stream.journal.format import REMEDY, Damaged, Kind
+from stream.journal.format import REMEDY, Damaged
 from stream.journal.reader import Reader
 from stream.journal.recovery import apply, begin
 from stream.keys import Key
@@ -47,9 +47,12 @@ class Playback(Market):
         self._began = now
         self._first_time = self._state.time
         feed = Feed(self._state.exchange, config)
-        feed.recall(self._state.directory.pop(FEED, b""))
+        memory = self._state.directory.pop(FEED, b"")
+        if memory:
+            feed.recall(memory)
         history = History(self._state.exchange, self._state.directory, self._state.results, self._state.epoch, self._first_time, feed)
         super().__init__(config, keys, [], now, history)
+        self.feed.kept = lambda account, kept: None    # nothing is written down here
 
     def _due(self) -> int:
         """When the next record is due."""
@@ -73,10 +76,10 @@ class Playback(Market):
         finally:
             self._next = None
         self._epoch = self._state.epoch
-        if record.kind in (Kind.COMMANDS, Kind.KEYED_COMMANDS):
+        if record.kind in OF_COMMANDS:
             self._applied(record.time)
-        elif record.kind == Kind.LISTING:
-            self.feed.add_books()
+        else:
+            follow(self.feed, record)
         self._next = next(self._records, None)
 
     # What it cannot do

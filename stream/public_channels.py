@@ -6,7 +6,7 @@ import msgspec
 
 from engine import Event, OrderBook, PriceLevels
 from stream.book_frames import BookFrames, Window
-from stream.channel import PHASES, Channel, Log, LogChannel, Point
+from stream.channel import PHASES, Channel, LogChannel, Point
 from stream.channels import BOOK, TICKER, TRADES, ChannelName
 from stream.config import Config
 from stream.frames import Ticker, Trade, Trades
@@ -56,13 +56,6 @@ class BookChannel(Channel):
         return self.levels.count_since(prev) > len(self.levels)
 
 
-class TradesMemory(msgspec.Struct, array_like=True):
-    """What a channel of trades remembers: the sequence up to which some are forgotten, and those after it."""
-
-    floor: int
-    trades: list[Trade]
-
-
 class TradesChannel(LogChannel[Trade]):
     """Every trade of an instrument."""
 
@@ -73,16 +66,6 @@ class TradesChannel(LogChannel[Trade]):
     def add(self, trade: Trade) -> None:
         """Take in a trade."""
         self._log.append(trade.seq, trade)
-
-    def remember(self) -> TradesMemory:
-        """What `recall` takes."""
-        return TradesMemory(self._log.floor, self._log.since(self._log.floor) or [])
-
-    def recall(self, memory: TradesMemory) -> None:
-        """Go on where another channel was."""
-        self._log = Log(self._kept, memory.floor)
-        for trade in memory.trades:
-            self._log.append(trade.seq, trade)
 
     def snapshot(self, at: Point) -> Shared:
         return Shared(Trades(self.name, at.epoch, None, at.seq, self._log.latest(self._shown), at.now))

@@ -20,7 +20,7 @@ from stream.frames import Book, Ticker, Trades
 from stream.hub import Refused
 from stream.messages import Frame
 from stream.mirror import BookMirror, Mirror, TickerMirror, TradesMirror, Verdict
-from stream.public_channels import BookChannel, TradesChannel, TradesMemory
+from stream.public_channels import BookChannel, TradesChannel
 from stream.wire import Shared
 
 
@@ -104,7 +104,7 @@ class RelayedTrades(Relayed, TradesChannel):
     def _took(self, frame: Trades, before: int | None) -> None:
         new = [trade for trade in frame.trades if before is None or trade.seq > before]
         if frame.prev is None and frame.seq != before and (before is None or len(new) == len(frame.trades)):
-            self.recall(TradesMemory(new[0].seq - 1 if new else frame.seq, new))    # it does not reach back to what is here
+            self.recall(new[0].seq - 1 if new else frame.seq, [(trade.seq, trade) for trade in new])    # it does not reach back to what is here
         else:
             for trade in new:
                 self.add(trade)

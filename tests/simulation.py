@@ -252,9 +252,10 @@ class World:
                 view.heard_at = self.now
         for _ in range(8):
             self.now += 300 * MILLISECOND
+            self.settle()
             if self.journal:
                 self.journal.sync()
-            self.settle()
+                self.settle()
         self.market.exchange.check()
         assert not 0 < self.market.exchange.next_expiry <= self.now, "an order outlives its time"
         books = self.market.books[self.market.exchange.seq]

@@ -298,3 +298,27 @@ def test_sources_come_back_with_their_accounts() -> None:
     third = recover(after_a_stop(disk), FOLDER, CONFIG, [RecordedSource(), SimulatedSource()], START)
     assert third.exchange.accounts == count + 2
     third.exchange.check()
+
+
+@pytest.mark.parametrize("way", ["crash", "stop"])
+def test_own_orders_and_balances_are_patched_too(venue: Venue, way: str) -> None:
+    alice = venue.desk("alice")
+    alice.ask(Subscribe, ["orders", "balances"])
+    venue.settle()
+    (_, orders, _), epoch = alice.hear() or alice.heard[-3:], venue.market.point(0).epoch
+    alice.ask(Place, "BTC-USD", "buy", 100, 5)
+    venue.settle()
+    bob = venue.desk("bob")
+    venue.ask(bob, Place, "BTC-USD", "sell", 100, 5)
+    getattr(venue, way)()
+    alice = venue.desk("alice")
+    resume = dict.fromkeys(("orders", "balances"), (epoch, orders.seq))
+    subscribed, own, balances = alice.ask(Subscribe, ["orders", "balances"], resume=resume)
+    assert [entry.recovered for entry in subscribed.channels] == ["merged", "merged"]
+    assert [update.event for update in own.orders] == ["accepted", "filled"]
+    assert balances.balances
+    venue.market.now += 2 * CONFIG.account_resume_s * S
+    alice.market.disconnect(alice.session, venue.market.now - 2 * CONFIG.account_resume_s * S)
+    venue.market.keep_house(venue.market.now)
+    venue.settle()
+    assert not [key for key in venue.market.sequencer.directory if key.startswith("kept:")]

@@ -89,6 +89,10 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
             directory.pop(self.key, None)
 
 
+decode_entry = msgspec.msgpack.Decoder(Entry).decode
+"""An entry out of its record's payload."""
+
+
 class Listing(msgspec.Struct, frozen=True, array_like=True):
     """Assets with their decimals, then instruments, as they were added to the exchange."""
 

@@ -12,7 +12,7 @@ import msgspec
 from engine import BadSnapshot, Exchange
 from stream.journal import snapshots
 from stream.journal.files import Files
-from stream.journal.format import REMEDY, Damaged, Entry, JournalError, Kind, Listing, Mark, Record, decode_keyed
+from stream.journal.format import REMEDY, Damaged, JournalError, Kind, Listing, Mark, Record, decode_entry, decode_keyed
 from stream.journal.reader import SUFFIX, Reader, numbers, segment_path
 from stream.journal.snapshots import State
 from stream.journal.writer import Limits, Log
@@ -23,7 +23,6 @@ LOCK = "lock"
 Visit = Callable[[State, Record | None], None]
 """Called with the state where the replay begins and no record, unless that is with the first; then after each, `state.exchange.events` being what it caused."""
 
-_decode_entry = msgspec.msgpack.Decoder(Entry).decode
 _decode_listing = msgspec.msgpack.Decoder(Listing).decode
 _decode_mark = msgspec.msgpack.Decoder(Mark).decode
 
@@ -64,7 +63,7 @@ def apply(state: State, record: Record) -> None:
             state.exchange.execute(commands)
             state.results.take(state.exchange, keyed)
         case Kind.ENTRY:
-            _decode_entry(record.payload).change(state.directory)
+            decode_entry(record.payload).change(state.directory)
         case Kind.LISTING:
             listing = _decode_listing(record.payload)
             for name, decimals in listing.assets.items():
