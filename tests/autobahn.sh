@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs the Autobahn suite into a folder: tests/autobahn.sh PYTHON FOLDER. `FOLDER/suite` then runs Python 2.7 with it.
-# It needs Python 2.7 (set PYTHON2 to name one). Where there is none, as on Debian 12, that of Debian 11 is unpacked into the folder.
+# It needs Python 2.7 (set PYTHON2 to name one). Where there is none, as on Debian 12, that of Debian 11 is unpacked into the folder, from the
+# mirror that this machine's apt is set to.
 set -euo pipefail
-python=$1
+python=$(realpath -s "$1")
 folder=$(realpath -m "$2")
 python2=${PYTHON2:-python2.7}
 mkdir -p "$folder"
@@ -10,9 +11,10 @@ cd "$folder"
 
 if ! "$python2" -c "" 2>/dev/null; then
     mkdir -p apt/lists/partial apt/cache/archives/partial debian
-    mirror='deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bullseye main'
-    [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || { echo "no Python 2.7 here; name one with PYTHON2" >&2; exit 1; }
-    echo "$mirror" >apt/sources.list
+    keys=/usr/share/keyrings/debian-archive-keyring.gpg
+    mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 2>/dev/null | grep -m 1 -v -e - | cut -d ' ' -f 1) || true
+    [ -e "$keys" ] && [ -n "$mirror" ] || { echo "no Python 2.7 here; name one with PYTHON2" >&2; exit 1; }
+    echo "deb [signed-by=$keys] $mirror bullseye main" >apt/sources.list
     cd apt
     apt=(apt-get -qq -o "Dir::Etc::sourcelist=$PWD/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$PWD/lists" -o "Dir::Cache=$PWD/cache"
          -o Dir::State::status=/dev/null -o Debug::NoLocking=1 -o APT::Sandbox::User=)
