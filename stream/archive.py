@@ -38,6 +38,7 @@ class Archive:
         self._snapshot_at = 0    # commands executed when the latest snapshot began
         self._snapshooter: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
+        self._failed = self._low = False
         self.journal = Journal(self._opened.log, report)
 
     def _tell(self, seconds: float) -> None:
@@ -52,7 +53,12 @@ class Archive:
         log.info("the journal was replayed", extra={"folder": self._config.journal, "records": replay.records, "seconds": round(seconds, 3)})
 
     def keep(self, executed: int) -> None:
-        """Begin a snapshot if enough commands have run since the latest, and none is under way."""
+        """Log what has become of the disk; begin a snapshot if enough commands have run since the latest, and none is under way."""
+        if self.journal.failure and not self._failed:
+            log.critical("the journal has failed: the market stands still", extra={"reason": str(self.journal.failure)})
+        if self.journal.low != self._low:
+            log.warning("the disk is nearly full: only what cancels or reduces is taken" if self.journal.low else "there is room on the disk again")
+        self._failed, self._low = self.journal.failure is not None, self.journal.low
         if executed - self._snapshot_at >= self._config.journal_snapshot_commands and not self._snapshooter and not self.journal.failure:
             self._snapshot_at = executed
             self._snapshooter = asyncio.get_running_loop().create_task(self._snapshot())

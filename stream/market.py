@@ -215,6 +215,9 @@ class Market(Venue):
         """What the exchange tells of itself."""
         yield Figure("deltabook_commands", "Commands that the engine ran", self.sequencer.executed, counter=True)
         yield Figure("deltabook_commands_refused", "Commands that the engine refused", self.sequencer.refused, counter=True)
+        yield Figure("deltabook_groups", "Groups of commands that were carried out together", self.sequencer.groups, counter=True)
+        yield Figure("deltabook_frozen", "1 if the journal has failed and nothing is carried out any more", bool(self.failure))
+        yield Figure("deltabook_disk_nearly_full", "1 if only what cancels or reduces is taken", self.sequencer.low)
         yield Figure("deltabook_sequence", "The engine's sequence", self.exchange.seq)
         yield Figure("deltabook_open_orders", "Open orders", self.exchange.order_count)
 

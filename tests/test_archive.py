@@ -65,7 +65,7 @@ class FailingDisk(Disk):
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EROFS])
-def test_a_disk_that_fails_freezes_the_market(tmp_path: Path, number: int) -> None:
+def test_a_disk_that_fails_freezes_the_market(tmp_path: Path, number: int, caplog: pytest.LogCaptureFixture) -> None:
     @run
     async def scene() -> None:
         disk = FailingDisk()
@@ -84,6 +84,9 @@ def test_a_disk_that_fails_freezes_the_market(tmp_path: Path, number: int) -> No
         assert frozen.value.code == ErrorCode.FROZEN
         await client.ping()
         assert client.stale_since
+        assert "deltabook_frozen 1.0" in (await get(server.port, "/metrics"))[1].decode()
+        while "the journal has failed" not in caplog.text:
+            await asyncio.sleep(0.01)
         assert book.levels()[0] == [100, 5]
         for path in ("/health", "/ready"):
             assert " 503 " in (await get(server.port, path))[0]
