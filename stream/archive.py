@@ -11,11 +11,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from stream.config import Config
-from stream.history import History, recover, remembering
+from stream.history import History, recover
 from stream.journal import snapshots
 from stream.journal.files import Files
 from stream.journal.format import JournalError
-from stream.journal.snapshots import State
 from stream.journal.writer import Journal
 from stream.market import Market
 from stream.sources import Source
@@ -90,10 +89,8 @@ class Archive:
         self.journal.close()
         end = self._opened.log
         if not self.journal.failure:
-            directory = remembering(market.feed, market.sequencer.directory)
-            state = State(market.exchange, directory, market.sequencer.results, end.epoch, end.seq, end.crc, now)
             try:
-                snapshots.write(self._files, self._config.journal, state)
+                snapshots.write(self._files, self._config.journal, market.state(end.seq, end.crc, now))
                 snapshots.prune(self._files, self._config.journal, self._config.journal_snapshots_kept)
             except (JournalError, OSError) as error:
                 log.error("the last snapshot was not taken; the records are all there", extra={"reason": str(error)})
