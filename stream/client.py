@@ -142,7 +142,7 @@ class Client(KeptConnection, Requests):
                 self._background.add(task)
                 task.add_done_callback(self._background.discard)
         elif verdict is not Verdict.DROPPED:
-            if verdict is Verdict.SNAPSHOT and before and isinstance(live, Lossless):
+            if verdict is Verdict.SNAPSHOT and before and before != live.mirror.resume and isinstance(live, Lossless):
                 live.heard(Gap(message.channel, message.epoch, before[1], message.seq))    # a returning client is told so by the snapshot alone
             live.heard(message)
 

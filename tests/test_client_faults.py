@@ -187,7 +187,7 @@ async def test_a_snapshot_in_the_middle_is_told_to_who_wants_every_trade() -> No
             peer.welcome()
         elif isinstance(request, Subscribe):
             if peer.number == 1:
-                peer.subscribed(request, trades(None, 1), trades(1, 2, 3), trades(1, 2, 3))
+                peer.subscribed(request, trades(None, 1), trades(None, 1), trades(1, 2, 3), trades(1, 2, 3))
                 peer.hang_up()
             else:
                 peer.subscribed(request, trades(None, 50, epoch=EPOCH + 1), trades(50, 51, epoch=EPOCH + 1))
