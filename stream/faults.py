@@ -6,7 +6,6 @@ are falsified. Replies come once and in order, as TCP has them come, or not at a
 
 import random
 from collections.abc import Iterator
-from typing import get_args
 
 from msgspec.structs import replace
 
@@ -14,8 +13,6 @@ from stream.config import FaultConfig
 from stream.frames import Book
 from stream.messages import Frame
 from stream.wire import Codec, payload_of
-
-FRAMES = get_args(Frame)
 
 
 def frames_in(data: bytes) -> Iterator[bytes]:
@@ -63,7 +60,7 @@ class FaultyLine:
 
     def _carry_frame(self, frame: bytes) -> bytes:
         message = self._codec.decode_answer(payload_of(frame)) if frame[0] & 0xF == self._codec.opcode else None
-        if not isinstance(message, FRAMES):
+        if not isinstance(message, Frame):
             return frame
         if self._happens(self._config.drop):
             return b""

@@ -20,7 +20,7 @@ IMPURE = {"asyncio", "os", "picows", "redis", "selectors", "signal", "socket", "
 
 FACES = {
     "__init__.py", "__main__.py", "archive.py", "cli", "client.py", "faulty_writer.py", "kept_connection.py", "live.py", "logs.py", "market_server.py",
-    "relay_server.py", "requests.py", "server.py", "trust.py",
+    "redundant.py", "relay_server.py", "requests.py", "server.py", "trust.py",
 }
 """The files and folders of `stream` that may import those, and each other. All the others take bytes and `now` as arguments."""
 
