@@ -57,6 +57,9 @@ class InstrumentConfig(Struct, frozen=True, forbid_unknown_fields=True):
         return Instrument(**msgspec.structs.asdict(self))
 
 
+Role = Literal["all", "engine", "standby", "gateway"]
+
+
 class FaultConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """How bad the line to every client is, to try clients on. Chances are for each frame of a channel."""
 
@@ -103,7 +106,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     upstream_interval_ms: Annotated[Milliseconds, Meta(description="The interval at which its channels are followed; 0: every batch.")] = 0
     upstream_stale_ms: Annotated[int, Meta(ge=100, le=1 << 31, description="Clients are told that what they see may have fallen behind after so long without all of its channels.")] = 2000
 
-    role: Annotated[Literal["all", "engine", "standby", "gateway"], Meta(description="`all`: one process is the whole market. With `redis`: an `engine` runs the orders, `gateway`s serve its clients, and a `standby` is an engine that never begins a new market.")] = "all"
+    role: Annotated[Role, Meta(description="`all`: one process is the whole market. With `redis`: an `engine` runs the orders, `gateway`s serve its clients, and a `standby` is an engine that never begins a new market.")] = "all"
     redis: Annotated[str, Meta(description="The Redis that joins them, such as `redis://127.0.0.1:6379/0`; with `rediss:` for TLS, `redis+cluster:`, or `redis+sentinel://HOST:PORT,HOST:PORT/MASTER`.")] = ""
     cluster: Annotated[str, Meta(min_length=1, description="The market's name there, so that several may share a Redis.")] = "market"
     node: Annotated[str, Meta(description="This process's name for people; none: its host and process id.")] = ""

@@ -93,6 +93,12 @@ def begin(config: Config, sources: Sequence[Source], now: int) -> History:
     return _prepare(_new(config, sources, now // 10**6, now), config, sources, now, lambda records: None)
 
 
+def go_on(state: State, feed: Feed, config: Config, sources: Sequence[Source], now: int) -> History:
+    """The history of a state that is at hand, without a journal. ConfigError if what is configured cannot be."""
+    history = History(state.exchange, state.directory, state.results, state.epoch, state.time, feed)
+    return _prepare(history, config, sources, max(now, state.time), lambda records: None)
+
+
 def recover(files: Files, folder: str, config: Config, sources: Sequence[Source], now: int) -> History:
     """The history that is in a journal's folder, or a new one that is written there. ConfigError, or what `open_journal` raises.
 

@@ -49,7 +49,7 @@ class Cluster:
     def lead(self) -> Engine:
         """An engine that begins the market."""
         history = begin(self.config, (), self.now)
-        engine = Engine(self.config, KEYS, (), self.now, history, None, 1, self.term, self.link.publish)
+        engine = Engine(self.config, KEYS, (), self.now, history, None, 1, 1, self.term, self.link.publish)
         engine.tick(self.now)
         self.link.snapshot = engine.snapshot(self.now)
         return engine

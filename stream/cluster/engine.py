@@ -34,18 +34,22 @@ TERM = "term"
 
 
 class Engine(Market):
-    """The one process that runs the market's commands. `publish` is to tell its batches to every gateway; `position` is where its journal ends as it begins."""
+    """The one process that runs the market's commands. `publish` is to tell its batches to every gateway.
+
+    `position` is where its journal ends as it begins, `began` up to where that is also the history of the leader before.
+    """
 
     scopes = frozenset({MARKET_SCOPE})
     refusal = ErrorCode.PUBLIC_ONLY
 
     def __init__(
-        self, config: Config, keys: list[Key], sources: Sequence[Source], now: int, history: History, journal: Log | None, position: int, term: int,
+        self, config: Config, keys: list[Key], sources: Sequence[Source], now: int, history: History, journal: Log | None, position: int, began: int, term: int,
         publish: Callable[[Batch], None],
     ) -> None:
         self.shipper = Shipper(journal, position)
         self.term = term
-        self.began = self.position = position
+        self.position = position
+        self._began = began
         self.gateways: dict[int, tuple[Status, int]] = {}    # by origin, and when the latest beat was seen
         self._publish = publish
         self._marked_at = now
@@ -123,7 +127,7 @@ class Engine(Market):
             if now - self._marked_at >= MARK_INTERVAL:
                 self._marked_at = now
                 mark = mark_of(self.exchange, False)
-            self._publish(Batch(self.term, self.began, prev, self.position, records, mark))
+            self._publish(Batch(self.term, self._began, prev, self.position, records, mark))
         return due
 
     def beat(self) -> Beat:

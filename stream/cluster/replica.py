@@ -45,8 +45,10 @@ class Replica:
         self.snapshots = self.batches = 0
         self.ran: Ran = lambda record, group, indexes: None
         self.restored: Callable[[], None] = lambda: None
-        self._lost = True          # whether only a snapshot helps
+        self.lost = True           # whether only a snapshot helps
         self._diverged = False     # whether even an older one does
+        self._wanted_term = 0      # the oldest leader whose snapshot does
+        self._followed = 0         # the leader whose batches were applied last
         self._behind_since = NEVER
         self._asked_at = now - ASK_AGAIN
         self._beat = (0, 0)
@@ -75,16 +77,16 @@ class Replica:
     def tick(self, now: int) -> int:
         """Ask for a snapshot if there is need, or say when to look again, in ns."""
         if now - self._behind_since >= ASK_AGAIN:
-            self._lost = True
-        if self._lost and now - self._asked_at >= ASK_AGAIN:
+            self.lost = True
+        if self.lost and now - self._asked_at >= ASK_AGAIN:
             self._asked_at = now
             self._ask()
         stale_at = self.complete_at + self._patience
-        again = self._asked_at + ASK_AGAIN if self._lost else NEVER
+        again = self._asked_at + ASK_AGAIN if self.lost else NEVER
         return min(stale_at if stale_at > now else NEVER, again)
 
     def _compare(self, beat: Beat, now: int) -> None:
-        if beat.position <= self.position and not self._lost:
+        if beat.position <= self.position and not self.lost:
             self.complete_at = now
             self._behind_since = NEVER
         elif self._behind_since == NEVER:
@@ -92,7 +94,7 @@ class Replica:
 
     def _restore(self, snapshot: Snapshot, now: int) -> None:
         """Begin anew with a snapshot, if it is of any use."""
-        if snapshot.term < self.term or not self._lost or (snapshot.position < self.position and not self._diverged):
+        if not self.lost or snapshot.term < self._wanted_term or (snapshot.position < self.position and not self._diverged):
             return
         try:
             state = snapshots.decode(snapshot.state, "the engine's snapshot")
@@ -103,8 +105,8 @@ class Replica:
         memory = state.directory.pop(FEED, b"")
         if memory:
             feed.recall(memory)
-        self.state, self.feed, self.term = state, feed, snapshot.term
-        self._lost = self._diverged = False
+        self.state, self.feed, self.term, self._followed = state, feed, max(self.term, snapshot.term), snapshot.term
+        self.lost = self._diverged = False
         self._behind_since = NEVER
         self.snapshots += 1
         self.restored()
@@ -113,12 +115,15 @@ class Replica:
         """Apply the records of a batch that are not here yet, if nothing before them is missing."""
         if batch.term < self.term:
             return
-        if batch.term > self.term and self.state and batch.position:
-            if batch.began < self.position:
-                self._lose("the new leader began before what is here", diverged=True)
-            self.term = batch.term
-        if self._lost or not self.state:
+        self.term = batch.term
+        if not self.state or not batch.position:
             return
+        if batch.term != self._followed and batch.began < self.position:
+            self._wanted_term = batch.term
+            self._lose("the new leader began before what is here", diverged=True)
+        if self.lost:
+            return
+        self._followed = batch.term
         if batch.prev > self.position:
             self._lose(f"records {self.position + 1} to {batch.prev} are missing")
             return
@@ -127,8 +132,6 @@ class Replica:
             for record in batch.records:
                 if record.seq > self.state.seq:
                     self._apply(record)
-            if self.state.seq < batch.position:
-                self.state.seq = batch.position
             if batch.mark and batch.position == self.state.seq and mark_of(self.state.exchange, False) != batch.mark:
                 raise ValueError(f"the records come to {mark_of(self.state.exchange, False)}: expected {batch.mark}")
         except (BadSnapshot, ValueError, msgspec.MsgspecError) as error:
@@ -149,7 +152,7 @@ class Replica:
         self.ran(record, group, indexes)
 
     def _lose(self, why: str, diverged: bool = False) -> None:
-        if not self._lost:
+        if not self.lost:
             log.warning("what the engine tells cannot be followed; asking for a snapshot", extra={"reason": why, "position": self.position})
-        self._lost = True
+        self.lost = True
         self._diverged = self._diverged or diverged
