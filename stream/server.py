@@ -84,9 +84,9 @@ class Connection(WSListener):
         """The handshake is done."""
         self._transport = transport
         self._writer = self._server.writer(transport.underlying_transport, self._codec)
-        transport.underlying_transport.set_write_buffer_limits(high=0)
         self.session = self._server.opened(self, self._address())
         self.session.writer = self._writer
+        transport.underlying_transport.set_write_buffer_limits(high=0)    # pauses at once if the handshake's answer has not left yet
         self.session.begin(self._server.clock.now(), self._claims)
 
     def _address(self) -> str:
