@@ -8,7 +8,7 @@
 # make peers  installs what the benchmarks compare with
 # make fuzz INPUTS=1000000 SEED=1   as many mutated inputs through each layer that reads any
 # make autobahn   the Autobahn suite against the message layer: RFC 6455, case by case
-# make docs   the wire's reference                            make clean   forget everything that was built
+# make docs   the wire's reference, and its AsyncAPI document  make clean   forget everything that was built
 # make vectors   the conformance vectors for clients in any language, out of the server's own mouth
 
 PYTHON ?= python3
@@ -83,6 +83,7 @@ peers: .venv/tools
 
 docs: .venv/built
 	$(BIN)/python -m stream.reference > stream/PROTOCOL.md
+	$(BIN)/python -m stream.asyncapi > stream/asyncapi.json
 
 vectors: .venv/tools
 	$(BIN)/python -m tests.vector_files
