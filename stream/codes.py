@@ -74,5 +74,6 @@ class CloseCode(Code):
     TOO_MANY_CONNECTIONS = 4003, "The address, or the account, has as many connections as it may, or opens them too fast. Come back later."
     DISCONNECTED = 4004, "The exchange's own people have closed the connection. Come back later."
     IDLE = 4005, "Nothing came from the client for too long, not even an answer to a ping; or it neither signed in nor subscribed. Come back and resume."
+    NO_ACCOUNT = 4006, "The subject of the token has no account, and none can be opened at the moment. Come back later."
     ABUSE = 4500, "Too many messages that cannot be read, tokens that were refused, or requests. Correct the client."
     REVOKED = 4501, "The token has been revoked. Sign in again with a new one, if you can get it."

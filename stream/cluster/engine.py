@@ -51,6 +51,7 @@ class Engine(Market):
         self.position = position
         self._began = began
         self.gateways: dict[int, tuple[Status, int]] = {}    # by origin, and when the latest beat was seen
+        self.gone: set[int] = set()
         self._publish = publish
         self._marked_at = now
         self._beats = 0
@@ -144,6 +145,7 @@ class Engine(Market):
         for origin, (_, seen) in list(self.gateways.items()):
             if now - seen >= self.config.gateway_timeout_ms * MILLISECOND:
                 del self.gateways[origin]
+                self.gone.add(origin)
                 self.deadlines.end_guards(f"{origin}.", now)
 
     def figures(self) -> Iterable[Figure]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from stream.cluster.engine import Engine
-from stream.cluster.messages import Batch, News, Request, Snapshot, Status
+from stream.cluster.messages import Batch, Beat, News, Request, Snapshot, Status
 from stream.cluster.redis_client import AGAIN_S, BEAT_S, TROUBLE, connect, keys_of, require_noeviction
 from stream.cluster.redis_engine import Lease, RedisEngineEnd, fence
 from stream.cluster.redis_gateway import RedisGatewayEnd
@@ -48,10 +48,25 @@ class EngineServer(MarketServer):
         )
         Server.__init__(self, config, self.engine, clock)
 
+        self.gone = self.engine.gone
+
+    @property
+    def term(self) -> int:
+        """The term in which it leads."""
+        return self.engine.term
+
     def hear(self, request: Request) -> None:
         """Take in what a gateway tells."""
         self.engine.receive(request, self.clock.now())
         self.wake()
+
+    def beat(self) -> Beat:
+        """A sign of life."""
+        return self.engine.beat()
+
+    def snapshot(self) -> Snapshot:
+        """The state of now. O(all of it)."""
+        return self.engine.snapshot(self.clock.now())
 
 
 class Node:
@@ -69,7 +84,7 @@ class Node:
         self._clock = Clock()
         self._origin = secrets.randbits(63)
         self._beats = 0
-        self._end = RedisGatewayEnd(self._redis, self._redis_keys, self._hear)
+        self._end = RedisGatewayEnd(connect(config.redis), self._redis_keys, self._hear)
         self._replica = Replica(config, self._end.ask, self._clock.now())
         self._end.status = self._status
         self._link: RedisEngineEnd | None = None
@@ -102,8 +117,12 @@ class Node:
                         await asyncio.sleep(self._config.lease_ms / 1000)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopped.wait(), AGAIN_S)
-        finally:
+        except BaseException:
             await self._end.stop()
+            await self._redis.aclose()
+            raise
+        await self._end.stop()
+        await self._redis.aclose()
         return None
 
     async def _persist(self, step: Callable[[], object]) -> None:
@@ -145,10 +164,7 @@ class Node:
         finally:
             renewing.cancel()
         server = self._server = EngineServer(self._config, self._keys, sources, self._clock, inheritance, self.term, self._publish)
-        self._link = RedisEngineEnd(
-            self._redis, self._redis_keys, self._lease, self.term, self._config.link_bytes_kept, server.hear, server.engine.beat,
-            lambda: server.engine.snapshot(server.clock.now()), self._ended,
-        )
+        self._link = RedisEngineEnd(self._redis, self._redis_keys, self._lease, server, self._config.link_bytes_kept, self._ended)
         if inheritance.records is not None and inheritance.position > inheritance.began:
             self._link.publish(Batch(self.term, inheritance.began, inheritance.began, inheritance.position, inheritance.records))
         await server.start()
@@ -196,3 +212,4 @@ class Node:
         await self._server.run_what_has_gathered()
         await self._link.stop()
         await self._server.stop()
+        await self._redis.aclose()

@@ -68,7 +68,7 @@ async def start_gateway(config: Config, keys: Sequence[Key], make_end: Callable[
     replica = Replica(config, end.ask, clock.now())
     end.start()
     try:
-        while not replica.state:
+        while not replica.state or replica.stale(clock.now()):
             replica.tick(clock.now())
             await asyncio.sleep(LOOK_AGAIN_S)
         server = GatewayServer(config, keys, clock, replica, end)

@@ -1,15 +1,37 @@
 """What carries messages between an engine and its gateways. Two ends, and nothing promised but the form of what arrives.
 
-An engine's end calls back with each `Request`, a gateway's end with each piece of `News`. What is given to an end may be lost, doubled or late.
+An engine's end tells its `Leader` each `Request`, a gateway's end calls back with each piece of `News`. What is given to an end may be lost, doubled or late.
 """
 
 from collections.abc import Callable
 from typing import Protocol
 
-from stream.cluster.messages import Batch, News, Request
+from stream.cluster.messages import Batch, Beat, News, Request, Snapshot
 
-HearRequest = Callable[[Request], None]
 HearNews = Callable[[News], None]
+
+
+class Leader(Protocol):
+    """What an engine's end needs of the engine. `gone` are the origins that give no sign of life any more, for the link to forget."""
+
+    gone: set[int]
+
+    @property
+    def term(self) -> int:
+        """The leader's term."""
+        ...
+
+    def hear(self, request: Request) -> None:
+        """Take in what a gateway tells."""
+        ...
+
+    def beat(self) -> Beat:
+        """A sign of life."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """The state of now. O(all of it)."""
+        ...
 
 
 class EngineEnd(Protocol):

@@ -12,10 +12,10 @@ from collections.abc import Callable
 import msgspec
 from redis.exceptions import ResponseError
 
-from stream.cluster.link import HearRequest
-from stream.cluster.messages import Batch, Beat, Snapshot, Status, decode_request, encode, merged
+from stream.cluster.link import Leader
+from stream.cluster.messages import Batch, Snapshot, Status, decode_request, encode, merged
 from stream.cluster.redis_client import BEAT_S, BLOCK_MS, FIELD, TROUBLE, Client, Keys
-from stream.cluster.redis_gateway import Step, persist
+from stream.cluster.redis_gateway import Step, cancelled, persist
 
 log = logging.getLogger("deltabook")
 
@@ -97,20 +97,16 @@ async def fence(redis: Client, keys: Keys, term: int) -> bool:
 
 
 class RedisEngineEnd:
-    """Tells what an engine publishes, and hears requests for `hear`. `ended` is called with why the engine must not lead any longer; "" for a hand-over."""
+    """Tells what an engine publishes, and hears requests for it. `ended` is called with why it must not lead any longer; "" for a hand-over."""
 
-    def __init__(
-        self, redis: Client, keys: Keys, lease: Lease, term: int, bytes_kept: int, hear: HearRequest, beat: Callable[[], Beat],
-        snapshot: Callable[[], Snapshot], ended: Callable[[str], None],
-    ) -> None:
+    def __init__(self, redis: Client, keys: Keys, lease: Lease, leader: Leader, bytes_kept: int, ended: Callable[[str], None]) -> None:
         self._redis = redis
         self._keys = keys
         self._lease = lease
-        self._term = term
+        self._leader = leader
+        self._term = leader.term
         self._bytes_kept = bytes_kept
-        self._hear = hear
-        self._make_beat = beat
-        self._snapshot = snapshot
+        self._hears = True
         self._ended = ended
         self._pending: deque[Batch] = deque()
         self._news = asyncio.Event()
@@ -120,12 +116,12 @@ class RedisEngineEnd:
         self._kept_size = 0
         self._adding: tuple[Batch, bytes] | None = None
         self._last_command = "0-0"
-        self._told = term, 0     # the last id that Redis took
+        self._told = self._term, 0    # the last id that Redis took
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Tell the state with which the engine begins, and go on from there."""
-        await self.offer(self._snapshot())
+        await self.offer(self._leader.snapshot())
         steps = {"the log": self._send, "requests": self._read, "the lease": self._beat}
         self._tasks = [asyncio.create_task(self._persist(what, step)) for what, step in steps.items()]
 
@@ -137,7 +133,7 @@ class RedisEngineEnd:
 
     def stop_hearing(self) -> None:
         """Take in no more requests: they are for the next leader."""
-        self._hear = lambda request: None
+        self._hears = False
 
     async def stop(self) -> None:
         """Tell what is still to be told, while Redis answers, and give the lease back."""
@@ -145,9 +141,7 @@ class RedisEngineEnd:
             await asyncio.wait_for(self._all_told.wait(), LAST_WORDS_S)
         except TimeoutError:
             log.error("redis did not take all that was told")
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancelled(self._tasks)
         try:
             await self._lease.release(self._term)
         except TROUBLE as error:
@@ -222,12 +216,16 @@ class RedisEngineEnd:
 
     async def _read(self) -> None:
         streams = await self._redis.xread({self._keys.commands: self._last_command}, REQUESTS_AT_ONCE, BLOCK_MS)
+        if not self._hears:
+            return
         for id, fields in streams[0][1] if streams else []:
             self._last_command = id.decode()
             try:
-                self._hear(decode_request(fields[FIELD]))
+                request = decode_request(fields[FIELD])
             except (KeyError, msgspec.MsgspecError) as error:
                 log.error("a request cannot be read", extra={"id": self._last_command, "reason": str(error)})
+            else:
+                self._leader.hear(request)
 
     # Signs of life
 
@@ -237,21 +235,23 @@ class RedisEngineEnd:
         if not await self._lease.renew(self._term):
             raise Deposed("another node has the lease")
         async with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.set(self._keys.beat, encode(self._make_beat()))
+            pipeline.set(self._keys.beat, encode(self._leader.beat()))
+            pipeline.hdel(self._keys.nodes, "", *(str(origin) for origin in self._leader.gone))
             pipeline.hgetall(self._keys.nodes)
             pipeline.xrevrange(self._keys.log, count=1)
             pipeline.xrevrange(self._keys.commands, count=1)
             pipeline.exists(self._keys.snapshot)
             pipeline.exists(self._keys.handover)
             pipeline.xtrim(self._keys.commands, minid=self._last_command)
-            _, nodes, logged, asked, offered, handover, _ = await pipeline.execute()
+            _, _, nodes, logged, asked, offered, handover, _ = await pipeline.execute()
+        self._leader.gone.clear()
         for status in nodes.values():
-            self._hear(msgspec.msgpack.decode(status, type=Status))
+            self._leader.hear(msgspec.msgpack.decode(status, type=Status))
         top = parsed(logged[0][0]) if logged else (0, 0)
         if top[0] > self._term:
             raise Deposed(f"the leader of term {top[0]} has written to the log")
         if not offered:
-            await self.offer(self._snapshot())
+            await self.offer(self._leader.snapshot())
         if top < told:
             await self._repair(top)
         if asked and parsed(asked[0][0]) < parsed(self._last_command.encode()):

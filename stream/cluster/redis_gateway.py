@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -38,8 +38,17 @@ async def persist(what: str, step: Step) -> None:
             await asyncio.sleep(AGAIN_S)
 
 
+async def cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended: the client can take a cancellation for a timeout of its own."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=AGAIN_S)
+
+
 class RedisGatewayEnd:
-    """Hears news for `hear`. `status` is asked for what to tell of itself."""
+    """Hears news for `hear`. `status` is asked for what to tell of itself. Closes its Redis client in the end."""
 
     def __init__(self, redis: Client, keys: Keys, hear: HearNews) -> None:
         self._redis = redis
@@ -59,12 +68,11 @@ class RedisGatewayEnd:
 
     async def stop(self) -> None:
         """Say goodbye."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancelled(self._tasks)
         if self.status:
             with suppress(*TROUBLE):
                 await self._redis.hdel(self._keys.nodes, str(self.status().origin))
+        await self._redis.aclose()
 
     def send(self, request: Request) -> None:
         """Have the engine told."""
