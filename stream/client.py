@@ -153,7 +153,8 @@ class Client(KeptConnection, Requests, Listener):
         elif verdict is not Verdict.DROPPED:
             if verdict is Verdict.SNAPSHOT and before and before != live.mirror.resume and isinstance(live, Lossless):
                 live.heard(Gap(message.channel, message.epoch, before[1], message.seq))    # a returning client is told so by the snapshot alone
-            live.heard(message)
+            assert live.mirror.frame is not None
+            live.heard(live.mirror.frame)
 
     def _distrust(self, live: Live[Any]) -> None:
         """Either a frame or the copy is wrong."""

@@ -158,28 +158,34 @@ class Conflated(Live[Item]):
 
 
 class Lossless(Live[Item]):
-    """A channel of events: an iteration gets every one in order, and a Gap where the server no longer had some."""
+    """A channel of events: an iteration gets every one in order, and a Gap where the server no longer had some.
+
+    They wait for it, and it ends if too many do; callbacks and the mirror go on.
+    """
 
     def __init__(self, mirror: Mirror[Any], depth: int | None, interval_ms: int | None) -> None:
         super().__init__(mirror, depth, interval_ms)
         self._items: deque[Item] = deque()
+        self._too_slow = False    # what comes from here on would hide that something is missing
 
     def _has_next(self) -> bool:
+        if self._too_slow:
+            raise TooSlow(f"more than {ITEMS_MAX} items of {self.channel} waited")
         return bool(self._items)
 
     def _take_next(self) -> Item:
         return self._items.popleft()
 
     def _collect(self, message: Frame | Gap) -> None:
-        if self._failure:
-            return    # what comes now would hide that something is missing
+        if self._too_slow:
+            return
         if isinstance(message, Gap):
             self._items.append(message)    # type: ignore[arg-type]
         elif message.prev is not None:
             self._items.extend(self._items_of(message))
         if len(self._items) > ITEMS_MAX:
             self._items.clear()
-            self.fail(TooSlow(f"more than {ITEMS_MAX} items of {self.channel} waited"))
+            self._too_slow = True
 
     @abstractmethod
     def _items_of(self, frame: Any) -> Iterable[Item]:

@@ -36,7 +36,8 @@ five lines:
 1. `prev` is null: a snapshot. Forget what you have, take the frame, its `epoch` and its `seq`.
 2. The `epoch` is another one, or `prev` is above your `seq`: a gap. Subscribe again with `resume`.
 3. `seq` is not above yours: drop the frame.
-4. Otherwise apply it, whatever your `seq` is, and take its `seq`. Size 0 removes a level; ignore the removal of a level you lack.
+4. Otherwise apply it, whatever your `seq` is, and take its `seq`. Size 0 removes a level; ignore the removal of a level you lack,
+   and trades and order events that are not above your `seq`.
 5. For books, compare your digest with the frame's; if they differ, subscribe again without `resume`.
 
 A frame that holds nothing is a heartbeat, by the same five lines: the channel is complete up to its `seq`. A channel that is

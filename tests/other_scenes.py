@@ -51,6 +51,31 @@ def a_lost_trade(scene: Scene) -> None:
     scene.give(*scene.ask_again(), "applied")
 
 
+@scene("trades", TRADES)
+def trades_of_two_connections(scene: Scene) -> None:
+    """A frame may hold trades that the client has by another connection: it takes those above its sequence."""
+    (snapshot,) = scene.subscribe()
+    scene.give(snapshot, "snapshot")
+    slow = scene.connect()
+    scene.subscribe(slow)
+    scene.stop_reading()
+    quick = scene.connect()
+    scene.subscribe(quick)
+    frames = []
+    for price in (100, 101, 102):
+        scene.place("sell", price, 1)
+        scene.place("buy", price, 1)
+        frames += scene.frames()
+        if price == 101:
+            slow.session.resume_writing(scene.market.now)
+            [merged] = slow.hear()
+            slow.session.pause_writing(scene.market.now)
+    scene.give(frames[0], "applied")
+    scene.give(merged, "applied", "two trades, of which one is new")
+    scene.give(frames[1], "dropped")
+    scene.give(frames[2], "applied")
+
+
 @scene("trades", TRADES, trades_kept=3)
 def trades_that_are_forgotten(scene: Scene) -> None:
     """Who was too slow for a lossless channel is told from where to where something is missing, and gets a snapshot."""

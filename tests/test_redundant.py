@@ -156,8 +156,7 @@ async def test_no_trade_is_missed_or_told_twice_though_each_line_has_gaps() -> N
         assert [(await anext(live)).seq for _ in range(3)] == [2, 3, 4]
         other.peer.say(trades(4, 5))
         assert (await anext(live)).seq == 5
-        one.peer.say(trades(4, 5))
-        one.peer.say(trades(5, 6))
+        one.peer.say(trades(4, 5, 6))
         assert (await anext(live)).seq == 6
 
 
