@@ -1,5 +1,6 @@
 """A server that treats its clients badly, and the client that gets over it."""
 
+import argparse
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -10,9 +11,10 @@ from msgspec.structs import replace
 import stream.cli.verify
 from engine.levels import digest_of
 from stream import Client, ClientError
+from stream.cli import serve
 from stream.cli.verify import verify
 from stream.client import connect
-from stream.config import Config, FaultConfig, load
+from stream.config import ConfigError, FaultConfig
 from stream.faults import FaultyLine, falsified, frames_in
 from stream.frames import Book, Trades
 from stream.market_server import MarketServer
@@ -93,9 +95,15 @@ def test_a_line_breaks_in_the_middle_of_a_frame() -> None:
     assert len(frame) not in cuts
 
 
-def test_the_setting_is_read_like_any_other() -> None:
-    assert load(flags={"faults": {"drop": "0.25", "delay_ms": "7"}}).faults == FaultConfig(drop=0.25, delay_ms=7)
-    assert Config().faults is None
+def test_the_flag_is_short_for_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    parser = argparse.ArgumentParser()
+    serve.add_arguments(parser)
+    monkeypatch.setattr(serve.os, "environ", {})
+    assert serve.read_config(parser.parse_args(["--faults", "drop=0.25,delay_ms=7"])).faults == FaultConfig(drop=0.25, delay_ms=7)
+    assert serve.read_config(parser.parse_args([])).faults is None
+    for wrong in ("drop", "drop=2", "drop=x", "stop=1"):
+        with pytest.raises(ConfigError):
+            serve.read_config(parser.parse_args(["--faults", wrong]))
 
 
 def url(server: MarketServer) -> str:
