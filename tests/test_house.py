@@ -19,8 +19,8 @@ IMPURE = {"asyncio", "os", "picows", "redis", "selectors", "signal", "socket", "
 """What knows of sockets, loops, clocks and the environment."""
 
 FACES = {
-    "__init__.py", "__main__.py", "archive.py", "cli", "client.py", "kept_connection.py", "live.py", "logs.py", "market_server.py", "relay_server.py",
-    "requests.py", "server.py", "trust.py",
+    "__init__.py", "__main__.py", "archive.py", "cli", "client.py", "harness", "kept_connection.py", "live.py", "logs.py", "market_server.py",
+    "relay_server.py", "requests.py", "server.py", "trust.py",
 }
 """The files and folders of `stream` that may import those, and each other. All the others take bytes and `now` as arguments."""
 
