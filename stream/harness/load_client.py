@@ -31,7 +31,9 @@ RECOVERY_S = 1.0
 CHANNELS_AT_ONCE = 99
 """Channels in one request: what fits into a burst of somebody who has not signed in."""
 
-SLOW_RECEIVE_BUFFER = 4096
+RECEIVE_BUFFER, SLOW_RECEIVE_BUFFER = 1 << 16, 1 << 12
+"""Bytes that the kernel takes for a client, so that what a late harness has not read is the server's to merge, and not memory here."""
+
 PINGS_PER_S = 50
 TIMER_GRAIN_S = 0.0015
 """A timer that fires this late is on time: the loop counts in milliseconds."""
@@ -116,8 +118,8 @@ class LoadClient(KeptConnection):
 
     def _linked(self, link: Link) -> None:
         super()._linked(link)
-        if self.place.role is Role.SLOW:
-            link.transport.underlying_transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SLOW_RECEIVE_BUFFER)
+        size = SLOW_RECEIVE_BUFFER if self.place.role is Role.SLOW else RECEIVE_BUFFER
+        link.transport.underlying_transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
     async def _returned(self) -> None:
         self._recovering.clear()

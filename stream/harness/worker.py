@@ -1,6 +1,7 @@
 """One process of a load run: `python -m stream.harness.worker`, a Shift as a line of JSON on its input, Samples and the Outcome as lines on its output."""
 
 import asyncio
+import gc
 import resource
 import sys
 import time
@@ -148,6 +149,8 @@ def main() -> None:
     """Do a shift."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)    # frames make no cycles, and clients wait meanwhile
     shift = msgspec.json.decode(sys.stdin.buffer.readline(), type=Shift)
     uvloop.run(Worker(shift).run())
 
