@@ -79,8 +79,8 @@ class Lockstep:
         while not is_enough(loops, sample(loops)):
             loops *= 2
         self._link.send((self._name, loops))
+        gc.collect()
         while loops := self._link.recv():
-            gc.collect()
             gc.disable()
             seconds = sample(loops)
             gc.enable()
