@@ -28,7 +28,7 @@ lint: .venv/linters
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/python -m mypy.stubtest --ignore-missing-stub --ignore-unused-allowlist --allowlist tests/stubtest.txt engine.levels engine.events engine.commands engine.book engine.exchange engine.model stream.book_frames stream.crc32c stream.delivery stream.records stream.socket_writer
+	$(BIN)/python -m mypy.stubtest --ignore-missing-stub --ignore-unused-allowlist --allowlist tests/stubtest.txt engine.levels engine.events engine.commands engine.book engine.exchange engine.model stream.book_frames stream.build_facts stream.crc32c stream.delivery stream.records stream.socket_writer
 
 check: test lint
 
