@@ -11,11 +11,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from stream.config import Config
-from stream.history import History, recover, remembering
+from stream.history import History, recover
 from stream.journal import snapshots
 from stream.journal.files import Files
 from stream.journal.format import JournalError
-from stream.journal.snapshots import State
 from stream.journal.writer import Journal
 from stream.market import Market
 from stream.sources import Source
@@ -26,14 +25,18 @@ log = logging.getLogger("deltabook")
 class Archive:
     """A journal's folder, held by this process. ConfigError, JournalError or OSError if it cannot be had."""
 
-    def __init__(self, files: Files, config: Config, sources: Sequence[Source], now: int, report: Callable[[], None]) -> None:
-        """`report` is called from another thread when something is on disk, or has failed."""
+    def __init__(
+        self, files: Files, config: Config, sources: Sequence[Source], now: int, report: Callable[[], None], taken: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`report` is called from another thread when something is on disk, or has failed; `taken` when there is another snapshot."""
+        self._taken = taken
         self._files = files
         self._config = config
         began = time.monotonic()
         self.history: History = recover(files, config.journal, config, sources, now)
         assert self.history.opened
         self._opened = self.history.opened
+        self.position = self._opened.log.seq    # the last record that was there at the start
         self._tell(time.monotonic() - began)
         self._snapshot_at = 0    # commands executed when the latest snapshot began
         self._snapshooter: asyncio.Task[None] | None = None
@@ -73,10 +76,17 @@ class Archive:
             _, said = await self._process.communicate()
             if self._process.returncode:
                 log.error("a snapshot was not taken", extra={"reason": said.decode(errors="replace")[-1000:]})
+            else:
+                self._taken()
         except OSError as error:
             log.error("a snapshot was not taken", extra={"reason": str(error)})
         finally:
             self._snapshooter = self._process = None
+
+    def abandon(self) -> None:
+        """Leave the folder as it is, to others."""
+        self.journal.close()
+        self._files.close(self._opened.lock)
 
     async def close(self, market: Market, now: int) -> None:
         """Write down what a replay must come to, commit all, and leave a snapshot for a quick start."""
@@ -90,10 +100,8 @@ class Archive:
         self.journal.close()
         end = self._opened.log
         if not self.journal.failure:
-            directory = remembering(market.feed, market.sequencer.directory)
-            state = State(market.exchange, directory, market.sequencer.results, end.epoch, end.seq, end.crc, now)
             try:
-                snapshots.write(self._files, self._config.journal, state)
+                snapshots.write(self._files, self._config.journal, market.state(end.seq, end.crc, now))
                 snapshots.prune(self._files, self._config.journal, self._config.journal_snapshots_kept)
             except (JournalError, OSError) as error:
                 log.error("the last snapshot was not taken; the records are all there", extra={"reason": str(error)})

@@ -52,10 +52,13 @@ class ErrorCode(Code):
     NOT_LINKABLE = 427, "A pair is of one instrument and side, at least one of the two waits for a trigger, and neither has a partner."
     PRICE_OUT_OF_BAND = 428, "The limit is too far from the instrument's reference price."
     INTERNAL = 500, "The server made a mistake and has logged it. Try again later."
-    OUTCOME_UNKNOWN = 501, "The disk failed before the outcome was known. Send the same `key`, or `client_id`, again when the server is back."
+    OUTCOME_UNKNOWN = 501, "The disk, or the way to the server that runs the orders, failed before the outcome was known. Send the same `key`, or `client_id`, again when the server is back."
     FROZEN = 502, "The disk has failed: the server takes no more requests, and what it shows is as of the last one that is on disk. Come back later."
     DISK_NEARLY_FULL = 503, "The disk is nearly full: only what cancels or reduces is taken. Come back later."
     PAST_ONLY = 504, "This server plays a history that is over: it takes no requests that would change it."
+
+    NO_ENGINE = 505, "This server has lost the one that runs the orders: what it shows is as of `stale`, and it takes no requests. Send it again, or elsewhere."
+    TOO_LATE = 506, "The request took too long to get to the server that runs the orders, and was not carried out. Send it again."
 
 
 FINAL_FROM = 4500
@@ -71,5 +74,6 @@ class CloseCode(Code):
     TOO_MANY_CONNECTIONS = 4003, "The address, or the account, has as many connections as it may, or opens them too fast. Come back later."
     DISCONNECTED = 4004, "The exchange's own people have closed the connection. Come back later."
     IDLE = 4005, "Nothing came from the client for too long, not even an answer to a ping; or it neither signed in nor subscribed. Come back and resume."
+    NO_ACCOUNT = 4006, "The subject of the token has no account, and none can be opened at the moment. Come back later."
     ABUSE = 4500, "Too many messages that cannot be read, tokens that were refused, or requests. Correct the client."
     REVOKED = 4501, "The token has been revoked. Sign in again with a new one, if you can get it."

@@ -56,6 +56,9 @@ class InstrumentConfig(Struct, frozen=True, forbid_unknown_fields=True):
         return Instrument(**msgspec.structs.asdict(self))
 
 
+Role = Literal["all", "engine", "standby", "gateway"]
+
+
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """All settings. Names end in their unit."""
 
@@ -89,6 +92,17 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     upstream_token_file: Annotated[str, Meta(description="A file with a token for it, read at each connection.")] = ""
     upstream_interval_ms: Annotated[Milliseconds, Meta(description="The interval at which its channels are followed; 0: every batch.")] = 0
     upstream_stale_ms: Annotated[int, Meta(ge=100, le=1 << 31, description="Clients are told that what they see may have fallen behind after so long without all of its channels.")] = 2000
+
+    role: Annotated[Role, Meta(description="`all`: one process is the whole market. With `redis`: an `engine` runs the orders, `gateway`s serve its clients, and a `standby` is an engine that never begins a new market.")] = "all"
+    redis: Annotated[str, Meta(description="The Redis that joins them, such as `redis://127.0.0.1:6379/0`; with `rediss:` for TLS, `redis+cluster:`, or `redis+sentinel://HOST:PORT,HOST:PORT/MASTER`.")] = ""
+    cluster: Annotated[str, Meta(min_length=1, description="The market's name there, so that several may share a Redis.")] = "market"
+    node: Annotated[str, Meta(description="This process's name for people; none: its host and process id.")] = ""
+    lease_ms: Annotated[int, Meta(ge=200, le=60_000, description="An engine that has not renewed its lease for so long may be replaced by a standby.")] = 1500
+    link_stale_ms: Annotated[int, Meta(ge=100, le=1 << 31, description="Clients of a gateway are told that what they see may have fallen behind after so long without a sign of the engine.")] = 1500
+    gateway_timeout_ms: Annotated[int, Meta(ge=500, le=1 << 31, description="A gateway without a sign of life for so long is gone: the engine ends its clients' connections for `cancel_on_disconnect`.")] = 10_000
+    command_patience_ms: Annotated[int, Meta(ge=100, le=1 << 31, description="A request that takes longer than this from a gateway to the engine is not carried out.")] = 5000
+    link_bytes_kept: Annotated[Count, Meta(description="Bytes of records that an engine holds to tell them again when the link has lost some.")] = 64 << 20
+    workers: Annotated[int, Meta(ge=0, le=256, description="Processes that serve the clients on one port, beside the one that runs the orders; 0: that one serves them.")] = 0
 
     intervals_ms: Annotated[tuple[Milliseconds, ...], Meta(min_length=1, description="Conflation classes: the intervals that clients may choose.")] = (0, 10, 50, 100, 250, 500, 1000)
     interval_ms: Annotated[Milliseconds, Meta(description="The interval of a client that names none.")] = 100

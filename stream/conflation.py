@@ -68,13 +68,18 @@ class Conflation:
         self._changed_at = at.now
         self._batches = self._batches_of_book()
 
+    def adopt(self, channel: Channel) -> None:
+        """Go on with another channel of the same name."""
+        self.channel = channel
+        self._batches = self._batches_of_book()
+
     def _batches_of_book(self) -> int:
         return self.channel.batches if isinstance(self.channel, BookChannel) else 0
 
     def _point(self, at: Point) -> Point:
-        """Where the channel stands. In another history nobody has anything yet."""
+        """Where the channel stands. In another history, or in one that has lost its end, nobody has anything yet."""
         at = self.channel.point(at)
-        if at.epoch != self._epoch:
+        if at.epoch != self._epoch or at.seq < self._sent:
             self._epoch = at.epoch
             self._sent = self._seen = NOWHERE
             for subscription in self.subscriptions:

@@ -41,10 +41,12 @@ class Feed:
     """All channels of one exchange. `apply` takes in the events of each of its calls.
 
     `kept` is called when it begins to keep an account's events, or ends to. `changed` gathers the channels that they concern, of those that anybody listens to.
+    A client of one that is `replicated` may have been ahead of us at another server.
     """
 
-    def __init__(self, exchange: Exchange, config: Config) -> None:
+    def __init__(self, exchange: Exchange, config: Config, replicated: bool = False) -> None:
         self._exchange = exchange
+        self._replicated = replicated
         self._config = config
         self._books: list[OrderBook] = []
         self._book_channels: list[BookChannel] = []
@@ -63,6 +65,8 @@ class Feed:
         for book in self._exchange.books[len(self._books) :]:
             name = book.instrument.name
             channels = BookChannel(name, book.levels), TradesChannel(name, self._config, self._exchange.seq), TickerChannel(book)
+            for channel in channels:
+                channel.relayed = self._replicated
             self._books.append(book)
             self._book_channels.append(channels[0])
             self._trades.append(channels[1])
@@ -106,6 +110,8 @@ class Feed:
                 OrdersChannel(account, self._exchange, self._books, self._config),
                 BalancesChannel(account, self._exchange, self._config),
             )
+            for channel in self._accounts[account]:
+                channel.relayed = self._replicated
             self._listening.extend(bytes(max(0, account + 1 - len(self._listening))))
             self._listening[account] = 1
             self.kept(account, True)

@@ -11,6 +11,7 @@ import msgspec
 from engine import Commands, EventKind, Exchange, Instrument
 from stream.config import Config, ConfigError
 from stream.feed import Feed
+from stream.forwarded import decode_forwarded
 from stream.journal.files import Files
 from stream.journal.format import Buffer, Entry, Kind, Listing, Record, decode_entry
 from stream.journal.recovery import Opened, Visit, open_journal
@@ -26,7 +27,7 @@ FEED = "feed"
 """The key of what the channels remember, in the directory of a snapshot."""
 
 ALL_INSTRUMENTS = 0xFFFF
-OF_COMMANDS = Kind.COMMANDS, Kind.KEYED_COMMANDS
+OF_COMMANDS = Kind.COMMANDS, Kind.KEYED_COMMANDS, Kind.FORWARDED
 
 Write = Callable[[list[tuple[Kind, Buffer, int]]], None]
 
@@ -52,12 +53,19 @@ def follow(feed: Feed, record: Record) -> None:
     elif record.kind == Kind.LISTING:
         feed.add_books()
     elif record.kind == Kind.ENTRY:
-        entry = decode_entry(record.payload)
-        kind, _, account = entry.key.partition(":")
-        if kind == KEPT and entry.value:
-            feed.keep_account(int(account))
-        elif kind == KEPT:
-            feed.forget_account(int(account))
+        keep(feed, decode_entry(record.payload))
+    if record.kind == Kind.FORWARDED:
+        for entry in decode_forwarded(record.payload).entries:
+            keep(feed, entry)
+
+
+def keep(feed: Feed, entry: Entry) -> None:
+    """Keep an account's events from now on, or no longer, if that is what an entry says."""
+    kind, _, account = entry.key.partition(":")
+    if kind == KEPT and entry.value:
+        feed.keep_account(int(account))
+    elif kind == KEPT:
+        feed.forget_account(int(account))
 
 
 def feeding(config: Config, feeds: list[Feed]) -> Visit:
@@ -83,6 +91,12 @@ def remembering(history_feed: Feed, directory: dict[str, bytes]) -> dict[str, by
 def begin(config: Config, sources: Sequence[Source], now: int) -> History:
     """A history of no journal, whose epoch is the time. ConfigError if what is configured cannot be."""
     return _prepare(_new(config, sources, now // 10**6, now), config, sources, now, lambda records: None)
+
+
+def go_on(state: State, feed: Feed, config: Config, sources: Sequence[Source], now: int) -> History:
+    """The history of a state that is at hand, without a journal. ConfigError if what is configured cannot be."""
+    history = History(state.exchange, state.directory, state.results, state.epoch, state.time, feed)
+    return _prepare(history, config, sources, max(now, state.time), lambda records: None)
 
 
 def recover(files: Files, folder: str, config: Config, sources: Sequence[Source], now: int) -> History:

@@ -139,6 +139,23 @@ class Hub:
                     self._end(name.kind, subscription.conflation, at)
         return ended
 
+    def accounts_heard(self) -> set[int]:
+        """The accounts to whose own channels anybody listens."""
+        return {key[1] for kind in PRIVATE for key in self._conflations[kind]}
+
+    def adopt(self, feed: Channels) -> None:
+        """Go on with the channels of another feed, which tells of the same market: everybody gets what is new there."""
+        self._feed = feed
+        self._of_channel = {}
+        for kind, conflations in self._conflations.items():
+            for conflation in conflations.values():
+                account = conflation.key[1]
+                channel = feed.public[conflation.channel.name] if account == NOBODY else feed.account_channel(kind, account)
+                conflation.adopt(channel)
+                channel.heard = True
+                self._of_channel.setdefault(channel, []).append(conflation)
+                feed.changed.add(channel)
+
     def _end(self, kind: str, conflation: Conflation, at: Point) -> None:
         """Drop a conflation that nobody listens to. An account's events are kept for a while."""
         del self._conflations[kind][conflation.key]

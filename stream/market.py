@@ -11,8 +11,9 @@ from stream.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOP
 from stream.codes import ErrorCode
 from stream.config import Config, ConfigError
 from stream.conflation import NEVER
-from stream.history import ALL_INSTRUMENTS, KEPT, History, begin
+from stream.history import ALL_INSTRUMENTS, KEPT, History, begin, remembering
 from stream.hub import Refused
+from stream.journal.snapshots import State
 from stream.keys import Key
 from stream.market_face import OrderRequest
 from stream.messages import Cancel, CancelAll, InstrumentTerms, Place, Reduce, Replace, SetLimits, SetPhase
@@ -53,9 +54,9 @@ class Market(Venue):
         super().__init__(config, keys, history.feed, now)
         self.exchange = history.exchange
         self.feed = history.feed
-        self.sequencer = Sequencer(self.exchange, history.directory, history.results, self._applied, journal)
-        self.deadlines = Deadlines(self.sequencer, now)
-        self.feed.kept = lambda account, kept: self.sequencer.remember(f"{KEPT}:{account}", b"1" if kept else b"")
+        self.sequencer = self._make_sequencer(history, journal)
+        self.deadlines = self._make_deadlines(now)
+        self.feed.kept = self._keep
         self.hub.expect(self.feed.accounts, now)
         self.self_trade = WIRE_SELF_TRADES[config.self_trade]
         self._sources = sources
@@ -64,6 +65,18 @@ class Market(Venue):
         self._engine_time = history.time
         self._opening: dict[str, list[Opened]] = {}    # who waits for a subject's account
         self._deposits = self._parse_deposits()
+
+    def _make_sequencer(self, history: History, journal: Log | None) -> Sequencer:
+        return Sequencer(history.exchange, history.directory, history.results, self._applied, journal)
+
+    def _make_deadlines(self, now: int) -> Deadlines:
+        return Deadlines(self.sequencer, now)
+
+    def _keep(self, account: int, kept: bool) -> None:
+        """Write down that an account's events are kept from now on, or no longer."""
+        key = f"{KEPT}:{account}"
+        if kept != (key in self.sequencer.directory):
+            self.sequencer.remember(key, b"1" if kept else b"")
 
     def _parse_deposits(self) -> list[tuple[int, int]]:
         decimals = self.exchange.assets()
@@ -82,7 +95,8 @@ class Market(Venue):
     def failure(self) -> str:
         return f"the journal has failed: {self.sequencer.failure}" if self.sequencer.failure else ""
 
-    def _require_journal(self) -> None:
+    def require_running(self) -> None:
+        """Refused if no command can be carried out at the moment."""
         if self.failure:
             raise Refused(ErrorCode.FROZEN, self.failure)
 
@@ -146,7 +160,7 @@ class Market(Venue):
         """
         if request.key and self.sequencer.repeats(account, request.key, done):
             return
-        self._require_journal()
+        self.require_running()
         if self.sequencer.low and isinstance(request, Place | Replace):
             raise Refused(ErrorCode.DISK_NEARLY_FULL)
         commands = self.sequencer.commands
@@ -171,7 +185,7 @@ class Market(Venue):
 
     def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> None:
         """Put an administrator's command into the next group; then call `done` with what became of it. Refused if there is no such instrument or account."""
-        self._require_journal()
+        self.require_running()
         commands = self.sequencer.commands
         if isinstance(request, SetPhase):
             commands.set_phase(self.index_of(request.instrument), WIRE_PHASES[request.phase], now)
@@ -210,6 +224,10 @@ class Market(Venue):
     def point(self, now: int) -> Point:
         """Where the history stands."""
         return Point(self._epoch, self.exchange.seq, self._engine_time, now)
+
+    def state(self, seq: int, crc: int, now: int) -> State:
+        """All that there is, for a snapshot behind record `seq`: no group may be in flight."""
+        return State(self.exchange, remembering(self.feed, self.sequencer.directory), self.sequencer.results, self._epoch, seq, crc, now)
 
     def figures(self) -> Iterable[Figure]:
         """What the exchange tells of itself."""

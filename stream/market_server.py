@@ -27,7 +27,7 @@ class MarketServer(Server):
         elif config.journal == "none":
             self.market = Market(config, list(keys), sources, clock.now())
         else:
-            self._archive = Archive(files, config, sources, clock.now(), self._wake_from_thread)
+            self._archive = Archive(files, config, sources, clock.now(), self.wake_from_thread)
             history = self._archive.history
             clock = Clock(history.time)
             self.market = Market(config, list(keys), sources, clock.now(), history, self._archive.journal)
@@ -43,14 +43,18 @@ class MarketServer(Server):
 
     async def end(self) -> None:
         """Let the journal have what has been taken in, and close it."""
-        self.market.end_sources()
+        await self.run_what_has_gathered()
         if self._archive:
-            while self.market.sequencer.waits:
-                await asyncio.sleep(0.001)
-                self.tick()
             await self._archive.close(self.market, self.clock.now())
 
-    def _wake_from_thread(self) -> None:
+    async def run_what_has_gathered(self) -> None:
+        """Let the journal have what has been taken in, and take in no more of the sources."""
+        self.market.end_sources()
+        while self.market.sequencer.waits:
+            await asyncio.sleep(0.001)
+            self.tick()
+
+    def wake_from_thread(self) -> None:
         """The journal has news."""
         if self._loop:
             with suppress(RuntimeError):    # the loop is closed

@@ -8,6 +8,7 @@ from heapq import heappop, heappush
 from typing import Literal, Protocol
 
 from stream.conflation import NEVER
+from stream.journal.format import Entry
 
 DEAD_MAN, GRACE, GUARD = "dead_man", "grace", "guard"
 """The kinds of keys under which these are remembered."""
@@ -45,21 +46,32 @@ class Deadlines:
     """When all orders of an account are to be cancelled: at the earlier of its dead-man timer and the end of its grace period.
 
     They outlive a crash of the server. To a guard, that is the end of its connection: with the scope `session` the grace period begins when
-    the server is back, with the scope `connection` all orders of the account are cancelled then.
+    the server is back, with the scope `connection` all orders of the account are cancelled then. `origin`, which ends in a dot, tells the connections
+    of several servers apart; the guards of another one's are left alone until `end_guards`.
     """
 
-    def __init__(self, memory: Memory, now: int) -> None:
+    def __init__(self, memory: Memory, now: int, origin: str = "") -> None:
         self._memory = memory
+        self._origin = origin
         self._due: dict[str, int] = {}    # by the key under which it is remembered
         self._heap: list[tuple[int, str]] = []
         for key, value in list(memory.directory.items()):
+            self.follow(Entry(key, value))
+        self.end_guards("", now)
+
+    def follow(self, entry: Entry) -> None:
+        """Take over what is remembered of a deadline, whoever set it."""
+        if entry.key.partition(":")[0] in (DEAD_MAN, GRACE):
+            self._set(entry.key, int.from_bytes(entry.value, "little") if entry.value else NEVER)
+
+    def end_guards(self, origin: str, now: int) -> None:
+        """The connections of a server are all gone: begin the grace periods that they asked for."""
+        for key, value in list(self._memory.directory.items()):
             kind, _, rest = key.partition(":")
-            number = int.from_bytes(value, "little")
-            if kind in (DEAD_MAN, GRACE):
-                self._set(key, number)
-            elif kind == GUARD:
-                memory.remember(key, b"")
-                self.set_grace(int(rest.partition(":")[0]), now + number)
+            account, _, connection = rest.partition(":")
+            if kind == GUARD and connection.rpartition(".")[0] == origin.removesuffix("."):
+                self._memory.remember(key, b"")
+                self.set_grace(int(account), now + int.from_bytes(value, "little"))
 
     def set_dead_man(self, account: int, due: int, kept: Callable[[bool], None]) -> None:
         """Start the timer anew; NEVER stops it. Then call `kept`, with False if that is not on disk."""
@@ -77,13 +89,16 @@ class Deadlines:
     def keep_guard(self, account: int, connection: int, guard: Guard, kept: Callable[[bool], None]) -> None:
         """Remember what a connection has asked for; then call `kept`, with False if that is not on disk."""
         value = b"" if guard.scope == "off" else encoded(guard.grace if guard.scope == "session" else 0)
-        self._memory.remember(f"{GUARD}:{account}:{connection}", value, kept)
+        self._memory.remember(self._guard_key(account, connection), value, kept)
 
     def forget_guard(self, account: int, connection: int) -> None:
         """The connection has ended, in one way or another."""
-        key = f"{GUARD}:{account}:{connection}"
+        key = self._guard_key(account, connection)
         if key in self._memory.directory:
             self._memory.remember(key, b"")
+
+    def _guard_key(self, account: int, connection: int) -> str:
+        return f"{GUARD}:{account}:{self._origin}{connection}"
 
     def _set(self, key: str, due: int) -> None:
         self._due.pop(key, None)

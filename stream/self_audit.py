@@ -30,6 +30,10 @@ class SelfAudit(Outbox):
         self.frames = 0
         self.failures = 0
 
+    def adopt(self, feed: Channels) -> None:
+        """Go on with another feed, which tells of the same market."""
+        self._feed = feed
+
     def tick(self, at: Point) -> None:
         """Subscribe to what is new, or was wrong."""
         if self._interval_ms and self._known != len(self._feed.public):

@@ -4,16 +4,19 @@ So the engine never holds a state that the disk does not, and nothing that is to
 being synced the next one gathers. Without a journal a group runs at once.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
 import msgspec
 
 from engine import Commands, Exchange
-from stream.journal.format import Buffer, Entry, JournalError, Kind, encode_keyed
+from stream import forwarded
+from stream.forwarded import Forwarded
+from stream.gathering import Gatherer, Group, call_all
+from stream.journal.format import Buffer, JournalError, Kind, encode_keyed
 from stream.journal.recovery import mark_of
-from stream.results import Keyed, Reply, Results, result_of
+from stream.results import Results, result_of
 
 MARK_EVERY = 1 << 12
 """Groups between two marks of what a replay must come to."""
@@ -45,65 +48,25 @@ class Log(Protocol):
         ...
 
 
-class Group:
-    """Commands, who waits for which of them, and what the stream is to remember with them."""
-
-    __slots__ = ("after", "commands", "entries", "keyed", "last", "replies", "time")
-
-    def __init__(self) -> None:
-        self.commands = Commands()
-        self.replies: dict[int, list[Reply]] = {}
-        self.keyed: list[Keyed] = []
-        self.entries: list[Entry] = []
-        self.after: list[Callable[[bool], None]] = []
-        self.time = 0
-        self.last = 0    # its last record in the journal
-
-    def put_ahead(self, ahead: Commands) -> Commands:
-        """Have these run first; what they leave is empty, to be used again."""
-        count, behind = len(ahead), self.commands
-        if len(behind):
-            ahead.extend(bytes(behind))
-            behind.clear()
-            self.replies = {index + count: replies for index, replies in self.replies.items()}
-            self.keyed = [each._replace(place=each.place + count) for each in self.keyed]
-        self.commands = ahead
-        return behind
-
-    def clear(self) -> None:
-        """Forget it all."""
-        self.commands.clear()
-        if self.replies or self.entries:
-            self.replies, self.keyed, self.entries, self.after = {}, [], [], []
-
-
-class Sequencer:
-    """Carries commands from whoever has them to the exchange.
-
-    `directory` is what the stream remembers beside the exchange's own state; `results` what became of requests with a key.
-    """
+class Sequencer(Gatherer):
+    """Carries commands from whoever has them to the exchange. `ran` is the last record of the group that ran last."""
 
     def __init__(
         self, exchange: Exchange, directory: dict[str, bytes], results: Results, applied: Callable[[int], None], journal: Log | None = None,
     ) -> None:
         """`applied` is called with the time of a group after it has run, and before its replies."""
-        self.directory = directory
-        self.results = results
+        super().__init__(directory, results)
         self.executed = 0
         self.refused = 0
         self.groups = 0
-        self.ahead = Commands()
+        self.ran = 0
+        self.ahead = Commands()    # what runs before what gathers
+        self.taken: Callable[[Forwarded], None] = lambda group: None    # called when a forwarded group has run
         self._exchange = exchange
         self._applied = applied
         self._journal = journal
-        self._gathering, self._idle = Group(), Group()
+        self._idle = Group()
         self._in_flight: Group | None = None
-        self._under_way: dict[tuple[int, int], list[Reply]] = {}
-
-    @property
-    def commands(self) -> Commands:
-        """The group that gathers: append to it, then `expect` the reply if there is to be one. What is `ahead` runs before it."""
-        return self._gathering.commands
 
     @property
     def waits(self) -> bool:
@@ -120,36 +83,15 @@ class Sequencer:
         """Whether the disk is so full that only what makes the books smaller should be run."""
         return self._journal is not None and self._journal.low
 
-    def expect(self, done: Reply, account: int = 0, key: int = 0) -> None:
-        """Have `done` called when the command that was appended last has run, and its result remembered under a key that is not 0."""
-        group, replies = self._gathering, [done]
-        index = len(group.commands) - 1
-        group.replies[index] = replies
-        if key:
-            group.keyed.append(Keyed(index, account, key))
-            self._under_way[account, key] = replies
-
-    def repeats(self, account: int, key: int, done: Reply) -> bool:
-        """Whether a request of this key has come before: then `done` gets what became, or becomes, of that one."""
-        result = self.results.get((account, key))
-        replies = self._under_way.get((account, key))
-        if result:
-            done(result, None)
-        elif replies is not None:
-            replies.append(done)
-        return result is not None or replies is not None
-
-    def remember(self, key: str, value: bytes, after: Callable[[bool], None] | None = None) -> None:
-        """Keep a value in the directory, from when this group runs; none takes the key away. Then call `after`, with False if the journal failed."""
-        self._gathering.entries.append(Entry(key, value))
-        if after:
-            self._gathering.after.append(after)
+    def forward(self, group: Forwarded) -> None:
+        """Run a group of another process, behind what gathers now."""
+        self._gathering.forwarded.append(group)
 
     def advance(self, now: int) -> None:
         """Run what has gathered, as far as the disk is. What a reply gives rise to is the next group."""
         while True:
             if not self._in_flight:
-                if not (len(self.ahead) or len(self.commands) or self._gathering.entries):
+                if not (len(self.ahead) or len(self.commands) or self._gathering.entries or self._gathering.forwarded):
                     return
                 try:
                     self._hand_over(now)
@@ -185,6 +127,8 @@ class Sequencer:
                 group.last = self._journal.append(Kind.COMMANDS, group.commands, now)
             for entry in group.entries:
                 group.last = self._journal.append(Kind.ENTRY, msgspec.msgpack.encode(entry), now)
+            for each in group.forwarded:
+                group.last = self._journal.append(Kind.FORWARDED, msgspec.msgpack.encode(each), now)
         self._in_flight, self._gathering = group, self._idle
 
     def _run(self) -> None:
@@ -200,9 +144,19 @@ class Sequencer:
             entry.change(self.directory)
         self._applied(group.time)
         answers = self._answers(group) if group.replies or group.after else []
+        self.ran = group.last
+        others = group.forwarded
         group.clear()
         self._idle = group
-        _call_all(answers)
+        for each in others:
+            self._run_forwarded(each, group.time)
+        call_all(answers)
+
+    def _run_forwarded(self, group: Forwarded, time: int) -> None:
+        indexes = forwarded.run(self._exchange, self.directory, self.results, group)
+        self.executed += len(indexes)
+        self._applied(time)
+        self.taken(group)
 
     def _answers(self, group: Group) -> list[Callable[[], None]]:
         """The calls that a group which has just run owes."""
@@ -222,16 +176,4 @@ class Sequencer:
             self._gathering = Group()
             self.ahead.clear()
         self._under_way.clear()
-        _call_all([partial(reply, None, None) for replies in group.replies.values() for reply in replies] + [partial(after, False) for after in group.after])
-
-
-def _call_all(calls: Iterable[Callable[[], None]]) -> None:
-    """Call each, though others raise: one client's answer must not cost the others theirs."""
-    errors = []
-    for call in calls:
-        try:
-            call()
-        except Exception as error:
-            errors.append(error)
-    if errors:
-        raise ExceptionGroup("answers to commands", errors)
+        call_all([partial(reply, None, None) for replies in group.replies.values() for reply in replies] + [partial(after, False) for after in group.after])

@@ -345,6 +345,8 @@ class Session(Outbox):
             self._waiting = False
             if account is None:
                 self._refuse(id, code, code.text)
+                if not id:    # the token came with the handshake, so the client would never try again
+                    self.close(CloseCode.NO_ACCOUNT, code.text)
             elif self._may_connect(account, now):
                 self._claims = claims
                 self._first_subject = claims.subject

@@ -177,10 +177,14 @@ class Venue(ABC):
         if not self._unchecked:
             self._unchecked = list(self.sessions)
             self.authenticator.revocations.forget(now / 10**9)
-            self.hub.forget_accounts(now)
+            self.forget_accounts(now)
             self.limits.forget(now)
         for _ in range(min(len(self._unchecked), len(self.sessions) // HOUSEKEEPINGS_PER_S + 1)):
             self._unchecked.pop().check_time(now)
+
+    def forget_accounts(self, now: int) -> None:
+        """Keep no longer the events of accounts whose clients have not come back in time."""
+        self.hub.forget_accounts(now)
 
     def leave(self) -> None:
         """Tell everybody that the server is leaving; each is closed as soon as it has what it was owed."""

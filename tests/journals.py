@@ -11,8 +11,10 @@ from pathlib import Path
 import msgspec
 
 from engine import Commands, Exchange, Instrument
+from stream import forwarded
 from stream.config import Config
 from stream.feed import Feed
+from stream.forwarded import Forwarded, decode_forwarded, last_number
 from stream.history import feeding, remembering
 from stream.journal import snapshots
 from stream.journal.files import Files
@@ -26,6 +28,7 @@ from tests.fake_disk import FakeDisk
 
 FOLDER = "data"
 EPOCH = 7
+ORIGIN = 5
 SMALL = Limits(segment_bytes=4096, group_bytes=1500, reserve_bytes=0)
 
 Item = tuple[Kind, Buffer, int]
@@ -103,6 +106,9 @@ class World:
                 self.exchange.execute(group)
                 self.results = Results(self.results)
                 self.results.take(self.exchange, keyed)
+            elif kind == Kind.FORWARDED:
+                self.directory, self.results = dict(self.directory), Results(self.results)
+                forwarded.run(self.exchange, self.directory, self.results, decode_forwarded(bytes(payload)))
             elif kind == Kind.ENTRY:
                 entry = msgspec.msgpack.decode(bytes(payload), type=Entry)
                 self.directory = {**self.directory, entry.key: entry.value}
@@ -120,9 +126,16 @@ class World:
         if not self.chance.randrange(4):
             group.append((Kind.MARK, msgspec.msgpack.encode(mark_of(self.exchange, bool(self.chance.randrange(2)))), time))
         for _ in range(self.chance.randrange(1, records_max + 1)):
-            kind = self.chance.randrange(6)
+            kind = self.chance.randrange(7)
             if kind == 1:
                 group.append((Kind.KEYED_COMMANDS, encode_keyed([Keyed(0, 0, self.chance.randrange(99))], commands(self.chance, time)), time))
+            elif kind == 2:
+                forwards = sum(kind == Kind.FORWARDED for kind, _, _ in group)
+                number = last_number(self.directory, ORIGIN) + forwards + 1
+                keyed = [Keyed(0, 0, self.chance.randrange(99))]
+                entries = [Entry("subject 1", self.chance.randbytes(3))] * self.chance.randrange(2)
+                several = Forwarded(ORIGIN, number, commands(self.chance, time), keyed, entries)
+                group.append((Kind.FORWARDED, msgspec.msgpack.encode(several), time))
             elif kind:
                 group.append((Kind.COMMANDS, commands(self.chance, time), time))
             else:

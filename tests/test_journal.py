@@ -23,8 +23,8 @@ from tests.fake_disk import FakeDisk
 from tests.journals import EPOCH, FOLDER, SMALL, World, commands, small_exchange
 
 VERSION_1 = Path(__file__).parent / "fixtures" / "journal_v1"
-VERSION_1_STATE = "88a255b1a66fb314"
-VERSION_1_COUNTS = [20], 49, 8, 45    # snapshots, the last record, the epoch, the latest time
+VERSION_1_STATE = "2ad8f43c676fb76d"
+VERSION_1_COUNTS = [22], 48, 8, 45    # snapshots, the last record, the epoch, the latest time
 
 
 def lived(steps: int, limits: Limits = SMALL, snapshot_every: int = 0) -> tuple[FakeDisk, World]:
@@ -380,7 +380,7 @@ def test_a_journal_of_version_1_is_read() -> None:
     state = found.replay.state
     assert f"{state.exchange.state_hash():016x}" == VERSION_1_STATE
     assert (found.right, state.seq, state.epoch, state.time) == VERSION_1_COUNTS
-    assert (sorted(state.directory), len(state.results)) == ([f"subject {i}" for i in range(4)], 5)
+    assert (sorted(state.directory), len(state.results)) == (["origin:5", *(f"subject {i}" for i in range(3))], 7)
 
 
 def test_the_channels_of_version_1_come_back_the_same_from_its_snapshot() -> None:

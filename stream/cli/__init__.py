@@ -18,6 +18,8 @@ COMMANDS = {
     "replay": "feed a recording into an engine and check it against the recording's own truth",
     "journal": "say what is in a journal and whether it is whole; print, replay, repair it",
     "admin": "halt, limit, disconnect, revoke; see who is connected and how far behind",
+    "cluster": "say who leads a market that Redis joins, and how far everybody is",
+    "handover": "let a standby lead such a market, before its leader is restarted",
     "doctor": "say whether this machine is fit to run a server, and what to do where it is not",
     "token": "print a development token for one's own server",
     "completion": "print a script that lets a shell complete commands and flags",

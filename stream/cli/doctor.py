@@ -15,15 +15,17 @@ from contextlib import closing
 from enum import StrEnum
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.request import urlopen
 
 import msgspec
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
 import engine
 import stream
+from stream.cluster.redis_client import TROUBLE, connect
 from stream.config import Config, load
 from stream.journal.recovery import LOCK
 from stream.server import FILES_KEPT_FREE
@@ -213,40 +215,39 @@ def clock() -> Iterator[Finding]:
 
 def redis(url: str) -> Iterator[Finding]:
     """The Redis that is named."""
-    try:
-        client = import_module("redis").Redis.from_url(url, socket_timeout=PATIENCE_S, socket_connect_timeout=PATIENCE_S)
-    except ImportError:
-        yield Finding("redis", BAD, "the package is not installed", "pip install redis")
-        return
-    except ValueError as error:
-        yield Finding("redis", BAD, str(error), "expected an URL such as redis://127.0.0.1:6379")
-        return
-    try:
-        with closing(client):
+    client = connect(url)
+
+    async def ask() -> tuple[float, dict[str, Any]]:
+        try:
             began = time.perf_counter()
-            client.ping()
-            took = time.perf_counter() - began
-            told = client.info()
-    except Exception as error:    # the package has a hierarchy of its own, and lets others through
-        yield Finding("redis", BAD, f"{re.sub(r'//.*@', '//', url)}: {error}", "start it, or name another one with --redis")
+            await client.ping()
+            return time.perf_counter() - began, await client.info()
+        finally:
+            await client.aclose()
+
+    try:
+        took, told = uvloop.run(ask())
+    except TROUBLE as error:
+        yield Finding("redis server", BAD, f"{re.sub(r'//.*@', '//', url)}: {error}", "start it, or name another one with --redis")
         return
-    said = f"{told['redis_version']}, answers in {took * 1000:.1f} ms"
-    policy = told.get("maxmemory_policy", "noeviction")
-    if policy == "noeviction":
-        yield Finding("redis", GOOD, said)
+    servers = [told] if "redis_version" in told else list(told.values())    # of a Redis Cluster each node tells its own
+    said = f"{servers[0]['redis_version']}, answers in {took * 1000:.1f} ms"
+    forgetful = {policy for server in servers if (policy := server.get("maxmemory_policy", "noeviction")) != "noeviction"}
+    if forgetful:
+        yield Finding("redis server", BAD, f"{said}; it forgets when it is full ({', '.join(forgetful)})", "set maxmemory-policy noeviction")
     else:
-        yield Finding("redis", BAD, f"{said}; it forgets when it is full ({policy})", "set maxmemory-policy noeviction")
+        yield Finding("redis server", GOOD, said)
 
 
 def examine(arguments: argparse.Namespace) -> list[Finding]:
     """Look at everything. ConfigError if the configuration cannot be read."""
-    named = {"host": arguments.host, "port": arguments.port, "journal": arguments.journal}
+    named = {"host": arguments.host, "port": arguments.port, "journal": arguments.journal, "redis": arguments.redis}
     config = load(arguments.config, os.environ, {name: value for name, value in named.items() if value is not None})
     looks: list[Callable[[], Iterator[Finding]]] = [
         python, dependencies, compiled, lambda: port(config), lambda: files(config), lambda: journal(config), clock,
     ]
-    if arguments.redis:
-        looks.append(lambda: redis(arguments.redis))
+    if config.redis:
+        looks.append(lambda: redis(config.redis))
     return [finding for look in looks for finding in look()]
 
 

@@ -7,19 +7,21 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import uvloop
 from rich.console import Console
 
-from stream.config import Config, ConfigError, load, settings
+from stream.cluster.engine_server import Node
+from stream.cluster.gateway_server import start_redis_gateway
+from stream.config import Config, ConfigError, Role, load, settings
 from stream.journal.format import JournalError
 from stream.keys import load_keys
 from stream.logs import start_logging
 from stream.market_server import MarketServer
 from stream.relay_server import RelayServer
-from stream.server import ENDPOINT
+from stream.server import ENDPOINT, Server
 from stream.sources import Source
 from stream.sources.recorded import RecordedSource
 from stream.sources.simulated import SimulatedSource
@@ -30,8 +32,14 @@ EXAMPLES = """examples:
   deltabook serve --source journal:data/journal --set speed=10   a journal's whole history again, ten times as fast
   deltabook serve --upstream ws://127.0.0.1:8080/v1 --port 8081
                                                          the public channels of another server
+  deltabook serve --role engine --redis redis://127.0.0.1:6379 --port 8090
+  deltabook serve --role gateway --redis redis://127.0.0.1:6379
+                                                         one market in many processes, joined by Redis
   deltabook serve --config venue.toml --port 9000        settings from a file, the port from the flag
 """
+
+REPLACED = 75
+"""The exit status of an engine that another one has replaced: start it again, and it is a standby."""
 
 
 def settings_help() -> str:
@@ -52,6 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="where orders come from beside the clients: recorded, simulated, none; may be given twice; or journal:FOLDER, played again")
     parser.add_argument("--upstream", metavar="URL", help="a server whose public channels are relayed, instead of a market of one's own")
     parser.add_argument("--journal", metavar="FOLDER", help="where every command is on disk before it runs; none: nowhere (default: data/journal)")
+    parser.add_argument("--role", choices=get_args(Role), help="what this process does of a market that Redis joins (default: all)")
+    parser.add_argument("--redis", metavar="URL", help="the Redis of such a market")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting")
 
 
@@ -66,8 +76,14 @@ def read_config(arguments: argparse.Namespace) -> Config:
             flags[name] = msgspec.json.decode(value) if value[:1] in ("[", "{") else value
         except msgspec.DecodeError as error:
             raise ConfigError(f"--set {text}: {error}") from error
-    named = {"host": arguments.host, "port": arguments.port, "sources": arguments.source, "upstream": arguments.upstream, "journal": arguments.journal}
-    return load(arguments.config, os.environ, flags | {name: value for name, value in named.items() if value is not None})
+    named = {
+        "host": arguments.host, "port": arguments.port, "sources": arguments.source, "upstream": arguments.upstream, "journal": arguments.journal,
+        "role": arguments.role, "redis": arguments.redis,
+    }
+    config = load(arguments.config, os.environ, flags | {name: value for name, value in named.items() if value is not None})
+    if (config.role == "all") == bool(config.redis):
+        raise ConfigError(f"role {config.role}, redis {config.redis or 'none'}: expected a role with a Redis, or neither")
+    return config
 
 
 def sources_of(config: Config) -> list[Source]:
@@ -100,12 +116,15 @@ def server_of(config: Config) -> MarketServer | RelayServer:
 
 async def serve(config: Config, console: Console) -> int:
     """Serve until SIGTERM or SIGINT; the exit status."""
-    server = server_of(config)
-    await server.start()
-    spare_the_past()
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    if config.role in ("engine", "standby"):
+        return await lead(config, console, stopped)
+    server = await start_server(config, stopped)
+    if server is None:
+        return 0
+    spare_the_past()
     host = f"[{config.host}]" if ":" in config.host else config.host
     names = [terms.name for terms in server.venue.instrument_terms()]
     console.print(f"deltabook relays {config.upstream}" if config.upstream else f"deltabook serves {', '.join(names) or 'no instrument'}")
@@ -122,6 +141,37 @@ async def serve(config: Config, console: Console) -> int:
     console.print("leaving")
     await server.stop()
     return 1 if server.venue.failure else 0
+
+
+async def start_server(config: Config, stopped: asyncio.Event) -> Server | None:
+    """What clients connect to, listening; None if it was stopped before it could."""
+    if config.role == "gateway":
+        starting = asyncio.create_task(start_redis_gateway(config, load_keys(config)))
+        stopping = asyncio.create_task(stopped.wait())
+        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if starting.done():
+            return starting.result()
+        starting.cancel()
+        return None
+    server = server_of(config)
+    await server.start()
+    return server
+
+
+async def lead(config: Config, console: Console, stopped: asyncio.Event) -> int:
+    """Follow, and lead when nobody else does; the exit status, REPLACED if another node does now."""
+    node = Node(config, load_keys(config), lambda: sources_of(config), stopped)
+    console.print(f"deltabook node {node.name}: follows until it may lead")
+    server = await node.follow()
+    if server is None:
+        return 0
+    spare_the_past()
+    console.print(f"deltabook node {node.name}: leads, term {node.term}; metrics on port {server.port}")
+    await stopped.wait()
+    console.print("leaving")
+    await node.stop()
+    return REPLACED if node.failure else 1 if server.venue.failure else 0
 
 
 def run(arguments: argparse.Namespace) -> int:

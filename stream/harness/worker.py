@@ -119,14 +119,13 @@ class Worker:
 
     def _fold(self) -> list[float]:
         """Put what was noted into the histograms; the median and the 99th percentile of steady clients, in ms, if there were any."""
+        cuts = {}
         for role, tally in self._tallies.items():
-            found = tally.delivery.fold(0 if role is Role.SLOW else self._plan.interval_ms or 0)
-            if role is Role.STEADY:
-                cuts = found
+            cuts[role] = tally.delivery.fold(0 if role is Role.SLOW else self._plan.interval_ms or 0)
             tally.age.fold()
             tally.response.fold()
         self._lag.fold()
-        return cuts
+        return cuts[Role.STEADY]
 
 
 def share_since(then: tuple[float, float]) -> float:

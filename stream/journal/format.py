@@ -74,6 +74,9 @@ class Kind(IntEnum):
     KEYED_COMMANDS = 8
     """Commands, and which of them came with a key: `encode_keyed`."""
 
+    FORWARDED = 9
+    """A group that another process forwarded: `stream.forwarded`."""
+
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
     """Something that the stream remembers: a value under a key, until another takes its place. No value takes the key away."""

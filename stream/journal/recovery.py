@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from engine import BadSnapshot, Exchange
+from stream import forwarded
 from stream.journal import snapshots
 from stream.journal.files import Files
 from stream.journal.format import REMEDY, Damaged, JournalError, Kind, Listing, Mark, Record, decode_entry, decode_keyed
@@ -62,6 +63,8 @@ def apply(state: State, record: Record) -> None:
             keyed, commands = decode_keyed(record.payload)
             state.exchange.execute(commands)
             state.results.take(state.exchange, keyed)
+        case Kind.FORWARDED:
+            forwarded.run(state.exchange, state.directory, state.results, forwarded.decode_forwarded(record.payload))
         case Kind.ENTRY:
             decode_entry(record.payload).change(state.directory)
         case Kind.LISTING:

@@ -115,6 +115,12 @@ def read(files: Files, folder: str, seq: int) -> State:
     return state
 
 
+def latest(files: Files, folder: str) -> tuple[int, bytes]:
+    """The bytes of the newest snapshot, and the record that it is behind. There must be one."""
+    seq = numbers(files, folder, SUFFIX)[-1]
+    return seq, files.read(snapshot_path(folder, seq))
+
+
 def newest(files: Files, folder: str, upto: int | None = None) -> tuple[State | None, list[Damaged]]:
     """The newest snapshot, of those not behind a record where one is given, that is whole; and what is wrong with those that are newer."""
     wrong: list[Damaged] = []

@@ -10,6 +10,7 @@ import msgspec
 from engine import CommandKind, EventKind, Exchange, OrderType, Reason, Side, TimeInForce
 from stream.config import Config
 from stream.feed import Feed
+from stream.forwarded import decode_forwarded
 from stream.history import FEED, feeding, remembering
 from stream.journal import snapshots
 from stream.journal.files import Files
@@ -25,6 +26,7 @@ FIELDS = (
     "time_in_force", "flags", "self_trade",
 )
 OF_A_SIDE = ORDER_KINDS | {EventKind.REJECTED, EventKind.TRADE, EventKind.LEVEL}
+LAST_OF_COMMAND = 1    # Event.flags
 SNAPSHOT_LOCK = "snapshot-lock"
 
 
@@ -69,6 +71,8 @@ def commands_of(record: Record) -> memoryview:
     """The commands of a record."""
     if record.kind == Kind.KEYED_COMMANDS:
         return decode_keyed(record.payload)[1]
+    if record.kind == Kind.FORWARDED:
+        return memoryview(decode_forwarded(record.payload).commands)
     return record.payload if record.kind == Kind.COMMANDS else record.payload[:0]
 
 
@@ -178,17 +182,23 @@ def take_snapshot(files: Files, folder: str, config: Config, upto: int | None, k
 def describe(record: Record, exchange: Exchange | None = None) -> Iterator[dict[str, Any]]:
     """A record as JSON has it: a line for each command, with the events that it has just caused if its exchange is given, and one for any other record."""
     line: dict[str, Any] = {"record": record.seq, "kind": name_of(Kind, record.kind), "time": record.time}
-    if record.kind in (Kind.COMMANDS, Kind.KEYED_COMMANDS):
-        keys = {index: key for index, _, key in decode_keyed(record.payload)[0]} if record.kind == Kind.KEYED_COMMANDS else {}
-        for index, values in enumerate(COMMAND.iter_unpack(commands_of(record))):
-            told = line | _command(dict(zip(FIELDS, values, strict=True)))
-            if index in keys:
-                told["key"] = keys[index]
-            if exchange:
-                told["events"] = [_event(event._asdict()) for event in exchange.events.batch(index)]
-            yield told
+    commands = [_command(dict(zip(FIELDS, values, strict=True))) for values in COMMAND.iter_unpack(commands_of(record))]
+    if record.kind == Kind.FORWARDED:
+        group = decode_forwarded(record.payload)
+        line |= {"origin": group.origin, "number": group.number}
+        keyed = group.keyed
     else:
-        yield line | _content(record)
+        keyed = decode_keyed(record.payload)[0] if record.kind == Kind.KEYED_COMMANDS else []
+    for place, _, key in keyed:
+        commands[place]["key"] = key
+    ran = sum(event.flags & LAST_OF_COMMAND for event in exchange.events) if exchange else 0
+    for index, command in enumerate(commands):
+        if exchange and ran == len(commands):    # or some had run before
+            command["events"] = [_event(event._asdict()) for event in exchange.events.batch(index)]
+        yield line | command
+    content = _content(record)
+    if content or not commands:
+        yield line | content
 
 
 def _fields(fields: dict[str, int]) -> dict[str, Any]:
@@ -220,6 +230,9 @@ def _content(record: Record) -> dict[str, Any]:
     match record.kind:
         case Kind.GENESIS:
             return {"bytes": len(record.payload)}
+        case Kind.FORWARDED:
+            entries = {entry.key: entry.value for entry in decode_forwarded(record.payload).entries}
+            return {"entries": entries} if entries else {}
         case Kind.ENTRY:
             entry = msgspec.msgpack.decode(record.payload, type=Entry)
             return {"key": entry.key, "value": entry.value}

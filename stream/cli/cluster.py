@@ -1,0 +1,58 @@
+"""`deltabook cluster`: the processes that Redis joins to one market."""
+
+import argparse
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from stream.cluster.overview import Overview, look
+from stream.cluster.redis_client import TROUBLE, connect, keys_of
+from stream.config import ConfigError
+
+DEFAULT_REDIS = "redis://127.0.0.1:6379"
+
+BEHIND_MS_MAX = 1500
+"""From here on something is wrong."""
+
+
+def add_redis(parser: argparse.ArgumentParser) -> None:
+    """The flags that say which market it is."""
+    parser.add_argument("--redis", default=DEFAULT_REDIS, metavar="URL", help="the Redis that joins the market (default: %(default)s)")
+    parser.add_argument("--cluster", default="market", metavar="NAME", help="the market's name there (default: %(default)s)")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `cluster`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "examples:\n"
+        "  deltabook cluster status                                    who leads, which record, how far each gateway is behind\n"
+        "  deltabook cluster status --redis redis://10.0.0.1:6379 --cluster london"
+    )
+    parser.add_argument("what", choices=("status",), help="what to show")
+    add_redis(parser)
+
+
+def show(found: Overview) -> Table:
+    """Everybody in a table."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("node", "role", "position", "behind", "clients", ""):
+        table.add_column(heading, justify="right" if heading in ("position", "behind", "clients") else "left")
+    table.add_row(found.leader or "nobody", "leads", f"{found.beat.position:,}", "", "", f"term {found.beat.term}")
+    for each in sorted(found.nodes, key=lambda each: (each.role, each.name)):
+        wrong = "silent" if each.origin in found.silent else "stale" if each.behind_ms >= BEHIND_MS_MAX else ""
+        table.add_row(each.name, each.role, f"{each.position:,}", f"{each.behind_ms:,} ms", f"{each.connections:,}", wrong)
+    return table
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show it; the exit status, 1 if nobody leads or somebody has fallen behind."""
+    console = Console(highlight=False)
+    try:
+        found = uvloop.run(look(connect(arguments.redis), keys_of(arguments.cluster)))
+    except TROUBLE as error:
+        raise ConfigError(f"redis {arguments.redis}: {error}") from error
+    console.print(show(found))
+    console.print(f"in redis: {found.batches:,} batches, {found.requests:,} requests, a snapshot of {found.snapshot_bytes:,} bytes")
+    return int(not found.leader or bool(found.silent) or any(each.behind_ms >= BEHIND_MS_MAX for each in found.nodes))

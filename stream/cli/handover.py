@@ -1,0 +1,34 @@
+"""`deltabook handover`: let a standby lead a market that Redis joins."""
+
+import argparse
+
+import uvloop
+
+from stream.cli.cluster import add_redis
+from stream.cluster.overview import hand_over
+from stream.cluster.redis_client import TROUBLE, connect, keys_of
+from stream.config import ConfigError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `handover`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "examples:\n"
+        "  deltabook handover                    before the leader is restarted: nothing is lost, and clients go on with a patch\n"
+        "  deltabook handover --patience 60      give it a minute"
+    )
+    add_redis(parser)
+    parser.add_argument("--patience", type=float, default=10, metavar="S", help="how long it may take (default: 10)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it; the exit status, 1 if the leader has not left."""
+    try:
+        leader = uvloop.run(hand_over(connect(arguments.redis), keys_of(arguments.cluster), arguments.patience))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    except TROUBLE as error:
+        raise ConfigError(f"redis {arguments.redis}: {error}") from error
+    print(f"{leader} leads" if leader else f"the leader has not left within {arguments.patience:g} seconds")
+    return int(not leader)

@@ -1,0 +1,158 @@
+"""The engine of a market in many processes: it runs what gateways forward, and tells them every record once that has run. Serves no client."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from engine import CommandKind
+from stream.channels import MARKET_SCOPE
+from stream.cluster.messages import Batch, Beat, Forward, OpenAccount, Request, Snapshot, Status
+from stream.cluster.shipper import Shipper
+from stream.codes import ErrorCode
+from stream.config import Config
+from stream.conflation import MILLISECOND
+from stream.forwarded import COMMAND_BYTES, Forwarded, last_number
+from stream.history import KEPT, History, keep
+from stream.journal import snapshots
+from stream.journal.recovery import mark_of
+from stream.keys import Key
+from stream.market import Market
+from stream.safeguards import GUARD
+from stream.sequencer import Log
+from stream.sources import Source
+from stream.venue import Figure
+
+COMMAND_WORDS = COMMAND_BYTES // 8
+
+KIND_OFFSET = 78
+ENLARGE = frozenset({CommandKind.PLACE, CommandKind.REPLACE})
+"""What is not run while the disk is nearly full."""
+
+MARK_INTERVAL = 100 * MILLISECOND
+"""The shortest time between two batches that say what a replay must come to."""
+
+TERM = "term"
+"""The key under which the directory has the term of the leader that wrote the journal last."""
+
+
+class Engine(Market):
+    """The one process that runs the market's commands. `publish` is to tell its batches to every gateway.
+
+    `position` is where its journal ends as it begins, `began` up to where that is also the history of the leader before.
+    """
+
+    scopes = frozenset({MARKET_SCOPE})
+    refusal = ErrorCode.PUBLIC_ONLY
+
+    def __init__(
+        self, config: Config, keys: list[Key], sources: Sequence[Source], now: int, history: History, journal: Log | None, position: int, began: int, term: int,
+        publish: Callable[[Batch], None],
+    ) -> None:
+        self.shipper = Shipper(journal, position)
+        self.term = term
+        self.position = position
+        self._began = began
+        self.gateways: dict[int, tuple[Status, int]] = {}    # by origin, and when the latest beat was seen
+        self.gone: set[int] = set()
+        self._publish = publish
+        self._marked_at = now
+        self._beats = 0
+        self._taken: dict[int, int] = {}    # the last number of each origin, run or gathered
+        super().__init__(config, keys, sources, now, history, self.shipper)
+        self.sequencer.taken = self._ran
+        self.sequencer.remember(TERM, term.to_bytes(8, "little"))
+        for key in history.directory:
+            kind, _, rest = key.partition(":")
+            if kind == GUARD:
+                self._expect_gateway(rest.partition(":")[2].rpartition(".")[0], now)
+
+    def _expect_gateway(self, origin: str, now: int) -> None:
+        if origin:
+            number = int(origin)
+            self.gateways.setdefault(number, (Status(number, "gateway", "", 0, 0, 0, 0, 0), now))
+
+    @property
+    def begun(self) -> bool:
+        """Whether clients may connect: never, for what is told here is told by the gateways, and to whom it is told there it has been acknowledged."""
+        return False
+
+    # What gateways ask
+
+    def receive(self, request: Request, now: int) -> None:
+        """Take in what a gateway tells."""
+        match request:
+            case Forward():
+                self._take(request, now)
+            case OpenAccount():
+                self.open_account(request.subject, now, lambda account, code: None)
+            case Status():
+                known = self.gateways.get(request.origin)
+                if not known or known[0].beat != request.beat:
+                    self.gateways[request.origin] = (request, now)
+
+    def _take(self, forward: Forward, now: int) -> None:
+        """Run a group, if it is the next of its origin: one that has come before is on its way, one that is missing will come again."""
+        group = forward.group
+        if group.origin not in self._taken:
+            self._taken[group.origin] = last_number(self.sequencer.directory, group.origin)
+        if group.number != self._taken[group.origin] + 1 or self.sequencer.failure:
+            return
+        self._taken[group.origin] = group.number
+        commands = bytearray(group.commands)
+        late = abs(now - forward.time) > self.config.command_patience_ms * MILLISECOND
+        if late or (self.sequencer.low and ENLARGE.intersection(commands[KIND_OFFSET::COMMAND_BYTES])):
+            commands.clear()
+        times = memoryview(commands).cast("q")
+        for place in range(0, len(times), COMMAND_WORDS):
+            times[place] = now    # the engine's clock is the market's
+        times.release()
+        self.sequencer.forward(Forwarded(group.origin, group.number, bytes(commands), group.keyed if commands else [], group.entries))
+
+    def _ran(self, group: Forwarded) -> None:
+        for entry in group.entries:
+            keep(self.feed, entry)
+            self.deadlines.follow(entry)
+            kind, _, account = entry.key.partition(":")
+            if kind == KEPT:
+                self.hub.expect([int(account)], self._engine_time)
+            elif kind == GUARD:
+                self._expect_gateway(entry.key.rpartition(":")[2].rpartition(".")[0], self._engine_time)
+
+    # What it tells
+
+    def tick(self, now: int) -> int:
+        """Run what has gathered, tell what has run; when the next tick is due by itself, in ns."""
+        due = super().tick(now)
+        records = self.shipper.take(self.sequencer.ran)
+        if records:
+            prev, self.position = self.position, records[-1].seq
+            mark = None
+            if now - self._marked_at >= MARK_INTERVAL:
+                self._marked_at = now
+                mark = mark_of(self.exchange, False)
+            self._publish(Batch(self.term, self._began, prev, self.position, records, mark))
+        return due
+
+    def beat(self) -> Beat:
+        """A sign of life, to be told now and then."""
+        self._beats += 1
+        return Beat(self.term, self.position, self._beats)
+
+    def snapshot(self, now: int) -> Snapshot:
+        """The state of now. O(all of it)."""
+        return Snapshot(self.term, self.position, snapshots.encode(self.state(self.position, 0, now)))
+
+    def keep_house(self, now: int) -> None:
+        super().keep_house(now)
+        for origin, (_, seen) in list(self.gateways.items()):
+            if now - seen >= self.config.gateway_timeout_ms * MILLISECOND:
+                del self.gateways[origin]
+                self.gone.add(origin)
+                self.deadlines.end_guards(f"{origin}.", now)
+
+    def figures(self) -> Iterable[Figure]:
+        """What it tells of itself, and of the link to its gateways."""
+        yield from super().figures()
+        yield Figure("deltabook_link_term", "This leader's term", self.term)
+        yield Figure("deltabook_link_position", "The last record that was told to the gateways", self.position)
+        yield Figure("deltabook_link_gateways", "Gateways and standbys that give a sign of life", len(self.gateways))
+        positions = [status.position for status, _ in self.gateways.values() if status.beat]
+        yield Figure("deltabook_link_records_behind_max", "Records that the last of them is behind", self.position - min(positions, default=self.position))

@@ -1,0 +1,215 @@
+"""A node that runs a market's orders: it follows the one that leads until it may lead itself, and then has an engine."""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from stream.cluster.engine import Engine
+from stream.cluster.messages import Batch, Beat, News, Request, Snapshot, Status
+from stream.cluster.redis_client import AGAIN_S, BEAT_S, TROUBLE, connect, keys_of, require_noeviction
+from stream.cluster.redis_engine import Lease, RedisEngineEnd, fence
+from stream.cluster.redis_gateway import RedisGatewayEnd
+from stream.cluster.replica import Replica
+from stream.cluster.succession import Inheritance, has_journal, inherit
+from stream.config import Config
+from stream.conflation import MILLISECOND
+from stream.journal import snapshots
+from stream.journal.files import Disk
+from stream.keys import Key
+from stream.market_server import MarketServer
+from stream.server import Clock, Server
+from stream.sources import Source
+
+log = logging.getLogger("deltabook")
+
+CAUGHT_UP_S = 1.0
+"""The time for a follower to read what is left of the log before it leads."""
+
+
+class EngineServer(MarketServer):
+    """An engine, and its pages on a TCP port: health and metrics."""
+
+    def __init__(
+        self, config: Config, keys: Sequence[Key], sources: Sequence[Source], clock: Clock, inheritance: Inheritance, term: int,
+        publish: Callable[[Batch], None],
+    ) -> None:
+        self._loop = None
+        self._archive = inheritance.archive
+        history = inheritance.history
+        clock = Clock(history.time)
+        self.market = self.engine = Engine(
+            config, list(keys), sources, clock.now(), history, self._archive.journal if self._archive else None, inheritance.position, inheritance.began,
+            term, publish,
+        )
+        Server.__init__(self, config, self.engine, clock)
+
+        self.gone = self.engine.gone
+
+    @property
+    def term(self) -> int:
+        """The term in which it leads."""
+        return self.engine.term
+
+    def hear(self, request: Request) -> None:
+        """Take in what a gateway tells."""
+        self.engine.receive(request, self.clock.now())
+        self.wake()
+
+    def beat(self) -> Beat:
+        """A sign of life."""
+        return self.engine.beat()
+
+    def snapshot(self) -> Snapshot:
+        """The state of now. O(all of it)."""
+        return self.engine.snapshot(self.clock.now())
+
+
+class Node:
+    """One process of a market that could lead. `sources` are made anew when it does."""
+
+    def __init__(self, config: Config, keys: Sequence[Key], sources: Callable[[], Sequence[Source]], stopped: asyncio.Event) -> None:
+        self.name = config.node or f"{socket.gethostname()}-{os.getpid()}"
+        self._config = config
+        self._keys = keys
+        self._sources = sources
+        self._stopped = stopped
+        self._redis = connect(config.redis)
+        self._redis_keys = keys_of(config.cluster)
+        self._lease = Lease(self._redis, self._redis_keys, self.name, config.lease_ms)
+        self._clock = Clock()
+        self._origin = secrets.randbits(63)
+        self._beats = 0
+        self._end = RedisGatewayEnd(connect(config.redis), self._redis_keys, self._hear)
+        self._replica = Replica(config, self._end.ask, self._clock.now())
+        self._end.status = self._status
+        self._link: RedisEngineEnd | None = None
+        self._server: EngineServer | None = None
+        self.term = 0
+        self.failure = ""    # why it led no longer, unless that was wanted
+
+    def _hear(self, news: News) -> None:
+        self._replica.receive(news, self._clock.now())
+
+    def _status(self) -> Status:
+        self._beats += 1
+        behind_ms = max(0, self._clock.now() - self._replica.complete_at) // MILLISECOND
+        return Status(self._origin, "standby", self.name, self._beats, self._replica.term, self._replica.position, 0, behind_ms)
+
+    async def follow(self) -> EngineServer | None:
+        """Follow until this node leads: its engine. None if it was stopped before."""
+        await self._persist(lambda: require_noeviction(self._redis))
+        self._end.start()
+        try:
+            while not self._stopped.is_set():
+                self._replica.tick(self._clock.now())
+                with suppress(*TROUBLE):
+                    self.term = await self._lease.acquire(max(self._replica.term, int(time.time())))
+                    if self.term:
+                        log.info("this node may lead", extra={"node": self.name, "term": self.term})
+                        if await self._catch_up():
+                            return await self._begin()
+                        await self._lease.release(self.term)
+                        await asyncio.sleep(self._config.lease_ms / 1000)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopped.wait(), AGAIN_S)
+        except BaseException:
+            await self._end.stop()
+            await self._redis.aclose()
+            raise
+        await self._end.stop()
+        await self._redis.aclose()
+        return None
+
+    async def _persist(self, step: Callable[[], object]) -> None:
+        while not self._stopped.is_set():
+            try:
+                await step()    # type: ignore[misc]
+                return
+            except TROUBLE as error:
+                log.warning("redis fails", extra={"what": "start", "reason": str(error)})
+                await asyncio.sleep(1)
+
+    async def _catch_up(self) -> bool:
+        """Keep older leaders out, and read what they have written; False if this node should not lead."""
+        if not await fence(self._redis, self._redis_keys, self.term):
+            return False
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + CAUGHT_UP_S
+        there = await self._redis.exists(self._redis_keys.snapshot) or self._replica.state
+        while self._replica.term != self.term or (there and self._replica.lost):
+            if loop.time() > deadline:
+                log.critical("a part of the history is missing here: this node does not lead", extra={"position": self._replica.position})
+                return False
+            self._replica.tick(self._clock.now())
+            await asyncio.sleep(0.01)
+        if self._replica.state or has_journal(Disk(), self._config.journal) or self._config.role == "engine":
+            return True
+        log.warning("there is no market yet, and a standby does not begin one")
+        return False
+
+    async def _begin(self) -> EngineServer:
+        """Lead."""
+        await self._end.stop()
+        sources = self._sources()
+        renewing = asyncio.create_task(self._renew())
+        try:
+            inheritance = await asyncio.to_thread(
+                inherit, Disk(), self._config, sources, self._replica, self._clock.now(), self._wake_from_thread, self._offer,
+            )
+        finally:
+            renewing.cancel()
+        server = self._server = EngineServer(self._config, self._keys, sources, self._clock, inheritance, self.term, self._publish)
+        self._link = RedisEngineEnd(self._redis, self._redis_keys, self._lease, server, self._config.link_bytes_kept, self._ended)
+        if inheritance.records is not None and inheritance.position > inheritance.began:
+            self._link.publish(Batch(self.term, inheritance.began, inheritance.began, inheritance.position, inheritance.records))
+        await server.start()
+        await self._link.start()
+        log.info("this node leads", extra={"node": self.name, "term": self.term, "position": inheritance.position, "epoch": server.engine.point(0).epoch})
+        return server
+
+    async def _renew(self) -> None:
+        """Keep the lease while a journal is read, which may take long."""
+        while True:
+            await asyncio.sleep(BEAT_S)
+            with suppress(*TROUBLE):
+                await self._lease.renew(self.term)
+
+    def _publish(self, batch: Batch) -> None:
+        if self._link:
+            self._link.publish(batch)
+
+    def _wake_from_thread(self) -> None:
+        if self._server:
+            self._server.wake_from_thread()
+
+    def _offer(self) -> None:
+        """There is another snapshot in the journal's folder: tell it."""
+        asyncio.get_running_loop().create_task(self._offer_newest())
+
+    async def _offer_newest(self) -> None:
+        position, data = await asyncio.to_thread(snapshots.latest, Disk(), self._config.journal)
+        if self._link:
+            with suppress(*TROUBLE):
+                await self._link.offer(Snapshot(self.term, position, data))
+
+    def _ended(self, why: str) -> None:
+        """This node must not lead any longer."""
+        if why:
+            log.critical("this node leads no longer", extra={"node": self.name, "term": self.term, "reason": why})
+            self.failure = why
+        self._stopped.set()
+
+    async def stop(self) -> None:
+        """Run what has been taken in, tell it, and let another lead."""
+        assert self._server
+        assert self._link
+        self._link.stop_hearing()
+        await self._server.run_what_has_gathered()
+        await self._link.stop()
+        await self._server.stop()
+        await self._redis.aclose()

@@ -1,0 +1,166 @@
+"""A gateway: the market whose commands run elsewhere. It shows the engine's state, and forwards what its clients ask."""
+
+from collections.abc import Callable, Iterable
+
+from stream.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
+from stream.cluster.forwarder import SEND_AGAIN, Forwarder
+from stream.cluster.messages import OpenAccount, Request, Status
+from stream.cluster.replica import Replica
+from stream.codes import ErrorCode
+from stream.config import Config
+from stream.conflation import MILLISECOND, NEVER
+from stream.forwarded import Forwarded
+from stream.history import KEPT, History
+from stream.hub import Refused
+from stream.journal.format import Entry, Kind, Record, decode_entry
+from stream.keys import Key
+from stream.market import Market, key_of
+from stream.safeguards import Deadlines
+from stream.sequencer import Log
+from stream.venue import Figure, Opened
+
+ROLE = "gateway"
+
+
+class Gateway(Market):
+    """The engine's market, for the clients that are connected here. `replica` must have a state. `origin` is the number of this process."""
+
+    scopes = frozenset({MARKET_SCOPE, ACCOUNT_SCOPE, TRADE_SCOPE, ADMIN_SCOPE})
+
+    sequencer: Forwarder
+
+    def __init__(self, config: Config, keys: list[Key], replica: Replica, origin: int, send: Callable[[Request], None], now: int) -> None:
+        assert replica.state
+        assert replica.feed
+        self.replica = replica
+        self.origin = origin
+        self._forward = send
+        self._beats = 0
+        self._keep_again_at = self._open_again_at = now
+        self._opening_since: dict[str, int] = {}
+        state = replica.state
+        super().__init__(config, keys, (), now, History(state.exchange, state.directory, state.results, state.epoch, state.time, replica.feed))
+        replica.ran, replica.restored = self._ran, self._restored
+
+    def _make_sequencer(self, history: History, journal: Log | None) -> Forwarder:
+        patience = self.config.command_patience_ms * MILLISECOND * 2
+        return Forwarder(history.exchange, history.directory, history.results, self.origin, self._forward, patience)
+
+    def _make_deadlines(self, now: int) -> Deadlines:
+        return Deadlines(self.sequencer, now, f"{self.origin}.")
+
+    def _keep(self, account: int, kept: bool) -> None:
+        """Have the engine, and so everybody, keep an account's events. It is the engine that ends to."""
+        if kept:
+            super()._keep(account, kept)
+
+    # What the engine tells
+
+    def _restored(self) -> None:
+        """There is another state: go on with it."""
+        state, feed = self.replica.state, self.replica.feed
+        assert state
+        assert feed
+        self.exchange, self.feed, self._epoch, self._engine_time = state.exchange, feed, state.epoch, state.time
+        feed.kept = self._keep
+        self.sequencer.adopt(state.exchange, state.directory, state.results)
+        for key, value in state.directory.items():
+            self.deadlines.follow(Entry(key, value))
+        self.hub.adopt(feed)
+        self.audit.adopt(feed)
+        self._settle_openings()
+
+    def _ran(self, record: Record, group: Forwarded | None, indexes: list[int]) -> None:
+        """A record has been applied."""
+        assert self.replica.state
+        self._epoch, self._engine_time = self.replica.state.epoch, self.replica.state.time
+        if group:
+            for entry in group.entries:
+                self._remembered(entry)
+            if group.origin == self.origin:
+                self.sequencer.came_back(group, indexes)
+        elif record.kind == Kind.ENTRY:
+            self._remembered(decode_entry(record.payload))
+
+    def _remembered(self, entry: Entry) -> None:
+        self.deadlines.follow(entry)
+        kind, _, rest = entry.key.partition(":")
+        if kind == KEPT and not entry.value and int(rest) in self.hub.accounts_heard():
+            self.hub.adopt(self.feed)    # its channels begin anew
+        if self._opening:
+            self._settle_openings()
+
+    def _settle_openings(self) -> None:
+        for subject in [subject for subject in self._opening if key_of(subject) in self.sequencer.directory]:
+            for opened in self._opening.pop(subject):
+                opened(self.account_of(subject), ErrorCode.INTERNAL)
+
+    # What clients ask
+
+    def require_running(self) -> None:
+        if self.stale_since:
+            raise Refused(ErrorCode.NO_ENGINE)
+
+    def open_account(self, subject: str, now: int, opened: Opened) -> None:
+        """Find a subject's account, or have the engine open one; then call `opened` with its number."""
+        if key_of(subject) in self.sequencer.directory:
+            opened(self.account_of(subject), ErrorCode.INTERNAL)
+        elif self.stale_since:
+            opened(None, ErrorCode.NO_ENGINE)
+        elif subject in self._opening:
+            self._opening[subject].append(opened)
+        else:
+            self._opening[subject] = [opened]
+            self._opening_since.setdefault(subject, now)
+            self._forward(OpenAccount(subject))
+
+    # Time
+
+    def tick(self, now: int) -> int:
+        """Forward what has gathered, say whether this has fallen behind, send what is due; when the next tick is due by itself, in ns."""
+        due = min(self.replica.tick(now), self._send_openings(now))
+        self.sequencer.advance(now)
+        self.tell_stale(self.replica.complete_at if self.replica.stale(now) else 0)
+        return min(due, self._send(now), self.sequencer.next_due)
+
+    def _send_openings(self, now: int) -> int:
+        """Ask again for accounts that are not open yet; give up on those that nobody opens."""
+        for subject, since in list(self._opening_since.items()):
+            if subject not in self._opening:
+                del self._opening_since[subject]
+            elif now - since >= self.config.command_patience_ms * MILLISECOND:
+                for opened in self._opening.pop(subject):
+                    opened(None, ErrorCode.NO_ENGINE)
+        if self._opening and now >= self._open_again_at:
+            self._open_again_at = now + SEND_AGAIN
+            for subject in self._opening:
+                self._forward(OpenAccount(subject))
+        return self._open_again_at if self._opening else NEVER
+
+    def forget_accounts(self, now: int) -> None:
+        """It is the engine that says when."""
+
+    def keep_house(self, now: int) -> None:
+        super().keep_house(now)
+        if now >= self._keep_again_at:
+            self._keep_again_at = now + self.config.account_resume_s * 10**9 // 3
+            for account in self.hub.accounts_heard():
+                self.sequencer.remember(f"{KEPT}:{account}", b"1")
+
+    def status(self, name: str, now: int) -> Status:
+        """What it tells of itself, to be told now and then."""
+        self._beats += 1
+        behind_ms = max(0, now - self.replica.complete_at) // MILLISECOND
+        return Status(self.origin, ROLE, name, self._beats, self.replica.term, self.replica.position, len(self.sessions), behind_ms)
+
+    def figures(self) -> Iterable[Figure]:
+        """What it tells of the engine and of the link to it."""
+        yield Figure("deltabook_commands", "Commands of this gateway's clients that the engine ran", self.sequencer.executed, counter=True)
+        yield Figure("deltabook_commands_refused", "Commands of this gateway's clients that the engine refused", self.sequencer.refused, counter=True)
+        yield Figure("deltabook_sequence", "The sequence of the state here", self.exchange.seq)
+        yield Figure("deltabook_open_orders", "Open orders", self.exchange.order_count)
+        yield Figure("deltabook_link_term", "The term of the engine that is followed", self.replica.term)
+        yield Figure("deltabook_link_position", "The last record of the engine's journal that is here", self.replica.position)
+        yield Figure("deltabook_link_batches", "Batches of records that were applied", self.replica.batches, counter=True)
+        yield Figure("deltabook_link_snapshots", "Times that the state was begun anew with a snapshot", self.replica.snapshots, counter=True)
+        yield Figure("deltabook_link_complete_time_seconds", "When all that the engine had was here", self.replica.complete_at / 10**9)

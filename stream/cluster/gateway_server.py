@@ -1,0 +1,86 @@
+"""A gateway on a TCP port, once it has the engine's state."""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from stream.cluster.gateway import Gateway
+from stream.cluster.link import GatewayEnd
+from stream.cluster.messages import News, Request, Status
+from stream.cluster.redis_client import connect, keys_of
+from stream.cluster.redis_gateway import RedisGatewayEnd
+from stream.cluster.replica import Replica
+from stream.config import Config
+from stream.keys import Key
+from stream.server import Clock, Server
+
+log = logging.getLogger("deltabook")
+
+LOOK_AGAIN_S = 0.05
+
+
+class RunningEnd(GatewayEnd, Protocol):
+    """A gateway's end that reads and sends by itself."""
+
+    status: Callable[[], Status] | None
+
+    def start(self) -> None:
+        """Begin."""
+        ...
+
+    async def stop(self) -> None:
+        """End."""
+        ...
+
+
+class GatewayServer(Server):
+    """A gateway on a TCP port. Made by `start_gateway`."""
+
+    def __init__(self, config: Config, keys: Sequence[Key], clock: Clock, replica: Replica, end: RunningEnd) -> None:
+        self._end = end
+        name = config.node or f"{socket.gethostname()}-{os.getpid()}"
+        self.gateway = Gateway(config, list(keys), replica, secrets.randbits(63), self._send, clock.now())
+        super().__init__(config, self.gateway, clock)
+        end.status = lambda: self.gateway.status(name, clock.now())
+
+    def _send(self, request: Request) -> None:
+        self._end.send(request)
+
+    async def end(self) -> None:
+        await self._end.stop()
+
+
+async def start_gateway(config: Config, keys: Sequence[Key], make_end: Callable[[Callable[[News], None]], RunningEnd]) -> GatewayServer:
+    """A gateway that listens. Waits for the engine's state, as long as that takes."""
+    clock = Clock()
+    server: GatewayServer | None = None
+
+    def hear(news: News) -> None:
+        replica.receive(news, clock.now())
+        if server:
+            server.wake()
+
+    end = make_end(hear)
+    replica = Replica(config, end.ask, clock.now())
+    end.start()
+    try:
+        while not replica.state or replica.stale(clock.now()):
+            replica.tick(clock.now())
+            await asyncio.sleep(LOOK_AGAIN_S)
+        server = GatewayServer(config, keys, clock, replica, end)
+        await server.start()
+    except BaseException:
+        await end.stop()
+        raise
+    return server
+
+
+async def start_redis_gateway(config: Config, keys: Sequence[Key]) -> GatewayServer:
+    """A gateway of the market in a Redis."""
+    redis = connect(config.redis)
+    log.info("waiting for the engine", extra={"redis": config.redis.rpartition("@")[2], "cluster": config.cluster})
+    return await start_gateway(config, keys, lambda hear: RedisGatewayEnd(redis, keys_of(config.cluster), hear))

@@ -1,0 +1,54 @@
+"""What carries messages between an engine and its gateways. Two ends, and nothing promised but the form of what arrives.
+
+An engine's end tells its `Leader` each `Request`, a gateway's end calls back with each piece of `News`. What is given to an end may be lost, doubled or late.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from stream.cluster.messages import Batch, Beat, News, Request, Snapshot
+
+HearNews = Callable[[News], None]
+
+
+class Leader(Protocol):
+    """What an engine's end needs of the engine. `gone` are the origins that give no sign of life any more, for the link to forget."""
+
+    gone: set[int]
+
+    @property
+    def term(self) -> int:
+        """The leader's term."""
+        ...
+
+    def hear(self, request: Request) -> None:
+        """Take in what a gateway tells."""
+        ...
+
+    def beat(self) -> Beat:
+        """A sign of life."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """The state of now. O(all of it)."""
+        ...
+
+
+class EngineEnd(Protocol):
+    """What an engine does with a link. Its gateways get the batches in order, as long as nothing breaks."""
+
+    def publish(self, batch: Batch) -> None:
+        """Have a batch told to everybody."""
+        ...
+
+
+class GatewayEnd(Protocol):
+    """What a gateway, or a standby, does with a link."""
+
+    def send(self, request: Request) -> None:
+        """Have the engine told."""
+        ...
+
+    def ask(self) -> None:
+        """Ask for the latest snapshot."""
+        ...

@@ -1,0 +1,89 @@
+"""What an engine and its gateways tell each other, whatever carries it. A message may be lost, doubled or late; each says enough to notice.
+
+A *position* is the sequence of a record in the engine's journal. A *term* is the rule of one leader; the next one's is higher.
+"""
+
+import msgspec
+
+from stream.forwarded import Forwarded
+from stream.journal.format import Mark
+
+
+class ShippedRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A record of the engine's journal, on disk there and run. `time` in ns since 1970."""
+
+    seq: int
+    kind: int
+    time: int
+    payload: bytes
+
+
+class Batch(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """The records behind position `prev` up to `position`, of a leader that began at `began`. `mark` is what they come to, where it was taken."""
+
+    term: int
+    began: int
+    prev: int
+    position: int
+    records: list[ShippedRecord]
+    mark: Mark | None = None
+
+
+class Snapshot(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """The state at a position, as `stream.journal.snapshots` encodes it, with what the channels remember."""
+
+    term: int
+    position: int
+    state: bytes
+
+
+class Beat(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """A sign of life: the position that the engine had come to. `number` is another one each time."""
+
+    term: int
+    position: int
+    number: int
+
+
+News = Batch | Snapshot | Beat
+"""What an engine tells."""
+
+
+class Forward(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """A group of commands to run, made at `time`, in ns since 1970 by the gateway's clock."""
+
+    group: Forwarded
+    time: int
+
+
+class OpenAccount(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """An account to open for a subject that has none."""
+
+    subject: str
+
+
+class Status(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """What a gateway or a standby tells of itself: its number, another one at each start, a `beat`, another one each time, and how old its state is."""
+
+    origin: int
+    role: str
+    name: str
+    beat: int
+    term: int
+    position: int
+    connections: int
+    behind_ms: int
+
+
+Request = Forward | OpenAccount | Status
+"""What a gateway tells."""
+
+decode_news = msgspec.msgpack.Decoder(News).decode
+decode_request = msgspec.msgpack.Decoder(Request).decode
+encode = msgspec.msgpack.encode
+
+
+def merged(batches: list[Batch]) -> Batch:
+    """One batch of several of one term that follow each other."""
+    last = batches[-1]
+    return Batch(last.term, last.began, batches[0].prev, last.position, [record for batch in batches for record in batch.records], last.mark)

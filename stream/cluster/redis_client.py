@@ -1,0 +1,89 @@
+"""How to get at a Redis, and where in it a market is.
+
+A client here never tries again by itself: who uses it decides what a failure means, and it means something at once.
+"""
+
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from stream.config import ConfigError
+
+Client = Any
+"""A client of redis-py, whose own types are unions over protocol versions that no caller can narrow."""
+
+TIMEOUT_S = 1.0
+"""A Redis that is silent for so long counts as gone."""
+
+BLOCK_MS = 100
+"""How long a read waits for news."""
+
+BEAT_S = 0.25
+"""Signs of life, of engines and gateways, come this often."""
+
+AGAIN_S = 0.1
+"""The time before what failed is tried again."""
+
+TROUBLE = (RedisError, OSError)
+"""What a Redis that is gone, slow, starting, full or no longer the master raises."""
+
+FIELD = b"m"
+"""The one field of each entry of a stream: an encoded message."""
+
+
+class Keys(NamedTuple):
+    """The keys of one market, all in one slot of a Redis Cluster."""
+
+    log: str         # a stream of batches; ids are term-position, so that what comes twice or from a deposed leader is refused
+    commands: str    # a stream of requests
+    snapshot: str
+    beat: str        # the engine's latest
+    lease: str       # who leads, as long as it lives
+    term: str        # the highest ever
+    nodes: str       # a hash of the gateways' and standbys' latest status, by origin
+    handover: str    # there while a planned hand-over is wanted
+
+
+def keys_of(market: str) -> Keys:
+    """The keys of a market."""
+    return Keys(*(f"{{deltabook:{market}}}:{name}" for name in Keys._fields))
+
+
+def connect(url: str) -> Client:
+    """A client for a URL; see the setting `redis`. ConfigError if it cannot be read."""
+    options: dict[str, Any] = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
+    scheme, _, rest = url.partition("://")
+    kind, _, tls = scheme.partition("+")
+    try:
+        if tls == "cluster":
+            return RedisCluster.from_url(f"{kind}://{rest}", **options)
+        options["retry"] = Retry(NoBackoff(), 0)
+        if tls == "sentinel":
+            return _of_sentinels(url, kind == "rediss", options)
+        return Redis.from_url(url, **options)
+    except (ValueError, RedisError) as error:
+        raise ConfigError(f"redis {url}: {error}; expected such as redis://127.0.0.1:6379/0") from error
+
+
+def _of_sentinels(url: str, tls: bool, options: dict[str, Any]) -> Client:
+    parts = urlsplit(url)
+    hosts = [host.rpartition(":") for host in parts.netloc.rpartition("@")[2].split(",")]
+    password = {"password": parts.netloc.rpartition("@")[0].rpartition(":")[2]} if "@" in parts.netloc else {}
+    make: Any = Sentinel
+    return make([(host, int(port)) for host, _, port in hosts], **options).master_for(parts.path.strip("/"), ssl=tls, **options, **password)
+
+
+async def require_noeviction(redis: Client) -> None:
+    """ConfigError if the Redis may throw away what it holds. One that does not let us ask is trusted."""
+    try:
+        found = await redis.config_get("maxmemory-policy")
+    except RedisError:
+        return
+    policy = found.get("maxmemory-policy", "noeviction")
+    if policy != "noeviction":
+        raise ConfigError(f"redis: its maxmemory-policy is {policy}: expected noeviction, or it would throw away orders")

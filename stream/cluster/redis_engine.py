@@ -1,0 +1,261 @@
+"""An engine's end of a link through Redis, and the lease that says which engine leads.
+
+A leader's batches carry its term in their ids, and the log takes no id that is not above its last one: so from the moment on that a new leader has
+written its first entry, nothing of an older one gets in, and nobody is told that anything of it was done. The lease only says when to try.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+from redis.exceptions import ResponseError
+
+from stream.cluster.link import Leader
+from stream.cluster.messages import Batch, Snapshot, Status, decode_request, encode, merged
+from stream.cluster.redis_client import BEAT_S, BLOCK_MS, FIELD, TROUBLE, Client, Keys
+from stream.cluster.redis_gateway import Step, cancelled, persist
+
+log = logging.getLogger("deltabook")
+
+REQUESTS_AT_ONCE = 500
+RECORDS_AT_ONCE = 5000
+LAST_WORDS_S = 2.0
+REFUSED = "equal or smaller"
+
+ACQUIRE = """
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+local term = math.max(tonumber(redis.call('GET', KEYS[2]) or '0'), tonumber(ARGV[2])) + 1
+redis.call('SET', KEYS[2], term)
+redis.call('SET', KEYS[1], term .. ' ' .. ARGV[1], 'PX', ARGV[3])
+return term
+"""
+
+RENEW = """
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] .. ' ' .. ARGV[2] then return 0 end
+if tonumber(redis.call('GET', KEYS[2]) or '0') > tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[2], ARGV[1])
+redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2], 'PX', ARGV[3])
+return 1
+"""
+
+RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] .. ' ' .. ARGV[2] then redis.call('DEL', KEYS[1]) end
+redis.call('DEL', KEYS[3])
+return 0
+"""
+
+
+class Deposed(Exception):
+    """Another engine leads now."""
+
+
+class Lease:
+    """The right to try to lead, for a node."""
+
+    def __init__(self, redis: Client, keys: Keys, node: str, lease_ms: int) -> None:
+        self._redis = redis
+        self._keys = keys.lease, keys.term, keys.handover
+        self._node = node
+        self._lease_ms = lease_ms
+
+    async def acquire(self, known: int) -> int:
+        """A term above all that Redis or we know of; 0 if another node leads."""
+        return int(await self._redis.eval(ACQUIRE, 3, *self._keys, self._node, known, self._lease_ms))
+
+    async def renew(self, term: int) -> bool:
+        """Whether we still lead, for as long again."""
+        return bool(await self._redis.eval(RENEW, 3, *self._keys, term, self._node, self._lease_ms))
+
+    async def release(self, term: int) -> None:
+        """Lead no longer."""
+        await self._redis.eval(RELEASE, 3, *self._keys, term, self._node)
+
+
+def id_of(term: int, position: int) -> str:
+    """The id of a batch in the log."""
+    return f"{term}-{position}"
+
+
+def parsed(id: bytes) -> tuple[int, int]:
+    """The term and the position of an id."""
+    term, _, position = id.decode().partition("-")
+    return int(term), int(position)
+
+
+async def fence(redis: Client, keys: Keys, term: int) -> bool:
+    """Let nothing of an older term into the log any more; False if a later one has done that."""
+    try:
+        await redis.xadd(keys.log, {FIELD: encode(Batch(term, 0, 0, 0, []))}, id_of(term, 0))
+    except ResponseError as error:
+        if REFUSED not in str(error):
+            raise
+        return False
+    return True
+
+
+class RedisEngineEnd:
+    """Tells what an engine publishes, and hears requests for it. `ended` is called with why it must not lead any longer; "" for a hand-over."""
+
+    def __init__(self, redis: Client, keys: Keys, lease: Lease, leader: Leader, bytes_kept: int, ended: Callable[[str], None]) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._lease = lease
+        self._leader = leader
+        self._term = leader.term
+        self._bytes_kept = bytes_kept
+        self._hears = True
+        self._ended = ended
+        self._pending: deque[Batch] = deque()
+        self._news = asyncio.Event()
+        self._all_told = asyncio.Event()
+        self._all_told.set()
+        self._kept: deque[tuple[Batch, bytes]] = deque()    # told already, to be told again if Redis forgets
+        self._kept_size = 0
+        self._adding: tuple[Batch, bytes] | None = None
+        self._last_command = "0-0"
+        self._told = self._term, 0    # the last id that Redis took
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Tell the state with which the engine begins, and go on from there."""
+        await self.offer(self._leader.snapshot())
+        steps = {"the log": self._send, "requests": self._read, "the lease": self._beat}
+        self._tasks = [asyncio.create_task(self._persist(what, step)) for what, step in steps.items()]
+
+    async def _persist(self, what: str, step: Step) -> None:
+        try:
+            await persist(what, step)
+        except Deposed as deposed:
+            self._ended(str(deposed))
+
+    def stop_hearing(self) -> None:
+        """Take in no more requests: they are for the next leader."""
+        self._hears = False
+
+    async def stop(self) -> None:
+        """Tell what is still to be told, while Redis answers, and give the lease back."""
+        try:
+            await asyncio.wait_for(self._all_told.wait(), LAST_WORDS_S)
+        except TimeoutError:
+            log.error("redis did not take all that was told")
+        await cancelled(self._tasks)
+        try:
+            await self._lease.release(self._term)
+        except TROUBLE as error:
+            log.warning("the lease could not be given back", extra={"reason": str(error)})
+
+    def publish(self, batch: Batch) -> None:
+        """Have a batch told to everybody."""
+        self._pending.append(batch)
+        self._news.set()
+        self._all_told.clear()
+
+    # The log
+
+    async def _send(self) -> None:
+        """Add what is pending as one entry."""
+        if not self._adding:
+            await self._news.wait()
+            batches, records = [], 0
+            while self._pending and records < RECORDS_AT_ONCE:
+                batches.append(self._pending.popleft())
+                records += len(batches[-1].records)
+            if not self._pending:
+                self._news.clear()
+            if not batches:
+                return
+            batch = merged(batches)
+            self._adding = batch, encode(batch)
+        await self._add(*self._adding)
+        self._keep(*self._adding)
+        self._adding = None
+        if not self._pending:
+            self._all_told.set()
+
+    async def _add(self, batch: Batch, data: bytes) -> None:
+        """Add an entry, once. Deposed if there is one of a later term."""
+        try:
+            await self._redis.xadd(self._keys.log, {FIELD: data}, id_of(batch.term, batch.position))
+        except ResponseError as error:
+            if REFUSED not in str(error):
+                raise
+            top = await self._top(self._keys.log)
+            if top[0] > self._term:
+                raise Deposed(f"the leader of term {top[0]} has written to the log") from error
+        self._told = max(self._told, (batch.term, batch.position))
+
+    def _keep(self, batch: Batch, data: bytes) -> None:
+        self._kept.append((batch, data))
+        self._kept_size += len(data)
+        while self._kept_size > self._bytes_kept:
+            self._kept_size -= len(self._kept.popleft()[1])
+
+    async def _top(self, key: str) -> tuple[int, int]:
+        entries = await self._redis.xrevrange(key, count=1)
+        return parsed(entries[0][0]) if entries else (0, 0)
+
+    async def _repair(self, top: tuple[int, int]) -> None:
+        """Redis has forgotten the end of the log, or all: tell again what is kept of it."""
+        log.warning("redis has forgotten a part of the log; telling it again", extra={"last": id_of(*top), "expected": id_of(*self._told)})
+        for batch, data in list(self._kept):
+            if (batch.term, batch.position) > top:
+                await self._add(batch, data)
+
+    async def offer(self, snapshot: Snapshot) -> None:
+        """Tell a state, and forget the log from before the one that was told last."""
+        before = await self._redis.get(self._keys.snapshot)
+        await self._redis.set(self._keys.snapshot, encode(snapshot))
+        if before:
+            known = msgspec.msgpack.decode(before, type=Snapshot)
+            await self._redis.xtrim(self._keys.log, minid=id_of(known.term, known.position), approximate=True)
+
+    # Requests
+
+    async def _read(self) -> None:
+        streams = await self._redis.xread({self._keys.commands: self._last_command}, REQUESTS_AT_ONCE, BLOCK_MS)
+        if not self._hears:
+            return
+        for id, fields in streams[0][1] if streams else []:
+            self._last_command = id.decode()
+            try:
+                request = decode_request(fields[FIELD])
+            except (KeyError, msgspec.MsgspecError) as error:
+                log.error("a request cannot be read", extra={"id": self._last_command, "reason": str(error)})
+            else:
+                self._leader.hear(request)
+
+    # Signs of life
+
+    async def _beat(self) -> None:
+        """Renew the lease, say where the engine is, look after Redis."""
+        began, told = asyncio.get_running_loop().time(), self._told
+        if not await self._lease.renew(self._term):
+            raise Deposed("another node has the lease")
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.set(self._keys.beat, encode(self._leader.beat()))
+            pipeline.hdel(self._keys.nodes, "", *(str(origin) for origin in self._leader.gone))
+            pipeline.hgetall(self._keys.nodes)
+            pipeline.xrevrange(self._keys.log, count=1)
+            pipeline.xrevrange(self._keys.commands, count=1)
+            pipeline.exists(self._keys.snapshot)
+            pipeline.exists(self._keys.handover)
+            pipeline.xtrim(self._keys.commands, minid=self._last_command)
+            _, _, nodes, logged, asked, offered, handover, _ = await pipeline.execute()
+        self._leader.gone.clear()
+        for status in nodes.values():
+            self._leader.hear(msgspec.msgpack.decode(status, type=Status))
+        top = parsed(logged[0][0]) if logged else (0, 0)
+        if top[0] > self._term:
+            raise Deposed(f"the leader of term {top[0]} has written to the log")
+        if not offered:
+            await self.offer(self._leader.snapshot())
+        if top < told:
+            await self._repair(top)
+        if asked and parsed(asked[0][0]) < parsed(self._last_command.encode()):
+            self._last_command = "0-0"    # another stream, whose clock is behind
+        if handover:
+            self._ended("")
+        await asyncio.sleep(max(0, began + BEAT_S - asyncio.get_running_loop().time()))

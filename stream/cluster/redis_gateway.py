@@ -1,0 +1,135 @@
+"""A gateway's end of a link through Redis. Whatever fails is tried again; what is lost meanwhile, the replica and the forwarder notice."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from stream.cluster.link import HearNews
+from stream.cluster.messages import Request, Status, decode_news, encode
+from stream.cluster.redis_client import AGAIN_S, BEAT_S, BLOCK_MS, FIELD, TROUBLE, Client, Keys
+
+log = logging.getLogger("deltabook")
+
+COMMANDS_KEPT = 100_000
+"""Requests that wait in Redis for an engine, at most; an engine that lives takes them at once."""
+
+BATCHES_AT_ONCE = 200
+
+Step = Callable[[], Coroutine[Any, Any, None]]
+
+
+async def persist(what: str, step: Step) -> None:
+    """Do something over and over, though Redis fails; say once that it does, and once that it no longer does."""
+    failing = False
+    while True:
+        try:
+            await step()
+            if failing:
+                log.warning("redis is back", extra={"what": what})
+            failing = False
+        except TROUBLE as error:
+            if not failing:
+                log.warning("redis fails", extra={"what": what, "reason": str(error) or type(error).__name__})
+            failing = True
+            await asyncio.sleep(AGAIN_S)
+
+
+async def cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended: the client can take a cancellation for a timeout of its own."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=AGAIN_S)
+
+
+class RedisGatewayEnd:
+    """Hears news for `hear`. `status` is asked for what to tell of itself. Closes its Redis client in the end."""
+
+    def __init__(self, redis: Client, keys: Keys, hear: HearNews) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._hear = hear
+        self._wanted = False
+        self._last = "0-0"
+        self._pending: list[bytes] = []
+        self._news = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.status: Callable[[], Status] | None = None
+
+    def start(self) -> None:
+        """Begin to read, to send and to beat."""
+        steps: dict[str, Step] = {"the log": self._read_news, "requests": self._send, "beats": self._beat}
+        self._tasks = [asyncio.create_task(persist(what, step)) for what, step in steps.items()]
+
+    async def stop(self) -> None:
+        """Say goodbye."""
+        await cancelled(self._tasks)
+        if self.status:
+            with suppress(*TROUBLE):
+                await self._redis.hdel(self._keys.nodes, str(self.status().origin))
+        await self._redis.aclose()
+
+    def send(self, request: Request) -> None:
+        """Have the engine told."""
+        self._pending.append(encode(request))
+        self._news.set()
+
+    def ask(self) -> None:
+        """Ask for the latest snapshot."""
+        self._wanted = True
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be sent."""
+        return not self._pending
+
+    async def _read_news(self) -> None:
+        if self._wanted:
+            self._wanted = False
+            await self.read_snapshot()
+        await self.read_log(BLOCK_MS)
+
+    async def read_snapshot(self) -> None:
+        """Read the latest snapshot, if there is one; the log is read from there."""
+        found = await self._redis.get(self._keys.snapshot)
+        if found:
+            snapshot = decode_news(found)
+            self._last = f"{snapshot.term}-{snapshot.position}"
+            self._hear(snapshot)
+
+    async def read_log(self, block_ms: int | None) -> int:
+        """Read what is behind the last batch, at most so many; how many there were."""
+        streams = await self._redis.xread({self._keys.log: self._last}, BATCHES_AT_ONCE, block_ms)
+        entries = streams[0][1] if streams else []
+        for id, fields in entries:
+            self._last = id.decode()
+            try:
+                self._hear(decode_news(fields[FIELD]))
+            except (KeyError, msgspec.MsgspecError) as error:
+                log.error("an entry of the log cannot be read", extra={"id": self._last, "reason": str(error)})
+        return len(entries)
+
+    async def _send(self) -> None:
+        await self._news.wait()
+        self._news.clear()
+        pending, self._pending = self._pending, []    # if this fails, the forwarder sends them again
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for request in pending:
+                pipeline.xadd(self._keys.commands, {FIELD: request}, maxlen=COMMANDS_KEPT, approximate=True)
+            await pipeline.execute()
+
+    async def _beat(self) -> None:
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.get(self._keys.beat)
+            if self.status:
+                status = self.status()
+                pipeline.hset(self._keys.nodes, str(status.origin), encode(status))
+            beat = (await pipeline.execute())[0]
+        if beat:
+            self._hear(decode_news(beat))
+        await asyncio.sleep(BEAT_S)

@@ -1,0 +1,158 @@
+"""The engine's state in another process: a snapshot, then every record behind it. Takes messages and the time, never a socket.
+
+A record that is missing, a state that is not what a mark says, a leader that began before what is here: each ends in asking for a snapshot, and
+nothing is complete until there is one.
+"""
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from engine import BadSnapshot
+from stream import forwarded
+from stream.cluster.messages import Batch, Beat, News, ShippedRecord, Snapshot
+from stream.config import Config
+from stream.conflation import MILLISECOND, NEVER
+from stream.feed import Feed
+from stream.forwarded import Forwarded, decode_forwarded
+from stream.history import FEED, follow
+from stream.journal import snapshots
+from stream.journal.format import Damaged, Kind, Record
+from stream.journal.recovery import apply, mark_of
+from stream.journal.snapshots import State
+
+log = logging.getLogger("deltabook")
+
+ASK_AGAIN = 500 * MILLISECOND
+"""The shortest time between two questions for a snapshot; and how long a beat may be ahead of the records before one is asked for."""
+
+Ran = Callable[[Record, Forwarded | None, list[int]], None]
+"""Called after each record that was applied; with the group and its commands' indexes if it is a forwarded one."""
+
+
+class Replica:
+    """A state that follows an engine's. `complete_at` is when it last was all that the engine had, in ns; `term` the leader's that it follows."""
+
+    def __init__(self, config: Config, ask: Callable[[], None], now: int) -> None:
+        self._config = config
+        self._ask = ask
+        self._patience = config.link_stale_ms * MILLISECOND
+        self.state: State | None = None
+        self.feed: Feed | None = None
+        self.term = 0
+        self.complete_at = now
+        self.snapshots = self.batches = 0
+        self.ran: Ran = lambda record, group, indexes: None
+        self.restored: Callable[[], None] = lambda: None
+        self.lost = True           # whether only a snapshot helps
+        self._diverged = False     # whether even an older one does
+        self._wanted_term = 0      # the oldest leader whose snapshot does
+        self._followed = 0         # the leader whose batches were applied last
+        self._behind_since = NEVER
+        self._asked_at = now - ASK_AGAIN
+        self._beat = (0, 0)
+
+    @property
+    def position(self) -> int:
+        """The last record that is here; 0 before the first snapshot."""
+        return self.state.seq if self.state else 0
+
+    def stale(self, now: int) -> bool:
+        """Whether this may have fallen behind the engine."""
+        return now - self.complete_at >= self._patience
+
+    def receive(self, news: News, now: int) -> None:
+        """Take in what the engine tells."""
+        match news:
+            case Snapshot():
+                self._restore(news, now)
+            case Batch():
+                self._take(news)
+            case Beat() if news.term >= self.term and (news.term, news.number) != self._beat:
+                self._beat = news.term, news.number
+                self._compare(news, now)
+        self.tick(now)
+
+    def tick(self, now: int) -> int:
+        """Ask for a snapshot if there is need, or say when to look again, in ns."""
+        if now - self._behind_since >= ASK_AGAIN:
+            self.lost = True
+        if self.lost and now - self._asked_at >= ASK_AGAIN:
+            self._asked_at = now
+            self._ask()
+        stale_at = self.complete_at + self._patience
+        again = self._asked_at + ASK_AGAIN if self.lost else NEVER
+        return min(stale_at if stale_at > now else NEVER, again)
+
+    def _compare(self, beat: Beat, now: int) -> None:
+        if beat.position <= self.position and not self.lost:
+            self.complete_at = now
+            self._behind_since = NEVER
+        elif self._behind_since == NEVER:
+            self._behind_since = now
+
+    def _restore(self, snapshot: Snapshot, now: int) -> None:
+        """Begin anew with a snapshot, if it is of any use."""
+        if not self.lost or snapshot.term < self._wanted_term or (snapshot.position < self.position and not self._diverged):
+            return
+        try:
+            state = snapshots.decode(snapshot.state, "the engine's snapshot")
+        except Damaged as damaged:
+            log.error("a snapshot of the engine could not be used", extra={"reason": str(damaged)})
+            return
+        feed = Feed(state.exchange, self._config, replicated=True)
+        memory = state.directory.pop(FEED, b"")
+        if memory:
+            feed.recall(memory)
+        self.state, self.feed, self.term, self._followed = state, feed, max(self.term, snapshot.term), snapshot.term
+        self.lost = self._diverged = False
+        self._behind_since = NEVER
+        self.snapshots += 1
+        self.restored()
+
+    def _take(self, batch: Batch) -> None:
+        """Apply the records of a batch that are not here yet, if nothing before them is missing."""
+        if batch.term < self.term:
+            return
+        self.term = batch.term
+        if not self.state or not batch.position:
+            return
+        if batch.term != self._followed and batch.began < self.position:
+            self._wanted_term = batch.term
+            self._lose("the new leader began before what is here", diverged=True)
+        if self.lost:
+            return
+        self._followed = batch.term
+        if batch.prev > self.position:
+            self._lose(f"records {self.position + 1} to {batch.prev} are missing")
+            return
+        self.batches += 1
+        try:
+            for record in batch.records:
+                if record.seq > self.state.seq:
+                    self._apply(record)
+            if batch.mark and batch.position == self.state.seq and mark_of(self.state.exchange, False) != batch.mark:
+                raise ValueError(f"the records come to {mark_of(self.state.exchange, False)}: expected {batch.mark}")
+        except (BadSnapshot, ValueError, msgspec.MsgspecError) as error:
+            self._lose(str(error), diverged=True)
+
+    def _apply(self, shipped: ShippedRecord) -> None:
+        assert self.state
+        assert self.feed
+        record = Record(shipped.seq, shipped.kind, shipped.time, memoryview(shipped.payload), 0, 0, 0, 0)
+        group, indexes = None, []
+        if shipped.kind == Kind.FORWARDED:
+            group = decode_forwarded(shipped.payload)
+            indexes = forwarded.run(self.state.exchange, self.state.directory, self.state.results, group)
+            self.state.seq, self.state.time = shipped.seq, max(self.state.time, shipped.time)
+        else:
+            apply(self.state, record)
+        follow(self.feed, record)
+        self.ran(record, group, indexes)
+
+    def _lose(self, why: str, diverged: bool = False) -> None:
+        if not self.lost:
+            log.warning("what the engine tells cannot be followed; asking for a snapshot", extra={"reason": why, "position": self.position})
+        self.lost = True
+        self._diverged = self._diverged or diverged

@@ -1,0 +1,44 @@
+"""The journal of an engine that has followers: each record is kept until it has run, and then told."""
+
+from collections import deque
+
+from stream.cluster.messages import ShippedRecord
+from stream.journal.format import Buffer, JournalError, Kind
+from stream.sequencer import Log
+
+
+class Shipper:
+    """A log, in front of a journal or of none, that keeps what is written for others. Without a journal the records are numbered here."""
+
+    def __init__(self, journal: Log | None, position: int) -> None:
+        self._journal = journal
+        self._last = position
+        self._records: deque[ShippedRecord] = deque()
+
+    @property
+    def durable(self) -> int:
+        """The last record that is on disk, or that was written where there is none."""
+        return self._journal.durable if self._journal else self._last
+
+    @property
+    def failure(self) -> JournalError | None:
+        """Why nothing more is written."""
+        return self._journal.failure if self._journal else None
+
+    @property
+    def low(self) -> bool:
+        """Whether the disk has less left than the reserve."""
+        return self._journal is not None and self._journal.low
+
+    def append(self, kind: Kind, payload: Buffer, time: int) -> int:
+        """Append a record; its sequence. JournalError if nothing is taken any more."""
+        self._last = self._journal.append(kind, payload, time) if self._journal else self._last + 1
+        self._records.append(ShippedRecord(self._last, kind, time, bytes(payload)))
+        return self._last
+
+    def take(self, position: int) -> list[ShippedRecord]:
+        """The records up to a position, each once."""
+        taken = []
+        while self._records and self._records[0].seq <= position:
+            taken.append(self._records.popleft())
+        return taken

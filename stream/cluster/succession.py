@@ -1,0 +1,105 @@
+"""How an engine begins: with its own journal, with the state that it has followed, or with nothing. Then it has a journal that goes on from there."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from stream.archive import Archive
+from stream.cluster.engine import TERM
+from stream.cluster.messages import ShippedRecord
+from stream.cluster.replica import Replica
+from stream.config import Config
+from stream.history import History, begin, go_on, remembering
+from stream.journal import snapshots
+from stream.journal.files import Files
+from stream.journal.format import Damaged
+from stream.journal.reader import SUFFIX, numbers
+from stream.journal.snapshots import State
+from stream.journal.tools import read_from
+from stream.journal.writer import SEAL, Limits, Log
+from stream.sources import Source
+
+log = logging.getLogger("deltabook")
+
+
+@dataclass
+class Inheritance:
+    """What a new leader begins with. Up to `began` that is what the leader before had told; `records` are those behind, None if they are not at hand."""
+
+    history: History
+    archive: Archive | None
+    position: int
+    began: int
+    records: list[ShippedRecord] | None
+
+
+def has_journal(files: Files, folder: str) -> bool:
+    """Whether there is a history in a folder."""
+    try:
+        return bool(numbers(files, folder, SUFFIX) or numbers(files, folder, snapshots.SUFFIX))
+    except FileNotFoundError:
+        return False
+
+
+def inherit(
+    files: Files, config: Config, sources: Sequence[Source], replica: Replica, now: int, report: Callable[[], None], taken: Callable[[], None],
+) -> Inheritance:
+    """What to lead with: of two histories the one of the later term, and of one term the longer. ConfigError, JournalError or OSError if it cannot be had.
+
+    `report` and `taken` are the archive's.
+    """
+    if config.journal == "none":
+        return _without_journal(config, sources, replica, now)
+    if has_journal(files, config.journal):
+        archive = Archive(files, config, sources, now, report, taken)
+        ours = _term(archive.history.directory), archive.position
+        if not replica.state or ours >= (_term(replica.state.directory), replica.position):
+            began = replica.position or archive.position
+            return Inheritance(archive.history, archive, archive.position, began, _records(files, config.journal, began, archive.position))
+        archive.abandon()
+        aside = next(path for number in count(1) if not has_journal(files, path := f"{config.journal}.{number}"))
+        files.rename(config.journal, aside)
+        log.warning("the journal here is not of the latest leader: it was set aside", extra={"folder": aside})
+    began = replica.position
+    if replica.state:
+        assert replica.feed
+        state = replica.state
+        begin_journal(files, config, State(state.exchange, remembering(replica.feed, state.directory), state.results, state.epoch, state.seq, 0, now))
+    archive = Archive(files, config, sources, now, report, taken)
+    began = began or archive.position
+    return Inheritance(archive.history, archive, archive.position, began, _records(files, config.journal, began, archive.position))
+
+
+def _term(directory: dict[str, bytes]) -> int:
+    return int.from_bytes(directory.get(TERM, b""), "little")
+
+
+def begin_journal(files: Files, config: Config, state: State) -> None:
+    """Put a journal into an empty folder that goes on behind a state."""
+    files.make_folder(config.journal)
+    snapshots.write(files, config.journal, state)
+    records = Log(files, config.journal, Limits(config.journal_segment_bytes, reserve_bytes=0), state.epoch, state.seq, state.crc)
+    records.commit([SEAL])
+    records.close()
+
+
+def _records(files: Files, folder: str, after: int, upto: int) -> list[ShippedRecord] | None:
+    """The records behind `after`; None if some are not there any more."""
+    try:
+        reader = read_from(files, folder, -1)
+        if reader.seq > after:
+            return None
+        return [ShippedRecord(each.seq, each.kind, each.time, bytes(each.payload)) for each in reader if after < each.seq <= upto]
+    except Damaged:
+        return None
+
+
+def _without_journal(config: Config, sources: Sequence[Source], replica: Replica, now: int) -> Inheritance:
+    if replica.state:
+        assert replica.feed
+        before = replica.state.exchange.seq
+        history = go_on(replica.state, replica.feed, config, sources, now)
+        position = replica.position + (history.exchange.seq != before)
+        return Inheritance(history, None, position, replica.position, [] if position == replica.position else None)
+    return Inheritance(begin(config, sources, now), None, 1, 1, [])

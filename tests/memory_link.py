@@ -1,0 +1,71 @@
+"""A link between an engine and its gateways in one thread: what is on its way waits until the test delivers it, loses it, or doubles it."""
+
+import random
+from collections import deque
+from collections.abc import Callable
+
+from stream.cluster.messages import Batch, News, Request, Snapshot, decode_news, decode_request, encode
+
+
+class MemoryGatewayEnd:
+    """One gateway's end. `cut` says whether nothing gets through."""
+
+    def __init__(self, link: "MemoryLink", hear: Callable[[News], None]) -> None:
+        self.link = link
+        self.hear = hear
+        self.inbox: deque[bytes] = deque()
+        self.cut = False
+        self.asked = 0
+
+    def send(self, request: Request) -> None:
+        for _ in range(0 if self.cut else self.link.copies()):
+            self.link.requests.append(encode(request))
+
+    def ask(self) -> None:
+        self.asked += 1
+        if self.link.snapshot and not self.cut:
+            self.inbox.append(encode(self.link.snapshot))
+            self.inbox.extend(batch for position, batch in self.link.kept if position > self.link.snapshot.position)
+
+    def deliver(self, count: int = 1 << 30) -> None:
+        """Let what is on its way arrive."""
+        for _ in range(min(count, len(self.inbox))):
+            self.hear(decode_news(self.inbox.popleft()))
+
+
+class MemoryLink:
+    """The engine's end, and all that is on its way. With `faults`, the chance that a message is lost, and that it is doubled."""
+
+    def __init__(self, hear: Callable[[Request], None], chance: random.Random | None = None, faults: float = 0) -> None:
+        self.hear = hear
+        self.ends: list[MemoryGatewayEnd] = []
+        self.requests: deque[bytes] = deque()
+        self.kept: list[tuple[int, bytes]] = []
+        self.snapshot: Snapshot | None = None
+        self.chance = chance or random.Random(0)
+        self.faults = faults
+
+    def copies(self) -> int:
+        """How often a message arrives."""
+        luck = self.chance.random()
+        return 0 if luck < self.faults else 2 if luck < 2 * self.faults else 1
+
+    def publish(self, batch: Batch) -> None:
+        self.kept.append((batch.position, encode(batch)))
+        self.tell(batch)
+
+    def tell(self, news: News) -> None:
+        """Send to every gateway."""
+        for end in self.ends:
+            for _ in range(0 if end.cut else self.copies()):
+                end.inbox.append(encode(news))
+
+    def join(self, hear: Callable[[News], None]) -> MemoryGatewayEnd:
+        """Another gateway's end."""
+        self.ends.append(MemoryGatewayEnd(self, hear))
+        return self.ends[-1]
+
+    def deliver(self) -> None:
+        """Let everything arrive at the engine."""
+        while self.requests:
+            self.hear(decode_request(self.requests.popleft()))

@@ -1,0 +1,80 @@
+"""Real Redis servers for tests: each with a folder of its own, on a socket in it or on ports that the kernel says are free."""
+
+import asyncio
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+
+MISSING = shutil.which("redis-server") is None
+needs_redis = pytest.mark.skipif(MISSING, reason="redis-server is not installed")
+
+
+def free_port() -> int:
+    """A port that nobody has at the moment. Who is given it may find it taken, and then tries another."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RedisServer:
+    """One server. `port` 0 is a socket in the folder."""
+
+    def __init__(self, folder: Path, port: int = 0, *options: str) -> None:
+        self.folder = folder
+        self.port = port
+        self.path = folder / "redis.sock"
+        self.options = options
+        self.url = f"redis://127.0.0.1:{port}/0" if port else f"unix://{self.path}"
+        self.process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def client(self) -> "Redis":
+        """A client that waits for its answers."""
+        return Redis.from_url(self.url, socket_timeout=5)
+
+    def start(self) -> "RedisServer":
+        """Start it, with what it had saved, and wait until it answers."""
+        listen = ["--port", str(self.port), "--bind", "127.0.0.1"] if self.port else ["--port", "0", "--unixsocket", str(self.path)]
+        kept = ["--dir", str(self.folder), "--save", "", "--appendonly", "no"]
+        self.process = subprocess.Popen(["redis-server", *listen, *kept, *self.options], stdout=subprocess.DEVNULL)
+        while True:
+            try:
+                self.client().ping()
+                return self
+            except RedisError:
+                assert self.process.poll() is None, "redis-server ended"
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self.process
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """As when the machine dies."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def stop(self) -> None:
+        """End it, however it is."""
+        if self.process:
+            self.signal(signal.SIGCONT)
+        self.kill()
+
+
+async def eventually(condition: object, seconds: float = 10) -> None:
+    """Wait until a condition holds."""
+    assert callable(condition)
+
+    async def wait() -> None:
+        while not condition():
+            await asyncio.sleep(0.005)
+
+    await asyncio.wait_for(wait(), seconds)
