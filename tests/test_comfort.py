@@ -16,6 +16,7 @@ from stream.cli import COMMANDS, main
 from stream.cli.doctor import BAD, DOUBT, GOOD, number_of
 from stream.journal.files import Disk
 from stream.journal.recovery import LOCK
+from tests.redis_servers import RedisServer, needs_redis
 from tests.sockets import run, serving
 from tests.test_cli import deltabook
 
@@ -210,6 +211,19 @@ def test_a_redis_that_does_not_answer_is_bad(tmp_path: Path, capsys: pytest.Capt
     assert status == 1
     assert "secret" not in json.dumps(found)
     assert (found["redis server"]["verdict"], found["redis server"]["advice"]) == (BAD, "start it, or name another one with --redis")
+
+
+@needs_redis
+def test_a_redis_that_may_forget_is_bad(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("--port", "0", "--journal", str(tmp_path))
+    for options, verdict in (((), GOOD), (("--maxmemory-policy", "allkeys-lru"), BAD)):
+        server = RedisServer(tmp_path / "redis", 0, *options).start()
+        try:
+            found = findings(capsys, *asked, "--redis", server.url)[1]["redis server"]
+        finally:
+            server.stop()
+        assert found["verdict"] == verdict
+        assert "answers in" in found["what"]
 
 
 def test_what_is_missing_or_old_is_bad(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
