@@ -54,6 +54,10 @@ def page_of(runs: list[Run]) -> str:
     """Every benchmark over the runs."""
     latest = runs[-1]
     charts = []
+
+    def name_of(x: float) -> str:
+        return runs[round(x)].commit[:7]
+
     for file, names in groupby(latest.yards, key=lambda name: name.partition("::")[0]):
         listed = list(names)
         charts.append(f"<h2>{escape(Path(file).stem.removeprefix('test_'))}</h2>" + '<div class="charts">')
@@ -61,10 +65,10 @@ def page_of(runs: list[Run]) -> str:
             members = list(group)
             for start in range(0, len(members), LINES_MAX):
                 lines = [
-                    Line(short_name(name).partition("[")[2].removesuffix("]") or "yards", [(i, run.yards.get(name)) for i, run in enumerate(runs)])
+                    Line(short_name(name).partition("[")[2].removesuffix("]") or "time", [(i, thousandths(run, name)) for i, run in enumerate(runs)])
                     for name in members[start : start + LINES_MAX]
                 ]
-                charts.append(chart(test.replace("_", " "), "multiples of the yardstick", lines, "run", lambda x: runs[round(x)].commit[:7]))
+                charts.append(chart(test.replace("_", " "), "thousandths of the yardstick", lines, name_of))
         charts.append("</div>")
     rows = [
         (short_name(name), f"{latest.us[name]:,.3f}", f"{latest.yards[name]:.4f}", f"{ratio:.3f}" if (ratio := latest.ratios.get(name)) else "-")
@@ -77,11 +81,16 @@ def page_of(runs: list[Run]) -> str:
         *charts,
         "<h2>under load</h2>",
         '<div class="charts">',
-        chart("Latency of steady clients", "ms", under_load, "run", lambda x: runs[round(x)].commit[:7]),
+        chart("Latency of steady clients", "ms", under_load, name_of),
         "</div>",
         "<h2>The latest run</h2>",
         table(("benchmark", "us", "yards", "to base"), rows),
     ])
+
+
+def thousandths(run: Run, name: str) -> float | None:
+    """A benchmark's time, as it is drawn."""
+    return run.yards[name] * 1000 if name in run.yards else None
 
 
 def delivery(run: Run, what: str) -> float | None:

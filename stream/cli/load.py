@@ -174,14 +174,16 @@ def picture(plan: Plan, moment: Moment) -> RenderableType:
     done = ProgressBar(plan.ramp_s + plan.seconds, min(moment.seconds, plan.ramp_s + plan.seconds), width=40)
     line = Table.grid(padding=(0, 2))
     line.add_row("measuring" if moment.measured else "coming", done, f"{moment.seconds:.0f} of {plan.ramp_s + plan.seconds:.0f} s")
-    figures = Table.grid(padding=(0, 2))
-    figures.add_row(
-        f"{moment.connected:,} connected", f"{moment.deliveries:,.0f} frames/s", f"{moment.bytes / 1e6:,.2f} MB/s",
-        f"p50 {moment.p50:.2f} ms" if moment.p50 else "", f"p99 {moment.p99:.2f} ms" if moment.p99 else "",
-        f"server {moment.server_share:.0%}" if moment.server_share is not None else "", f"harness {moment.share:.0%}",
-        Text(f"{moment.wrong:,} wrong", style="red" if moment.wrong else "green"),
-    )
-    return Group(line, figures, Text(moment.problem, style="yellow"))
+    clients = f"{moment.connected:,} connected  {moment.deliveries:,.0f} frames/s  {moment.bytes / 1e6:,.2f} MB/s  "
+    times = f"p50 {shown(moment.p50)} ms  p99 {shown(moment.p99)} ms  "
+    server = f"server {moment.server_share:.0%}  " if moment.server_share is not None else ""
+    wrong = Text(f"{moment.wrong:,} wrong", style="red" if moment.wrong else "green")
+    return Group(line, Text(clients).append_text(wrong), Text(f"{times}{server}harness {moment.share:.0%}"), Text(moment.problem, style="yellow"))
+
+
+def shown(ms: float | None) -> str:
+    """A time, if there is one."""
+    return "-" if ms is None else f"{ms:.1f}"
 
 
 async def harass(arguments: argparse.Namespace, console: Console) -> tuple[Report, bool]:

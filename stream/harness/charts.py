@@ -5,8 +5,8 @@ from html import escape
 from math import floor, log10
 from typing import NamedTuple
 
-WIDTH, HEIGHT = 520, 240
-LEFT, RIGHT, TOP, BOTTOM = 56, 12, 16, 44
+WIDTH, HEIGHT = 400, 190
+LEFT, RIGHT, TOP, BOTTOM = 46, 10, 12, 24
 RUNGS = 5
 COLOURS = 5
 
@@ -22,7 +22,9 @@ h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin-top: 
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; padding-left: 0; } .wide { overflow-x: auto; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 1rem 2rem; } figure { margin: 0; } figcaption { font-weight: 600; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 1rem 2rem; margin-top: 1rem; } figure { margin: 0; } figcaption { font-weight: 600; }
+figcaption span { font-weight: normal; } .legend { font-size: .8rem; color: var(--faint); display: flex; flex-wrap: wrap; gap: 0 1rem; }
+.legend i { display: inline-block; width: .6rem; height: .6rem; border-radius: 50%; margin-right: .3rem; }
 svg { width: 100%; height: auto; } svg text { font-size: 11px; fill: var(--faint); } .grid { stroke: var(--line); }
 .good { color: var(--c2); } .bad { color: var(--c4); }
 """
@@ -49,8 +51,8 @@ def step_of(top: float) -> float:
     return next(power * part for part in (0.2, 0.25, 0.5, 1.0, 2.0) if top / (power * part) <= RUNGS)
 
 
-def chart(title: str, unit: str, lines: Sequence[Line], across: str = "s", name_of: Callable[[float], str] = short) -> str:
-    """A figure with all lines over one x, from 0 upwards; `name_of` writes an x."""
+def chart(title: str, unit: str, lines: Sequence[Line], name_of: Callable[[float], str] = "{:g} s".format, ticks: Sequence[float] = ()) -> str:
+    """A figure with all lines over one x, from 0 upwards; `name_of` writes an x at each of `ticks`, or at both ends and the middle. "" for no lines."""
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points if y is not None]
     if not ys:
@@ -69,15 +71,15 @@ def chart(title: str, unit: str, lines: Sequence[Line], across: str = "s", name_
     for rung in range(round(top / step) + 1):
         y = up(rung * step)
         parts += [f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>', text(LEFT - 6, y + 4, short(rung * step), "end")]
-    parts += [text(right(x), HEIGHT - BOTTOM + 16, name_of(x), "middle") for x in sorted({low, (low + high) / 2, high})]
-    legend = LEFT
+    for x in ticks or sorted({low, (low + high) / 2, high}):
+        parts.append(text(right(x), HEIGHT - 8, name_of(x), "end" if x == high > low else "start" if x == low < high else "middle"))
+    legend = ""
     for index, line in enumerate(lines):
         colour = f"var(--c{index % COLOURS})"
         parts += _drawn(line, colour, right, up)
-        parts += [f'<circle cx="{legend + 4}" cy="{HEIGHT - 10}" r="4" fill="{colour}"/>', text(legend + 12, HEIGHT - 6, line.name, "start")]
-        legend += 28 + round(6.2 * len(line.name))
-    parts += [text(WIDTH - RIGHT, HEIGHT - 6, across, "end"), "</svg>"]
-    return f"<figure><figcaption>{escape(title)} <span class=\"faint\">{escape(unit)}</span></figcaption>{''.join(parts)}</figure>"
+        legend += f'<span><i style="background: {colour}"></i>{escape(line.name)}</span>'
+    caption = f'{escape(title)} <span class="faint">{escape(unit)}</span>'
+    return f'<figure><figcaption>{caption}</figcaption>{"".join(parts)}</svg><div class="legend">{legend}</div></figure>'
 
 
 def text(x: float, y: float, what: str, anchor: str) -> str:

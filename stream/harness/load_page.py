@@ -2,9 +2,14 @@
 
 import time
 from html import escape
+from math import log10
 
 from stream.harness.charts import Line, chart, page, table
+from stream.harness.plan import Role
 from stream.harness.report import PERCENTILES, Latency, Report
+
+NINES = [-log10(1 - percentile / 100) for percentile in PERCENTILES[:-1]]
+"""Where percentiles are on an axis on which 90, 99 and 99.9 are one step apart."""
 
 HEADINGS = (
     "clients", "", "deliveries/s", "updates/s", "MB/s", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "answer p99", "gaps", "wrong", "lost", "resumed",
@@ -75,7 +80,7 @@ def most_told(report: Report) -> list[tuple[str, int]]:
 
 def nines(x: float) -> str:
     """A percentile by its distance from 100 on the logarithmic axis: 2 stands for 99."""
-    return f"{100 - 100 * 10**-x:g}"
+    return f"{round(100 - 100 * 10**-x, 3):g} %"
 
 
 def html(report: Report) -> str:
@@ -87,8 +92,8 @@ def html(report: Report) -> str:
         return [(seconds, None if value is None else value * scale) for seconds, value in values]
 
     spread = [
-        Line(role, list(zip((0.301, 0.602, 1, 1.301, 2, 2.301, 3, 4), seen.delivery.percentiles, strict=False)))
-        for role, seen in report.roles.items() if seen.delivery
+        Line(role, list(zip(NINES, seen.delivery.percentiles, strict=False)))
+        for role, seen in report.roles.items() if seen.delivery and role != Role.SLOW    # who reads nothing for seconds is seconds late
     ]
     verdict = "".join(f'<p class="bad">{escape(problem)}</p>' for problem in report.problems) or '<p class="good">Every threshold was kept.</p>'
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(report.time))
@@ -100,7 +105,7 @@ def html(report: Report) -> str:
         '<div class="charts">',
         chart("Deliveries", "frames a second", [Line("all clients", over_time("deliveries"))]),
         chart("Latency of steady clients", "ms, in each half second", [Line("p50", over_time("p50")), Line("p99", over_time("p99"))]),
-        chart("Latency by percentile", "ms, corrected", spread, "%", nines),
+        chart("Latency by percentile", "ms, corrected; without slow clients", spread, nines, (NINES[0], 1, 2, 3, 4)),
         chart("Traffic", "MB a second", [Line("received", over_time("bytes", 1e-6))]),
         chart("Processor", "cores", [Line("server", over_time("server_share")), Line("busiest process of the harness", over_time("share"))]),
         chart("Memory of the server", "MB", [Line("resident", over_time("server_memory", 1e-6))]),
