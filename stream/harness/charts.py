@@ -22,7 +22,8 @@ h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin-top: 
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; padding-left: 0; } .wide { overflow-x: auto; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 1rem 2rem; margin-top: 1rem; } figure { margin: 0; } figcaption { font-weight: 600; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 1rem 2rem; margin-top: 1rem; }
+figure { margin: 0; } figcaption { font-weight: 600; }
 figcaption span { font-weight: normal; } .legend { font-size: .8rem; color: var(--faint); display: flex; flex-wrap: wrap; gap: 0 1rem; }
 .legend i { display: inline-block; width: .6rem; height: .6rem; border-radius: 50%; margin-right: .3rem; }
 svg { width: 100%; height: auto; } svg text { font-size: 11px; fill: var(--faint); } .grid { stroke: var(--line); }
