@@ -119,8 +119,9 @@ class RedundantFeed(Listener):
 
     @property
     def stale_since(self) -> int:
-        """Until when what all servers show is complete, in ns since 1970, if it may have fallen behind; 0 if one of them is up to date."""
-        return min((line.stale_since for line in self.lines if line.online), default=0)
+        """Until when what the feed shows is complete, in ns since 1970, if all servers say that they may have fallen behind; otherwise 0."""
+        since = [line.stale_since for line in self.lines if line.online]
+        return max(since) if all(since) and since else 0
 
     async def subscribe(self, channels: list[str], depth: int | None = None, interval_ms: int | None = None) -> list[Live[Any]]:
         """Listen to public channels, on all connections. RequestRefused or ConnectionLost if none of the servers has answered."""
