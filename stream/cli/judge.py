@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "A client says what its books are, each as often as it likes, by lines of JSON that are piped in here:\n"
         '  {"channel":"orderbook:BTC-USDT","epoch":1795457627846,"seq":812,"digest":"14894331211221092310"}\n\n'
         "The books are full ones. The client may listen to another server of the same market, a relay that injects faults for example.\n\n"
-        "example:\n  deltabook serve --source simulated --port 8080\n"
+        "examples:\n  deltabook serve --source simulated --port 8080\n"
         "  deltabook serve --upstream ws://127.0.0.1:8080/v1 --port 8081 --faults drop=0.01,reorder=0.01,corrupt=0.01,cut=0.0001,seed=7\n"
         "  python -m stream.examples.statements --url ws://127.0.0.1:8081/v1 | deltabook judge ws://127.0.0.1:8080/v1 --seconds 600\n\n"
         "exit status: 0 if all that was said is true, and of every book something is said that is true after the run; 1 if not; 2 if it could not be judged"

@@ -33,7 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `verify`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
-        "examples:\n  deltabook verify ws://127.0.0.1:8080/v1 --seconds 60 --json\n"
+        "examples:\n"
+        "  deltabook verify\n"
+        "  deltabook verify ws://10.0.0.1:8080/v1 --instruments BTC-USDT,ETH-USDT --depth 20 --interval 100\n"
+        "  deltabook verify --seconds 60 --json | jq .problems\n"
         "  deltabook verify ws://127.0.0.1:8081/v1 --seconds 600 --faulty\n\n"
         "exit status: 0 if every book was right all the time (with --faulty: in the end), 1 if anything was wrong, 2 if the server cannot be reached"
     )
