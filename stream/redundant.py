@@ -39,12 +39,13 @@ class Line(Client):
         return self._link is not None and self._online.is_set()
 
     async def begin(self) -> None:
-        """Connect; whether or not that succeeds, go on trying. ClientError if it did not."""
-        link = None
+        """Connect. ClientError if that fails; it is tried again and again all the same."""
         try:
             link = await self._connect()
-        finally:
-            self._keeper = asyncio.create_task(self._keep(link))
+        except ClientError:
+            self._keeper = asyncio.create_task(self._keep())
+            raise
+        self._keeper = asyncio.create_task(self._keep(link))
 
     def follows(self, channel: str) -> bool:
         """Whether the line has all of a channel, without a gap."""

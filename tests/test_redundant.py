@@ -246,6 +246,28 @@ async def test_a_feed_is_stale_when_all_its_servers_are() -> None:
 
 
 @run
+async def test_a_server_that_comes_later_is_listened_to() -> None:
+    listening = [False]
+
+    def late(peer: Peer, request: Any) -> None:
+        if not listening[0]:
+            peer.hang_up()
+        elif request is None:
+            peer.welcome()
+        else:
+            assert request.resume == {BOOK: (EPOCH, 1)}
+            peer.subscribed(request, book(1, 2, [8, 1], [9, 1, 8, 1]))
+
+    one = Speaker([book(None, 1, [9, 1])])
+    async with faulty(one) as first, faulty(late) as second, feed_of(first, second) as feed:
+        live = await feed.orderbook("X")
+        await anext(live)
+        listening[0] = True
+        assert (await anext(live)).seq == 2
+        assert feed.lines[1].first == 1
+
+
+@run
 async def test_one_server_is_enough_to_begin_with() -> None:
     with pytest.raises(ClientError, match=REFUSED):
         await RedundantFeed([REFUSED, REFUSED]).open()
