@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,19 @@ MISSING = shutil.which("redis-server") is None
 needs_redis = pytest.mark.skipif(MISSING, reason="redis-server is not installed")
 
 
+BUS = 10_000
+"""A server of a Redis Cluster listens on this many ports above its own, too."""
+
+
 def free_port() -> int:
-    """A port that nobody has at the moment. Who is given it may find it taken, and then tries another."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody has at the moment, nor the one of its cluster bus."""
+    while True:
+        with socket.socket() as probe, socket.socket() as bus:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+            with suppress(OSError, OverflowError):
+                bus.bind(("127.0.0.1", port - BUS))
+                return port - BUS
 
 
 class RedisServer:

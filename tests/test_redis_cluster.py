@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stream.cluster.overview import look
-from stream.cluster.redis_client import connect, keys_of, require_noeviction
+from stream.cluster.redis_client import close, connect, keys_of, require_noeviction
 from stream.codes import ErrorCode
 from stream.config import ConfigError
 from stream.live import ClientError, LiveBook, RequestRefused
@@ -161,6 +161,7 @@ def test_sentinels_say_where_redis_is_and_a_new_master_that_lags_is_told_what_it
             done = None
             while done is None:
                 with suppress(ClientError):
+                    await asyncio.sleep(0.01)
                     done = await alice.place("BTC-USD", "sell", 102, 5, key=2)
             await eventually(lambda: book.levels()[1] == [100, 3, 101, 5, 102, 5])
             assert book.verified
@@ -180,7 +181,9 @@ def test_a_redis_cluster_carries_a_market(tmp_path: Path) -> None:
         await cluster.ready()
         async with market(tmp_path, cluster.url) as there:
             await trade_across_gateways(there)
-            assert (await look(connect(cluster.url), keys_of("market"))).leader == "a"
+            redis = connect(cluster.url)
+            assert (await look(redis, keys_of("market"))).leader == "a"
+            await close(redis)
     try:
         scene()
     finally:
@@ -192,8 +195,10 @@ def test_a_redis_that_may_throw_things_away_is_refused(tmp_path: Path) -> None:
 
     @run
     async def scene() -> None:
+        client = connect(redis.url)
         with pytest.raises(ConfigError, match="allkeys-lru: expected noeviction"):
-            await require_noeviction(connect(redis.url))
+            await require_noeviction(client)
+        await close(client)
     try:
         scene()
     finally:

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from stream.cluster.engine import Engine
 from stream.cluster.messages import Batch, Beat, News, Request, Snapshot, Status
-from stream.cluster.redis_client import AGAIN_S, BEAT_S, TROUBLE, connect, keys_of, require_noeviction
+from stream.cluster.redis_client import AGAIN_S, BEAT_S, TROUBLE, close, connect, keys_of, require_noeviction
 from stream.cluster.redis_engine import Lease, RedisEngineEnd, fence
 from stream.cluster.redis_gateway import RedisGatewayEnd
 from stream.cluster.replica import Replica
@@ -119,10 +119,10 @@ class Node:
                     await asyncio.wait_for(self._stopped.wait(), AGAIN_S)
         except BaseException:
             await self._end.stop()
-            await self._redis.aclose()
+            await close(self._redis)
             raise
         await self._end.stop()
-        await self._redis.aclose()
+        await close(self._redis)
         return None
 
     async def _persist(self, step: Callable[[], object]) -> None:
@@ -212,4 +212,4 @@ class Node:
         await self._server.run_what_has_gathered()
         await self._link.stop()
         await self._server.stop()
-        await self._redis.aclose()
+        await close(self._redis)

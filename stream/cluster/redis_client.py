@@ -78,6 +78,14 @@ def _of_sentinels(url: str, tls: bool, options: dict[str, Any]) -> Client:
     return make([(host, int(port)) for host, _, port in hosts], **options).master_for(parts.path.strip("/"), ssl=tls, **options, **password)
 
 
+async def close(redis: Client) -> None:
+    """Close a client's connections, also those to the sentinels."""
+    await redis.aclose()
+    manager = getattr(getattr(redis, "connection_pool", None), "sentinel_manager", None)
+    for sentinel in manager.sentinels if manager else ():
+        await sentinel.aclose()
+
+
 async def require_noeviction(redis: Client) -> None:
     """ConfigError if the Redis may throw away what it holds. One that does not let us ask is trusted."""
     try:

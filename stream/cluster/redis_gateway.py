@@ -10,7 +10,7 @@ import msgspec
 
 from stream.cluster.link import HearNews
 from stream.cluster.messages import Request, Status, decode_news, encode
-from stream.cluster.redis_client import AGAIN_S, BEAT_S, BLOCK_MS, FIELD, TROUBLE, Client, Keys
+from stream.cluster.redis_client import AGAIN_S, BEAT_S, BLOCK_MS, FIELD, TROUBLE, Client, Keys, close
 
 log = logging.getLogger("deltabook")
 
@@ -28,8 +28,8 @@ class Deposed(Exception):
 
 async def persist(what: str, step: Step) -> None:
     """Do something over and over, until Deposed; say once that Redis fails, and once that it no longer does."""
-    failing = False
-    while True:
+    failing, task = False, asyncio.current_task()
+    while task and not task.cancelling():    # the client can take a cancellation for a timeout of its own
         try:
             await step()
             if failing:
@@ -48,12 +48,10 @@ async def persist(what: str, step: Step) -> None:
 
 
 async def cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they have ended: the client can take a cancellation for a timeout of its own."""
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=AGAIN_S)
+    """Cancel tasks, and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class RedisGatewayEnd:
@@ -81,7 +79,7 @@ class RedisGatewayEnd:
         if self.status:
             with suppress(*TROUBLE):
                 await self._redis.hdel(self._keys.nodes, str(self.status().origin))
-        await self._redis.aclose()
+        await close(self._redis)
 
     def send(self, request: Request) -> None:
         """Have the engine told."""
