@@ -102,6 +102,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     gateway_timeout_ms: Annotated[int, Meta(ge=500, le=1 << 31, description="A gateway without a sign of life for so long is gone: the engine ends its clients' connections for `cancel_on_disconnect`.")] = 10_000
     command_patience_ms: Annotated[int, Meta(ge=100, le=1 << 31, description="A request that takes longer than this from a gateway to the engine is not carried out.")] = 5000
     link_bytes_kept: Annotated[Count, Meta(description="Bytes of records that an engine holds to tell them again when the link has lost some.")] = 64 << 20
+    engine_socket: Annotated[str, Meta(description="The Unix socket of the engine whose clients this worker serves; set by `workers`.")] = ""
     workers: Annotated[int, Meta(ge=0, le=256, description="Processes that serve the clients on one port, beside the one that runs the orders; 0: that one serves them.")] = 0
 
     intervals_ms: Annotated[tuple[Milliseconds, ...], Meta(min_length=1, description="Conflation classes: the intervals that clients may choose.")] = (0, 10, 50, 100, 250, 500, 1000)
@@ -194,6 +195,12 @@ def settings() -> list[Setting]:
         default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
         lines.append(Setting(field.name, msgspec.json.encode(default).decode(), meanings[-1]))
     return lines
+
+
+def as_environment(config: Config) -> dict[str, str]:
+    """The variables that give another process the same settings."""
+    texts = msgspec.to_builtins(config, str_keys=True)
+    return {f"{ENVIRONMENT_PREFIX}{name.upper()}": value if isinstance(value, str) else msgspec.json.encode(value).decode() for name, value in texts.items()}
 
 
 def read_file(path: Path) -> dict[str, Any]:

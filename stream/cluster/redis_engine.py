@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 from stream.cluster.link import Leader
 from stream.cluster.messages import Batch, Snapshot, Status, decode_request, encode, merged
 from stream.cluster.redis_client import BEAT_S, BLOCK_MS, FIELD, TROUBLE, Client, Keys
-from stream.cluster.redis_gateway import Step, cancelled, persist
+from stream.cluster.redis_gateway import Deposed, Step, cancelled, persist
 
 log = logging.getLogger("deltabook")
 
@@ -46,10 +46,6 @@ if redis.call('GET', KEYS[1]) == ARGV[1] .. ' ' .. ARGV[2] then redis.call('DEL'
 redis.call('DEL', KEYS[3])
 return 0
 """
-
-
-class Deposed(Exception):
-    """Another engine leads now."""
 
 
 class Lease:
