@@ -14,7 +14,7 @@ class Role(StrEnum):
     SLOW = "slow"              # now and then reads nothing for a while
     RETURNING = "returning"    # cuts its connection now and then, returns and resumes
     TRADING = "trading"        # places and cancels orders on a schedule
-    PROBE = "probe"            # one in each process: asks for a sign of life on a schedule, and listens to nothing
+    PROBE = "probe"            # one in each process: asks for a sign of life on a schedule, and listens to one ticker
 
 
 class Plan(Struct, frozen=True):
