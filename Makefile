@@ -9,14 +9,15 @@
 # make peers  installs what the benchmarks compare with
 # make fuzz INPUTS=1000000 SEED=1   as many mutated inputs through each layer that reads any
 # make autobahn   the Autobahn suite against the message layer: RFC 6455, case by case
-# make docs   the wire's reference                            make clean   forget everything that was built
+# make docs   the wire's reference, and its AsyncAPI document  make clean   forget everything that was built
+# make vectors   the conformance vectors for clients in any language, out of the server's own mouth
 
 PYTHON ?= python3
 DEPOSIT := {"USDT": "1000000", "BTC": "5", "ETH": "50", "SOL": "500", "XRP": "100000"}
 BIN := .venv/bin
 SOURCES := $(wildcard engine/*.pyx engine/*.pxd stream/*.pyx stream/*.pxd)
 
-.PHONY: run test lint check simulate campaign crashes kills fuzz autobahn checked sanitized bench peers docs clean
+.PHONY: run test lint check simulate campaign crashes kills fuzz autobahn checked sanitized bench peers docs vectors clean
 
 run: .venv/built
 	$(BIN)/deltabook serve --source recorded --source simulated --set 'deposit=$(DEPOSIT)' $(ARGS)
@@ -83,6 +84,10 @@ peers: .venv/tools
 
 docs: .venv/built
 	$(BIN)/python -m stream.reference > stream/PROTOCOL.md
+	$(BIN)/python -m stream.asyncapi > stream/asyncapi.json
+
+vectors: .venv/tools
+	$(BIN)/python -m tests.vector_files
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis engine/*.c engine/*.so stream/*.c stream/*.so

@@ -285,6 +285,8 @@ async def campaign(stage: Stage, count: int, only: str, console: Console) -> Cou
             fault = stage.chance.choice([each for each in stage.faults if not only or each.__name__ == only])
             done[fault.__name__] += 1
             began = time.monotonic()
+            with (stage.folder / "faults.log").open("a") as log:
+                print(time.strftime("%H:%M:%S", time.gmtime()), fault.__name__, file=log)
             await asyncio.wait_for(fault(), 40)
             try:
                 await asyncio.wait_for(stage.answered(), 40)

@@ -14,6 +14,7 @@ COMMANDS = {
     "serve": "serve a market: page, WebSocket, metrics",
     "watch": "show a channel of a live server in the terminal",
     "verify": "rebuild the books of a live server and report what is wrong",
+    "judge": "listen to a client in any language, and say whether its books are right",
     "load": "load a server with many clients, and report what they saw",
     "replay": "feed a recording into an engine and check it against the recording's own truth",
     "journal": "say what is in a journal and whether it is whole; print, replay, repair it",

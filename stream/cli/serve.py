@@ -33,6 +33,8 @@ EXAMPLES = """examples:
   deltabook serve --source journal:data/journal --set speed=10   a journal's whole history again, ten times as fast
   deltabook serve --upstream ws://127.0.0.1:8080/v1 --port 8081
                                                          the public channels of another server
+  deltabook serve --upstream ws://127.0.0.1:8080/v1 --port 8081 --faults drop=0.01,reorder=0.01,corrupt=0.01,cut=0.001,delay_ms=50,seed=7
+                                                         the same over a line that loses, falsifies and breaks, to try a client on
   deltabook serve --source recorded --workers 2          its clients in two processes more, on the same port
   deltabook serve --role engine --redis redis://127.0.0.1:6379 --port 8090
   deltabook serve --role gateway --redis redis://127.0.0.1:6379
@@ -63,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="where orders come from beside the clients: recorded, simulated, none; may be given twice; or journal:FOLDER, played again")
     parser.add_argument("--upstream", metavar="URL", help="a server whose public channels are relayed, instead of a market of one's own")
     parser.add_argument("--journal", metavar="FOLDER", help="where every command is on disk before it runs; none: nowhere (default: data/journal)")
+    parser.add_argument("--faults", metavar="NAME=VALUE,...", help="treat every client badly, to try clients: see the setting `faults`")
     parser.add_argument("--workers", type=int, metavar="N", help="processes that serve the clients on the one port (default: the one that runs the orders)")
     parser.add_argument("--role", choices=get_args(Role), help="what this process does of a market that Redis joins (default: all)")
     parser.add_argument("--redis", metavar="URL", help="the Redis of such a market")
@@ -80,6 +83,8 @@ def read_config(arguments: argparse.Namespace) -> Config:
             flags[name] = msgspec.json.decode(value) if value[:1] in ("[", "{") else value
         except msgspec.DecodeError as error:
             raise ConfigError(f"--set {text}: {error}") from error
+    if arguments.faults is not None:
+        flags["faults"] = dict(part.partition("=")[::2] for part in arguments.faults.split(","))
     named = {
         "host": arguments.host, "port": arguments.port, "sources": arguments.source, "upstream": arguments.upstream, "journal": arguments.journal,
         "role": arguments.role, "redis": arguments.redis, "workers": arguments.workers,
@@ -198,6 +203,8 @@ def tell_where(config: Config, port: int, console: Console, signs_in: bool) -> N
     console.print(f"  WebSocket  ws://{host}:{port}{ENDPOINT}")
     command = sys.argv[0] if Path(sys.argv[0]).name == "deltabook" else "deltabook"
     console.print(f"  verify     {command} verify ws://{host}:{port}{ENDPOINT} --seconds 20")
+    if config.faults:
+        console.print(f"  [red]faults     {msgspec.json.encode(config.faults).decode()}: this server is for trying clients[/red]")
     if not config.keys and signs_in:
         console.print(f"  sign in    with what `{command} token alice` prints, in this folder: the key is {config.key_file}")
 
