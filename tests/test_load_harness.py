@@ -218,7 +218,8 @@ def test_the_page_has_its_charts_and_loads_nothing(tmp_path: Path) -> None:
     @run
     async def load() -> None:
         async with market() as (_, url):
-            outcome = await deltabook("load", url, *QUICK, "--clients", "3", "--interval", "10", "--html", str(page), "--json", str(tmp_path / "load.json"))
+            asked = ("--processes", "2", "--clients", "3", "--interval", "10", "--html", str(page), "--json", str(tmp_path / "load.json"))
+            outcome = await deltabook("load", url, *QUICK[:4], *asked)
             assert (outcome.status, outcome.err) == (0, "")
             assert "every threshold was kept" in outcome.out
 
@@ -228,7 +229,9 @@ def test_the_page_has_its_charts_and_loads_nothing(tmp_path: Path) -> None:
     assert reader.loads == []
     assert reader.lines >= 5
     assert "Every threshold was kept" in page.read_text()
-    assert json.loads((tmp_path / "load.json").read_text())["plan"]["clients"] == 3
+    report = json.loads((tmp_path / "load.json").read_text())
+    assert [seen["counts"]["clients"] for seen in report["roles"].values()] == [3, 2]    # a probe in each process
+    assert len(report["processes"]) == 2
 
 
 def test_a_chart_leaves_holes_and_escapes_names() -> None:
