@@ -148,6 +148,16 @@ async def test_a_threshold_that_is_not_kept_is_told_and_fails() -> None:
 
 
 @run
+async def test_orders_that_are_refused_can_fail_a_run() -> None:
+    async with market() as (_, url):    # whose accounts are given no USDT
+        asked = ("load", url, *QUICK, "--clients", "1", "--trading", "1", "--instruments", "ETH-USDT", "--secret", SECRET)
+        judged, unjudged = await deltabook(*asked, "--max-refused", "0"), await deltabook(*asked)
+    assert (judged.status, unjudged.status) == (1, 0)
+    assert "refused requests: at most 0 were allowed" in judged.out
+    assert "not enough USDT available" in unjudged.out
+
+
+@run
 async def test_a_server_that_lies_has_wrong_books() -> None:
     async with serving() as server:
         channel = server.market.feed.public["orderbook:BTC-USD"]

@@ -206,7 +206,7 @@ class LoadClient(KeptConnection):
     def _wrong(self, mirror: Mirror[Any], verdict: Verdict) -> None:
         """Count a gap or a wrong book, and ask for the channel again."""
         counts = self._tally.counts
-        self._say(f"{mirror.channel}: {'a gap' if verdict is Verdict.GAP else 'a wrong book'} behind {mirror.seq}")
+        self._say(f"{mirror.channel}: {'a gap' if verdict is Verdict.GAP else 'a wrong book'}")
         counts.gaps += verdict is Verdict.GAP
         if verdict is Verdict.MISMATCH:
             counts.wrong += 1

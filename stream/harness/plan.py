@@ -74,6 +74,7 @@ class Thresholds(Struct, frozen=True):
     gaps: int | None = 0
     wrong: int | None = 0
     lost: int | None = 0
+    refused: int | None = None
     p99_ms: float | None = None
     """Of steady clients, from the making of a frame to its receipt, corrected."""
     response_p99_ms: float | None = None

@@ -159,7 +159,11 @@ def machine() -> str:
 def problems_of(report: Report) -> Iterator[str]:
     """Which thresholds were not kept."""
     limits, total = report.thresholds, report.total
-    for count, most, words in ((total.gaps, limits.gaps, "gaps"), (total.wrong, limits.wrong, "wrong books"), (total.lost, limits.lost, "lost connections")):
+    counted = (
+        (total.gaps, limits.gaps, "gaps"), (total.wrong, limits.wrong, "wrong books"), (total.lost, limits.lost, "lost connections"),
+        (total.refused, limits.refused, "refused requests"),
+    )
+    for count, most, words in counted:
         if most is not None and count > most:
             yield f"{count:,} {words}: at most {most:,} were allowed"
     steady = report.roles.get(Role.STEADY)
