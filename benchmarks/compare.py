@@ -6,9 +6,8 @@
 
 With a base both builds run the benchmarks of this folder in turns of some milliseconds (ABBA), in several pairs of fresh processes on one
 core. A benchmark is slower if both the median pair of processes and the best process of each build say so, in a first measurement and
-again in a second. The ratio to the stored baseline, each as a multiple of the
-yardstick that ran beside it, is for information alone: it holds on one machine. What was measured goes into build/bench: latest.json,
-history.jsonl, and index.html with all of it over time.
+again in a second. The ratio to the stored baseline, each as a multiple of the yardstick that ran beside it, is for information alone: it
+holds on one machine. What was measured goes into build/bench: latest.json, history.jsonl, and index.html with all of it over time.
 """
 
 import argparse

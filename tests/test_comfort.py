@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from stream.cli import COMMANDS, main
+from stream.cli import COMMANDS, main, parser_of
+from stream.cli.completion import places
 from stream.cli.doctor import BAD, DOUBT, GOOD, number_of
 from stream.journal.files import Disk
 from stream.journal.recovery import LOCK
@@ -30,6 +31,16 @@ def test_help_teaches_by_examples(command: str, capsys: pytest.CaptureFixture[st
     out = capsys.readouterr().out
     assert "examples:\n" in out
     assert out.count("\n  deltabook ") + out.count("$(deltabook") >= 2
+
+
+@pytest.mark.parametrize("command", [place.command for place in places(parser_of(["journal", "admin"])) if " " in place.command])
+def test_help_of_a_command_s_own_commands_teaches_by_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    name, inner = command.split()
+    with pytest.raises(SystemExit):
+        main([*(["admin", "--token", "t"] if name == "admin" else [name]), inner, "--help"])
+    out = capsys.readouterr().out
+    assert f"examples:\n  deltabook {name} " in out
+    assert "Traceback" not in out
 
 
 def test_a_mistyped_command_gets_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,18 +42,27 @@ def test_every_role_has_its_share_and_somebody_who_verifies() -> None:
 
 
 def test_what_is_late_counts_for_what_did_not_come_meanwhile() -> None:
-    times, plain = Times(), Times()
-    for each in (times, plain):
-        for ns in (10**6, 10**6, 10**9):
-            each.note(ns)
-    assert times.fold(100) == plain.fold() == [1.0, 1000.0]
-    assert (times.count, plain.count) == (12, 3)
+    plain = Times()
+    for ns in (10**6, 10**6, 10**9):
+        plain.note(ns)
+    assert plain.fold() == pytest.approx([1, 1000], rel=0.001)
+    times = plain.corrected(100)
+    assert (times.count, plain.count) == (12, 3)    # beside the second, nine more: 900 ms, 800 ms ...
     assert times.ms(50) == pytest.approx(400, rel=0.01)
     assert plain.ms(50) == pytest.approx(1, rel=0.01)
     together = Times(plain.encoded())
     together.add(times.encoded())
     assert together.count == 15
     assert together.fold() == []
+
+
+def test_times_of_any_length_take_little_room() -> None:
+    times = Times()
+    for ns in range(0, 60 * 10**9, 10**5):    # up to a minute, 600,000 of them
+        times.note(ns)
+    assert len(times._noted) < 25_000
+    times.fold()
+    assert times.ms(50) == pytest.approx(30_000, rel=0.001)
 
 
 def test_a_head_is_enough_to_follow_a_book() -> None:
@@ -139,6 +148,16 @@ async def test_a_threshold_that_is_not_kept_is_told_and_fails() -> None:
 
 
 @run
+async def test_orders_that_are_refused_can_fail_a_run() -> None:
+    async with market() as (_, url):    # whose accounts are given no USDT
+        asked = ("load", url, *QUICK, "--clients", "1", "--trading", "1", "--instruments", "ETH-USDT", "--secret", SECRET)
+        judged, unjudged = await deltabook(*asked, "--max-refused", "0"), await deltabook(*asked)
+    assert (judged.status, unjudged.status) == (1, 0)
+    assert "refused requests: at most 0 were allowed" in judged.out
+    assert "not enough USDT available" in unjudged.out
+
+
+@run
 async def test_a_server_that_lies_has_wrong_books() -> None:
     async with serving() as server:
         channel = server.market.feed.public["orderbook:BTC-USD"]
@@ -209,7 +228,8 @@ def test_the_page_has_its_charts_and_loads_nothing(tmp_path: Path) -> None:
     @run
     async def load() -> None:
         async with market() as (_, url):
-            outcome = await deltabook("load", url, *QUICK, "--clients", "3", "--interval", "10", "--html", str(page), "--json", str(tmp_path / "load.json"))
+            asked = ("--processes", "2", "--clients", "3", "--interval", "10", "--html", str(page), "--json", str(tmp_path / "load.json"))
+            outcome = await deltabook("load", url, *QUICK[:4], *asked)
             assert (outcome.status, outcome.err) == (0, "")
             assert "every threshold was kept" in outcome.out
 
@@ -219,7 +239,9 @@ def test_the_page_has_its_charts_and_loads_nothing(tmp_path: Path) -> None:
     assert reader.loads == []
     assert reader.lines >= 5
     assert "Every threshold was kept" in page.read_text()
-    assert json.loads((tmp_path / "load.json").read_text())["plan"]["clients"] == 3
+    report = json.loads((tmp_path / "load.json").read_text())
+    assert [seen["counts"]["clients"] for seen in report["roles"].values()] == [3, 2]    # a probe in each process
+    assert len(report["processes"]) == 2
 
 
 def test_a_chart_leaves_holes_and_escapes_names() -> None:

@@ -39,6 +39,12 @@ EXAMPLES = """examples:
 TRACEBACK = "DELTABOOK_TRACEBACK"
 
 
+def teach(parser: argparse.ArgumentParser, examples: str, word: str) -> None:
+    """End the help of a command's own command with those lines of the examples that have its word."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "\n".join(["examples:", *(line for line in examples.splitlines() if word in line.split())])
+
+
 def parser_of(commands: Sequence[str]) -> argparse.ArgumentParser:
     """The parser, with the flags of these commands."""
     parser = argparse.ArgumentParser(

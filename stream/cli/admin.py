@@ -7,12 +7,24 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from stream.cli import teach
 from stream.cli.verify import DEFAULT_URL
 from stream.client import Client, connect
 from stream.fields import PhaseName
 from stream.messages import Confirmed, Connections, ConnectionStatus, Disconnect, ListConnections, Revoke, SetLimits, SetPhase
 
 PHASES: dict[str, PhaseName] = {"halt": "halt", "auction": "auction", "trade": "trading"}
+EXAMPLES = """examples:
+  deltabook admin --token $(deltabook token root --scope admin) halt BTC-USDT
+  deltabook admin --token $ROOT auction BTC-USDT
+  deltabook admin --token $ROOT trade BTC-USDT
+  deltabook admin --token $ROOT limits alice --orders 100 --size 50000
+  deltabook admin --token $ROOT connections
+  deltabook admin --token $ROOT disconnect alice
+  deltabook admin --token $ROOT disconnect --connection 17
+  deltabook admin --token $ROOT revoke --token-id 4f1c9a
+"""
+
 PAGE = 1000
 """Connections that are asked for at once."""
 
@@ -20,28 +32,29 @@ PAGE = 1000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The requests of `admin`, and their flags."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = (
-        "examples:\n"
-        "  deltabook admin --token $(deltabook token root --scope admin) halt BTC-USDT\n"
-        "  deltabook admin --token ... connections\n"
-        "  deltabook admin --token ... limits alice --orders 100"
-    )
+    parser.epilog = EXAMPLES
     parser.add_argument("--url", default=DEFAULT_URL, help="default: %(default)s")
     parser.add_argument("--token", required=True, help="a token with the scope admin")
     requests = parser.add_subparsers(dest="request", metavar="REQUEST", required=True)
+
+    def add(name: str, help: str) -> argparse.ArgumentParser:
+        request = requests.add_parser(name, help=help, description=help)
+        teach(request, EXAMPLES, name)
+        return request
+
     phases = {"halt": "halt an instrument", "auction": "collect its orders for an auction", "trade": "let it trade again, which uncrosses an auction"}
     for name, help in phases.items():
-        requests.add_parser(name, help=help, description=help).add_argument("instrument")
-    limits = requests.add_parser("limits", help="limit an account; what is not given is not limited")
+        add(name, help).add_argument("instrument")
+    limits = add("limits", "limit an account; what is not given is not limited")
     limits.add_argument("subject")
     limits.add_argument("--orders", type=int, default=0, metavar="N", help="open orders")
     limits.add_argument("--size", type=int, default=0, metavar="LOTS", help="size of an order")
     limits.add_argument("--notional", type=int, default=0, metavar="UNITS", help="price times size of an order, in units of the quote asset")
     for name, help, other in (("disconnect", "close connections", "connection"), ("revoke", "make tokens worthless", "token-id")):
-        request = requests.add_parser(name, help=help)
+        request = add(name, help)
         request.add_argument("subject", nargs="?", default="", help="all of a subject")
         request.add_argument(f"--{other}", type=int if other == "connection" else str, default=0 if other == "connection" else "", help="or a single one")
-    requests.add_parser("connections", help="who is connected, listens to what, and is how far behind")
+    add("connections", "who is connected, listens to what, and is how far behind")
 
 
 def rows(status: ConnectionStatus, now: int) -> list[tuple[str, ...]]:

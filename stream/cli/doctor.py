@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from enum import StrEnum
+from http.client import HTTPException
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -145,7 +146,7 @@ def port(config: Config) -> Iterator[Finding]:
     try:
         with urlopen(f"http://{f'[{config.host}]' if ':' in config.host else config.host}:{config.port}/metrics", timeout=PATIENCE_S) as answer:
             ours = b"deltabook_connections " in answer.read()
-    except (OSError, ValueError):
+    except (OSError, ValueError, HTTPException):
         ours = False
     if ours:
         yield Finding("port", DOUBT, f"{where}: a deltabook server is there already", "take another one for a second server, with --port")

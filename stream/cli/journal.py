@@ -16,6 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from engine import OrderBook, Phase
+from stream.cli import teach
 from stream.config import Config
 from stream.history import FEED
 from stream.journal import snapshots, tools
@@ -80,6 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     def add(name: str, act: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
         action = actions.add_parser(name, help=help, description=help)
         action.set_defaults(act=act)
+        teach(action, EXAMPLES, name)
         action.add_argument("folder", type=Path, metavar="FOLDER", help="the journal's folder")
         return action
 

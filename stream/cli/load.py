@@ -112,6 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     judged.add_argument("--max-gaps", type=int, default=0, metavar="N", help="frames that did not fit (default: %(default)s)")
     judged.add_argument("--max-wrong", type=int, default=0, metavar="N", help="books with another digest (default: %(default)s)")
     judged.add_argument("--max-lost", type=int, default=0, metavar="N", help="connections lost or refused (default: %(default)s)")
+    judged.add_argument("--max-refused", type=int, metavar="N", help="requests that the server refused")
     judged.add_argument("--max-p99-ms", type=float, metavar="MS", help="latency of steady clients")
     judged.add_argument("--max-response-p99-ms", type=float, metavar="MS", help="answers to requests, from when they were due")
     judged.add_argument("--min-deliveries", type=float, metavar="N", help="frames a second, of all clients")
@@ -191,7 +192,8 @@ async def harass(arguments: argparse.Namespace, console: Console) -> tuple[Repor
     first = arguments.token[0] if arguments.token else signed(config_of(arguments), 0, TOKEN_SPARE_S) if arguments.secret else None
     plan = await plan_of(arguments, first)
     thresholds = Thresholds(
-        arguments.max_gaps, arguments.max_wrong, arguments.max_lost, arguments.max_p99_ms, arguments.max_response_p99_ms, arguments.min_deliveries
+        arguments.max_gaps, arguments.max_wrong, arguments.max_lost, arguments.max_refused, arguments.max_p99_ms, arguments.max_response_p99_ms,
+        arguments.min_deliveries,
     )
     interrupted = asyncio.Event()
     with Screen(console=console, transient=True, auto_refresh=False) as screen:

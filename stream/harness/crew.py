@@ -19,6 +19,9 @@ from stream.live import ClientError
 HEAD_START_S = 1.0
 """Time for the processes to start."""
 
+PATIENCE_S = 60.0
+"""How late they may be with their outcome."""
+
 FETCH_S = 1.0
 
 LINE_BYTES_MAX = 1 << 26
@@ -58,9 +61,12 @@ class Crew:
                 mine = {client: token for client, token in self._tokens.items() if client % self._plan.processes == number}
                 process.stdin.write(msgspec.json.encode(Shift(self._plan, number, began, mine)) + b"\n")
             watching = asyncio.create_task(self._watch_server(began))
-            await asyncio.gather(*map(self._hear, self._processes))
+            async with asyncio.timeout(HEAD_START_S + self._plan.ramp_s + self._plan.seconds + PATIENCE_S):
+                await asyncio.gather(*map(self._hear, self._processes))
             watching.cancel()
             await self._look()
+        except TimeoutError:
+            raise ClientError(f"the processes of the load run are more than {PATIENCE_S:g} seconds late: take fewer clients, or more processes") from None
         finally:
             for process in self._processes:
                 with suppress(ProcessLookupError):
@@ -68,6 +74,8 @@ class Crew:
                 await process.wait()
         begun, before = min(self._figures, key=lambda figures: abs(figures[0] - began - self._plan.ramp_s))
         ended, after = self._figures[-1]
+        if len({figures["process_start_time_seconds"] for _, figures in self._figures if "process_start_time_seconds" in figures}) > 1:
+            before = {}    # a server of several processes, each of which answers for itself
         return report_of(self._plan, thresholds, self._outcomes, compare(before, after, ended - begun), self.moments)
 
     async def _watch_server(self, began: float) -> None:

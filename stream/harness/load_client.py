@@ -78,7 +78,9 @@ class LoadClient(KeptConnection):
         self._decode = MSGPACK.decode_answer if place.verifies else decode_head
         self._instrument = list(plan.instruments)[place.number % len(plan.instruments)]    # to trade in
         kinds = VERIFIED if place.verifies else HEADS
-        names = [] if place.role is Role.PROBE else [f"{kind}:{name}" for name in plan.instruments for kind in plan.kinds]
+        names = [f"{kind}:{name}" for name in plan.instruments for kind in plan.kinds]
+        if place.role is Role.PROBE:
+            names = [f"{TICKER}:{self._instrument}"]    # a server closes who asks for nothing
         if place.role is Role.TRADING:
             names = list(dict.fromkeys([*names, f"{TICKER}:{self._instrument}", ORDERS, BALANCES]))
         self._mirrors = {name: kinds[name.partition(":")[0]](name) for name in names}
@@ -204,7 +206,7 @@ class LoadClient(KeptConnection):
     def _wrong(self, mirror: Mirror[Any], verdict: Verdict) -> None:
         """Count a gap or a wrong book, and ask for the channel again."""
         counts = self._tally.counts
-        self._say(f"{mirror.channel}: {'a gap' if verdict is Verdict.GAP else 'a wrong book'} behind {mirror.seq}")
+        self._say(f"{mirror.channel}: {'a gap' if verdict is Verdict.GAP else 'a wrong book'}")
         counts.gaps += verdict is Verdict.GAP
         if verdict is Verdict.MISMATCH:
             counts.wrong += 1

@@ -66,7 +66,7 @@ def notes(report: Report) -> list[str]:
         if server.limits_hit:
             said.append("Limits of the server that were reached: " + ", ".join(f"{name} {times:,}" for name, times in server.limits_hit.items()) + ".")
     else:
-        said.append("The server's metrics could not be had.")
+        said.append("The server's metrics could not be had, or are those of several processes.")
     costs = (f"{each.share:.0%} of a core, {each.memory / 1e6:,.0f} MB, late by {each.lag_p99:.1f} ms (p99)" for each in report.processes)
     said.append(f"The harness itself, each process: {'; '.join(costs)}.")
     said.append(f"The server's clock is {report.clock_ahead_ms:.3f} ms ahead, known to within {report.clock_accuracy_ms:.3f} ms.")

@@ -14,7 +14,7 @@ class Role(StrEnum):
     SLOW = "slow"              # now and then reads nothing for a while
     RETURNING = "returning"    # cuts its connection now and then, returns and resumes
     TRADING = "trading"        # places and cancels orders on a schedule
-    PROBE = "probe"            # one in each process: asks for a sign of life on a schedule, and listens to nothing
+    PROBE = "probe"            # one in each process: asks for a sign of life on a schedule, and listens to one ticker
 
 
 class Plan(Struct, frozen=True):
@@ -74,6 +74,7 @@ class Thresholds(Struct, frozen=True):
     gaps: int | None = 0
     wrong: int | None = 0
     lost: int | None = 0
+    refused: int | None = None
     p99_ms: float | None = None
     """Of steady clients, from the making of a frame to its receipt, corrected."""
     response_p99_ms: float | None = None

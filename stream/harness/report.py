@@ -129,10 +129,13 @@ def report_of(plan: Plan, thresholds: Thresholds, outcomes: list[Outcome], serve
             tallies.setdefault(role, Tally()).add(seen)
         for problem, times in outcome.problems.items():
             told[problem] = told.get(problem, 0) + times
+    for name, tally in tallies.items():
+        if plan.interval_ms and name != Role.SLOW:    # who is late because it does not read
+            tally.delivery = tally.delivery.corrected(plan.interval_ms)
     verifying = [place.role.value for place in places(plan) if place.verifies]
     roles = {
-        role.value: RoleReport(tally.counts, verifying.count(role.value), *map(latency_of, tally.times))
-        for role in Role if (tally := tallies.get(role.value))
+        role.value: RoleReport(tallies[role].counts, verifying.count(role.value), *map(latency_of, tallies[role].times))
+        for role in Role if role in tallies
     }
     processes = []
     for outcome in outcomes:
@@ -156,7 +159,11 @@ def machine() -> str:
 def problems_of(report: Report) -> Iterator[str]:
     """Which thresholds were not kept."""
     limits, total = report.thresholds, report.total
-    for count, most, words in ((total.gaps, limits.gaps, "gaps"), (total.wrong, limits.wrong, "wrong books"), (total.lost, limits.lost, "lost connections")):
+    counted = (
+        (total.gaps, limits.gaps, "gaps"), (total.wrong, limits.wrong, "wrong books"), (total.lost, limits.lost, "lost connections"),
+        (total.refused, limits.refused, "refused requests"),
+    )
+    for count, most, words in counted:
         if most is not None and count > most:
             yield f"{count:,} {words}: at most {most:,} were allowed"
     steady = report.roles.get(Role.STEADY)

@@ -1,6 +1,7 @@
 """What a server says of itself on `/metrics`, where it can be reached."""
 
 import asyncio
+from http.client import HTTPException
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -37,7 +38,7 @@ async def fetch(url: str) -> Figures:
 
     try:
         return await asyncio.to_thread(get)
-    except (OSError, ValueError):
+    except (OSError, ValueError, HTTPException):
         return {}
 
 

@@ -121,7 +121,7 @@ class Worker:
         """Put what was noted into the histograms; the median and the 99th percentile of steady clients, in ms, if there were any."""
         cuts = {}
         for role, tally in self._tallies.items():
-            cuts[role] = tally.delivery.fold(0 if role is Role.SLOW else self._plan.interval_ms or 0)
+            cuts[role] = tally.delivery.fold()
             tally.age.fold()
             tally.response.fold()
         self._lag.fold()
