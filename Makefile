@@ -1,5 +1,6 @@
 # make run    a live market on http://localhost:8080/        make test     build and pass all tests
-# make check  the tests, the linters and the type checks      make bench    the micro-benchmarks
+# make check  the tests, the linters and the type checks
+# make bench   the micro-benchmarks and a short load run      make bench BASE=main   beside another commit's: fails if anything has become slower
 # make simulate SEEDS=2000 SEED=1   as many simulated worlds of clients, and of relays
 # make campaign COMMANDS=10000000 SEED=1   as many random commands against the engine's naive twin
 # make crashes IMAGES=10000 SEED=1   as many crashes of the journal, every call that fails, every flipped bit
@@ -8,14 +9,15 @@
 # make peers  installs what the benchmarks compare with
 # make fuzz INPUTS=1000000 SEED=1   as many mutated inputs through each layer that reads any
 # make autobahn   the Autobahn suite against the message layer: RFC 6455, case by case
-# make docs   the wire's reference                            make clean   forget everything that was built
+# make docs   the wire's reference, and its AsyncAPI document  make clean   forget everything that was built
+# make vectors   the conformance vectors for clients in any language, out of the server's own mouth
 
 PYTHON ?= python3
 DEPOSIT := {"USDT": "1000000", "BTC": "5", "ETH": "50", "SOL": "500", "XRP": "100000"}
 BIN := .venv/bin
 SOURCES := $(wildcard engine/*.pyx engine/*.pxd stream/*.pyx stream/*.pxd)
 
-.PHONY: run test lint check simulate campaign crashes kills fuzz autobahn checked sanitized bench peers docs clean
+.PHONY: run test lint check simulate campaign crashes kills fuzz autobahn checked sanitized bench peers docs vectors clean
 
 run: .venv/built
 	$(BIN)/deltabook serve --source recorded --source simulated --set 'deposit=$(DEPOSIT)' $(ARGS)
@@ -27,7 +29,7 @@ lint: .venv/linters
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/python -m mypy.stubtest --ignore-missing-stub --ignore-unused-allowlist --allowlist tests/stubtest.txt engine.levels engine.events engine.commands engine.book engine.exchange engine.model stream.book_frames stream.crc32c stream.delivery stream.records stream.socket_writer
+	$(BIN)/python -m mypy.stubtest --ignore-missing-stub --ignore-unused-allowlist --allowlist tests/stubtest.txt engine.levels engine.events engine.commands engine.book engine.exchange engine.model stream.book_frames stream.build_facts stream.crc32c stream.delivery stream.records stream.socket_writer
 
 check: test lint
 
@@ -72,7 +74,7 @@ sanitized: .venv/tools
 	UBSAN_OPTIONS=halt_on_error=1 DELTABOOK_COMMANDS=4000 && $(IN_BUILD)
 
 bench: .venv/tools
-	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only $(ARGS)
+	$(BIN)/python -m benchmarks.compare $(if $(BASE),--base $(BASE)) $(ARGS)
 
 # What the benchmarks compare with: Python's from PyPI, Node's from npm into build/, where there is a Node.
 peers: .venv/tools
@@ -82,6 +84,10 @@ peers: .venv/tools
 
 docs: .venv/built
 	$(BIN)/python -m stream.reference > stream/PROTOCOL.md
+	$(BIN)/python -m stream.asyncapi > stream/asyncapi.json
+
+vectors: .venv/tools
+	$(BIN)/python -m tests.vector_files
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis engine/*.c engine/*.so stream/*.c stream/*.so

@@ -92,6 +92,27 @@ def test_execute_flow_a(benchmark: BenchmarkFixture, recording: Recording, work:
     benchmark.pedantic(run, setup=prepared, rounds=5)    # type: ignore[no-untyped-call]
 
 
+def test_take_64_makers(benchmark: BenchmarkFixture, exchange: Exchange) -> None:
+    """64 orders that each take 64 others, in one group: the matcher and next to nothing else."""
+    best = exchange.books[0].levels.best_bid
+    assert best
+    takers = Commands()
+    for _ in range(64):
+        takers.place(1, 0, 1, best[0] + 1, 64)
+    taking = bytes(takers)
+    makers = Commands()
+    for _ in range(64 * 64):
+        makers.place(0, 0, 0, best[0] + 1, 1)
+    making = bytes(makers)
+
+    def prepared() -> tuple[tuple[bytes], dict[str, object]]:
+        exchange.execute(making)
+        return (taking,), {}
+
+    benchmark.pedantic(exchange.execute, setup=prepared, rounds=50)    # type: ignore[no-untyped-call]
+    assert exchange.books[0].levels.best_bid == best
+
+
 def test_events_of_64(benchmark: BenchmarkFixture, exchange: Exchange, work: Workload) -> None:
     exchange.execute(batches(work.timed)[0])
     assert len(benchmark(lambda: list(exchange.events))) == len(exchange.events)

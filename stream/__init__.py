@@ -2,6 +2,7 @@
 
 from stream.client import Client, connect
 from stream.frames import Gap
-from stream.live import ClientError, Closed, ConnectionLost, RequestRefused, TooSlow
+from stream.live import ClientError, Closed, ConnectionLost, RequestRefused, TooSlow, changes
+from stream.redundant import RedundantFeed
 
-__all__ = ["Client", "ClientError", "Closed", "ConnectionLost", "Gap", "RequestRefused", "TooSlow", "connect"]
+__all__ = ["Client", "ClientError", "Closed", "ConnectionLost", "Gap", "RedundantFeed", "RequestRefused", "TooSlow", "changes", "connect"]

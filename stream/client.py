@@ -16,11 +16,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, cast
 
-from stream.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES, ChannelName, parse
+from stream.channels import BALANCES, ORDERS, parse
 from stream.fields import Message
 from stream.frames import Gap
 from stream.kept_connection import KeptConnection, Token
-from stream.live import KINDS, ClientError, Closed, Live, LiveBalances, LiveBook, LiveOrders, LiveTicker, LiveTrades, Lossless, RequestRefused
+from stream.live import KINDS, ClientError, Closed, Listener, Live, LiveBalances, LiveOrders, Lossless, RequestRefused, tell
 from stream.messages import Answer, Error, Frame, Leaving, LoggedIn, Login, Pacing, Stale, Subscribe, Subscribed, Unsubscribe, Unsubscribed, Welcome
 from stream.mirror import Verdict
 from stream.requests import R, Requests
@@ -29,7 +29,7 @@ RECOVERY_S = 1.0
 """The shortest time between two recoveries of one channel, so that a server that is always wrong is not flooded."""
 
 
-class Client(KeptConnection, Requests):
+class Client(KeptConnection, Requests, Listener):
     """A connection to a server. Use it with `async with`, or `open` and `close` it."""
 
     def __init__(self, url: str, token: Token = None, jitter: random.Random | None = None) -> None:
@@ -44,6 +44,8 @@ class Client(KeptConnection, Requests):
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._online = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
+        self._callbacks: list[Callable[[ClientError | None], None]] = []
+        self._following: set[str] = set()    # channels that are subscribed on this connection and have had no gap
         self._recovered_at: dict[str, float] = {}
         self._closed = False
 
@@ -75,16 +77,22 @@ class Client(KeptConnection, Requests):
         if self._closed:
             raise Closed("the client is closed")
 
+    def on_connection(self, callback: Callable[[ClientError | None], None]) -> None:
+        """Have `callback` called with None whenever there is a connection, and when it is lost with why: Closed if there will be no other one."""
+        self._callbacks.append(callback)
+
     async def _returned(self) -> None:
         await self._resubscribe(list(self.live.values()))
 
     def _lose(self, error: ClientError) -> None:
         if not self._closed:
             self._online.clear()
+        self._following.clear()
         waiting, self._waiting = self._waiting, {}
         for future in waiting.values():
             if not future.done():
                 future.set_exception(error)
+        tell(self._callbacks, error)
 
     def _fail(self, error: ClientError) -> None:
         self._closed = True
@@ -100,6 +108,7 @@ class Client(KeptConnection, Requests):
             self.welcome = message
             self.pacing_ms = self.stale_since = 0
             self._online.set()
+            tell(self._callbacks, None)
         elif isinstance(message, Frame | Gap):
             live = self.live.get(message.channel)
             if live:
@@ -119,7 +128,7 @@ class Client(KeptConnection, Requests):
                     self.resumed[key] = self.resumed.get(key, 0) + 1
                     if entry.channel in self.live:
                         self.live[entry.channel].in_force = entry
-                        self.live[entry.channel].recovering = False
+                        self._following.add(entry.channel)
             if future and not future.done():
                 if isinstance(message, Error):
                     future.set_exception(RequestRefused(message))
@@ -135,27 +144,33 @@ class Client(KeptConnection, Requests):
         verdict = live.mirror.receive(message)
         if verdict in (Verdict.GAP, Verdict.MISMATCH):
             if verdict is Verdict.MISMATCH:
-                live.mirror.forget()
-            if not live.recovering:
-                live.recovering = True
+                self._distrust(live)
+            if live.channel in self._following:
+                self._following.remove(live.channel)
                 task = asyncio.create_task(self._recover(live))
                 self._background.add(task)
                 task.add_done_callback(self._background.discard)
         elif verdict is not Verdict.DROPPED:
-            if verdict is Verdict.SNAPSHOT and before and isinstance(live, Lossless):
+            if verdict is Verdict.SNAPSHOT and before and before != live.mirror.resume and isinstance(live, Lossless):
                 live.heard(Gap(message.channel, message.epoch, before[1], message.seq))    # a returning client is told so by the snapshot alone
-            live.heard(message)
+            assert live.mirror.frame is not None
+            live.heard(live.mirror.frame)
+
+    def _distrust(self, live: Live[Any]) -> None:
+        """Either a frame or the copy is wrong."""
+        live.mirror.forget()
 
     async def _recover(self, live: Live[Any]) -> None:
         """Subscribe to a channel again, unless a returning connection has done it already."""
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(max(0, self._recovered_at.get(live.channel, -math.inf) + RECOVERY_S - clock()))
-        if live.recovering and self.live.get(live.channel) is live:
+        if live.channel not in self._following and self.live.get(live.channel) is live:
             self._recovered_at[live.channel] = clock()
             try:
-                await self._resubscribe([live])    # its answer ends the recovery
+                await self._resubscribe([live])
             except ClientError:
-                live.recovering = False
+                if self._link:
+                    self._following.add(live.channel)    # the next gap asks again
 
     async def request(self, kind: Callable[..., Message], reply: type[R], *fields: Any, **named: Any) -> R:
         """Send a request and return its reply. RequestRefused, ConnectionLost or Closed if there is none."""
@@ -206,6 +221,7 @@ class Client(KeptConnection, Requests):
         await self.request(Unsubscribe, Unsubscribed, channels)
 
     def _drop(self, channel: str, why: ClientError) -> None:
+        self._following.discard(channel)
         live = self.live.pop(channel, None)
         if live:
             live.fail(why)
@@ -224,18 +240,6 @@ class Client(KeptConnection, Requests):
                     self._drop(group[0].channel, refused)
                 for live in group if len(group) > 1 else ():
                     await self._resubscribe([live])
-
-    async def orderbook(self, instrument: str, depth: int | None = None, interval_ms: int | None = None) -> LiveBook:
-        """An order book: in full (depth 0, the default), or its best levels."""
-        return cast(LiveBook, (await self.subscribe([str(ChannelName(BOOK, instrument))], depth, interval_ms))[0])
-
-    async def trades(self, instrument: str) -> LiveTrades:
-        """An instrument's trades."""
-        return cast(LiveTrades, (await self.subscribe([str(ChannelName(TRADES, instrument))]))[0])
-
-    async def ticker(self, instrument: str, interval_ms: int | None = None) -> LiveTicker:
-        """An instrument's ticker."""
-        return cast(LiveTicker, (await self.subscribe([str(ChannelName(TICKER, instrument))], None, interval_ms))[0])
 
     async def orders(self) -> LiveOrders:
         """One's own orders."""

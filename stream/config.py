@@ -15,6 +15,7 @@ from stream.fields import InstrumentName, SelfTradeMode
 Count = Annotated[int, Meta(ge=1, le=1 << 40)]
 SourceName = Annotated[str, Meta(pattern="^(recorded|simulated|none|journal:.+)$")]
 Milliseconds = Annotated[int, Meta(ge=0, le=1 << 31)]
+Chance = Annotated[float, Meta(ge=0, le=1)]
 
 ENVIRONMENT_PREFIX = "DELTABOOK_"
 
@@ -57,6 +58,18 @@ class InstrumentConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 Role = Literal["all", "engine", "standby", "gateway"]
+
+
+class FaultConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """How bad the line to every client is, to try clients on. Chances are for each frame of a channel."""
+
+    seed: Annotated[int, Meta(description="The same seed does the same to the same frames.")] = 1
+    drop: Annotated[Chance, Meta(description="It is lost.")] = 0.0
+    duplicate: Annotated[Chance, Meta(description="It comes twice.")] = 0.0
+    reorder: Annotated[Chance, Meta(description="It comes behind the channel's next one.")] = 0.0
+    corrupt: Annotated[Chance, Meta(description="A book's says something else than the server did.")] = 0.0
+    cut: Annotated[Chance, Meta(description="The connection ends in the middle of it; so it may with any other message.")] = 0.0
+    delay_ms: Annotated[Milliseconds, Meta(description="Every write is late by a random time up to this.")] = 0
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,6 +115,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     gateway_timeout_ms: Annotated[int, Meta(ge=500, le=1 << 31, description="A gateway without a sign of life for so long is gone: the engine ends its clients' connections for `cancel_on_disconnect`.")] = 10_000
     command_patience_ms: Annotated[int, Meta(ge=100, le=1 << 31, description="A request that takes longer than this from a gateway to the engine is not carried out.")] = 5000
     link_bytes_kept: Annotated[Count, Meta(description="Bytes of records that an engine holds to tell them again when the link has lost some.")] = 64 << 20
+    engine_socket: Annotated[str, Meta(description="The Unix socket of the engine whose clients this worker serves; set by `workers`.")] = ""
     workers: Annotated[int, Meta(ge=0, le=256, description="Processes that serve the clients on one port, beside the one that runs the orders; 0: that one serves them.")] = 0
 
     intervals_ms: Annotated[tuple[Milliseconds, ...], Meta(min_length=1, description="Conflation classes: the intervals that clients may choose.")] = (0, 10, 50, 100, 250, 500, 1000)
@@ -167,6 +181,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     return_window_ms: Annotated[Count, Meta(description="Clients of a server that leaves come back at a random time within this.")] = 2000
     grace_s_max: Annotated[Count, Meta(description="The longest grace period of cancel-on-disconnect, and the longest dead-man timer.")] = 3600
     audit_interval_ms: Annotated[Milliseconds, Meta(description="The server rebuilds every book from the frames that it sends, at this interval, and raises an alarm if a digest differs; 0: it does not.")] = 1000
+    faults: Annotated[FaultConfig | None, Meta(description="Treat every client badly, to try clients: `{\"drop\": 0.01, \"duplicate\": 0.01, \"reorder\": 0.01, \"corrupt\": 0.01, \"cut\": 0.001, \"delay_ms\": 50, \"seed\": 7}`, or some of it. Chances are for each frame of a channel: it is lost, comes twice, or behind the next one, or (of a book) is falsified; the connection ends in the middle of any message; every write is late by up to so much.")] = None
 
     @property
     def played(self) -> str:
@@ -194,6 +209,12 @@ def settings() -> list[Setting]:
         default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
         lines.append(Setting(field.name, msgspec.json.encode(default).decode(), meanings[-1]))
     return lines
+
+
+def as_environment(config: Config) -> dict[str, str]:
+    """The variables that give another process the same settings."""
+    texts = msgspec.to_builtins(config, str_keys=True)
+    return {f"{ENVIRONMENT_PREFIX}{name.upper()}": value if isinstance(value, str) else msgspec.json.encode(value).decode() for name, value in texts.items()}
 
 
 def read_file(path: Path) -> dict[str, Any]:

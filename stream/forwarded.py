@@ -57,7 +57,7 @@ def _note(directory: dict[str, bytes], forwarded: Forwarded) -> None:
     key = f"{ORIGIN}:{forwarded.origin}"
     if key not in directory:
         origins = [name for name in directory if name.startswith(f"{ORIGIN}:")]
-        for name in origins[: len(origins) + 1 - ORIGINS_MAX]:
+        for name in origins[: max(0, len(origins) + 1 - ORIGINS_MAX)]:
             del directory[name]
     directory.pop(key, None)    # so that they stand in the order of their last group
     directory[key] = forwarded.number.to_bytes(8, "little")

@@ -75,6 +75,8 @@ class Link(WSListener):
 class KeptConnection(ABC):
     """A connection to a server that comes back."""
 
+    _decode: Callable[[bytes], Answer] = staticmethod(MSGPACK.decode_answer)
+
     def __init__(self, url: str, token: Token, jitter: random.Random | None = None, delay_s_max: float = DELAY_S_MAX) -> None:
         self.url = url
         self.connections = 0
@@ -170,7 +172,7 @@ class KeptConnection(ABC):
             self._lose(link.loss)
 
     def _receive(self, link: Link, payload: bytes) -> None:
-        message = MSGPACK.decode_answer(payload)
+        message = self._decode(payload)
         if isinstance(message, Leaving):
             self._return_s = message.return_ms / 1000
         self._hear(message)

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from stream.venue import Venue
+
+PROCESS = ProcessCollector(registry=None)
+"""Processor time, memory and open files of this process, where the system tells them."""
 
 
 class VenueCollector(Collector):
@@ -69,4 +72,5 @@ def exposition(venue: Venue) -> bytes:
     """The metrics in Prometheus's text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(VenueCollector(venue))
+    registry.register(PROCESS)
     return generate_latest(registry)

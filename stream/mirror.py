@@ -12,6 +12,8 @@ from collections import deque
 from enum import Enum, auto
 from typing import Generic, TypeVar
 
+from msgspec.structs import replace
+
 from engine import PriceLevels
 from stream.frames import Balance, Balances, Book, Orders, OrderUpdate, Ticker, Trade, Trades
 from stream.messages import Frame
@@ -34,7 +36,10 @@ class Verdict(Enum):
 
 
 class Mirror(ABC, Generic[F]):
-    """A client's copy of one channel. `seq` is how far it has come in the history `epoch`; -1 before the first snapshot."""
+    """A client's copy of one channel. `seq` is how far it has come in the history `epoch`; -1 before the first snapshot.
+
+    `frame` is the last one that was taken, without events that were here already.
+    """
 
     kind: type[F]
 
@@ -58,6 +63,8 @@ class Mirror(ABC, Generic[F]):
         """Obey the five lines. ValueError if the frame is of another kind of channel."""
         if type(frame) is not self.kind:
             raise ValueError(f"{self.channel}: a frame of {type(frame).__name__} came")
+        if frame.prev is not None and frame.prev < self.seq < frame.seq:
+            frame = self._trim(frame)
         verdict = self._judge(frame)
         self.counts[verdict] += 1
         if verdict not in (Verdict.DROPPED, Verdict.GAP, Verdict.MISMATCH):
@@ -79,6 +86,10 @@ class Mirror(ABC, Generic[F]):
             return Verdict.MISMATCH
         self.seq = frame.seq
         return Verdict.APPLIED if tells else Verdict.HEARTBEAT
+
+    def _trim(self, frame: F) -> F:
+        """A frame that begins before `seq` and ends after it, without the events that are here already."""
+        return frame
 
     @abstractmethod
     def _take(self, frame: F, fresh: bool) -> bool:
@@ -151,6 +162,9 @@ class TradesMirror(Mirror[Trades]):
         self.latest: deque[Trade] = deque(maxlen=kept)
         self.count = 0    # since the first snapshot
 
+    def _trim(self, frame: Trades) -> Trades:
+        return replace(frame, prev=self.seq, trades=[trade for trade in frame.trades if trade.seq > self.seq])
+
     def _take(self, frame: Trades, fresh: bool) -> bool:
         if fresh:
             self.latest.clear()
@@ -183,6 +197,9 @@ class OrdersMirror(Mirror[Orders]):
     def __init__(self, channel: str) -> None:
         super().__init__(channel)
         self.open: dict[int, OrderUpdate] = {}
+
+    def _trim(self, frame: Orders) -> Orders:
+        return replace(frame, prev=self.seq, orders=[update for update in frame.orders if update.seq > self.seq])
 
     def _take(self, frame: Orders, fresh: bool) -> bool:
         if fresh:

@@ -18,6 +18,8 @@ from stream.claims import Claims
 from stream.codes import CloseCode
 from stream.config import Config
 from stream.delivery import Outbox
+from stream.faults import FaultyLine
+from stream.faulty_writer import FaultyWriter
 from stream.fragments import TOO_BIG, Assembler, Violation, close_code
 from stream.pages import SECURITY_HEADERS, Page, page, text
 from stream.session import Session
@@ -71,7 +73,7 @@ class Connection(WSListener):
         self._forwarded_for = forwarded_for
         self._assembler = Assembler(server.config.anonymous_message_bytes_max)
         self._transport: WSTransport | None = None
-        self._writer: SocketWriter
+        self._writer: SocketWriter | FaultyWriter
         self._closing = False
         self._inbox: deque[tuple[int, bytes, str]] = deque()    # messages that wait for a later turn, each with the limit that it went over
         self._turn = 0
@@ -81,10 +83,10 @@ class Connection(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The handshake is done."""
         self._transport = transport
-        self._writer = SocketWriter(transport.underlying_transport)
-        transport.underlying_transport.set_write_buffer_limits(high=0)
+        self._writer = self._server.writer(transport.underlying_transport, self._codec)
         self.session = self._server.opened(self, self._address())
         self.session.writer = self._writer
+        transport.underlying_transport.set_write_buffer_limits(high=0)    # pauses at once if the handshake's answer has not left yet
         self.session.begin(self._server.clock.now(), self._claims)
 
     def _address(self) -> str:
@@ -199,6 +201,7 @@ class Server:
         self._trust = Trust(venue.authenticator, config)
         self._connections: dict[Outbox, Connection] = {}
         self._connections_max = min(config.connections_max, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_KEPT_FREE)
+        self._faulty_lines = 0
         self._awake = False
         self.turn = 1
         self.waiting: dict[Connection, None] = {}    # those with messages for a later turn, in their order
@@ -214,6 +217,8 @@ class Server:
         family = socket.AF_INET6 if ":" in self.config.host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self.config.workers:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.config.send_buffer_bytes)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.config.receive_buffer_bytes)
         try:
@@ -322,6 +327,13 @@ class Server:
         self._connections[session] = connection
         self.wake()
         return session
+
+    def writer(self, transport: asyncio.Transport, codec: Codec) -> SocketWriter | FaultyWriter:
+        """What writes to a new connection."""
+        if not self.config.faults:
+            return SocketWriter(transport)
+        self._faulty_lines += 1
+        return FaultyWriter(transport, FaultyLine(self.config.faults, self._faulty_lines, codec))
 
     def closed(self, connection: Connection) -> None:
         """A connection is gone."""

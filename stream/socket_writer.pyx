@@ -63,13 +63,16 @@ cdef class SocketWriter:
 
 
 def write_all(traffic: Traffic) -> list[Outbox]:
-    """Write what everybody has to say who can be written to; who is closed."""
+    """Write what everybody has to say who can be written to; who is closed, or has a writer of another kind."""
     cdef Outbox outbox
-    cdef list closed = []
+    cdef list others = []
     for outbox in traffic.take_waiting():
         if outbox.closed is not None:
-            closed.append(outbox)
-        elif outbox.writer is not None and outbox.writable and outbox.said is not None:
-            (<SocketWriter>outbox.writer).write(outbox.take_out())
+            others.append(outbox)
+        elif isinstance(outbox.writer, SocketWriter):
+            if outbox.writable and outbox.said is not None:
+                (<SocketWriter>outbox.writer).write(outbox.take_out())
+        elif outbox.writer is not None:
+            others.append(outbox)
     traffic.forget()
-    return closed
+    return others

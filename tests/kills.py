@@ -42,6 +42,9 @@ WORKERS = 20
 WATCHERS = 10
 TRIES_MAX = 1000
 
+PASSING = {ErrorCode.TOO_MANY_REQUESTS, ErrorCode.OUTCOME_UNKNOWN, ErrorCode.NOT_SIGNED_IN, ErrorCode.NO_ENGINE, ErrorCode.TOO_LATE}
+"""Refusals of now: to be sent again."""
+
 Answer = tuple[int, ...]
 """What a client was told: a sequence and an order, or the number of an error."""
 
@@ -83,8 +86,10 @@ class Trader:
     """One account's orders, a note of every answer, and how often a request had to be sent again."""
 
     def __init__(self, url: str, name: str, seed: int, rate: float) -> None:
+        self.name = name
         self.client = Client(url, token(name, time.time_ns()))
         self.answers: dict[int, Answer] = {}
+        self.kinds: dict[int, str] = {}
         self.again = 0
         self.stopping = False
         self._random = random.Random(seed)
@@ -98,7 +103,9 @@ class Trader:
             began = time.monotonic()
             self._key += 1
             key = self._key
-            self.answers[key] = await self._insist(key, self._draw(key))
+            request = self._draw(key)
+            self.kinds[key] = request[0]
+            self.answers[key] = await self._insist(key, request)
             await asyncio.sleep(max(0.0, self._pause - (time.monotonic() - began)))
 
     def _draw(self, key: int) -> tuple[str, tuple[object, ...]]:
@@ -115,7 +122,7 @@ class Trader:
             try:
                 done = await getattr(self.client, kind)(*fields, key=key)
             except RequestRefused as refused:
-                if refused.code not in (ErrorCode.TOO_MANY_REQUESTS, ErrorCode.OUTCOME_UNKNOWN):
+                if refused.code not in PASSING:
                     return (refused.code,)
                 self.again += 1
                 await asyncio.sleep(0.01)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from stream import Client, ClientError, Closed, ConnectionLost, Gap, RequestRefused, connect
+from stream import Client, ClientError, Closed, ConnectionLost, Gap, RequestRefused, changes, connect
 from stream.codes import CloseCode, ErrorCode
 from stream.frames import OrderUpdate, Trade
 from stream.live import LiveBook
@@ -29,6 +29,12 @@ async def until(live: LiveBook, holds: Callable[[], bool]) -> None:
     async for _ in live:
         if holds():
             return
+
+
+async def follow(books: list[LiveBook]) -> None:
+    """Look at every change."""
+    async for _ in changes(*books):
+        pass
 
 
 async def pings_until_lost(client: Client) -> None:
@@ -274,3 +280,70 @@ async def test_lost_trades_come_as_a_gap() -> None:
         assert isinstance(await anext(trades), Gap)
         while len(trades.mirror.latest) < 3:
             await trades.changed()
+
+
+@run
+async def test_many_books_on_one_connection() -> None:
+    async with serving() as server, trader(server) as client:
+        books = await client.orderbooks(["BTC-USD", "ETH-USD"], interval_ms=0)
+        await client.place("ETH-USD", "buy", 100, 5)
+        await client.place("BTC-USD", "buy", 50, 5)
+        best = {}
+        async for book in changes(*books):
+            best[book.channel] = book.best_bid
+            if all(best.values()) and len(best) == 2:
+                break
+        assert best == {"orderbook:BTC-USD": (50, 5), "orderbook:ETH-USD": (100, 5)}
+        following = asyncio.ensure_future(follow(books))
+        await asyncio.sleep(0)
+        await client.unsubscribe(["orderbook:ETH-USD"])
+        with pytest.raises(Closed, match="unsubscribed"):
+            await following
+
+
+@run
+async def test_levels_as_arrays() -> None:
+    numpy = pytest.importorskip("numpy")
+    async with serving() as server, trader(server) as client:
+        book = await client.orderbook("BTC-USD", interval_ms=0)
+        for price in (100, 101):
+            await client.place("BTC-USD", "buy", price, price - 95)
+        await until(book, lambda: len(book.mirror.levels) == 2)
+        bids, asks = book.arrays()
+        assert (bids.dtype, bids.tolist(), asks.shape) == (numpy.int64, [[101, 6], [100, 5]], (0, 2))
+        assert book.arrays(1)[0].tolist() == [[101, 6]]
+
+
+@run
+async def test_callbacks_are_called_until_they_are_ended_and_may_fail() -> None:
+    failures: list[BaseException | None] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: failures.append(about.get("exception")))
+    async with serving() as server, trader(server) as client:
+        book = await client.orderbook("BTC-USD", interval_ms=0)
+        seen: list[int] = []
+        end = book.on(lambda frame: seen.append(frame.seq))
+        book.on(lambda frame: [].remove(frame.seq))
+        await client.place("BTC-USD", "buy", 100, 5)
+        await until(book, lambda: book.best_bid == (100, 5))
+        end()
+        heard = len(seen)
+        assert heard == len(failures) >= 1
+        assert {type(failure) for failure in failures} == {ValueError}
+        await client.place("BTC-USD", "buy", 101, 5)
+        await until(book, lambda: book.best_bid == (101, 5))
+        assert len(seen) == heard < len(failures)
+        assert client.connections == 1
+
+
+@run
+async def test_who_wants_to_know_hears_of_each_loss_and_return() -> None:
+    told: list[str] = []
+    async with serving() as server:
+        client = trader(server)
+        client.on_connection(lambda error: told.append(type(error).__name__))
+        async with client:
+            await client.ping()
+            cut_all(server)
+            await pings_until_lost(client)
+            await client.connected()
+        assert told == ["NoneType", "ConnectionLost", "NoneType", "Closed"]

@@ -94,7 +94,7 @@ def test_a_standby_goes_on_where_the_leader_ended(tmp_path: Path, redis: RedisSe
             await eventually(lambda: second.leads)
             done = await alice.place("BTC-USD", "sell", 101, 5)
             await eventually(lambda: book.levels()[1] == [100, 5, 101, 5])
-            assert (book.mirror.epoch, alice.resumed, done.status) == (epoch, {("snapshot", "new"): 1}, "open")
+            assert (book.mirror.epoch, alice.resumed, done.status) == (epoch, {("snapshot", "new"): 2}, "open")
             assert second.server.engine.exchange.state_hash() == there.gateways[1].gateway.exchange.state_hash()
     scene()
 

@@ -9,8 +9,9 @@ import uvloop
 from stream.codes import CloseCode, ErrorCode
 from stream.frames import Book
 from stream.messages import Done, Error, LoggedIn, Login, Ping, Place, Pong, Subscribe, Subscribed, Welcome
-from stream.wire import BINARY, CLOSE, PING, PONG, TEXT
-from tests.setting import NAMES, SECRET, token
+from stream.server import Connection
+from stream.wire import BINARY, CLOSE, MSGPACK, PING, PONG, TEXT
+from tests.setting import NAMES, SECRET, messages_in, token
 from tests.sockets import RawClient, get, masked, run, serving
 
 CONTINUATION = 0
@@ -232,3 +233,46 @@ def test_a_port_that_is_taken_is_an_error() -> None:
                     pass
 
     uvloop.run(second())
+
+
+class Full:
+    """A transport that still holds the answer to the handshake, as uvloop's before 0.23 does."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.underlying_transport = self
+        self.written = b""
+        self._connection = connection
+        self._size = 1
+
+    def get_extra_info(self, name: str) -> object:
+        return {"peername": ("127.0.0.1", 1), "ssl_object": self}.get(name)
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        if self._size > high:
+            self._connection.pause_writing()
+
+    def get_write_buffer_size(self) -> int:
+        return self._size
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def drain(self) -> None:
+        """The kernel takes all."""
+        self._size = 0
+        self._connection.resume_writing()
+
+
+@run
+async def test_a_connection_may_begin_before_the_handshake_has_left() -> None:
+    async with serving() as server:
+        connection = Connection(server, MSGPACK, None, "")
+        transport = Full(connection)
+        connection.on_ws_connected(transport)    # type: ignore[arg-type]
+        server.tick()
+        assert transport.written == b""
+        transport.drain()
+        server.tick()
+        (welcome,) = messages_in(transport.written)
+        assert isinstance(welcome, Welcome)
+        connection.on_ws_disconnected(transport)    # type: ignore[arg-type]

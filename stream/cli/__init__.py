@@ -1,33 +1,65 @@
 """The command line: one module a command, loaded when it is asked for."""
 
 import argparse
+import asyncio
+import os
+import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from importlib import import_module
+from importlib.metadata import version
 
 COMMANDS = {
     "serve": "serve a market: page, WebSocket, metrics",
     "watch": "show a channel of a live server in the terminal",
     "verify": "rebuild the books of a live server and report what is wrong",
+    "judge": "listen to a client in any language, and say whether its books are right",
+    "load": "load a server with many clients, and report what they saw",
     "replay": "feed a recording into an engine and check it against the recording's own truth",
     "journal": "say what is in a journal and whether it is whole; print, replay, repair it",
     "admin": "halt, limit, disconnect, revoke; see who is connected and how far behind",
     "cluster": "say who leads a market that Redis joins, and how far everybody is",
     "handover": "let a standby lead such a market, before its leader is restarted",
+    "doctor": "say whether this machine is fit to run a server, and what to do where it is not",
     "token": "print a development token for one's own server",
+    "completion": "print a script that lets a shell complete commands and flags",
 }
+
+EXAMPLES = """examples:
+  deltabook serve --source recorded --source simulated     a live market on http://localhost:8080/
+  deltabook watch orderbook:BTC-USDT                       its ladder in the terminal
+  deltabook verify --seconds 60                            whether every book is right
+  deltabook load --clients 1000 --html load.html           a thousand clients, and a report with plots
+  deltabook doctor                                         whether this machine is fit for it
+
+`deltabook COMMAND --help` has more examples. NO_COLOR=1 turns colours off, DELTABOOK_TRACEBACK=1 shows where an unexpected error came from.
+"""
+
+TRACEBACK = "DELTABOOK_TRACEBACK"
+
+
+def parser_of(commands: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser, with the flags of these commands."""
+    parser = argparse.ArgumentParser(
+        prog="deltabook", description="A matching engine and order-book delta streamer.", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"deltabook {version('deltabook')}")
+    added = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, help in COMMANDS.items():
+        command = added.add_parser(name, help=help, description=help)
+        if name in commands:
+            import_module(f"stream.cli.{name}").add_arguments(command)
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit status: 0, 1 if it found something wrong, 2 if it could not run, 130 if it was interrupted."""
     argv = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(prog="deltabook", description="A matching engine and order-book delta streamer.")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    asked = next((word for word in argv if not word.startswith("-")), None)
-    for name, help in COMMANDS.items():
-        command = commands.add_parser(name, help=help, description=help)
-        if name == asked:
-            import_module(f"stream.cli.{name}").add_arguments(command)
+    asked = next((word for word in argv if not word.startswith("-")), "")
+    parser = parser_of([asked])
+    if asked and asked not in COMMANDS and (close := get_close_matches(asked, COMMANDS, 1)):
+        parser.error(f"there is no command {asked!r}: did you mean {close[0]}?")
     arguments = parser.parse_args(argv)
 
     from stream.config import ConfigError
@@ -38,8 +70,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())    # or Python would complain at its end that nobody reads any more
         return 0
     except (ConfigError, ClientError) as error:
-        print(f"deltabook {arguments.command}: {error}", file=sys.stderr)
-        return 2
+        return complain(arguments.command, error)
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        return complain(arguments.command, f"unexpected {type(error).__name__}: {error}; {TRACEBACK}=1 shows where it came from")
     return status
+
+
+def complain(command: str, what: object) -> int:
+    """Say what went wrong on one line, and what to do about it where that is known; the exit status."""
+    from rich.console import Console
+    from rich.text import Text
+
+    line = Text.assemble((f"deltabook {command}: ", "bold red"), f"{what}{advice(what)}")
+    Console(stderr=True, soft_wrap=True, highlight=False).print(line)
+    return 2
+
+
+def advice(error: object) -> str:
+    """What to do about an error, by what caused it."""
+    for cause in causes(error):
+        if isinstance(cause, ConnectionRefusedError):
+            return "; no server listens there: `deltabook serve` starts one, `deltabook doctor` says what is in its way"
+        if isinstance(cause, socket.gaierror):
+            return "; is the host's name right?"
+        if isinstance(cause, asyncio.TimeoutError | TimeoutError):
+            return "; is a firewall in between, or the server overloaded?"
+        if isinstance(cause, PermissionError):
+            return "; give it to who runs this, or name another place"
+    return ""
+
+
+def causes(error: object) -> Iterator[object]:
+    """An error, and what it was raised from."""
+    while error is not None:
+        yield error
+        error = getattr(error, "__cause__", None)

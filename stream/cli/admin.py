@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     requests = parser.add_subparsers(dest="request", metavar="REQUEST", required=True)
     phases = {"halt": "halt an instrument", "auction": "collect its orders for an auction", "trade": "let it trade again, which uncrosses an auction"}
     for name, help in phases.items():
-        requests.add_parser(name, help=help).add_argument("instrument")
+        requests.add_parser(name, help=help, description=help).add_argument("instrument")
     limits = requests.add_parser("limits", help="limit an account; what is not given is not limited")
     limits.add_argument("subject")
     limits.add_argument("--orders", type=int, default=0, metavar="N", help="open orders")

@@ -25,7 +25,11 @@ def add_redis(parser: argparse.ArgumentParser) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `cluster`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = "examples:\n  deltabook cluster status     who leads, which record, how far each gateway is behind"
+    parser.epilog = (
+        "examples:\n"
+        "  deltabook cluster status                                    who leads, which record, how far each gateway is behind\n"
+        "  deltabook cluster status --redis redis://10.0.0.1:6379 --cluster london"
+    )
     parser.add_argument("what", choices=("status",), help="what to show")
     add_redis(parser)
 

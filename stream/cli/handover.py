@@ -13,7 +13,11 @@ from stream.config import ConfigError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `handover`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = "examples:\n  deltabook handover     before the leader is restarted: nothing is lost, and clients go on with a patch"
+    parser.epilog = (
+        "examples:\n"
+        "  deltabook handover                    before the leader is restarted: nothing is lost, and clients go on with a patch\n"
+        "  deltabook handover --patience 60      give it a minute"
+    )
     add_redis(parser)
     parser.add_argument("--patience", type=float, default=10, metavar="S", help="how long it may take (default: 10)")
 

@@ -15,9 +15,20 @@ from stream.replay import Report, binance, bitstamp, flash1, lobster
 FORMATS = ("binance", "bitstamp", "flash1", "lobster")
 DISAGREES, UNREADABLE = 1, 2
 
+EXAMPLES = """examples:
+  deltabook replay binance_spot_btcusdt_20240808.gz
+  deltabook replay messages.csv --format lobster
+  deltabook replay flash1_work.bin --expect 9f86d081884c7d65...
+  deltabook replay recording.gz --format binance --json | jq .passed
+
+exit status: 0 if the engine agrees with the recording's own truth, 1 if it does not, 2 if the recording cannot be read
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add this command's arguments."""
+    """The flags of `replay`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXAMPLES
     parser.add_argument("file", type=Path, metavar="FILE", help="the recording; .gz, .xz and .zip are uncompressed")
     parser.add_argument("--format", choices=FORMATS, help="the recording's format; without it, the file's name has to begin with it")
     parser.add_argument("--expect", metavar="HASH", default="", help="the SHA-256 of a flash1 workload's reports, if it does not stand beside the file")

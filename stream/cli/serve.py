@@ -14,7 +14,8 @@ import uvloop
 from rich.console import Console
 
 from stream.cluster.engine_server import Node
-from stream.cluster.gateway_server import start_redis_gateway
+from stream.cluster.gateway_server import start_redis_gateway, start_worker
+from stream.cluster.workers import Workers
 from stream.config import Config, ConfigError, Role, load, settings
 from stream.journal.format import JournalError
 from stream.keys import load_keys
@@ -32,12 +33,16 @@ EXAMPLES = """examples:
   deltabook serve --source journal:data/journal --set speed=10   a journal's whole history again, ten times as fast
   deltabook serve --upstream ws://127.0.0.1:8080/v1 --port 8081
                                                          the public channels of another server
+  deltabook serve --upstream ws://127.0.0.1:8080/v1 --port 8081 --faults drop=0.01,reorder=0.01,corrupt=0.01,cut=0.001,delay_ms=50,seed=7
+                                                         the same over a line that loses, falsifies and breaks, to try a client on
+  deltabook serve --source recorded --workers 2          its clients in two processes more, on the same port
   deltabook serve --role engine --redis redis://127.0.0.1:6379 --port 8090
   deltabook serve --role gateway --redis redis://127.0.0.1:6379
                                                          one market in many processes, joined by Redis
   deltabook serve --config venue.toml --port 9000        settings from a file, the port from the flag
 """
 
+PARENT_S = 0.5
 REPLACED = 75
 """The exit status of an engine that another one has replaced: start it again, and it is a standby."""
 
@@ -60,6 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="where orders come from beside the clients: recorded, simulated, none; may be given twice; or journal:FOLDER, played again")
     parser.add_argument("--upstream", metavar="URL", help="a server whose public channels are relayed, instead of a market of one's own")
     parser.add_argument("--journal", metavar="FOLDER", help="where every command is on disk before it runs; none: nowhere (default: data/journal)")
+    parser.add_argument("--faults", metavar="NAME=VALUE,...", help="treat every client badly, to try clients: see the setting `faults`")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes that serve the clients on the one port (default: the one that runs the orders)")
     parser.add_argument("--role", choices=get_args(Role), help="what this process does of a market that Redis joins (default: all)")
     parser.add_argument("--redis", metavar="URL", help="the Redis of such a market")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting")
@@ -76,12 +83,14 @@ def read_config(arguments: argparse.Namespace) -> Config:
             flags[name] = msgspec.json.decode(value) if value[:1] in ("[", "{") else value
         except msgspec.DecodeError as error:
             raise ConfigError(f"--set {text}: {error}") from error
+    if arguments.faults is not None:
+        flags["faults"] = dict(part.partition("=")[::2] for part in arguments.faults.split(","))
     named = {
         "host": arguments.host, "port": arguments.port, "sources": arguments.source, "upstream": arguments.upstream, "journal": arguments.journal,
-        "role": arguments.role, "redis": arguments.redis,
+        "role": arguments.role, "redis": arguments.redis, "workers": arguments.workers,
     }
     config = load(arguments.config, os.environ, flags | {name: value for name, value in named.items() if value is not None})
-    if (config.role == "all") == bool(config.redis):
+    if (config.role == "all") == bool(config.redis or config.engine_socket):
         raise ConfigError(f"role {config.role}, redis {config.redis or 'none'}: expected a role with a Redis, or neither")
     return config
 
@@ -121,19 +130,17 @@ async def serve(config: Config, console: Console) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     if config.role in ("engine", "standby"):
         return await lead(config, console, stopped)
+    if config.workers and not config.engine_socket:
+        return await serve_with_workers(config, console, stopped)
+    if config.engine_socket:
+        end_with_parent(stopped)
     server = await start_server(config, stopped)
     if server is None:
         return 0
     spare_the_past()
-    host = f"[{config.host}]" if ":" in config.host else config.host
     names = [terms.name for terms in server.venue.instrument_terms()]
     console.print(f"deltabook relays {config.upstream}" if config.upstream else f"deltabook serves {', '.join(names) or 'no instrument'}")
-    console.print(f"  page       http://{host}:{server.port}/")
-    console.print(f"  WebSocket  ws://{host}:{server.port}{ENDPOINT}")
-    command = sys.argv[0] if Path(sys.argv[0]).name == "deltabook" else "deltabook"
-    console.print(f"  verify     {command} verify ws://{host}:{server.port}{ENDPOINT} --seconds 20")
-    if not config.keys and server.venue.authenticator.keys:
-        console.print(f"  sign in    with what `{command} token alice` prints, in this folder: the key is {config.key_file}")
+    tell_where(config, server.port, console, bool(server.venue.authenticator.keys))
     if isinstance(server, MarketServer) and config.journal != "none" and not config.played:
         at = server.market.point(0)
         console.print(f"  journal    {config.journal}, epoch {at.epoch}, {at.seq:,} events so far; `--journal none` keeps none")
@@ -146,7 +153,8 @@ async def serve(config: Config, console: Console) -> int:
 async def start_server(config: Config, stopped: asyncio.Event) -> Server | None:
     """What clients connect to, listening; None if it was stopped before it could."""
     if config.role == "gateway":
-        starting = asyncio.create_task(start_redis_gateway(config, load_keys(config)))
+        start = start_worker if config.engine_socket else start_redis_gateway
+        starting = asyncio.create_task(start(config, load_keys(config)))
         stopping = asyncio.create_task(stopped.wait())
         await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -157,6 +165,48 @@ async def start_server(config: Config, stopped: asyncio.Event) -> Server | None:
     server = server_of(config)
     await server.start()
     return server
+
+
+async def serve_with_workers(config: Config, console: Console, stopped: asyncio.Event) -> int:
+    """Run the orders here, and serve the clients in other processes; the exit status."""
+    if config.upstream or config.played:
+        raise ConfigError("workers: they serve a market of one's own, neither a relay nor a journal that is played")
+    workers = Workers(config, load_keys(config), sources_of(config))
+    await workers.start()
+    spare_the_past()
+    console.print(f"deltabook serves {', '.join(terms.name for terms in workers.server.venue.instrument_terms()) or 'no instrument'}")
+    tell_where(config, workers.port, console, bool(workers.server.venue.authenticator.keys))
+    console.print(f"  {config.workers} workers there; metrics of the engine on http://127.0.0.1:{workers.server.port}/metrics")
+    await stopped.wait()
+    console.print("leaving")
+    await workers.stop()
+    return 1 if workers.server.venue.failure else 0
+
+
+def end_with_parent(stopped: asyncio.Event) -> None:
+    """Leave when the process that started this one is gone."""
+    parent, loop = os.getppid(), asyncio.get_running_loop()
+
+    def look() -> None:
+        if os.getppid() == parent:
+            loop.call_later(PARENT_S, look)
+        else:
+            stopped.set()
+
+    look()
+
+
+def tell_where(config: Config, port: int, console: Console, signs_in: bool) -> None:
+    """Say where the clients are served, and how they sign in if there is a key."""
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    console.print(f"  page       http://{host}:{port}/")
+    console.print(f"  WebSocket  ws://{host}:{port}{ENDPOINT}")
+    command = sys.argv[0] if Path(sys.argv[0]).name == "deltabook" else "deltabook"
+    console.print(f"  verify     {command} verify ws://{host}:{port}{ENDPOINT} --seconds 20")
+    if config.faults:
+        console.print(f"  [red]faults     {msgspec.json.encode(config.faults).decode()}: this server is for trying clients[/red]")
+    if not config.keys and signs_in:
+        console.print(f"  sign in    with what `{command} token alice` prints, in this folder: the key is {config.key_file}")
 
 
 async def lead(config: Config, console: Console, stopped: asyncio.Event) -> int:

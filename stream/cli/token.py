@@ -15,7 +15,12 @@ SCOPES = (MARKET_SCOPE, ACCOUNT_SCOPE, TRADE_SCOPE)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `token`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = "example:\n  deltabook watch balances --token $(deltabook token alice)"
+    parser.epilog = (
+        "examples:\n"
+        "  deltabook watch balances --token $(deltabook token alice)\n"
+        "  deltabook token bob --scope market --seconds 60\n"
+        "  deltabook admin --token $(deltabook token root --scope admin) connections"
+    )
     parser.add_argument("subject", help="who the token says its bearer is")
     parser.add_argument("--scope", action="append", choices=[*SCOPES, ADMIN_SCOPE],
                         help="what it allows; may be given several times; all but admin if not given")

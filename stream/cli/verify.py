@@ -25,19 +25,28 @@ HEARTBEATS_MISSED_MAX = 2.5
 
 LATENCIES_MAX = 1_000_000
 
+HEALING_S = 60.0
+"""Time for every book to be right again, after a run against a server that injects faults."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `verify`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
-        "example:\n  deltabook verify ws://127.0.0.1:8080/v1 --seconds 60 --json\n\n"
-        "exit status: 0 if every book was right all the time, 1 if anything was wrong, 2 if the server cannot be reached"
+        "examples:\n"
+        "  deltabook verify\n"
+        "  deltabook verify ws://10.0.0.1:8080/v1 --instruments BTC-USDT,ETH-USDT --depth 20 --interval 100\n"
+        "  deltabook verify --seconds 60 --json | jq .problems\n"
+        "  deltabook verify ws://127.0.0.1:8081/v1 --seconds 600 --faulty\n\n"
+        "exit status: 0 if every book was right all the time (with --faulty: in the end), 1 if anything was wrong, 2 if the server cannot be reached"
     )
     parser.add_argument("url", nargs="?", default=DEFAULT_URL, help="default: %(default)s")
     parser.add_argument("--seconds", type=float, default=20, help="how long to watch (default: 20)")
     parser.add_argument("--instruments", metavar="A,B", help="only these (default: all)")
     parser.add_argument("--depth", type=int, default=0, help="levels a side, 0 for full books (default)")
     parser.add_argument("--interval", type=int, default=0, metavar="MS", help="the shortest time between frames (default: 0, every change)")
+    parser.add_argument("--faulty", action="store_true",
+                        help="the server injects faults (serve --faults): count them, and judge by what they lead to: every book is right in the end")
     parser.add_argument("--token", help="a token, if the server wants one")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
@@ -125,17 +134,25 @@ class Verification(NamedTuple):
     connections: int
     told_stale: bool
     instruments: dict[str, dict[str, Any]]
+    not_healed: list[str] | None = None    # after faults, the instruments whose books were not right again; without, None
+
+    @property
+    def faulty(self) -> bool:
+        """Whether the server was to inject faults."""
+        return self.not_healed is not None
 
     @property
     def problems(self) -> list[str]:
         """What was wrong, in words."""
         problems = []
         for name, row in self.instruments.items():
-            problems += [f"{name}: {row[kind]} {kind}" for kind in ("gaps", "crossed", "mismatches", "ticker_mismatches") if row[kind]]
+            wrong = ("crossed", "ticker_mismatches") if self.faulty else ("gaps", "crossed", "mismatches", "ticker_mismatches")
+            problems += [f"{name}: {row[kind]} {kind}" for kind in wrong if row[kind]]
             if not row["snapshots"]:
                 problems.append(f"{name}: nothing received")
-            if row["stale"]:
+            if row["stale"] and not self.faulty:
                 problems.append(f"{name}: silent for {row['silence_s']} seconds")
+        problems += [f"{name}: not right again after {HEALING_S:g} seconds" for name in self.not_healed or ()]
         if self.told_stale:
             problems.append("the server said that it may have fallen behind")
         if not self.instruments:
@@ -143,7 +160,9 @@ class Verification(NamedTuple):
         return problems
 
 
-async def verify(url: str, seconds: float, only: list[str], depth: int, interval_ms: int, token: str | None, tick: Callable[[], None]) -> Verification:
+async def verify(
+    url: str, seconds: float, only: list[str], depth: int, interval_ms: int, token: str | None, tick: Callable[[], None], faulty: bool = False,
+) -> Verification:
     """Watch a server for a while. ClientError if it cannot be reached."""
     async with connect(url, token) as client:
         names = list(await client.instruments())
@@ -160,7 +179,17 @@ async def verify(url: str, seconds: float, only: list[str], depth: int, interval
                 watch.look()
             told_stale |= client.stale_since > 0
             tick()
-        return Verification(seconds, client.connections, told_stale, {name: watch.row() for name, watch in watches.items()})
+        not_healed = await heal(watches) if faulty and watches else None
+        return Verification(seconds, client.connections, told_stale, {name: watch.row() for name, watch in watches.items()}, not_healed)
+
+
+async def heal(watches: dict[str, Watch]) -> list[str]:
+    """Wait until every book has taken one more frame, which proves it; those that have not in time."""
+    waits = {name: asyncio.create_task(watch.book.changed()) for name, watch in watches.items()}
+    healed, late = await asyncio.wait(waits.values(), timeout=HEALING_S)
+    for wait in late:
+        wait.cancel()
+    return [name for name, wait in waits.items() if wait not in healed or wait.exception()]
 
 
 async def watch_all(client: Client, names: list[str], depth: int, interval_ms: int) -> dict[str, Watch]:
@@ -197,9 +226,8 @@ def run(arguments: argparse.Namespace) -> int:
     only = arguments.instruments.split(",") if arguments.instruments else []
     with Progress(console=console, transient=True, disable=arguments.json or not console.is_terminal) as progress:
         task = progress.add_task("verifying", total=arguments.seconds * 10)
-        outcome = uvloop.run(
-            verify(arguments.url, arguments.seconds, only, arguments.depth, arguments.interval, arguments.token, lambda: progress.advance(task))
-        )
+        terms = arguments.depth, arguments.interval, arguments.token
+        outcome = uvloop.run(verify(arguments.url, arguments.seconds, only, *terms, lambda: progress.advance(task), arguments.faulty))
     if arguments.json:
         print(json.dumps({"url": arguments.url, **outcome._asdict(), "problems": outcome.problems}, indent=2))
     else:
@@ -207,5 +235,6 @@ def run(arguments: argparse.Namespace) -> int:
         for problem in outcome.problems:
             console.print(f"[red]{problem}[/red]")
         if not outcome.problems:
-            console.print(f"for {outcome.seconds:g} seconds every book was the server's book")
+            when = "after {} seconds of faults" if outcome.faulty else "for {} seconds"
+            console.print(f"{when.format(f'{outcome.seconds:g}')} every book was the server's book; connections: {outcome.connections}")
     return 1 if outcome.problems else 0

@@ -26,7 +26,13 @@ BAR = 24
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `watch`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = "examples:\n  deltabook watch orderbook:BTC-USDT\n  deltabook watch balances --token $(deltabook token alice)"
+    parser.epilog = (
+        "examples:\n"
+        "  deltabook watch orderbook:BTC-USDT\n"
+        "  deltabook watch ticker:BTC-USDT --url ws://10.0.0.1:8080/v1 --interval 1000\n"
+        "  deltabook watch trades:BTC-USDT --count 10 | tail -5\n"
+        "  deltabook watch balances --token $(deltabook token alice)"
+    )
     parser.add_argument("channel", help="such as orderbook:BTC-USDT, trades:BTC-USDT, ticker:BTC-USDT, orders, balances")
     parser.add_argument("--url", default=DEFAULT_URL, help="default: %(default)s")
     parser.add_argument("--token", help="a token, for own channels")

@@ -168,7 +168,7 @@ class Node:
         if inheritance.records is not None and inheritance.position > inheritance.began:
             self._link.publish(Batch(self.term, inheritance.began, inheritance.began, inheritance.position, inheritance.records))
         await server.start()
-        await self._link.start()
+        self._link.start()
         log.info("this node leads", extra={"node": self.name, "term": self.term, "position": inheritance.position, "epoch": server.engine.point(0).epoch})
         return server
 

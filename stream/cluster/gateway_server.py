@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from stream.cluster.gateway import Gateway
@@ -14,6 +15,7 @@ from stream.cluster.messages import News, Request, Status
 from stream.cluster.redis_client import connect, keys_of
 from stream.cluster.redis_gateway import RedisGatewayEnd
 from stream.cluster.replica import Replica
+from stream.cluster.socket_link import SocketGatewayEnd
 from stream.config import Config
 from stream.keys import Key
 from stream.server import Clock, Server
@@ -77,6 +79,11 @@ async def start_gateway(config: Config, keys: Sequence[Key], make_end: Callable[
         await end.stop()
         raise
     return server
+
+
+async def start_worker(config: Config, keys: Sequence[Key]) -> GatewayServer:
+    """A gateway of the engine on a socket of this machine."""
+    return await start_gateway(config, keys, lambda hear: SocketGatewayEnd(Path(config.engine_socket), hear))
 
 
 async def start_redis_gateway(config: Config, keys: Sequence[Key]) -> GatewayServer:

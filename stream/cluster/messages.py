@@ -75,7 +75,11 @@ class Status(msgspec.Struct, frozen=True, array_like=True, tag=3):
     behind_ms: int
 
 
-Request = Forward | OpenAccount | Status
+class Ask(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """A wish for the state of now, and all batches from then on."""
+
+
+Request = Forward | OpenAccount | Status | Ask
 """What a gateway tells."""
 
 decode_news = msgspec.msgpack.Decoder(News).decode

@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 from stream.cluster.link import Leader
 from stream.cluster.messages import Batch, Snapshot, Status, decode_request, encode, merged
 from stream.cluster.redis_client import BEAT_S, BLOCK_MS, FIELD, TROUBLE, Client, Keys
-from stream.cluster.redis_gateway import Step, cancelled, persist
+from stream.cluster.redis_gateway import Deposed, Step, cancelled, persist
 
 log = logging.getLogger("deltabook")
 
@@ -46,10 +46,6 @@ if redis.call('GET', KEYS[1]) == ARGV[1] .. ' ' .. ARGV[2] then redis.call('DEL'
 redis.call('DEL', KEYS[3])
 return 0
 """
-
-
-class Deposed(Exception):
-    """Another engine leads now."""
 
 
 class Lease:
@@ -116,12 +112,12 @@ class RedisEngineEnd:
         self._kept_size = 0
         self._adding: tuple[Batch, bytes] | None = None
         self._last_command = "0-0"
+        self._owes_snapshot = True
         self._told = self._term, 0    # the last id that Redis took
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self) -> None:
-        """Tell the state with which the engine begins, and go on from there."""
-        await self.offer(self._leader.snapshot())
+    def start(self) -> None:
+        """Begin to tell, the state of now first."""
         steps = {"the log": self._send, "requests": self._read, "the lease": self._beat}
         self._tasks = [asyncio.create_task(self._persist(what, step)) for what, step in steps.items()]
 
@@ -206,8 +202,10 @@ class RedisEngineEnd:
 
     async def offer(self, snapshot: Snapshot) -> None:
         """Tell a state, and forget the log from before the one that was told last."""
+        self._owes_snapshot = True
         before = await self._redis.get(self._keys.snapshot)
         await self._redis.set(self._keys.snapshot, encode(snapshot))
+        self._owes_snapshot = False
         if before:
             known = msgspec.msgpack.decode(before, type=Snapshot)
             await self._redis.xtrim(self._keys.log, minid=id_of(known.term, known.position), approximate=True)
@@ -250,7 +248,7 @@ class RedisEngineEnd:
         top = parsed(logged[0][0]) if logged else (0, 0)
         if top[0] > self._term:
             raise Deposed(f"the leader of term {top[0]} has written to the log")
-        if not offered:
+        if self._owes_snapshot or not offered:
             await self.offer(self._leader.snapshot())
         if top < told:
             await self._repair(top)

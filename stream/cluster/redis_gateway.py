@@ -22,8 +22,12 @@ BATCHES_AT_ONCE = 200
 Step = Callable[[], Coroutine[Any, Any, None]]
 
 
+class Deposed(Exception):
+    """Another engine leads now."""
+
+
 async def persist(what: str, step: Step) -> None:
-    """Do something over and over, though Redis fails; say once that it does, and once that it no longer does."""
+    """Do something over and over, until Deposed; say once that Redis fails, and once that it no longer does."""
     failing = False
     while True:
         try:
@@ -35,6 +39,11 @@ async def persist(what: str, step: Step) -> None:
             if not failing:
                 log.warning("redis fails", extra={"what": what, "reason": str(error) or type(error).__name__})
             failing = True
+            await asyncio.sleep(AGAIN_S)
+        except Deposed:
+            raise
+        except Exception:
+            log.exception("the link caused an error", extra={"what": what})
             await asyncio.sleep(AGAIN_S)
 
 

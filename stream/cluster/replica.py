@@ -93,8 +93,11 @@ class Replica:
             self._behind_since = now
 
     def _restore(self, snapshot: Snapshot, now: int) -> None:
-        """Begin anew with a snapshot, if it is of any use."""
-        if not self.lost or snapshot.term < self._wanted_term or (snapshot.position < self.position and not self._diverged):
+        """Begin anew with a snapshot, and with the log behind it, which is told again from there."""
+        if not self.lost or snapshot.term < self._wanted_term:
+            return
+        if self.state and snapshot.position <= self.position and not self._diverged:
+            self._follow_from(snapshot)
             return
         try:
             state = snapshots.decode(snapshot.state, "the engine's snapshot")
@@ -105,11 +108,16 @@ class Replica:
         memory = state.directory.pop(FEED, b"")
         if memory:
             feed.recall(memory)
-        self.state, self.feed, self.term, self._followed = state, feed, max(self.term, snapshot.term), snapshot.term
-        self.lost = self._diverged = False
-        self._behind_since = NEVER
+        self.state, self.feed = state, feed
+        self._followed = snapshot.term
+        self._follow_from(snapshot)
         self.snapshots += 1
         self.restored()
+
+    def _follow_from(self, snapshot: Snapshot) -> None:
+        self.term = snapshot.term    # so that a later one counts when the log has come to it again
+        self.lost = self._diverged = False
+        self._behind_since = NEVER
 
     def _take(self, batch: Batch) -> None:
         """Apply the records of a batch that are not here yet, if nothing before them is missing."""
@@ -118,12 +126,12 @@ class Replica:
         self.term = batch.term
         if not self.state or not batch.position:
             return
-        if batch.term != self._followed and batch.began < self.position:
+        if batch.term > self._followed and batch.began < self.position:
             self._wanted_term = batch.term
             self._lose("the new leader began before what is here", diverged=True)
         if self.lost:
             return
-        self._followed = batch.term
+        self._followed = max(self._followed, batch.term)
         if batch.prev > self.position:
             self._lose(f"records {self.position + 1} to {batch.prev} are missing")
             return

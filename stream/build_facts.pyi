@@ -1,0 +1,3 @@
+compiler: str
+cython: str
+checked: bool

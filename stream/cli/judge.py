@@ -1,0 +1,139 @@
+"""`deltabook judge`: the referee of a client in any language, who says what its books are."""
+
+import argparse
+import asyncio
+import sys
+from typing import NamedTuple
+
+import msgspec
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from stream.cli.verify import DEFAULT_URL
+from stream.client import connect
+from stream.frames import Book, Gap
+from stream.judge import Case, Statement
+from stream.live import ClientError
+from stream.messages import Frame
+
+HEALING_S = 60.0
+"""Time for a client to say something right of every book, after the run."""
+
+LINE_BYTES_MAX = 1 << 16
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `judge`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "A client says what its books are, each as often as it likes, by lines of JSON that are piped in here:\n"
+        '  {"channel":"orderbook:BTC-USDT","epoch":1795457627846,"seq":812,"digest":"14894331211221092310"}\n\n'
+        "The books are full ones. The client may listen to another server of the same market, a relay that injects faults for example.\n\n"
+        "examples:\n  deltabook serve --source simulated --port 8080\n"
+        "  deltabook serve --upstream ws://127.0.0.1:8080/v1 --port 8081 --faults drop=0.01,reorder=0.01,corrupt=0.01,cut=0.0001,seed=7\n"
+        "  python -m stream.examples.statements --url ws://127.0.0.1:8081/v1 | deltabook judge ws://127.0.0.1:8080/v1 --seconds 600\n\n"
+        "exit status: 0 if all that was said is true, and of every book something is said that is true after the run; 1 if not; 2 if it could not be judged"
+    )
+    parser.add_argument("url", nargs="?", default=DEFAULT_URL, help="a server that does not inject faults (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=20, help="how long to listen (default: 20)")
+    parser.add_argument("--token", help="a token, if the server wants one")
+
+
+class Judgement(NamedTuple):
+    """The outcome: what was said of each book by channel, and which of them something right was said of after the run."""
+
+    cases: dict[str, Case]
+    healed: set[str]
+
+    @property
+    def problems(self) -> list[str]:
+        """What was wrong, in words."""
+        problems = []
+        for channel, case in self.cases.items():
+            if case.wrong:
+                problems.append(f"{channel}: {case.wrong} statements are wrong, the first ones {msgspec.json.encode(case.told).decode()}")
+            if channel not in self.healed:
+                problems.append(f"{channel}: nothing right was said after the run")
+        return problems or ([] if self.cases else ["nothing was said"])
+
+
+async def judge(url: str, seconds: float, token: str | None, said: asyncio.StreamReader) -> Judgement:
+    """Listen to a client and to a server for a while. ClientError if the server cannot be reached, or what is said cannot be read."""
+    async with connect(url, token) as client:
+        books = {book.channel: book for book in await client.orderbooks(await client.instruments(), depth=0, interval_ms=0)}
+        cases = {channel: Case() for channel in books}
+
+        def hear(message: Frame | Gap) -> None:
+            if isinstance(message, Book):
+                cases[message.channel].hear(message)
+
+        for book in books.values():
+            if book.mirror.frame:
+                hear(book.mirror.frame)
+            book.on(hear)
+        spoken: set[str] = set()
+
+        async def listen() -> None:
+            async for line in said:
+                statement = read(line)
+                if statement.channel not in cases:
+                    raise ClientError(f"{statement.channel}: expected one of {', '.join(cases)}")
+                spoken.add(statement.channel)
+                cases[statement.channel].state(statement)
+
+        listening = asyncio.create_task(listen())
+        await asyncio.wait([listening], timeout=seconds)
+        ends = {channel: book.seq for channel, book in books.items()}
+
+        def healed() -> set[str]:
+            return {channel for channel in spoken if cases[channel].right_at >= ends[channel]}
+
+        clock = asyncio.get_running_loop().time
+        until = clock() + HEALING_S
+        while healed() != spoken and not listening.done() and clock() < until:
+            await asyncio.wait([listening], timeout=0.1)
+        if listening.done():
+            listening.result()
+        listening.cancel()
+        return Judgement({channel: cases[channel] for channel in sorted(spoken)}, healed())
+
+
+def read(line: bytes) -> Statement:
+    """A line that a client said. ClientError if it is none."""
+    try:
+        return msgspec.json.decode(line, type=Statement)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ClientError(f"the client said {line[:200].decode(errors='replace').strip()}: {error}") from error
+
+
+def table_of(judgement: Judgement) -> Table:
+    """The outcome as a table."""
+    table = Table("book", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in ("right", "wrong", "open"):
+        table.add_column(heading, justify="right")
+    for channel, case in judgement.cases.items():
+        table.add_row(channel, f"{case.right:,}", f"{case.wrong:,}", f"{case.open:,}")
+    return table
+
+
+async def judge_input(arguments: argparse.Namespace) -> Judgement:
+    """Judge who is piped in."""
+    said = asyncio.StreamReader(LINE_BYTES_MAX)
+    try:
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(said), sys.stdin)
+    except (OSError, ValueError) as error:
+        raise ClientError(f"the client is to be piped in here: {error}") from error
+    return await judge(arguments.url, arguments.seconds, arguments.token, said)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Judge; the exit status."""
+    console = Console(soft_wrap=True, highlight=False)
+    judgement = uvloop.run(judge_input(arguments))
+    console.print(table_of(judgement))
+    for problem in judgement.problems:
+        console.print(problem, style="red", markup=False)
+    if not judgement.problems:
+        console.print("all that the client said was true")
+    return 1 if judgement.problems else 0

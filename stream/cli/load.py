@@ -1,0 +1,249 @@
+"""`deltabook load`: many clients, a live view of what they see, and a report that a CI job can judge by."""
+
+import argparse
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import msgspec
+import uvloop
+from rich.console import Console, Group, RenderableType
+from rich.live import Live as Screen
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from stream.auth import mint
+from stream.channels import BOOK, PUBLIC, TICKER, TRADES
+from stream.cli.token import SCOPES
+from stream.cli.verify import DEFAULT_URL
+from stream.client import connect
+from stream.config import Config, KeyConfig, load
+from stream.harness.crew import Crew
+from stream.harness.load_page import HEADINGS, html, most_told, notes, rows
+from stream.harness.plan import Plan, Role, Thresholds, places
+from stream.harness.report import Moment, Report
+from stream.live import ClientError
+
+TOKEN_SPARE_S = 3600
+CONNECTIONS_PER_S = 200
+"""How fast clients come unless it is said: what a server takes from one address in the long run."""
+
+EXAMPLES = """examples:
+  deltabook load                                          100 clients for 20 seconds
+  deltabook load --clients 1000 --slow 0.1 --returning 0.1 --html load.html
+  deltabook load --clients 200 --trading 0.2 --secret @secret.txt
+  deltabook load ws://10.0.0.1:8080/v1 --interval 0 --depth 20 --channels orderbook
+  deltabook load --max-p99-ms 50 --max-gaps 0 --json load.json || echo too slow
+
+A share is of 1: --slow 0.1 makes every tenth client read nothing for --stall seconds, again and again. Trading clients place the
+smallest order 1 % below the best bid, and cancel it.
+
+exit status: 0 if every threshold was kept, 1 if not, 2 if the server cannot be reached, 130 if it was interrupted (what was seen is reported)
+"""
+
+
+def share(text: str) -> float:
+    """A share of 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a share from 0 to 1")
+    return value
+
+
+def positive(text: str) -> float:
+    """A number above 0."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: expected a number above 0")
+    return value
+
+
+def counted(text: str) -> int:
+    """A number from 1 on."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number from 1 on")
+    return value
+
+
+def kinds_of(text: str) -> list[str]:
+    """Public channels by their kinds."""
+    kinds = text.split(",")
+    if unknown := set(kinds).difference(PUBLIC):
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: expected some of {', '.join((BOOK, TRADES, TICKER))}")
+    return list(dict.fromkeys(kinds))
+
+
+def processes() -> int:
+    """One for each core but the server's."""
+    return max(1, len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)) - 1)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `load`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXAMPLES
+    add = parser.add_argument
+    add("url", nargs="?", default=DEFAULT_URL, help="default: %(default)s")
+    add("--clients", type=counted, default=100, metavar="N", help="default: %(default)s")
+    add("--processes", type=counted, default=processes(), metavar="N", help="that the clients are dealt out to (default: one a spare core, %(default)s here)")
+    add("--seconds", type=positive, default=20, metavar="S", help="how long is measured, once all are there (default: %(default)s)")
+    add("--ramp", type=positive, metavar="S", help=f"over which time they come (default: {CONNECTIONS_PER_S} a second)")
+    add("--instruments", metavar="A,B", help="only these (default: all)")
+    add("--channels", type=kinds_of, default=[BOOK], metavar="KINDS", help="of orderbook,trades,ticker (default: orderbook)")
+    add("--depth", type=int, metavar="N", help="levels a side, 0 for full books (default: the server's)")
+    add("--interval", type=int, default=100, metavar="MS", help="the shortest time between frames, 0 for every change (default: %(default)s)")
+    roles = parser.add_argument_group("roles, as shares of the clients")
+    roles.add_argument("--slow", type=share, default=0, metavar="SHARE", help="now and then read nothing")
+    roles.add_argument("--returning", type=share, default=0, metavar="SHARE", help="cut their connection now and then, return and resume")
+    roles.add_argument("--trading", type=share, default=0, metavar="SHARE", help="place and cancel orders; they sign in")
+    roles.add_argument("--verify", type=share, default=0.1, metavar="SHARE", help="rebuild books and compare every digest (default: %(default)s)")
+    roles.add_argument("--stall", type=positive, default=5, metavar="S", help="how long a slow client reads nothing (default: %(default)s)")
+    roles.add_argument("--stay", type=positive, default=5, metavar="S", help="how long a returning client stays, on average (default: %(default)s)")
+    roles.add_argument("--orders-per-s", type=positive, default=10, metavar="N", help="requests of a trading client (default: %(default)s)")
+    tokens = parser.add_argument_group("tokens (without any, trading clients use the development key, as `deltabook token` does)")
+    tokens.add_argument("--token", action="append", help="for every client; of several each takes one in turn")
+    tokens.add_argument("--secret", help="an HS256 key, or @FILE: every client signs in with a token of its own, load-0, load-1 ...")
+    tokens.add_argument("--config", type=Path, metavar="FILE", help="the server's TOML file, for its keys, issuer and audience")
+    judged = parser.add_argument_group("thresholds")
+    judged.add_argument("--max-gaps", type=int, default=0, metavar="N", help="frames that did not fit (default: %(default)s)")
+    judged.add_argument("--max-wrong", type=int, default=0, metavar="N", help="books with another digest (default: %(default)s)")
+    judged.add_argument("--max-lost", type=int, default=0, metavar="N", help="connections lost or refused (default: %(default)s)")
+    judged.add_argument("--max-p99-ms", type=float, metavar="MS", help="latency of steady clients")
+    judged.add_argument("--max-response-p99-ms", type=float, metavar="MS", help="answers to requests, from when they were due")
+    judged.add_argument("--min-deliveries", type=float, metavar="N", help="frames a second, of all clients")
+    add("--json", metavar="FILE", help="write the report as JSON; - prints it instead of the table")
+    add("--html", type=Path, metavar="FILE", help="write the report as a page with plots, which needs nothing else")
+
+
+async def plan_of(arguments: argparse.Namespace, token: str | None) -> Plan:
+    """What is asked for, with the instruments that the server has. ClientError if it cannot be."""
+    if arguments.slow + arguments.returning + arguments.trading > 1:
+        raise ClientError("--slow, --returning and --trading together: expected at most 1")
+    async with connect(arguments.url, token) as client:
+        terms = await client.instruments()
+    names = arguments.instruments.split(",") if arguments.instruments else list(terms)
+    if unknown := set(names).difference(terms):
+        raise ClientError(f"no such instrument: {', '.join(sorted(unknown))}; expected some of {', '.join(terms)}")
+    if not names:
+        raise ClientError("the server has no instruments")
+    ramp_s = arguments.ramp or max(1.0, arguments.clients / CONNECTIONS_PER_S)
+    return Plan(
+        arguments.url, arguments.clients, min(arguments.processes, arguments.clients), arguments.seconds, ramp_s,
+        {name: terms[name].size_min for name in names}, arguments.channels, arguments.depth, arguments.interval, arguments.slow,
+        arguments.returning, arguments.trading, arguments.verify, arguments.stall, arguments.stay, arguments.orders_per_s,
+    )
+
+
+def secret_of(text: str) -> str:
+    """A secret, or what is in the file that it names. ClientError if that cannot be read."""
+    if not text.startswith("@"):
+        return text
+    try:
+        return Path(text[1:]).read_text().strip()
+    except OSError as error:
+        raise ClientError(f"--secret {text}: {error.strerror}") from error
+
+
+def signed(config: Config, number: int, seconds: float) -> str:
+    """A token for one client."""
+    return mint(config, f"load-{number}", SCOPES, int(seconds) + TOKEN_SPARE_S, int(time.time()))
+
+
+def tokens_of(arguments: argparse.Namespace, plan: Plan) -> dict[int, str]:
+    """A token for each client that signs in, by its number."""
+    if arguments.token:
+        return {number: arguments.token[number % len(arguments.token)] for number in range(plan.clients)}
+    numbers = range(plan.clients) if arguments.secret else [place.number for place in places(plan) if place.role is Role.TRADING]
+    config = config_of(arguments) if numbers else Config()
+    return {number: signed(config, number, plan.seconds + plan.ramp_s) for number in numbers}
+
+
+def config_of(arguments: argparse.Namespace) -> Config:
+    """What tokens are minted by."""
+    config = load(arguments.config, os.environ)
+    keys = (KeyConfig("HS256", secret_of(arguments.secret)),) if arguments.secret else config.keys
+    return msgspec.structs.replace(config, keys=keys)
+
+
+def picture(plan: Plan, moment: Moment) -> RenderableType:
+    """How it goes."""
+    done = ProgressBar(plan.ramp_s + plan.seconds, min(moment.seconds, plan.ramp_s + plan.seconds), width=40)
+    line = Table.grid(padding=(0, 2))
+    line.add_row("measuring" if moment.measured else "coming", done, f"{moment.seconds:.0f} of {plan.ramp_s + plan.seconds:.0f} s")
+    clients = f"{moment.connected:,} connected  {moment.deliveries:,.0f} frames/s  {moment.bytes / 1e6:,.2f} MB/s  "
+    times = f"p50 {shown(moment.p50)} ms  p99 {shown(moment.p99)} ms  "
+    server = f"server {moment.server_share:.0%}  " if moment.server_share is not None else ""
+    wrong = Text(f"{moment.wrong:,} wrong", style="red" if moment.wrong else "green")
+    return Group(line, Text(clients).append_text(wrong), Text(f"{times}{server}harness {moment.share:.0%}"), Text(moment.problem, style="yellow"))
+
+
+def shown(ms: float | None) -> str:
+    """A time, if there is one."""
+    return "-" if ms is None else f"{ms:.1f}"
+
+
+async def harass(arguments: argparse.Namespace, console: Console) -> tuple[Report, bool]:
+    """Do the run; its report, and whether it was interrupted."""
+    first = arguments.token[0] if arguments.token else signed(config_of(arguments), 0, TOKEN_SPARE_S) if arguments.secret else None
+    plan = await plan_of(arguments, first)
+    thresholds = Thresholds(
+        arguments.max_gaps, arguments.max_wrong, arguments.max_lost, arguments.max_p99_ms, arguments.max_response_p99_ms, arguments.min_deliveries
+    )
+    interrupted = asyncio.Event()
+    with Screen(console=console, transient=True, auto_refresh=False) as screen:
+
+        def see(moment: Moment) -> None:
+            if console.is_terminal:
+                screen.update(picture(plan, moment), refresh=True)
+
+        crew = Crew(plan, tokens_of(arguments, plan), see)
+
+        def interrupt() -> None:
+            interrupted.set()
+            crew.end()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupt)
+        return await crew.run(thresholds), interrupted.is_set()
+
+
+def show(report: Report, console: Console) -> None:
+    """The report in the terminal."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right" if heading != HEADINGS[0] else "left", no_wrap=True)
+    for row in rows(report):
+        table.add_row(*row)
+    console.print(table)
+    for note in notes(report):
+        console.print(note, style="dim")
+    for words, times in most_told(report)[:5]:
+        console.print(f"{times:,} times: {words}", style="yellow", markup=False)
+    for limit in report.limits:
+        console.print(limit, style="yellow")
+    for problem in report.problems:
+        console.print(problem, style="red")
+    if not report.problems:
+        console.print("every threshold was kept", style="green")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Load a server; the exit status."""
+    report, interrupted = uvloop.run(harass(arguments, Console(stderr=True)))
+    encoded = msgspec.json.format(msgspec.json.encode(report)).decode()
+    try:
+        if arguments.html:
+            arguments.html.write_text(html(report))
+        if arguments.json and arguments.json != "-":
+            Path(arguments.json).write_text(encoded + "\n")
+    except OSError as error:
+        raise ClientError(f"{error.filename}: {error.strerror}") from error
+    if arguments.json == "-":
+        print(encoded)
+    else:
+        console = Console(highlight=False)
+        show(report, Console(highlight=False, width=max(console.width, 140)))
+    return 130 if interrupted else 1 if report.problems else 0

@@ -1,0 +1,88 @@
+"""Several processes that serve clients on one port, and the engine behind them, on one machine and without Redis."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from stream.cluster.engine_server import EngineServer
+from stream.cluster.messages import Batch
+from stream.cluster.replica import Replica
+from stream.cluster.socket_link import SocketEngineEnd
+from stream.cluster.succession import inherit
+from stream.config import Config, as_environment
+from stream.journal.files import Disk
+from stream.keys import Key
+from stream.server import Clock
+from stream.sources import Source
+
+log = logging.getLogger("deltabook")
+
+AGAIN_S = 0.5
+"""The time before a worker that has ended is replaced."""
+
+
+class Workers:
+    """An engine in this process, and `config.workers` that are kept running. `port` is theirs."""
+
+    def __init__(self, config: Config, keys: Sequence[Key], sources: Sequence[Source]) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="deltabook-")
+        path = Path(self._folder.name) / "engine"
+        clock = Clock()
+        self._config = config
+        self._end = SocketEngineEnd(path)
+        nothing = Replica(config, lambda: None, clock.now())
+        inheritance = inherit(Disk(), config, sources, nothing, clock.now(), lambda: self.server.wake_from_thread(), lambda: None)
+        inside = replace(config, host="127.0.0.1", port=0)
+        self.server = EngineServer(inside, keys, sources, clock, inheritance, int(time.time()), self._publish)
+        self.port = 0
+        self._settings = {"role": "gateway", "engine_socket": str(path), "workers": config.workers}
+        self._holder: socket.socket | None = None
+        self._keepers: list[asyncio.Task[None]] = []
+        self._processes: dict[int, asyncio.subprocess.Process] = {}
+        self._leaving = False
+
+    def _publish(self, batch: Batch) -> None:
+        self._end.publish(batch)
+
+    async def start(self) -> None:
+        """Start the engine, then the workers. OSError if the port cannot be had."""
+        self._holder = socket.socket(socket.AF_INET6 if ":" in self._config.host else socket.AF_INET)
+        self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._holder.bind((self._config.host, self._config.port))    # never listens: it keeps the number for the workers
+        self.port = self._holder.getsockname()[1]
+        await self.server.start()
+        await self._end.start(self.server)
+        self._keepers = [asyncio.create_task(self._keep(number)) for number in range(self._config.workers)]
+
+    async def _keep(self, number: int) -> None:
+        environment = os.environ | as_environment(replace(self._config, port=self.port, node=f"worker {number}", sources=("none",), **self._settings))
+        while not self._leaving:
+            self._processes[number] = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "stream", "serve", env=environment, stdout=asyncio.subprocess.DEVNULL,
+            )
+            status = await self._processes[number].wait()
+            if not self._leaving:
+                log.error("a worker has ended; starting another", extra={"worker": number, "status": status})
+                await asyncio.sleep(AGAIN_S)
+
+    async def stop(self) -> None:
+        """Let the workers' clients go, then the engine."""
+        self._leaving = True
+        for process in self._processes.values():
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        await self._end.stop()
+        await self.server.stop()
+        self._folder.cleanup()
+        if self._holder:
+            self._holder.close()

@@ -1,0 +1,90 @@
+"""Hand books and trades to NautilusTrader, as its own types.
+
+    python -m stream.examples.nautilus BTC-USDT --frames 100
+"""
+# pyright: reportMissingImports=false
+
+import argparse
+import asyncio
+from collections.abc import Iterator
+
+from nautilus_trader.model.book import OrderBook
+from nautilus_trader.model.data import BookOrder, OrderBookDelta, OrderBookDeltas, TradeTick
+from nautilus_trader.model.enums import AggressorSide, BookAction, BookType, OrderSide, RecordFlag
+from nautilus_trader.model.identifiers import InstrumentId, Symbol, TradeId, Venue
+from nautilus_trader.model.objects import Price, Quantity
+
+from stream import Gap, connect
+from stream.frames import Book, Trade
+from stream.messages import Frame, InstrumentTerms
+from stream.scale import to_text
+
+VENUE = Venue("DELTABOOK")
+
+
+class Adapter:
+    """Turns what is told of one instrument into NautilusTrader's types. Nothing is rounded."""
+
+    def __init__(self, terms: InstrumentTerms) -> None:
+        self.instrument = InstrumentId(Symbol(terms.name), VENUE)
+        self._terms = terms
+
+    def deltas(self, frame: Book) -> OrderBookDeltas | None:
+        """A frame of a book, as the client has taken it; None of one that changes nothing."""
+        deltas = list(self._deltas(frame))
+        return OrderBookDeltas(self.instrument, deltas) if deltas else None
+
+    def trade(self, trade: Trade) -> TradeTick:
+        """A trade."""
+        side = AggressorSide.BUYER if trade.side == "buy" else AggressorSide.SELLER
+        return TradeTick(self.instrument, self._price(trade.price), self._size(trade.size), side, TradeId(str(trade.seq)), trade.time, trade.time)
+
+    def _deltas(self, frame: Book) -> Iterator[OrderBookDelta]:
+        levels = [
+            (side, price, size)
+            for side, flat in ((OrderSide.BUY, frame.bids), (OrderSide.SELL, frame.asks))
+            for price, size in zip(flat[::2], flat[1::2], strict=True)
+        ]
+        flags = RecordFlag.F_MBP
+        if frame.prev is None:
+            flags |= RecordFlag.F_SNAPSHOT
+            last = 0 if levels else RecordFlag.F_LAST
+            yield OrderBookDelta(self.instrument, BookAction.CLEAR, None, flags | last, frame.seq, frame.engine_time, frame.server_time)
+        for n, (side, price, size) in enumerate(levels, 1):
+            action = BookAction.UPDATE if size else BookAction.DELETE
+            order = BookOrder(side, self._price(price), self._size(size), price)
+            last = RecordFlag.F_LAST if n == len(levels) else 0
+            yield OrderBookDelta(self.instrument, action, order, flags | last, frame.seq, frame.engine_time, frame.server_time)
+
+    def _price(self, ticks: int) -> Price:
+        return Price.from_str(to_text(ticks, self._terms.tick))
+
+    def _size(self, lots: int) -> Quantity:
+        return Quantity.from_str(to_text(lots, self._terms.lot))
+
+
+async def follow(url: str, instrument: str, frames: int) -> OrderBook:
+    """NautilusTrader's book, after so many frames and a few more."""
+    async with connect(url) as client:
+        adapter = Adapter((await client.instruments())[instrument])
+        copy = OrderBook(adapter.instrument, BookType.L2_MBP)
+
+        def apply(frame: Frame | Gap) -> None:
+            deltas = adapter.deltas(frame) if isinstance(frame, Book) else None
+            if deltas:
+                copy.apply_deltas(deltas)
+
+        book = await client.orderbook(instrument, interval_ms=0)
+        book.on(apply)    # with every frame: an iteration passes some over when it is slow
+        for _ in range(frames):
+            await book.changed()
+        return copy
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("instrument")
+    parser.add_argument("--url", default="ws://127.0.0.1:8080/v1")
+    parser.add_argument("--frames", type=int, default=100)
+    given = parser.parse_args()
+    print(asyncio.run(follow(given.url, given.instrument, given.frames)).pprint(10))

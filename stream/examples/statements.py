@@ -1,0 +1,28 @@
+"""Say what every book is, again and again, to have this client judged.
+
+    python -m stream.examples.statements --url ws://127.0.0.1:8081/v1 | deltabook judge ws://127.0.0.1:8080/v1
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+
+from stream import changes, connect
+
+
+async def state(url: str) -> None:
+    """A line of JSON whenever a book has changed, until nobody reads any more."""
+    async with connect(url) as client:
+        async for book in changes(*await client.orderbooks(await client.instruments(), interval_ms=100)):
+            if book.verified:
+                print(json.dumps({"channel": book.channel, "epoch": book.mirror.epoch, "seq": book.seq, "digest": str(book.mirror.levels.digest)}), flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--url", default="ws://127.0.0.1:8080/v1")
+    try:
+        asyncio.run(state(parser.parse_args().url))
+    except BrokenPipeError:
+        sys.stderr.close()    # or Python complains that the rest cannot be written

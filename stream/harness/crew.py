@@ -1,0 +1,123 @@
+"""A load run as a whole: starts the processes, hears what they tell, asks the server how it is, and makes the report."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from itertools import count
+
+import msgspec
+
+from stream.harness.plan import Plan, Thresholds
+from stream.harness.report import Moment, Report, report_of
+from stream.harness.server_figures import Figures, compare, fetch
+from stream.harness.tally import Outcome, Sample
+from stream.harness.worker import SAMPLE_S, Shift
+from stream.live import ClientError
+
+HEAD_START_S = 1.0
+"""Time for the processes to start."""
+
+FETCH_S = 1.0
+
+LINE_BYTES_MAX = 1 << 26
+
+
+class Crew:
+    """The processes of one run. `see` is called with each moment, half a second apart."""
+
+    def __init__(self, plan: Plan, tokens: dict[int, str], see: Callable[[Moment], None]) -> None:
+        self._plan = plan
+        self._tokens = tokens
+        self._see = see
+        self._samples: dict[int, list[Sample]] = {}
+        self._outcomes: list[Outcome] = []
+        self._processes: list[asyncio.subprocess.Process] = []
+        self._figures: list[tuple[float, Figures]] = []    # what the server said, and when
+        self._memory = 0.0
+        self.moments: list[Moment] = []
+
+    def end(self) -> None:
+        """End the run early: the report is of what there is."""
+        for process in self._processes:
+            if process.stdin:
+                process.stdin.close()
+
+    async def run(self, thresholds: Thresholds) -> Report:
+        """Do it. ClientError if a process fails."""
+        began = time.monotonic() + HEAD_START_S
+        pipe = asyncio.subprocess.PIPE
+        try:
+            for number in range(self._plan.processes):
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "stream.harness.worker", stdin=pipe, stdout=pipe, limit=LINE_BYTES_MAX, start_new_session=True,
+                )
+                assert process.stdin
+                self._processes.append(process)
+                mine = {client: token for client, token in self._tokens.items() if client % self._plan.processes == number}
+                process.stdin.write(msgspec.json.encode(Shift(self._plan, number, began, mine)) + b"\n")
+            watching = asyncio.create_task(self._watch_server(began))
+            await asyncio.gather(*map(self._hear, self._processes))
+            watching.cancel()
+            await self._look()
+        finally:
+            for process in self._processes:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        begun, before = min(self._figures, key=lambda figures: abs(figures[0] - began - self._plan.ramp_s))
+        ended, after = self._figures[-1]
+        return report_of(self._plan, thresholds, self._outcomes, compare(before, after, ended - begun), self.moments)
+
+    async def _watch_server(self, began: float) -> None:
+        """Ask the server how it is, again and again, and once when all clients are there."""
+        for turn in count(-int(self._plan.ramp_s / FETCH_S)):
+            await asyncio.sleep(max(0.0, began + self._plan.ramp_s + turn * FETCH_S - time.monotonic()))
+            await self._look()
+
+    async def _look(self) -> None:
+        self._figures.append((time.monotonic(), await fetch(self._plan.url)))
+
+    async def _hear(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout
+        while line := await process.stdout.readline():
+            message = msgspec.json.decode(line, type=Sample | Outcome)
+            if isinstance(message, Outcome):
+                self._outcomes.append(message)
+                return
+            together = self._samples.setdefault(message.turn, [])
+            together.append(message)
+            if len(together) == self._plan.processes:
+                self._moment(self._samples.pop(message.turn))
+        raise ClientError("a process of the load run has failed")
+
+    def _moment(self, samples: list[Sample]) -> None:
+        """All processes have told of a time."""
+        server_share = None
+        if len(self._figures) > 1:
+            (then, before), (now, after) = self._figures[-2:]
+            seen = compare(before, after, now - then)
+            server_share = seen.share if seen else None
+        moment = Moment(
+            samples[0].turn * SAMPLE_S,
+            samples[0].turn * SAMPLE_S > self._plan.ramp_s,
+            sum(sample.connected for sample in samples),
+            sum(sample.deliveries for sample in samples) / SAMPLE_S,
+            sum(sample.bytes for sample in samples) / SAMPLE_S,
+            sum(sample.wrong for sample in samples),
+            highest(sample.p50 for sample in samples),
+            highest(sample.p99 for sample in samples),
+            max(sample.share for sample in samples),
+            max(sample.lag for sample in samples),
+            server_share,
+            self._figures[-1][1].get("process_resident_memory_bytes") if self._figures else None,
+            next((sample.problem for sample in samples if sample.problem), ""),
+        )
+        self.moments.append(moment)
+        self._see(moment)
+
+
+def highest(values: Iterable[float | None]) -> float | None:
+    """The highest of those that there are."""
+    return max((value for value in values if value is not None), default=None)
