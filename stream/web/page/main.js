@@ -13,6 +13,8 @@ import { Wire } from "./wire.js";
 
 const market = new Market(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1`);
 
+globalThis.market = market; // for the browser's console
+
 /** Tell people something: an error, text, or "" for nothing any more. */
 const notice = (what) => put($("notice"), what instanceof Error ? what.message : what);
 

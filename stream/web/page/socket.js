@@ -25,9 +25,9 @@ export class ThreadSocket {
     this.#thread.postMessage({ close: code });
   }
 
-  /** Read nothing for a while. */
-  stall(ms) {
-    this.#thread.postMessage({ stall: ms });
+  /** Send a request so many times, so far apart, and read nothing meanwhile. */
+  stall(request, times, everyMs) {
+    this.#thread.postMessage({ request, times, everyMs });
   }
 
   /** End the connection without a word. */

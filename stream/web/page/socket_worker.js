@@ -10,15 +10,23 @@ function open({ url, protocol }) {
   socket.onclose = ({ code, reason }) => postMessage({ code, reason });
 }
 
+const nobody = new Int32Array(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer);
+
 /** Sleep, and with it everything on this thread: nothing is read from the socket meanwhile. */
 function sleep(ms) {
-  const nobody = new Int32Array(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer);
   Atomics.wait(nobody, 0, 0, ms);
+}
+
+function stall({ request, times, everyMs }) {
+  for (let i = 0; i < times; i++) {
+    socket.send(request);
+    sleep(everyMs);
+  }
 }
 
 onmessage = ({ data }) => {
   if (data.url) open(data);
-  else if (data.stall) sleep(data.stall);
+  else if (data.times) stall(data);
   else if (data.close) socket.close(data.close);
   else socket.send(data);
 };

@@ -1,10 +1,11 @@
 // How the stream fares: where it stands, what the server does for it; and buttons that treat it badly.
 
+import { encode } from "../client/index.js";
 import { $, make, put } from "./dom.js";
 import { milliseconds } from "./tape.js";
 
 const STALL_MS = 5000;
-const FILLINGS = 80; // requests for the snapshot that fill the buffers between here and the server
+const FILLING_MS = 10; // between two requests for the latest trades, which fill the buffers between here and the server
 const INTERVALS_MS = [0, 10, 50, 100, 250, 500, 1000];
 const PING_MS = 2000;
 const WINDOW_MS = 1000; // over which rates are measured
@@ -40,11 +41,12 @@ export class Wire {
     await this.#market.client.ping().then(() => (this.#roundTrip = performance.now() - began), () => (this.#roundTrip = null));
   }
 
-  /** Ask for so much that the buffers fill, and read nothing. */
+  /** Read nothing, and ask for so much that the buffers fill. */
   #stall() {
-    const { client, socket, instrument, intervalMs } = this.#market;
-    for (let i = 0; i < FILLINGS; i++) client.request("subscribe", [`orderbook:${instrument}`, `trades:${instrument}`], 0, intervalMs, {}).catch(() => {});
-    socket.stall(STALL_MS);
+    const { socket, instrument } = this.#market;
+    // The id is that of a request that has been answered long ago: nobody waits for these.
+    const request = encode(["subscribe", 1, [`trades:${instrument}`], null, null, {}]);
+    socket.stall(request, STALL_MS / FILLING_MS, FILLING_MS);
     $("stall").disabled = true;
     setTimeout(() => ($("stall").disabled = false), STALL_MS);
   }
