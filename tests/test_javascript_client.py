@@ -3,10 +3,13 @@
 import asyncio
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from stream.config import FaultConfig
+from stream.sources.simulated import SimulatedSource
 from tests.setting import token
 from tests.sockets import relaying, run, serving
 from tests.test_client import cut_all, trader
@@ -104,3 +107,15 @@ async def test_it_follows_a_relay() -> None:
     """
     async with serving() as server, relaying(server) as relay:
         assert await in_node(script, f"ws://127.0.0.1:{relay.port}/v1") == ["true", "RequestRefused 303"]
+
+
+@run
+async def test_behind_a_faulty_relay_it_is_found_right() -> None:
+    faults = FaultConfig(drop=0.02, duplicate=0.02, reorder=0.02, corrupt=0.02)
+    async with serving(sources=[SimulatedSource(seed=1, rate=100)], heartbeat_ms=100) as server, relaying(server, heartbeat_ms=100, faults=faults) as relay:
+        client = f"{NODE} {SOCKETS} --no-warnings {CLIENT}/examples/statements.js ws://127.0.0.1:{relay.port}/v1"
+        referee = f"{sys.executable} -m stream judge ws://127.0.0.1:{server.port}/v1 --seconds 2"
+        process = await asyncio.create_subprocess_shell(f"{client} | {referee}", cwd=CLIENT.parents[2], stdout=asyncio.subprocess.PIPE)
+        out, _ = await process.communicate()
+        assert process.returncode == 0, out
+        assert b"all that the client said was true" in out

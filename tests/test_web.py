@@ -95,6 +95,15 @@ def test_the_fields_are_those_of_the_messages() -> None:
     assert lists == {name: [field.name for field in msgspec.structs.fields(kind)] for name, kind in messages.items()}
 
 
+def test_what_the_package_offers_has_a_type() -> None:
+    typed = re.findall(r"^export (?:class|function|const) (\w+)", (CLIENT / "index.d.ts").read_text(), re.MULTILINE)
+    offered = [name for names in re.findall(r"export \{ (.+) \}", (CLIENT / "index.js").read_text()) for name in names.split(", ")]
+    assert sorted(typed) == sorted(offered)
+    of_client = (CLIENT / "index.d.ts").read_text().partition("export class Client extends")[2].partition("\n}\n")[0]
+    methods = set(re.findall(r"^  (?:async )?(\w+)\(.*\) \{$", (CLIENT / "client.js").read_text() + (CLIENT / "requests.js").read_text(), re.MULTILINE))
+    assert set(re.findall(r"^  (\w+)\(", of_client, re.MULTILINE)) == methods | {"addEventListener"}
+
+
 def test_a_book_follows_frames_and_proves_itself() -> None:
     chance = random.Random(4)
     server = PriceLevels()
