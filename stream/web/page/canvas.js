@@ -33,15 +33,15 @@ export class Surface {
     this.#height = height;
     this.#canvas.width = Math.round(width * devicePixelRatio);
     this.#canvas.height = Math.round(height * devicePixelRatio);
+    this.#context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+    this.#context.font = "11px ui-sans-serif, system-ui, sans-serif";
+    this.#context.textBaseline = "middle";
     this.draw();
   }
 
   draw() {
     if (!this.#width || !this.#height) return;
-    this.#context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
     this.#context.clearRect(0, 0, this.#width, this.#height);
-    this.#context.font = "11px ui-sans-serif, system-ui, sans-serif";
-    this.#context.textBaseline = "middle";
     this.#draw(this.#context, this.#width, this.#height, this.#colours);
   }
 }

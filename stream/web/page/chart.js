@@ -94,7 +94,7 @@ export class Chart {
     context.textAlign = "left";
     for (const price of ticks(plot.low, plot.high, plot.height / 48)) {
       line(context, 0, plot.y(price), plot.width, plot.y(price));
-      context.fillText(toText(Math.round(price), terms.tick), plot.width + 6, plot.y(price));
+      if (Math.abs(plot.y(price) - plot.y(shown.at(-1).close)) > 16) context.fillText(toText(Math.round(price), terms.tick), plot.width + 6, plot.y(price));
     }
     context.textAlign = "center";
     const every = Math.ceil(90 / PITCH);

@@ -4,6 +4,9 @@ import { toText } from "../client/index.js";
 import { $, make, put, rows } from "./dom.js";
 
 const TRADES = 30;
+const TITLE_MS = 500; // between two titles of the window
+const count = new Intl.NumberFormat();
+let titled = 0;
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 
 export const milliseconds = (nanoseconds) => Number(BigInt(nanoseconds) / 1_000_000n);
@@ -17,10 +20,12 @@ export function drawTicker(market) {
   put($("change"), `${change >= 0 ? "+" : "−"}${Math.abs(change).toFixed(2)} %`);
   $("change").className = change >= 0 ? "buy" : "sell";
   put($("volume"), `${toText(ticker.volume, terms.lot)} ${terms.base}`);
-  put($("trade-count"), ticker.trades.toLocaleString());
+  put($("trade-count"), count.format(ticker.trades));
   put($("phase"), ticker.phase);
-  const title = `${ticker.last ? toText(ticker.last, terms.tick) : "–"} ${instrument} · deltabook`;
-  if (document.title !== title) document.title = title;
+  if (performance.now() - titled > TITLE_MS) {
+    titled = performance.now();
+    document.title = `${ticker.last ? toText(ticker.last, terms.tick) : "–"} ${instrument} · deltabook`;
+  }
 }
 
 export function drawTrades(market) {
