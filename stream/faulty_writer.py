@@ -13,17 +13,15 @@ class FaultyWriter:
         self._transport = transport
         self._line = line
         self._under_way: deque[tuple[bytes, bool]] = deque()    # pieces, and whether the line breaks behind
-        self._arrives_at = 0.0
         self._broken = False
 
     def write(self, data: bytes) -> None:
         """Write all of it, after all that was written before."""
-        loop = asyncio.get_running_loop()
         self._under_way.append(self._line.carry(data))
-        self._arrives_at = max(self._arrives_at, loop.time() + self._line.delay_s())
-        loop.call_at(self._arrives_at, self._arrive)
+        asyncio.get_running_loop().call_later(self._line.delay_s(), self._arrive)
 
     def _arrive(self) -> None:
+        """One more piece arrives, the oldest that has not yet."""
         if not self._broken:
             piece, self._broken = self._under_way.popleft()
             self._transport.write(piece)

@@ -39,12 +39,13 @@ class Line(Client):
         return self._link is not None and self._online.is_set()
 
     async def begin(self) -> None:
-        """Connect; whether or not that succeeds, go on trying. ClientError if it did not."""
-        link = None
+        """Connect. ClientError if that fails; it is tried again and again all the same."""
         try:
             link = await self._connect()
-        finally:
-            self._keeper = asyncio.create_task(self._keep(link))
+        except ClientError:
+            self._keeper = asyncio.create_task(self._keep())
+            raise
+        self._keeper = asyncio.create_task(self._keep(link))
 
     def follows(self, channel: str) -> bool:
         """Whether the line has all of a channel, without a gap."""
@@ -119,8 +120,9 @@ class RedundantFeed(Listener):
 
     @property
     def stale_since(self) -> int:
-        """Until when what all servers show is complete, in ns since 1970, if it may have fallen behind; 0 if one of them is up to date."""
-        return min((line.stale_since for line in self.lines if line.online), default=0)
+        """Until when what the feed shows is complete, in ns since 1970, if all servers say that they may have fallen behind; otherwise 0."""
+        since = [line.stale_since for line in self.lines if line.online]
+        return max(since) if all(since) and since else 0
 
     async def subscribe(self, channels: list[str], depth: int | None = None, interval_ms: int | None = None) -> list[Live[Any]]:
         """Listen to public channels, on all connections. RequestRefused or ConnectionLost if none of the servers has answered."""

@@ -78,3 +78,67 @@ async def eventually(condition: object, seconds: float = 10) -> None:
             await asyncio.sleep(0.005)
 
     await asyncio.wait_for(wait(), seconds)
+
+
+class Sentinels:
+    """A master, its replica, and three sentinels that watch them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.master = RedisServer(folder / "master", free_port()).start()
+        self.replica = RedisServer(folder / "replica", free_port(), "--replicaof", "127.0.0.1", str(self.master.port)).start()
+        self.sentinels = []
+        for number in range(3):
+            server = RedisServer(folder / f"sentinel{number}", free_port())
+            configuration = server.folder / "sentinel.conf"
+            configuration.write_text(
+                f"port {server.port}\nbind 127.0.0.1\ndir {server.folder}\nsentinel monitor market 127.0.0.1 {self.master.port} 2\n"
+                "sentinel down-after-milliseconds market 500\nsentinel failover-timeout market 3000\n"
+            )
+            server.process = subprocess.Popen(["redis-server", str(configuration), "--sentinel"], stdout=subprocess.DEVNULL)
+            self.sentinels.append(server)
+        self.url = f"redis+sentinel://{','.join(f'127.0.0.1:{each.port}' for each in self.sentinels)}/market"
+
+    async def ready(self) -> None:
+        """Wait until the sentinels know the replica and each other."""
+        for sentinel in self.sentinels:
+            client = sentinel.client()
+            while True:
+                try:
+                    state = client.sentinel_master("market")
+                    if state["num-slaves"] == 1 and state["num-other-sentinels"] == 2:
+                        break
+                except RedisError:
+                    pass
+                await asyncio.sleep(0.02)
+
+    async def promote(self) -> None:
+        """Have the replica be the master, when the sentinels are ready to."""
+        while True:
+            try:
+                self.sentinels[0].client().execute_command("SENTINEL", "FAILOVER", "market")
+                return
+            except RedisError:
+                await asyncio.sleep(0.05)
+
+    def stop(self) -> None:
+        for server in (*self.sentinels, self.replica, self.master):
+            server.stop()
+
+
+class RedisCluster:
+    """Three masters with all slots."""
+
+    def __init__(self, folder: Path) -> None:
+        self.servers = [RedisServer(folder / f"node{number}", free_port(), "--cluster-enabled", "yes").start() for number in range(3)]
+        nodes = [f"127.0.0.1:{server.port}" for server in self.servers]
+        subprocess.run(["redis-cli", "--cluster", "create", *nodes, "--cluster-yes"], check=True, stdout=subprocess.DEVNULL, timeout=30)
+        self.url = f"redis+cluster://{nodes[0]}"
+
+    async def ready(self) -> None:
+        """Wait until all of them know of all slots."""
+        while not all(b"cluster_state:ok" in server.client().execute_command("CLUSTER", "INFO") for server in self.servers):
+            await asyncio.sleep(0.02)
+
+    def stop(self) -> None:
+        for server in self.servers:
+            server.stop()

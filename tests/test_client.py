@@ -294,6 +294,11 @@ async def test_many_books_on_one_connection() -> None:
             if all(best.values()) and len(best) == 2:
                 break
         assert best == {"orderbook:BTC-USD": (50, 5), "orderbook:ETH-USD": (100, 5)}
+        once = changes(*books)
+        await client.place("BTC-USD", "buy", 51, 5)
+        await anext(once)
+        await once.aclose()
+        assert not any(book._watchers for book in books)
         following = asyncio.ensure_future(follow(books))
         await asyncio.sleep(0)
         await client.unsubscribe(["orderbook:ETH-USD"])

@@ -13,15 +13,15 @@ from engine.levels import digest_of
 from stream import Client, ClientError
 from stream.cli import serve
 from stream.cli.verify import verify
-from stream.client import connect
 from stream.config import ConfigError, FaultConfig
 from stream.faults import FaultyLine, falsified, frames_in
+from stream.faulty_writer import FaultyWriter
 from stream.frames import Book, Trades
 from stream.market_server import MarketServer
 from stream.messages import Pong, Welcome
 from stream.mirror import BookMirror, Verdict
 from stream.sources.simulated import SimulatedSource
-from stream.wire import JSON, MSGPACK, payload_of
+from stream.wire import JSON, MSGPACK, PING, close_frame, framed, payload_of
 from tests.faulty import NoDelay
 from tests.setting import messages_in
 from tests.sockets import RawClient, run, serving
@@ -79,6 +79,8 @@ def test_what_a_client_cannot_find_out_is_not_done() -> None:
     line = FaultyLine(FaultConfig(drop=1, corrupt=1), 1, MSGPACK)
     replies = MSGPACK.frame(Welcome("x", 1, 1, 1, 1, None)) + MSGPACK.frame(Pong(1, 1))
     assert line.carry(replies) == (replies, False)
+    control = close_frame(1000, "bye") + framed(PING, b"")
+    assert line.carry(control) == (control, False)
     trades = MSGPACK.frame(Trades("trades:X", 7, 1, 2, [], 0))
     assert FaultyLine(FaultConfig(corrupt=1), 1, MSGPACK).carry(trades) == (trades, False)
 
@@ -127,14 +129,37 @@ async def until_answered(client: Client, ask: Callable[[], Coroutine[Any, Any, A
             await client.connected()
 
 
+class Taken:
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.pieces.append(data)
+
+
 @run
 async def test_writes_are_late_and_in_order() -> None:
-    async with serving(faults=FaultConfig(delay_ms=30)) as server, connect(url(server)) as client:
-        began = asyncio.get_running_loop().time()
-        assert len(await asyncio.gather(*(client.ping() for _ in range(50)))) == 50
-        for _ in range(5):
-            await client.ping()
-        assert asyncio.get_running_loop().time() - began > 0.01
+    taken = Taken()
+    writer = FaultyWriter(taken, FaultyLine(FaultConfig(delay_ms=20), 1, MSGPACK))    # type: ignore[arg-type]
+    pongs = [MSGPACK.frame(Pong(id, id)) for id in range(1, 51)]
+    began = asyncio.get_running_loop().time()
+    for pong in pongs:
+        writer.write(pong)
+    assert taken.pieces == []
+    while len(taken.pieces) < 50:
+        await asyncio.sleep(0)
+    assert taken.pieces == pongs
+    assert asyncio.get_running_loop().time() - began > 0.01
+    writer.write(pongs[0])
+    writer.detach()
+    other = FaultyWriter(taken, FaultyLine(FaultConfig(delay_ms=20), 1, MSGPACK))    # type: ignore[arg-type]
+    for _ in range(20):    # one of them comes later than what is not to come
+        other.write(pongs[1])
+    while len(taken.pieces) < 70:
+        await asyncio.sleep(0)
+    assert pongs[0] not in taken.pieces[50:]
 
 
 @run

@@ -43,6 +43,7 @@ def test_a_statement_is_compared_with_the_digest_of_its_sequence() -> None:
     assert said(case, 35, 2) == (4, 3, 1)    # three batches led to 40: nobody knows
     assert said(case, 9, 1) == (4, 3, 2)
     assert said(case, 40, 4, epoch=8) == (4, 3, 3)
+    assert said(case, 10, 1) == (5, 3, 3)
     assert case.right_at == 25
     assert [statement.seq for statement in case.told] == [20, 15, 25]
 
@@ -96,6 +97,15 @@ def test_a_client_is_judged_while_it_talks(shift: int, problem: str) -> None:
             assert sum(getattr(case, "wrong" if shift else "right") for case in judgement.cases.values()) > 10
 
     test()
+
+
+@run
+async def test_a_quiet_book_is_judged_by_its_snapshot() -> None:
+    async with serving(heartbeat_ms=60_000) as server:
+        at, reader = server.market.point(0), asyncio.StreamReader()
+        reader.feed_data(json.dumps({"channel": "orderbook:BTC-USD", "epoch": at.epoch, "seq": at.seq, "digest": "0"}).encode() + b"\n")
+        judgement = await judge(f"ws://127.0.0.1:{server.port}/v1", 0.1, None, reader)
+        assert (judgement.problems, judgement.cases["orderbook:BTC-USD"].right) == ([], 1)
 
 
 @run

@@ -105,6 +105,18 @@ def test_open_orders_are_those_with_a_rest() -> None:
     assert mirror.open.keys() == {2}
 
 
+def test_of_events_that_come_again_only_the_new_ones_are_taken() -> None:
+    trades, orders = TradesMirror("trades:X"), OrdersMirror("orders")
+    trades.receive(Trades("trades:X", EPOCH, None, 3, [], 0))
+    orders.receive(Orders("orders", EPOCH, None, 3, [], 0))
+    assert trades.receive(Trades("trades:X", EPOCH, 1, 5, [Trade(seq, 0, 5, 1, "buy") for seq in (2, 3, 4, 5)], 0)) is Verdict.APPLIED
+    updates = [OrderUpdate(seq, 0, "accepted", seq, 0, "X", "buy", 5, 10, 0, 0) for seq in (2, 3, 4, 5)]
+    assert orders.receive(Orders("orders", EPOCH, 1, 5, updates, 0)) is Verdict.APPLIED
+    assert [trade.seq for trade in trades.latest] == list(orders.open) == [4, 5]
+    assert trades.receive(Trades("trades:X", EPOCH, 1, 6, [Trade(5, 0, 5, 1, "buy")], 0)) is Verdict.HEARTBEAT
+    assert trades.seq == 6
+
+
 def test_a_frame_of_another_kind_of_channel_is_an_error() -> None:
     with pytest.raises(ValueError, match="Trades came"):
         BookMirror(CHANNEL).receive(Trades(CHANNEL, EPOCH, None, 1, [], 0))    # type: ignore[arg-type]

@@ -3,14 +3,18 @@
 import asyncio
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from stream.cluster.overview import look
+from stream.cluster.redis_client import connect, keys_of, require_noeviction
 from stream.codes import ErrorCode
-from stream.live import RequestRefused
-from tests.redis_cluster import market
-from tests.redis_servers import RedisServer, eventually, needs_redis
+from stream.config import ConfigError
+from stream.live import ClientError, LiveBook, RequestRefused
+from tests.redis_cluster import Market, market
+from tests.redis_servers import RedisCluster, RedisServer, Sentinels, eventually, needs_redis
 from tests.sockets import run
 
 pytestmark = needs_redis
@@ -127,3 +131,70 @@ def test_a_redis_that_stands_still_makes_gateways_stale(tmp_path: Path, redis: R
             await eventually(lambda: not alice.stale_since)
             assert (await placing).status == "open"
     scene()
+
+
+async def trade_across_gateways(there: Market) -> LiveBook:
+    """An order at one gateway, a trade with it at another; the book."""
+    one, two = there.gateways
+    alice, bob = await there.client(one, "alice"), await there.client(two, "bob")
+    book = await bob.orderbook("BTC-USD", interval_ms=0)
+    await alice.place("BTC-USD", "sell", 100, 5)
+    filled = await bob.place("BTC-USD", "buy", 100, 2)
+    assert (filled.status, filled.filled) == ("filled", 2)
+    await eventually(lambda: book.levels()[1] == [100, 3])
+    return book
+
+
+def test_sentinels_say_where_redis_is_and_a_new_master_that_lags_is_told_what_it_missed(tmp_path: Path) -> None:
+    sentinels = Sentinels(tmp_path)
+
+    @run
+    async def scene() -> None:
+        await sentinels.ready()
+        async with market(tmp_path, sentinels.url) as there:
+            book = await trade_across_gateways(there)
+            alice = there.clients[0]
+            sentinels.replica.signal(signal.SIGSTOP)    # it misses what comes now
+            await alice.place("BTC-USD", "sell", 101, 5, key=1)
+            sentinels.master.kill()
+            sentinels.replica.signal(signal.SIGCONT)
+            done = None
+            while done is None:
+                with suppress(ClientError):
+                    done = await alice.place("BTC-USD", "sell", 102, 5, key=2)
+            await eventually(lambda: book.levels()[1] == [100, 3, 101, 5, 102, 5])
+            assert book.verified
+            late = await there.gateway()
+            assert late.gateway.exchange.state_hash() == (await there.leader()).server.engine.exchange.state_hash()
+    try:
+        scene()
+    finally:
+        sentinels.stop()
+
+
+def test_a_redis_cluster_carries_a_market(tmp_path: Path) -> None:
+    cluster = RedisCluster(tmp_path)
+
+    @run
+    async def scene() -> None:
+        await cluster.ready()
+        async with market(tmp_path, cluster.url) as there:
+            await trade_across_gateways(there)
+            assert (await look(connect(cluster.url), keys_of("market"))).leader == "a"
+    try:
+        scene()
+    finally:
+        cluster.stop()
+
+
+def test_a_redis_that_may_throw_things_away_is_refused(tmp_path: Path) -> None:
+    redis = RedisServer(tmp_path / "redis", 0, "--maxmemory-policy", "allkeys-lru").start()
+
+    @run
+    async def scene() -> None:
+        with pytest.raises(ConfigError, match="allkeys-lru: expected noeviction"):
+            await require_noeviction(connect(redis.url))
+    try:
+        scene()
+    finally:
+        redis.stop()

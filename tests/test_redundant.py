@@ -11,7 +11,8 @@ from stream.codes import CloseCode, ErrorCode
 from stream.config import FaultConfig
 from stream.fields import Message
 from stream.frames import Book, Trade, Trades
-from stream.messages import Error, InForce, Subscribe, Subscribed
+from stream.live import LiveBook
+from stream.messages import Error, InForce, Stale, Subscribe, Subscribed
 from stream.mirror import Verdict
 from stream.server import Server
 from tests.faulty import EPOCH, Faulty, NoDelay, Peer, faulty
@@ -59,6 +60,12 @@ class Speaker:
                 peer.say(Subscribed(request.id, EPOCH, 0, in_force), *self._answers.pop(0))
 
 
+async def until_it_ends(live: LiveBook) -> None:
+    """Follow a book for as long as it lasts."""
+    while True:
+        await live.changed()
+
+
 @run
 async def test_the_first_frame_wins_and_the_second_is_passed_over() -> None:
     one, other = Speaker([book(None, 1, [9, 1])]), Speaker([book(None, 2, [9, 2])])
@@ -75,8 +82,11 @@ async def test_the_first_frame_wins_and_the_second_is_passed_over() -> None:
         one.peer.say(book(4, 5, [6, 1], [9, 2, 8, 1, 7, 1, 6, 1]))
         while live.seq < 5:
             await asyncio.sleep(0)
-        assert live.levels()[0] == [9, 2, 8, 1, 7, 1, 6, 1]
-        assert seen[-3:] == [3, 4, 5]
+        other.peer.say(book(4, 4, [], [9, 2, 8, 1, 7, 1]), book(4, 6, [6, 2], [9, 2, 8, 1, 7, 1, 6, 2]))    # a late heartbeat too is passed over
+        while live.seq < 6:
+            await asyncio.sleep(0)
+        assert live.levels()[0] == [9, 2, 8, 1, 7, 1, 6, 2]
+        assert seen[-4:] == [3, 4, 5, 6]
         assert live.mirror.counts[Verdict.GAP] == live.mirror.counts[Verdict.MISMATCH] == 0
         assert feed.lines[1].first >= 2
 
@@ -101,6 +111,8 @@ async def test_who_knows_only_a_history_that_is_over_is_not_listened_to() -> Non
     one, behind = Speaker([book(None, 50, [9, 1])]), Speaker([book(None, 50, [9, 1])])
     async with faulty(one) as first, faulty(behind) as second, feed_of(first, second) as feed:
         live = await feed.orderbook("X")
+        seen: list[int] = []
+        live.on(lambda frame: seen.append(frame.epoch))
         one.peer.say(book(None, 1, [3, 3], epoch=EPOCH + 1))
         while live.mirror.epoch == EPOCH:
             await asyncio.sleep(0)
@@ -109,7 +121,7 @@ async def test_who_knows_only_a_history_that_is_over_is_not_listened_to() -> Non
         while live.seq != 2:
             await asyncio.sleep(0)
         assert live.mirror.resume == (EPOCH + 1, 2)
-        assert len(behind.asked) == 1
+        assert seen[-2:] == [EPOCH + 1] * 2
 
 
 @run
@@ -194,6 +206,65 @@ async def test_a_channel_ends_when_nobody_grants_it() -> None:
             assert feed.live == {}
         async with feed_of(first, third) as feed:
             assert (await anext(await feed.orderbook("X"))).seq == 1
+
+
+@run
+async def test_a_channel_lasts_while_one_server_grants_it() -> None:
+    def script(peer: Peer, request: Any) -> None:
+        if request is None:
+            peer.welcome()
+        elif peer.number > 1:
+            peer.say(Error(request.id, ErrorCode.UNKNOWN_INSTRUMENT, "no X any more"))
+        else:
+            peer.subscribed(request, book(None, 1, [9, 1]))
+
+    async with faulty(script) as first, faulty(script) as second, feed_of(first, second) as feed:
+        live = await feed.orderbook("X")
+        second.peers[0].hang_up()
+        while not feed.lines[1].refused:
+            await asyncio.sleep(0)
+        first.peers[0].say(book(1, 2, [8, 1], [9, 1, 8, 1]))
+        while live.seq < 2:
+            await live.changed()
+        first.peers[0].hang_up()
+        with pytest.raises(RequestRefused, match="no X any more"):
+            await until_it_ends(live)
+
+
+@run
+async def test_a_feed_is_stale_when_all_its_servers_are() -> None:
+    one, other = Speaker(), Speaker()
+    async with faulty(one) as first, faulty(other) as second, feed_of(first, second) as feed:
+        one.peer.say(Stale(7))
+        while not feed.lines[0].stale_since:
+            await asyncio.sleep(0)
+        assert feed.stale_since == 0
+        other.peer.say(Stale(9))
+        while not feed.stale_since:
+            await asyncio.sleep(0)
+        assert feed.stale_since == 9
+
+
+@run
+async def test_a_server_that_comes_later_is_listened_to() -> None:
+    listening = [False]
+
+    def late(peer: Peer, request: Any) -> None:
+        if not listening[0]:
+            peer.hang_up()
+        elif request is None:
+            peer.welcome()
+        else:
+            assert request.resume == {BOOK: (EPOCH, 1)}
+            peer.subscribed(request, book(1, 2, [8, 1], [9, 1, 8, 1]))
+
+    one = Speaker([book(None, 1, [9, 1])])
+    async with faulty(one) as first, faulty(late) as second, feed_of(first, second) as feed:
+        live = await feed.orderbook("X")
+        await anext(live)
+        listening[0] = True
+        assert (await anext(live)).seq == 2
+        assert feed.lines[1].first == 1
 
 
 @run
