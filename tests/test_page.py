@@ -9,6 +9,7 @@ from typing import Any
 import uvloop
 
 from stream.market_server import MarketServer
+from stream.revocations import Revocation
 from stream.sources.simulated import SimulatedSource
 from tests.browser import needs_browser, showing
 from tests.setting import token
@@ -113,6 +114,26 @@ async def test_an_order_goes_by_keyboard() -> None:
         await page.evaluate("document.activeElement.blur()")
         await page.keyboard.press("x")
         await shows(page, "bids", ("602.00", "1.0000"), ("601.00", "1.0000"), ("600.00", "1.0000"))
+
+
+@run
+async def test_a_token_that_has_become_worthless_is_told() -> None:
+    async with serving() as server, showing(server) as page:
+        await sign_in(page, server)
+        server.market.authenticator.revocations.add(Revocation(server.clock.now() / 10**9, subject="alice"))
+        await page.click("#cut")
+        await page.wait_for_selector("#sign-in:not([hidden])")
+        await until(page, "document.querySelector('#connection').textContent === 'live' && market.book.verified")
+        assert "revoked" in await page.inner_text("#notice")
+
+
+@run
+async def test_an_instrument_is_chosen_while_there_is_no_connection() -> None:
+    async with serving() as server, trader(server) as alice, showing(server) as page:
+        await alice.place("ETH-USD", "buy", "20", "1")
+        await until(page, "market.book?.frame")
+        await page.evaluate("document.querySelector('#cut').click(); document.querySelector('#instruments').lastChild.click()")
+        await shows(page, "bids", ("20.00", "1.0000"))
 
 
 @run

@@ -25,7 +25,22 @@ export class Market extends EventTarget {
       }
     };
     this.client = new Client(url, { WebSocket });
-    for (const type of ["frame", "state"]) this.client.addEventListener(type, () => this.touch());
+    this.client.addEventListener("frame", () => this.touch());
+    this.client.addEventListener("state", () => this.#tend());
+  }
+
+  /** After a return: what was asked for while there was no connection, and who is still signed in. */
+  #tend() {
+    this.touch();
+    if (this.client.state !== "open") return;
+    if (this.instrument && !this.book) this.follow(this.intervalMs).catch(() => {});
+    if (this.subject !== null && !this.client.mirrors.has("orders")) this.#sign(null);
+  }
+
+  #sign(subject) {
+    this.subject = subject;
+    this.#tell("signed");
+    this.touch();
   }
 
   get book() {
@@ -79,7 +94,7 @@ export class Market extends EventTarget {
     localStorage.setItem(LAST, name);
     this.#tell("chosen");
     this.touch();
-    if (before.length) await this.client.unsubscribe(before);
+    if (before.length) this.client.unsubscribe(before).catch(() => {}); // a lost connection has unsubscribed all
     await this.follow(this.intervalMs);
   }
 
@@ -96,16 +111,12 @@ export class Market extends EventTarget {
   async signIn(token) {
     const { subject } = await this.client.login(token);
     await this.client.subscribe(["orders", "balances"]);
-    this.subject = subject;
-    this.#tell("signed");
-    this.touch();
+    this.#sign(subject);
   }
 
   async signOut() {
     await this.client.logout();
-    this.subject = null;
-    this.#tell("signed");
-    this.touch();
+    this.#sign(null);
   }
 
   #tell(type) {
