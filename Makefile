@@ -5,7 +5,9 @@
 # make campaign COMMANDS=10000000 SEED=1   as many random commands against the engine's naive twin
 # make crashes IMAGES=10000 SEED=1   as many crashes of the journal, every call that fails, every flipped bit
 # make kills KILLS=100 SEED=1   as many `kill -9` of a real server under 5,000 orders a second
+# make faults FAULTS=100 SEED=1   as many faults between an engine, its gateways and Redis, under orders
 # make checked   the engine's tests with bounds checks and C assertions      make sanitized   the same with ASan and UBSan
+# make page SECONDS=30   the page in a browser under 1,000 changes a second
 # make peers  installs what the benchmarks compare with
 # make fuzz INPUTS=1000000 SEED=1   as many mutated inputs through each layer that reads any
 # make autobahn   the Autobahn suite against the message layer: RFC 6455, case by case
@@ -17,7 +19,7 @@ DEPOSIT := {"USDT": "1000000", "BTC": "5", "ETH": "50", "SOL": "500", "XRP": "10
 BIN := .venv/bin
 SOURCES := $(wildcard engine/*.pyx engine/*.pxd stream/*.pyx stream/*.pxd)
 
-.PHONY: run test lint check simulate campaign crashes kills fuzz autobahn checked sanitized bench peers docs vectors clean
+.PHONY: run test lint check simulate campaign crashes kills faults fuzz page autobahn checked sanitized bench peers docs vectors clean
 
 run: .venv/built
 	$(BIN)/deltabook serve --source recorded --source simulated --set 'deposit=$(DEPOSIT)' $(ARGS)
@@ -44,6 +46,9 @@ campaign: .venv/tools
 fuzz: .venv/tools
 	DELTABOOK_INPUTS=$(or $(INPUTS),1000000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/test_fuzz.py
 
+page: .venv/tools
+	DELTABOOK_SECONDS=$(or $(SECONDS),30) $(BIN)/python -m pytest tests/test_page.py
+
 autobahn: build/autobahn/suite
 	$(BIN)/python -m tests.autobahn build/autobahn/suite build/autobahn/reports
 
@@ -55,6 +60,9 @@ crashes: .venv/tools
 
 kills: .venv/tools
 	$(BIN)/python -m tests.kills --kills $(or $(KILLS),100) --seed $(or $(SEED),1)
+
+faults: .venv/tools
+	$(BIN)/python -m tests.faults --faults $(or $(FAULTS),100) --seed $(or $(SEED),1)
 
 ENGINE_TESTS := $(wildcard $(addprefix tests/test_,accounts.py auction.py book.py exchange.py expiry.py icebergs.py l3.py levels.py limits.py market_orders.py orders.py \
 	pairs.py phases_and_limits.py post_only.py self_trade.py snapshot.py stops.py twin.py))

@@ -1,8 +1,11 @@
 """What a server answers to plain HTTP requests on its port."""
 
+from collections.abc import Iterator
 from functools import cache
+from hashlib import sha256
 from http import HTTPStatus
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
 from stream.metrics import exposition
@@ -24,21 +27,32 @@ SECURITY_HEADERS = {
 
 
 class Page(NamedTuple):
-    """An answer."""
+    """An answer. `tag` names its content, for browsers that have it already."""
 
     status: HTTPStatus
     type: str
     body: bytes
+    tag: str = ""
+
+
+def walk(folder: Traversable, path: str = "/") -> Iterator[tuple[str, Traversable]]:
+    """All files in a folder, and in those within it."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from walk(entry, f"{path}{entry.name}/")
+        else:
+            yield path + entry.name, entry
 
 
 @cache
 def static() -> dict[str, Page]:
-    """The files of the ladder page, by path."""
+    """The files of the page, by path."""
     found = {}
-    for file in files("stream.web").iterdir():
-        type = TYPES.get(file.name.rpartition(".")[2])
+    for path, file in walk(files("stream.web")):
+        type = TYPES.get(path.rpartition(".")[2])
         if type:
-            found["/" if file.name == "index.html" else f"/{file.name}"] = Page(HTTPStatus.OK, type, file.read_bytes())
+            body = file.read_bytes()
+            found[path.removesuffix("index.html")] = Page(HTTPStatus.OK, type, body, f'"{sha256(body).hexdigest()[:16]}"')
     return found
 
 
@@ -47,8 +61,8 @@ def text(status: HTTPStatus, body: str) -> Page:
     return Page(status, "text/plain; charset=utf-8", body.encode())
 
 
-def page(path: str, venue: Venue, leaving: bool) -> Page:
-    """The answer to a GET of `path`."""
+def page(path: str, venue: Venue, leaving: bool, known: str = "") -> Page:
+    """The answer to a GET of `path`, by who has the contents whose tags are in `known`."""
     match path.partition("?")[0]:
         case "/health" | "/ready" if venue.failure:
             return text(HTTPStatus.SERVICE_UNAVAILABLE, f"{venue.failure}\n")
@@ -60,4 +74,5 @@ def page(path: str, venue: Venue, leaving: bool) -> Page:
         case "/metrics":
             return Page(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", exposition(venue))
         case other:
-            return static().get(other) or text(HTTPStatus.NOT_FOUND, "there is nothing here; the WebSocket endpoint is /v1\n")
+            found = static().get(other) or text(HTTPStatus.NOT_FOUND, "there is nothing here; the WebSocket endpoint is /v1\n")
+            return found._replace(status=HTTPStatus.NOT_MODIFIED, body=b"") if found.tag and found.tag in known else found

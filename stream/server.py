@@ -280,7 +280,7 @@ class Server:
         try:
             path = request.path.decode()
             if path.partition("?")[0] != ENDPOINT:
-                return answer(page(path, self.venue, self._leaving))
+                return answer(page(path, self.venue, self._leaving, request.headers.get("If-None-Match", "")))
             return self._upgrade(request)
         except Exception:
             log.exception("a request caused an error")
@@ -393,9 +393,7 @@ class Server:
 
 def answer(found: Page, headers: Mapping[str, str] | None = None) -> WSUpgradeResponseWithListener:
     """A page as picows sends it."""
-    headers = SECURITY_HEADERS | {"Content-Type": found.type} | dict(headers or {})
-    if found.status == HTTPStatus.OK:
-        response = WSUpgradeResponse.create_ok_response(found.body, headers)
-    else:
-        response = WSUpgradeResponse.create_error_response(found.status, found.body, headers)
+    headers = SECURITY_HEADERS | {"Content-Type": found.type} | ({"ETag": found.tag} if found.tag else {}) | dict(headers or {})
+    response = WSUpgradeResponse.create_ok_response(found.body, headers)
+    response.status = found.status    # picows has no way to make a 304
     return WSUpgradeResponseWithListener(response, None)

@@ -135,10 +135,10 @@ class RawClient:
         self.writer.close()
 
 
-async def get(port: int, path: str) -> tuple[str, bytes]:
+async def get(port: int, path: str, headers: str = "") -> tuple[str, bytes]:
     """A plain HTTP request: the head and the body of the answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode())
     answer = await asyncio.wait_for(reader.read(), 10)
     writer.close()
     head, _, body = answer.partition(b"\r\n\r\n")

@@ -23,12 +23,25 @@ async def test_pages() -> None:
         for path, status, text in (
             ("/health", "200", b"ok"), ("/ready", "200", b"ready"), ("/metrics", "200", b"deltabook_sequence 0.0"),
             ("/nothing", "404", b"/v1"), ("/../config.py", "404", b""), ("/__init__.py", "404", b""), ("/", "200", b"<!doctype html>"),
-            ("/page.js", "200", b"import"),
+            ("/page/main.js", "200", b"import"),
         ):
             head, body = await get(server.port, path)
             assert f" {status} " in head.splitlines()[0], path
             assert text.lower() in body.lower(), path
             assert "Content-Security-Policy: default-src 'self'" in head
+
+
+@run
+async def test_a_browser_that_has_a_file_is_not_sent_it_again() -> None:
+    async with serving() as server:
+        head, body = await get(server.port, "/client/index.js")
+        [tag] = [line.removeprefix("ETag: ") for line in head.splitlines() if line.startswith("ETag: ")]
+        assert b"connect" in body
+        head, body = await get(server.port, "/client/index.js", f"If-None-Match: \"other\", {tag}\r\n")
+        assert (head.split()[1], body) == ("304", b"")
+        assert f"ETag: {tag}" in head
+        head, _ = await get(server.port, "/client/index.js", 'If-None-Match: "other"\r\n')
+        assert head.split()[1] == "200"
 
 
 @run

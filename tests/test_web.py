@@ -16,10 +16,10 @@ import stream
 from engine import PriceLevels
 from engine.levels import mix64
 from stream.frames import Balance, Book, OrderUpdate, Trade
-from stream.messages import Answer, Cancel, Frame, InForce, InstrumentTerms, Place, Reply, Stale, Subscribe, Welcome
+from stream.messages import AdminRequest, Answer, Cancel, InForce, InstrumentTerms, Place, Request, Subscribe
 from stream.wire import MSGPACK
 
-WEB = Path(stream.__path__[0]) / "web"
+CLIENT = Path(stream.__path__[0]) / "web" / "client"
 NODE = shutil.which("node")
 
 pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
@@ -29,8 +29,7 @@ def in_node(script: str, data: Any) -> Any:
     """What a script makes of `input`: its last `print`ed JSON."""
     program = f"""
         import {{ readFileSync }} from "node:fs";
-        import {{ decode, encode }} from "./msgpack.js";
-        import {{ Book, Client, fromText, mix64, placing, stepOf, toText }} from "./client.js";
+        import {{ Book, decode, describe, encode, fromText, mix64, placing, stepOf, toText }} from "{CLIENT.as_uri()}/index.js";
         const input = JSON.parse(readFileSync(0, "utf8"));
         const bytes = (hex) => Uint8Array.from(Buffer.from(hex, "hex"));
         const print = (value) => console.log(JSON.stringify(value, (key, item) => (typeof item === "bigint" ? item.toString() : item)));
@@ -38,11 +37,8 @@ def in_node(script: str, data: Any) -> Any:
     """
     assert NODE
     with TemporaryDirectory() as folder:
-        for name in ("client.js", "msgpack.js"):
-            shutil.copy(WEB / name, folder)
-        (Path(folder) / "package.json").write_text('{"type": "module"}')
-        (Path(folder) / "test.js").write_text(program)
-        done = subprocess.run([NODE, "test.js"], cwd=folder, input=json.dumps(data), capture_output=True, text=True, timeout=60, check=False)
+        (Path(folder) / "test.mjs").write_text(program)
+        done = subprocess.run([NODE, "test.mjs"], cwd=folder, input=json.dumps(data), capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -92,11 +88,20 @@ def test_an_orders_options_are_the_servers() -> None:
 
 def test_the_fields_are_those_of_the_messages() -> None:
     """The JavaScript client names what comes by its place in the array."""
-    source = (WEB / "client.js").read_text()
+    source = (CLIENT / "messages.js").read_text()
     lists = {name: re.findall(r'"(\w+)"', fields) for name, fields in re.findall(r"^ *(?:const )?(\w+)(?::| =) \[(.+?)\][,;]$", source, re.MULTILINE)}
-    messages = {kind.__struct_config__.tag: kind for kind in (*get_args(Frame), *get_args(Reply))}
+    messages = {kind.__struct_config__.tag: kind for kind in {*get_args(Answer), *get_args(Request)} - {*get_args(AdminRequest)}}
     messages |= {"TERMS": InstrumentTerms, "IN_FORCE": InForce, "TRADE": Trade, "ORDER": OrderUpdate, "BALANCE": Balance}
     assert lists == {name: [field.name for field in msgspec.structs.fields(kind)] for name, kind in messages.items()}
+
+
+def test_what_the_package_offers_has_a_type() -> None:
+    typed = re.findall(r"^export (?:class|function|const) (\w+)", (CLIENT / "index.d.ts").read_text(), re.MULTILINE)
+    offered = [name for names in re.findall(r"export \{ (.+) \}", (CLIENT / "index.js").read_text()) for name in names.split(", ")]
+    assert sorted(typed) == sorted(offered)
+    of_client = (CLIENT / "index.d.ts").read_text().partition("export class Client extends")[2].partition("\n}\n")[0]
+    methods = set(re.findall(r"^  (?:async )?(\w+)\(.*\) \{$", (CLIENT / "client.js").read_text() + (CLIENT / "requests.js").read_text(), re.MULTILINE))
+    assert set(re.findall(r"^  (\w+)\(", of_client, re.MULTILINE)) == methods | {"addEventListener"}
 
 
 def test_a_book_follows_frames_and_proves_itself() -> None:
@@ -118,7 +123,7 @@ def test_a_book_follows_frames_and_proves_itself() -> None:
         const verdicts = frames.map((frame) => book.receive(frame));
         const again = book.receive(frames.at(-1));
         const gap = book.receive({ ...frames.at(-1), prev: book.seq + 1, seq: book.seq + 2 });
-        print([verdicts, again, gap, book.digest, book.sides.map((side) => side.size), book.verified]);
+        print([verdicts, again, gap, book.levels.digest.value, [0, 1].map((side) => book.levels.count(side)), book.verified]);
     """
     verdicts, again, gap, digest, sizes, verified = in_node(script, encoded)
     assert verdicts[0] == "snapshot"
@@ -128,24 +133,6 @@ def test_a_book_follows_frames_and_proves_itself() -> None:
     assert isinstance(last, Book)
     assert int(digest) == last.digest
     assert sum(sizes) > 10
-
-
-def test_a_client_tells_that_its_server_is_stale() -> None:
-    messages = [MSGPACK.encode(message).hex() for message in (Welcome("", 1, 2, 3, 4, None), Stale(7), Stale(0), Stale(8))]
-    script = """
-        globalThis.WebSocket = class {};
-        const client = new Client(""), states = [];
-        client.addEventListener("state", (event) => states.push(event.detail));
-        client.connect();
-        for (const hex of input) {
-            client.socket.onmessage({ data: bytes(hex).buffer });
-            await new Promise(setImmediate);
-        }
-        const stale = client.stale;
-        client.socket.onmessage({ data: bytes(input[0]).buffer });
-        print([states, stale, client.stale]);
-    """
-    assert in_node(script, messages) == [["connected", "stale", "connected", "stale"], True, False]
 
 
 def test_the_digest_and_the_texts_are_exact() -> None:

@@ -1,0 +1,340 @@
+/** The JavaScript client of deltabook. What the messages' fields mean is in PROTOCOL.md. */
+
+/** An integer: a number, or a bigint beyond 2^53, so that none is ever rounded. */
+export type Integer = number | bigint;
+/** A count of ticks, lots or units; or decimal text, which is converted exactly. */
+export type Amount = Integer | string;
+export type Side = "buy" | "sell";
+export type Phase = "trading" | "halt" | "auction";
+export type Verdict = "snapshot" | "applied" | "heartbeat" | "dropped" | "gap" | "mismatch";
+/** Price in ticks and size in lots. */
+export type Level = [price: number, size: Integer];
+
+/** The root of what a client throws. */
+export class ClientError extends Error {}
+/** The connection went away. A request under way may or may not have reached the server: only with a `key` is it safe to send it again. */
+export class ConnectionLost extends ClientError {}
+/** The client was closed, the channel unsubscribed, or the server said not to come back. */
+export class Closed extends ClientError {}
+/** A reader left too many items of a lossless channel waiting. */
+export class TooSlow extends ClientError {}
+/** The server refused a request: `code` is the number of the error, `order` the order that it concerns (0 for none). */
+export class RequestRefused extends ClientError {
+  readonly code: number;
+  readonly order: Integer;
+}
+/** In the place of events of a lossless channel between two sequences, which the server no longer had. */
+export class Gap {
+  readonly channel: string;
+  readonly epoch: number;
+  readonly since: number;
+  readonly seq: number;
+}
+
+export interface Frame {
+  channel: string;
+  epoch: number;
+  prev: number | null;
+  seq: number;
+  server_time: Integer;
+}
+export interface BookFrame extends Frame {
+  /** Price, size, price, size ...: absolute sizes, 0 removes the level. */
+  bids: Integer[];
+  asks: Integer[];
+  digest: Integer;
+  batches: number;
+  engine_time: Integer;
+}
+export interface TickerFrame extends Frame {
+  last: number;
+  last_size: Integer;
+  bid: number;
+  bid_size: Integer;
+  ask: number;
+  ask_size: Integer;
+  open: number;
+  high: number;
+  low: number;
+  volume: Integer;
+  value: Integer;
+  trades: number;
+  phase: Phase;
+  indicative_price: number;
+  indicative_size: Integer;
+}
+export interface Trade {
+  seq: number;
+  time: Integer;
+  price: number;
+  size: Integer;
+  side: Side;
+}
+export interface OrderUpdate {
+  seq: number;
+  time: Integer;
+  event: "open" | "accepted" | "waiting" | "triggered" | "displayed" | "filled" | "cancelled" | "reduced" | "replaced";
+  order: Integer;
+  client_id: Integer;
+  instrument: string;
+  side: Side;
+  price: number;
+  remaining: Integer;
+  filled: Integer;
+  value: Integer;
+  fill_price: number;
+  fill_size: Integer;
+  fee: Integer;
+  liquidity: "" | "maker" | "taker";
+  type: "limit" | "market" | "stop" | "stop_limit" | "trailing_stop";
+  stop: number;
+  displayed: Integer;
+  expires: Integer;
+  linked: Integer;
+  reason: "" | "requested" | "unfilled" | "expired" | "self_trade" | "linked" | "insufficient_funds" | "price_out_of_band";
+}
+export interface Balance {
+  asset: string;
+  decimals: number;
+  available: Integer;
+  held: Integer;
+}
+export interface InForce {
+  channel: string;
+  recovered: "none" | "merged" | "snapshot";
+  reason: "new" | "current" | "patch" | "epoch" | "forgotten" | "ahead" | "larger" | "window";
+  depth: number;
+  interval_ms: number;
+}
+export interface Terms {
+  name: string;
+  base: string;
+  quote: string;
+  /** Decimal text, as is `lot`; all else counts in them. */
+  tick: string;
+  lot: string;
+  base_decimals: number;
+  quote_decimals: number;
+  price_max: number;
+  size_min: Integer;
+  size_max: Integer;
+  maker_fee: number;
+  taker_fee: number;
+  notional_max: Integer;
+  orders_max: number;
+  band: number;
+  hold_fee: number;
+  day_end: number;
+  phase: Phase;
+}
+export interface Welcome {
+  server: string;
+  epoch: number;
+  seq: number;
+  time: Integer;
+  heartbeat_ms: number;
+  subject: string | null;
+}
+export interface LoggedIn {
+  id: number;
+  subject: string;
+  scopes: string[];
+  expires: number;
+}
+export interface Done {
+  id: number;
+  seq: number;
+  order: Integer;
+  client_id: Integer;
+  status: "open" | "waiting" | "filled" | "cancelled";
+  remaining: Integer;
+  filled: Integer;
+  value: Integer;
+}
+
+/** A client's copy of one channel. Iterate over it, or look at it at any time. */
+interface Mirror<F extends Frame, Item> extends AsyncIterable<Item> {
+  readonly channel: string;
+  readonly epoch: number | null;
+  /** How far the copy has come; null before the first snapshot. */
+  readonly seq: number | null;
+  readonly frame: F | null;
+  /** What became of the frames so far. */
+  readonly counts: Record<Verdict, number>;
+  readonly inForce: InForce | null;
+  readonly resume: [epoch: number, seq: number] | null;
+  /** Obey the five lines of the protocol. */
+  receive(frame: F): Verdict;
+  /** Ask for a snapshot at the next subscription. */
+  forget(): void;
+}
+
+/** The levels of a book; side 0 is bids and 1 asks. */
+export interface Levels {
+  size(side: 0 | 1, price: number): Integer;
+  count(side: 0 | 1): number;
+  /** The best n levels of a side, all for no n, best first. */
+  best(side: 0 | 1, n?: number): Level[];
+  readonly digest: { readonly value: bigint; equals(value: Integer): boolean };
+}
+
+/** An order book. An iteration gets the latest frame; those that were passed over are in the book. */
+export class Book implements Mirror<BookFrame, BookFrame> {
+  constructor(channel: string);
+  readonly levels: Levels;
+  readonly bestBid: Level | null;
+  readonly bestAsk: Level | null;
+  /** Whether the last frame that came made a book with the server's digest. One that does not is not taken in. */
+  readonly verified: boolean;
+  /** Frames that fold in several batches. */
+  readonly merges: number;
+  /** Frames that were made for this client alone, because it had been slow or away. */
+  readonly patches: number;
+  /** Levels in frames. */
+  readonly changes: number;
+}
+export interface Book extends Mirror<BookFrame, BookFrame> {}
+
+/** The trades of an instrument. An iteration gets every one in order, and a Gap where the server no longer had some. */
+export class Trades implements Mirror<Frame & { trades: Integer[][] }, Trade | Gap> {
+  constructor(channel: string);
+  /** The last thousand, oldest first. */
+  readonly latest: Trade[];
+  /** How many came since the first snapshot. */
+  readonly count: number;
+}
+export interface Trades extends Mirror<Frame & { trades: Integer[][] }, Trade | Gap> {}
+
+export class Ticker implements Mirror<TickerFrame, TickerFrame> {
+  constructor(channel: string);
+}
+export interface Ticker extends Mirror<TickerFrame, TickerFrame> {}
+
+/** One's own orders. */
+export class Orders implements Mirror<Frame & { orders: unknown[][] }, OrderUpdate | Gap> {
+  constructor(channel: string);
+  /** The open ones by id. */
+  readonly open: Map<Integer, OrderUpdate>;
+}
+export interface Orders extends Mirror<Frame & { orders: unknown[][] }, OrderUpdate | Gap> {}
+
+/** One's own balances. */
+export class Balances implements Mirror<Frame & { balances: unknown[][] }, Balance | Gap> {
+  constructor(channel: string);
+  readonly assets: Map<string, Balance>;
+}
+export interface Balances extends Mirror<Frame & { balances: unknown[][] }, Balance | Gap> {}
+
+export interface Options {
+  /** A token, or what returns a fresh one for each connection. */
+  token?: string | (() => string | Promise<string>) | null;
+  /** The class of the socket where there is no global one, such as that of the package `ws`. */
+  WebSocket?: unknown;
+  /** Where the jitter comes from. */
+  random?: () => number;
+}
+export interface SubscribeOptions {
+  /** Levels on each side, 0 for the full book; the server's default if not given. */
+  depth?: number | null;
+  /** The shortest time between frames, 0 for every change; the server's default if not given. */
+  intervalMs?: number | null;
+}
+export interface OrderOptions {
+  type?: "limit" | "market" | "stop" | "stop_limit" | "trailing_stop";
+  time_in_force?: "gtc" | "ioc" | "fok" | "gtd" | "day";
+  post_only?: boolean;
+  client_id?: Integer;
+  slide?: boolean;
+  /** Of a market order: the size is money. */
+  quote?: boolean;
+  stop?: Amount;
+  display?: Amount;
+  min_size?: Amount;
+  /** Nanoseconds since 1970, or a Date. */
+  expires?: Integer | Date;
+  linked?: Integer;
+  self_trade?: "account" | "allow" | "cancel_newest" | "cancel_oldest" | "cancel_both" | "decrement";
+  key?: Integer;
+}
+/** Where there is a key (see `newKey`), the request is carried out once, however often it is sent: the client sends it again when a lost connection is back in time. */
+export interface Keyed {
+  key?: Integer;
+}
+export interface ClientEvents {
+  /** The connection's state, `staleSince` or `pacingMs` has changed. */
+  state: { state: "connecting" | "open" | "lost" | "closed"; reason: string };
+  frame: { mirror: Book | Trades | Ticker | Orders | Balances; frame: Frame; verdict: Verdict };
+  gap: Gap;
+  notice: string;
+  /** Every message, as it is on the wire. */
+  message: { sent: boolean; bytes: Uint8Array; fields: unknown[] };
+}
+
+export class Client extends EventTarget {
+  constructor(url: string, options?: Options);
+  readonly url: string;
+  readonly state: "new" | ClientEvents["state"]["state"];
+  readonly mirrors: Map<string, Book | Trades | Ticker | Orders | Balances>;
+  readonly terms: Map<string, Terms>;
+  readonly welcome: Welcome | null;
+  /** Connections that were opened. */
+  readonly connections: number;
+  /** Subscriptions by how they were brought up to date. */
+  readonly recoveries: Record<InForce["recovered"], number>;
+  /** Under load the server sends books and tickers no more often than this. */
+  readonly pacingMs: number;
+  /** Until when, in ns since 1970, what the server shows is complete, if it may have fallen behind; 0: it is up to date. */
+  readonly staleSince: Integer;
+  /** Within how many ms a server that leaves has asked its clients to return; 0: it is not leaving. */
+  readonly returnMs: number;
+  addEventListener<K extends keyof ClientEvents>(type: K, listener: (event: Event & { detail: ClientEvents[K] }) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
+  /** Connect, and sign in. Rejects if that fails; later losses are made good. Node before 22 needs the package `ws`. */
+  open(): Promise<Client>;
+  /** Leave: all requests and iterations end with Closed. */
+  close(): void;
+  /** Send any request, with all its fields; its reply. RequestRefused, ConnectionLost or Closed if there is none. */
+  request(tag: string, ...fields: unknown[]): Promise<Record<string, unknown>>;
+  /** Listen to channels, all as of one sequence. */
+  subscribe(channels: string[], options?: SubscribeOptions): Promise<(Book | Trades | Ticker | Orders | Balances)[]>;
+  unsubscribe(channels: string[]): Promise<unknown>;
+  orderbook(instrument: string, options?: SubscribeOptions): Promise<Book>;
+  trades(instrument: string): Promise<Trades>;
+  ticker(instrument: string, options?: SubscribeOptions): Promise<Ticker>;
+  orders(): Promise<Orders>;
+  balances(): Promise<Balances>;
+  login(token: string): Promise<LoggedIn>;
+  logout(): Promise<void>;
+  instruments(): Promise<Map<string, Terms>>;
+  ping(): Promise<{ id: number; time: Integer }>;
+  place(instrument: string, side: Side, price: Amount, size: Amount, options?: OrderOptions): Promise<Done>;
+  cancel(order: Integer | null, options?: Keyed & { client_id?: Integer }): Promise<Done>;
+  reduce(order: Integer, by: Integer, options?: Keyed & { client_id?: Integer }): Promise<Done>;
+  replace(order: Integer, price: Integer, size: Integer, options?: Keyed & { client_id?: Integer; stop?: Integer }): Promise<Done>;
+  /** How many orders there were. */
+  cancelAll(instrument?: string | null, side?: Side | null, options?: Keyed): Promise<number>;
+  cancelOnDisconnect(scope: "off" | "connection" | "session", graceMs?: number): Promise<void>;
+  deadMan(timeoutMs: number): Promise<void>;
+}
+
+/** A connected client. */
+export function connect(url: string, options?: Options): Promise<Client>;
+
+/** So many steps ("0.01") as decimal text. */
+export function toText(count: Integer, step: string): string;
+/** How many steps a decimal text is. RangeError if it is not one, or not a multiple. */
+export function fromText(text: string, step: string): Integer;
+/** The step of an asset's units, as decimal text. */
+export function stepOf(decimals: number): string;
+/** One level's share of a book's digest, which is the sum of all mod 2^64. */
+export function mix64(side: 0 | 1, price: Integer, size: Integer): bigint;
+/** A number for a request that nobody has used. */
+export function newKey(): number;
+/** The fields of `place`. */
+export function placing(terms: Terms, side: Side, price: Amount, size: Amount, options?: OrderOptions): unknown[];
+/** A whole message with the names of its fields: for people to read. */
+export function describe(message: unknown[]): Record<string, unknown>;
+/** Read one MessagePack value. */
+export function decode(bytes: Uint8Array | ArrayBuffer): unknown;
+/** Write one MessagePack value. */
+export function encode(value: unknown): Uint8Array;

@@ -1,0 +1,92 @@
+// The protocol's messages: what the fields of each are called. The wire has them as arrays, with the tag first.
+
+const FRAMES = {
+  book: ["channel", "epoch", "prev", "seq", "bids", "asks", "digest", "batches", "engine_time", "server_time"],
+  trades: ["channel", "epoch", "prev", "seq", "trades", "server_time"],
+  ticker: ["channel", "epoch", "prev", "seq", "last", "last_size", "bid", "bid_size", "ask", "ask_size", "open", "high", "low", "volume", "value", "trades", "server_time", "phase", "indicative_price", "indicative_size"],
+  orders: ["channel", "epoch", "prev", "seq", "orders", "server_time"],
+  balances: ["channel", "epoch", "prev", "seq", "balances", "server_time"],
+};
+const NOTICES = {
+  welcome: ["server", "epoch", "seq", "time", "heartbeat_ms", "subject"],
+  gap: ["channel", "epoch", "since", "seq"],
+  pacing: ["interval_ms"],
+  leaving: ["return_ms"],
+  stale: ["since"],
+};
+const REPLIES = {
+  logged_in: ["id", "subject", "scopes", "expires"],
+  subscribed: ["id", "epoch", "seq", "channels"],
+  unsubscribed: ["id", "channels"],
+  subscriptions: ["id", "channels"],
+  instrument_list: ["id", "instruments"],
+  pong: ["id", "time"],
+  done: ["id", "seq", "order", "client_id", "status", "remaining", "filled", "value"],
+  all_cancelled: ["id", "seq", "count"],
+  connection_list: ["id", "connections"],
+  confirmed: ["id"],
+  error: ["id", "code", "message", "order"],
+};
+const REQUESTS = {
+  login: ["id", "token"],
+  subscribe: ["id", "channels", "depth", "interval_ms", "resume"],
+  unsubscribe: ["id", "channels"],
+  list: ["id"],
+  instruments: ["id"],
+  ping: ["id"],
+  place: ["id", "instrument", "side", "price", "size", "type", "time_in_force", "post_only", "client_id", "slide", "quote", "stop", "display", "min_size", "expires", "linked", "self_trade", "key"],
+  cancel: ["id", "order", "client_id", "key"],
+  reduce: ["id", "order", "by", "client_id", "key"],
+  replace: ["id", "order", "price", "size", "client_id", "stop", "key"],
+  cancel_all: ["id", "instrument", "side", "key"],
+  cancel_on_disconnect: ["id", "scope", "grace_ms"],
+  dead_man: ["id", "timeout_ms"],
+  logout: ["id"],
+};
+const PARTS = {
+  TERMS: ["name", "base", "quote", "tick", "lot", "base_decimals", "quote_decimals", "price_max", "size_min", "size_max", "maker_fee", "taker_fee", "notional_max", "orders_max", "band", "hold_fee", "day_end", "phase"],
+  IN_FORCE: ["channel", "recovered", "reason", "depth", "interval_ms"],
+  TRADE: ["seq", "time", "price", "size", "side"],
+  ORDER: ["seq", "time", "event", "order", "client_id", "instrument", "side", "price", "remaining", "filled", "value", "fill_price", "fill_size", "fee", "liquidity", "type", "stop", "displayed", "expires", "linked", "reason"],
+  BALANCE: ["asset", "decimals", "available", "held"],
+};
+const ALL = { ...FRAMES, ...NOTICES, ...REPLIES, ...REQUESTS };
+const ROLES = new Map(Object.entries({ frame: FRAMES, notice: NOTICES, reply: REPLIES }).flatMap(([role, of]) => Object.keys(of).map((tag) => [tag, role])));
+
+/** Values under their names. */
+function named(names, values) {
+  const of = {};
+  for (let i = 0; i < names.length; i++) of[names[i]] = values[i];
+  return of;
+}
+
+const each = (names) => (rows) => rows.map((row) => named(names, row));
+const readTerms = each(PARTS.TERMS);
+const readInForce = each(PARTS.IN_FORCE);
+
+export const readTrades = each(PARTS.TRADE);
+export const readOrders = each(PARTS.ORDER);
+export const readBalances = each(PARTS.BALANCE);
+
+const REPLY_PARTS = { subscribed: { channels: readInForce }, subscriptions: { channels: readInForce }, instrument_list: { instruments: readTerms } };
+const FRAME_PARTS = { trades: { trades: readTrades }, orders: { orders: readOrders }, balances: { balances: readBalances } };
+
+function withParts(message, parts = {}) {
+  for (const [field, read] of Object.entries(parts)) message[field] = read(message[field]);
+  return message;
+}
+
+/** A server's message with the names of its fields, its `tag`, and its `role`: "frame", "reply" or "notice"; null for one of a later protocol. */
+export function read([tag, ...values]) {
+  const role = ROLES.get(tag);
+  return role ? withParts({ tag, role, ...named(ALL[tag], values) }, REPLY_PARTS[tag]) : null;
+}
+
+/** The key of a request's fields, 0 if it has none. */
+export const keyOf = (tag, fields) => fields[(REQUESTS[tag]?.indexOf("key") ?? 0) - 1] ?? 0;
+
+/** A whole message, of either side, with the names of its fields and of their parts: for people to read. */
+export function describe([tag, ...values]) {
+  const message = named(ALL[tag] ?? values.map((_, i) => `field ${i}`), values);
+  return { message: tag, ...withParts(message, REPLY_PARTS[tag] ?? FRAME_PARTS[tag]) };
+}

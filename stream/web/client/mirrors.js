@@ -1,0 +1,222 @@
+// A client's copy of each kind of channel, and the five lines that every frame obeys. Bytes, sockets and time stay outside.
+
+import { Gap } from "./errors.js";
+import { ASK, BID, Levels } from "./levels.js";
+import { readBalances, readOrders, readTrades } from "./messages.js";
+import { Reader } from "./reader.js";
+
+const TRADES_KEPT = 1000;
+
+/** One channel. `seq` is how far it has come in the history `epoch`; null before the first snapshot. */
+class Mirror {
+  lossless = true;
+  epoch = null;
+  seq = null;
+  frame = null;
+  inForce = null;
+  counts = { snapshot: 0, applied: 0, heartbeat: 0, dropped: 0, gap: 0, mismatch: 0 };
+  #early = null; // the reader of who begins to iterate as soon as it is subscribed
+  #readers = new Set();
+  #failure = null;
+
+  constructor(channel) {
+    this.channel = channel;
+  }
+
+  /** What a returning client tells of this channel, null if it has nothing. */
+  get resume() {
+    return this.seq === null ? null : [this.epoch, this.seq];
+  }
+
+  /** Ask for a snapshot at the next subscription. */
+  forget() {
+    this.epoch = this.seq = null;
+  }
+
+  /** Obey the five lines; what became of the frame, a key of `counts`. */
+  receive(frame) {
+    const before = this.resume;
+    if (frame.prev !== null && frame.prev < this.seq && this.seq < frame.seq) frame = this.trim(frame);
+    const verdict = this.#judge(frame);
+    this.counts[verdict] += 1;
+    if (verdict === "dropped" || verdict === "gap" || verdict === "mismatch") return verdict;
+    this.frame = frame;
+    // A returning client is told by the snapshot alone that something is missing.
+    const moved = verdict === "snapshot" && before && (before[0] !== this.epoch || before[1] !== this.seq);
+    if (moved && this.lossless) this.tell(new Gap(this.channel, frame.epoch, before[1], frame.seq));
+    if (!this.lossless) this.tell(frame);
+    else if (frame.prev !== null) for (const item of this.items) this.tell(item);
+    return verdict;
+  }
+
+  #judge(frame) {
+    if (frame.prev === null) {
+      if (!this.take(frame, true)) return "mismatch";
+      this.epoch = frame.epoch;
+      this.seq = frame.seq;
+      return "snapshot";
+    }
+    if (frame.epoch !== this.epoch || frame.prev > this.seq) return "gap";
+    const tells = this.tells(frame);
+    if (frame.seq < this.seq || (tells && frame.seq === this.seq)) return tells ? "dropped" : "heartbeat";
+    if (!this.take(frame, false)) return "mismatch";
+    this.seq = frame.seq;
+    return tells ? "applied" : "heartbeat";
+  }
+
+  /** A frame that begins before `seq` and ends after it, without the events that are here already. */
+  trim(frame) {
+    return frame;
+  }
+
+  /** Give all who iterate an item. */
+  tell(item) {
+    for (const reader of this.#readers) reader.push(item);
+  }
+
+  /** Let all iterations end with an error, once they have had what came before. */
+  fail(failure) {
+    this.#failure = failure;
+    for (const reader of this.#readers) reader.fail(failure);
+  }
+
+  /** Keep what comes from now on for the first iteration; `begun` ends that, unless there is one. */
+  expect() {
+    this.#early = new Reader(this.lossless);
+    this.#readers.add(this.#early);
+  }
+
+  begun() {
+    this.#readers.delete(this.#early);
+    this.#early = null;
+  }
+
+  async *[Symbol.asyncIterator]() {
+    const reader = this.#early ?? new Reader(this.lossless);
+    this.#early = null;
+    this.#readers.add(reader);
+    if (this.#failure) reader.fail(this.#failure);
+    else if (!this.lossless && this.frame) reader.push(this.frame);
+    try {
+      yield* reader.items();
+    } finally {
+      this.#readers.delete(reader);
+    }
+  }
+}
+
+/** An order book, which is always one that the server had. `verified` is whether the last frame that came made one. */
+export class Book extends Mirror {
+  tag = "book";
+  lossless = false;
+  levels = new Levels();
+  verified = false;
+  merges = 0; // frames that fold in several batches
+  patches = 0; // frames made for this client alone: it had been slow, or away
+  changes = 0; // levels in frames
+
+  get bestBid() {
+    return this.levels.best(BID, 1)[0] ?? null;
+  }
+
+  get bestAsk() {
+    return this.levels.best(ASK, 1)[0] ?? null;
+  }
+
+  take(frame, fresh) {
+    const levels = fresh ? new Levels() : this.levels;
+    this.verified = levels.apply(frame.bids, frame.asks, frame.digest);
+    if (this.verified) {
+      this.levels = levels;
+      this.changes += (frame.bids.length + frame.asks.length) / 2;
+      if (frame.batches > 1) this.merges += 1;
+      if (!frame.batches && !fresh && this.tells(frame)) this.patches += 1;
+    }
+    return this.verified;
+  }
+
+  tells(frame) {
+    return frame.bids.length > 0 || frame.asks.length > 0;
+  }
+}
+
+/** The trades of an instrument; `latest` holds the last thousand, oldest first, and `count` is how many came since the first snapshot. */
+export class Trades extends Mirror {
+  tag = "trades";
+  latest = [];
+  count = 0;
+
+  trim(frame) {
+    return { ...frame, prev: this.seq, trades: frame.trades.filter(([seq]) => seq > this.seq) };
+  }
+
+  take(frame, fresh) {
+    this.items = readTrades(frame.trades);
+    if (fresh) this.latest = [];
+    else this.count += this.items.length;
+    this.latest.push(...this.items);
+    if (this.latest.length > TRADES_KEPT) this.latest.splice(0, this.latest.length - TRADES_KEPT);
+    return true;
+  }
+
+  tells(frame) {
+    return frame.trades.length > 0;
+  }
+}
+
+/** The latest ticker, in `frame`. */
+export class Ticker extends Mirror {
+  tag = "ticker";
+  lossless = false;
+
+  take() {
+    return true;
+  }
+
+  tells() {
+    return true;
+  }
+}
+
+/** One's own open orders by id, in `open`. */
+export class Orders extends Mirror {
+  tag = "orders";
+  open = new Map();
+
+  trim(frame) {
+    return { ...frame, prev: this.seq, orders: frame.orders.filter(([seq]) => seq > this.seq) };
+  }
+
+  take(frame, fresh) {
+    this.items = readOrders(frame.orders);
+    if (fresh) this.open.clear();
+    for (const update of this.items) {
+      if (update.remaining) this.open.set(update.order, update);
+      else this.open.delete(update.order);
+    }
+    return true;
+  }
+
+  tells(frame) {
+    return frame.orders.length > 0;
+  }
+}
+
+/** One's own balances by asset, in `assets`. */
+export class Balances extends Mirror {
+  tag = "balances";
+  assets = new Map();
+
+  take(frame, fresh) {
+    this.items = readBalances(frame.balances);
+    if (fresh) this.assets.clear();
+    for (const balance of this.items) this.assets.set(balance.asset, balance);
+    return true;
+  }
+
+  tells(frame) {
+    return frame.balances.length > 0;
+  }
+}
+
+export const MIRRORS = { orderbook: Book, trades: Trades, ticker: Ticker, orders: Orders, balances: Balances };

@@ -1,0 +1,314 @@
+// The JavaScript client against a server that is a script, in node: `node --test tests/client.test.mjs`.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { mock, test } from "node:test";
+
+import * as deltabook from "../stream/web/client/index.js";
+
+const { Client, Closed, ConnectionLost, Gap, RequestRefused, decode, encode, mix64 } = deltabook;
+
+const EPOCH = 1_700_000_000_000;
+const BOOK = "orderbook:BTC-USD";
+
+/** The server's end of each connection, newest last; the test says what comes. */
+class Peer {
+  static all = [];
+  readyState = 0;
+  bufferedAmount = 0;
+  heard = [];
+
+  constructor() {
+    Peer.all.push(this);
+  }
+
+  send(bytes) {
+    this.heard.push(decode(bytes));
+  }
+
+  say(...message) {
+    this.onmessage?.({ data: encode(message).buffer });
+  }
+
+  welcome() {
+    this.readyState = 1;
+    this.say("welcome", "deltabook", EPOCH, 0, 0, 2000, null);
+  }
+
+  /** Answer the latest `subscribe`: all of its channels are brought up to date in one way. */
+  subscribed(recovered = "snapshot") {
+    const [, id, channels] = this.heard.findLast(([tag]) => tag === "subscribe");
+    this.say("subscribed", id, EPOCH, 0, channels.map((channel) => [channel, recovered, "new", 0, 100]));
+  }
+
+  lose(code = 1006, reason = "") {
+    this.readyState = 3;
+    this.onclose?.({ code, reason });
+  }
+
+  close() {
+    this.readyState = 3;
+  }
+
+  get tags() {
+    return this.heard.map(([tag]) => tag);
+  }
+}
+
+const latest = () => Peer.all.at(-1);
+const settled = () => new Promise(setImmediate);
+
+async function opened(options = {}) {
+  Peer.all = [];
+  const client = new Client("ws://test/v1", { WebSocket: Peer, random: () => 0, ...options });
+  const opening = client.open();
+  await settled();
+  latest().welcome();
+  if (options.token) {
+    await settled();
+    latest().say("logged_in", 1, "alice", ["market", "account", "trade"], 0);
+  }
+  await opening;
+  return client;
+}
+
+async function returned(ms = 100) {
+  mock.timers.tick(ms);
+  latest().welcome();
+  await settled();
+}
+
+async function withBook(client) {
+  const subscribing = client.orderbook("BTC-USD", { intervalMs: 100 });
+  latest().subscribed();
+  const book = await subscribing;
+  latest().say("book", BOOK, EPOCH, null, 5, [100, 5], [], mix64(0, 100, 5), 0, 0, 0);
+  return book;
+}
+
+function timed(name, body) {
+  test(name, async () => {
+    mock.timers.enable({ apis: ["setTimeout", "Date"], now: EPOCH });
+    try {
+      await body();
+    } finally {
+      mock.timers.reset();
+    }
+  });
+}
+
+timed("a request with a key is sent again on the next connection, and no other", async () => {
+  const client = await opened();
+  const plain = client.cancel(7);
+  const keyed = client.cancel(8, { key: 99 });
+  latest().lose();
+  await assert.rejects(plain, ConnectionLost);
+  const meanwhile = client.cancel(9, { key: 100 });
+  await returned();
+  assert.deepEqual(latest().heard, [["cancel", 2, 8, 0, 99], ["cancel", 3, 9, 0, 100]]);
+  for (const [, id, order] of latest().heard) latest().say("done", id, 5, order, 0, "cancelled", 0, 0, 0);
+  assert.equal((await keyed).order, 8);
+  assert.equal((await meanwhile).status, "cancelled");
+});
+
+timed("a request with a key is not sent when the connection is late", async () => {
+  const client = await opened();
+  const keyed = client.cancel(8, { key: 99 });
+  latest().lose();
+  const outcome = assert.rejects(keyed, ConnectionLost);
+  await returned(5_000);
+  await outcome;
+  assert.deepEqual(latest().heard, []);
+});
+
+timed("delays grow, are jittered, and respect the window of a server that leaves", async () => {
+  let chance = 0;
+  const client = await opened({ random: () => chance });
+  const reconnects = async (ms) => {
+    const { length } = Peer.all;
+    mock.timers.tick(ms - 1);
+    assert.equal(Peer.all.length, length);
+    mock.timers.tick(1);
+    assert.equal(Peer.all.length, length + 1);
+  };
+  latest().lose();
+  await reconnects(100);
+  latest().lose();
+  await reconnects(200);
+  chance = 1;
+  latest().lose();
+  await reconnects(200);
+  latest().welcome();
+  chance = 0.5;
+  latest().say("leaving", 5_000);
+  assert.equal(client.returnMs, 5_000);
+  latest().lose(4002, "leaving");
+  await reconnects(2_500);
+});
+
+timed("a final close code ends all, and nothing comes back", async () => {
+  const client = await opened();
+  const book = await withBook(client);
+  const iterating = assert.rejects(async () => { for await (const _ of book); }, Closed);
+  const pinging = assert.rejects(client.ping(), /4501 revoked/);
+  await settled();
+  latest().lose(4501, "revoked");
+  await Promise.all([iterating, pinging]);
+  mock.timers.tick(100_000);
+  assert.equal(Peer.all.length, 1);
+  await assert.rejects(client.ping(), Closed);
+});
+
+timed("a channel resumes from where it was", async () => {
+  const client = await opened();
+  const book = await withBook(client);
+  latest().lose();
+  await returned();
+  assert.deepEqual(latest().heard, [["subscribe", 2, [BOOK], null, 100, { [BOOK]: [EPOCH, 5] }]]);
+  latest().subscribed("merged");
+  latest().say("book", BOOK, EPOCH, 5, 9, [100, 0, 101, 2], [], mix64(0, 101, 2), 0, 0, 0);
+  assert.deepEqual([book.seq, book.bestBid, book.verified, book.patches], [9, [101, 2], true, 1]);
+  assert.deepEqual(client.recoveries, { none: 0, merged: 1, snapshot: 1 });
+});
+
+timed("a gap is recovered with `resume`, a mismatch without, at most once a second", async () => {
+  const client = await opened();
+  const book = await withBook(client);
+  latest().say("book", BOOK, EPOCH, 7, 8, [101, 2], [], 0, 1, 0, 0);
+  latest().say("book", BOOK, EPOCH, 8, 9, [101, 3], [], 0, 1, 0, 0);
+  mock.timers.tick(0);
+  assert.deepEqual(latest().heard.slice(1), [["subscribe", 2, [BOOK], null, 100, { [BOOK]: [EPOCH, 5] }]]);
+  latest().subscribed("merged");
+  await settled();
+  latest().say("book", BOOK, EPOCH, 5, 9, [101, 3], [], 1, 0, 0, 0);
+  assert.deepEqual([book.counts.mismatch, book.verified, book.bestBid], [1, false, [100, 5]]);
+  mock.timers.tick(999);
+  assert.equal(latest().heard.length, 2);
+  mock.timers.tick(1);
+  assert.deepEqual(latest().heard[2], ["subscribe", 3, [BOOK], null, 100, {}]);
+});
+
+timed("a silent server is pinged, and lost if it does not answer", async () => {
+  const client = await opened();
+  mock.timers.tick(10_000);
+  mock.timers.tick(10_000);
+  assert.deepEqual(latest().tags, ["ping"]);
+  latest().say("pong", 1, 0);
+  mock.timers.tick(10_000);
+  assert.equal(client.state, "open");
+  mock.timers.tick(10_000);
+  mock.timers.tick(10_000);
+  assert.equal(client.state, "lost");
+});
+
+timed("a token that is refused on a return ends own channels, and public ones go on", async () => {
+  const client = await opened({ token: "t" });
+  const listening = client.subscribe(["orders", BOOK]);
+  latest().subscribed();
+  const [orders, book] = await listening;
+  const iterating = assert.rejects(async () => { for await (const _ of orders); }, RequestRefused);
+  await settled();
+  latest().lose(4001, "expired");
+  await returned();
+  const [[tag, id, token]] = latest().heard;
+  assert.deepEqual([tag, token], ["login", "t"]);
+  latest().say("error", id, 201, "expired", 0);
+  await iterating;
+  await settled();
+  assert.deepEqual([...client.mirrors.values()], [book]);
+  latest().subscribed();
+  await settled();
+  assert.equal(client.state, "open");
+});
+
+timed("what cannot be read, or is of another kind, ends the connection", async () => {
+  const client = await opened();
+  await withBook(client);
+  latest().say("trades", BOOK, EPOCH, null, 6, [], 0);
+  assert.equal(client.state, "lost");
+  await returned();
+  latest().onmessage({ data: new Uint8Array([0xc1]).buffer });
+  assert.equal(client.state, "lost");
+});
+
+timed("an iteration of a lossless channel has all, and tells what is missing", async () => {
+  const client = await opened();
+  const subscribing = client.trades("BTC-USD");
+  latest().subscribed();
+  const trades = await subscribing;
+  const had = [];
+  const say = (prev, seq, ...prices) => latest().say("trades", "trades:BTC-USD", EPOCH, prev, seq, prices.map((price) => [seq, 0, price, 1, "buy"]), 0);
+  say(null, 3, 10);
+  say(3, 5, 11, 12);
+  const iterating = (async () => { for await (const item of trades) had.push(item instanceof Gap ? [item.since, item.seq] : item.price); })();
+  await settled();
+  latest().say("gap", "trades:BTC-USD", EPOCH, 5, 8);
+  say(null, 8, 20);
+  say(8, 9, 21);
+  client.close();
+  await assert.rejects(iterating, Closed);
+  assert.deepEqual(had, [11, 12, [5, 8], 21]);
+});
+
+// The conformance vectors
+
+const VECTORS = new URL("vectors/", import.meta.url);
+const vectors = (name) => JSON.parse(readFileSync(new URL(`${name}.json`, VECTORS)));
+const bytes = (hex) => Uint8Array.from(Buffer.from(hex, "hex"));
+const text = (value) => value.toString();
+const ordered = (rows) => rows.sort(([one], [other]) => (one < other ? -1 : 1));
+
+const STATES = {
+  orderbook: (book) => ({ bids: book.levels.best(0).flat(), asks: book.levels.best(1).flat(), digest: text(book.levels.digest.value) }),
+  trades: (trades) => ({ trades: trades.latest.map(({ seq, price, size, side }) => [seq, price, size, side]) }),
+  ticker: ({ frame }) => Object.fromEntries(
+    ["last", "last_size", "bid", "bid_size", "ask", "ask_size", "open", "high", "low", "volume", "trades", "value", "phase"]
+      .map((name) => [name, name === "value" ? text(frame.value) : frame[name]]),
+  ),
+  orders: (orders) => ({
+    open: ordered([...orders.open.values()].map((each) => [each.order, each.client_id, each.side, each.price, each.remaining, each.filled])),
+  }),
+  balances: (balances) => ({
+    balances: ordered([...balances.assets.values()].filter((each) => each.available || each.held)
+      .map((each) => [each.asset, each.decimals, text(each.available), text(each.held)])),
+  }),
+};
+
+for (const kind of Object.keys(STATES)) {
+  for (const vector of vectors(kind)) {
+    timed(`vector ${kind}: ${vector.name}`, async () => {
+      const client = await opened();
+      const subscribing = client.subscribe([vector.channel]);
+      latest().subscribed();
+      const [mirror] = await subscribing;
+      let told = null;
+      client.addEventListener("frame", ({ detail }) => (told = detail.verdict));
+      client.addEventListener("gap", () => (told = "lost"));
+      for (const step of vector.steps) {
+        latest().onmessage({ data: bytes(step.msgpack).buffer });
+        assert.equal(told, step.verdict, step.note);
+        assert.deepEqual(mirror.resume, step.resume);
+        if (Object.keys(step.state).length) assert.deepEqual(STATES[kind](mirror), step.state);
+        else assert.equal(mirror.frame, null);
+      }
+    });
+  }
+}
+
+test("vector digest", () => {
+  for (const { bids, asks, digest } of vectors("digest")) {
+    const book = new deltabook.Book("orderbook:X");
+    assert.equal(book.receive({ epoch: 1, prev: null, seq: 1, bids, asks, digest: BigInt(digest), batches: 0 }), "snapshot");
+  }
+});
+
+timed("vector connection", async () => {
+  for (const { steps } of vectors("connection")) {
+    const client = await opened();
+    for (const step of steps) {
+      latest().onmessage({ data: bytes(step.msgpack).buffer });
+      const known = { pacing_ms: client.pacingMs, stale_since: text(client.staleSince), return_ms: client.returnMs };
+      assert.deepEqual(known, step.state);
+    }
+  }
+});
