@@ -130,6 +130,7 @@ class Stage:
         self.traders: list[Trader] = []
         self.watchers: list[Client] = []
         self.interruptions: list[float] = []
+        self.broke_at = 0.0
         self._client = connect(self.redis.url)
 
     async def start(self) -> None:
@@ -166,6 +167,7 @@ class Stage:
 
     async def node(self, which: str) -> Member:
         leads = await self.leader()
+        self.broke_at = time.monotonic()
         return next(node for node in self.nodes if (node.name == leads) == (which == LEADING))
 
     async def answered(self) -> None:
@@ -284,7 +286,7 @@ async def campaign(stage: Stage, count: int, only: str, console: Console) -> Cou
             await stage.answered()
             fault = stage.chance.choice([each for each in stage.faults if not only or each.__name__ == only])
             done[fault.__name__] += 1
-            began = time.monotonic()
+            stage.broke_at = time.monotonic()
             with (stage.folder / "faults.log").open("a") as log:
                 print(time.strftime("%H:%M:%S", time.gmtime()), fault.__name__, file=log)
             await asyncio.wait_for(fault(), 40)
@@ -293,7 +295,7 @@ async def campaign(stage: Stage, count: int, only: str, console: Console) -> Cou
             except TimeoutError:
                 console.print(f"broken: no answers within 40 seconds after {fault.__name__}")
                 raise
-            stage.interruptions.append(time.monotonic() - began)
+            stage.interruptions.append(time.monotonic() - stage.broke_at)
     await stage.settle()
     await asyncio.wait_for(asyncio.gather(*trading), 60)
     return done
