@@ -1,11 +1,13 @@
 """What clients of gateways are promised when the engine, its disk, its clock or the way to it fails."""
 
+import pytest
+
 from stream.cluster.engine import Engine
 from stream.cluster.gateway import Gateway
 from stream.codes import ErrorCode
 from stream.history import History
 from stream.journal import snapshots
-from stream.messages import Cancel, CancelOnDisconnect, Confirmed, Done, Error, Place
+from stream.messages import Cancel, CancelOnDisconnect, Confirmed, DeadMan, Done, Error, Place
 from tests.cluster import KEYS, Cluster
 from tests.test_cluster import desk, of_kind
 from tests.worlds import Desk
@@ -85,17 +87,22 @@ def test_a_gateway_goes_on_after_the_end_of_the_history_was_lost() -> None:
     assert len({market.exchange.state_hash() for market in (cluster.engine, *cluster.gateways)}) == 1
 
 
-def test_the_clocks_of_engine_and_gateways_may_differ() -> None:
-    for hours in (1, -1):
-        cluster = Cluster(1)
-        receive, tick = cluster.engine.receive, cluster.engine.tick
-        beat = cluster.engine.beat
-        cluster.engine.receive = lambda request, now, ahead=hours * 3600 * 10**9: receive(request, now + ahead)
-        cluster.engine.tick = lambda now, ahead=hours * 3600 * 10**9: tick(now + ahead)
-        cluster.engine.beat = lambda now, ahead=hours * 3600 * 10**9: beat(now + ahead)
-        alice = desk(cluster, 0, "alice")
-        cluster.step()
-        assert of_kind(alice.ask(Place, "BTC-USD", "sell", 100, 5), Done)
+@pytest.mark.parametrize("hours", [1, -1])
+def test_the_clocks_of_engine_and_gateways_may_differ(hours: int) -> None:
+    cluster = Cluster(1)
+    engine, ahead = cluster.engine, hours * 3600 * 10**9
+    for name in ("tick", "beat"):
+        setattr(engine, name, lambda now, method=getattr(engine, name): method(now + ahead))
+    receive = engine.receive
+    engine.receive = lambda request, now: receive(request, now + ahead)
+    alice = desk(cluster, 0, "alice")
+    cluster.step()
+    assert of_kind(alice.ask(Place, "BTC-USD", "sell", 100, 5), Done)
+    alice.ask(DeadMan, 5000)
+    pass_time(cluster, 4000)
+    assert engine.exchange.order_count == 1
+    pass_time(cluster, 2000)
+    assert engine.exchange.order_count == 0
 
 
 class FullDisk:
@@ -115,7 +122,7 @@ def test_what_cancels_is_carried_out_though_the_engines_disk_is_nearly_full() ->
     journal = FullDisk()
     journal.last, journal.low = cluster.engine.shipper._last, True
     cluster.engine.shipper._journal = journal
-    for id, request in ((11, Place(11, "BTC-USD", "sell", 101, 5)), (12, Cancel(12, done.order))):
+    for request in (Place(11, "BTC-USD", "sell", 101, 5), Cancel(12, done.order)):
         alice.send(alice.codec.encode(request))
     Gateway.tick(cluster.gateways[0], cluster.now)
     cluster.settle()
