@@ -21,6 +21,9 @@ log = logging.getLogger("deltabook")
 
 REQUESTS_AT_ONCE = 500
 RECORDS_AT_ONCE = 5000
+LINGER_S = 0.001
+"""After an entry. What comes meanwhile is one entry: four times fewer at 5,000 commands a second, and as much less work for Redis and each gateway."""
+
 LAST_WORDS_S = 2.0
 REFUSED = "equal or smaller"
 
@@ -170,6 +173,7 @@ class RedisEngineEnd:
         self._adding = None
         if not self._pending:
             self._all_told.set()
+        await asyncio.sleep(LINGER_S)
 
     async def _add(self, batch: Batch, data: bytes) -> None:
         """Add an entry, once. Deposed if there is one of a later term."""
