@@ -55,6 +55,11 @@ class EngineServer(MarketServer):
         """The term in which it leads."""
         return self.engine.term
 
+    @property
+    def failure(self) -> str:
+        """Why it can run nothing any more; "" while all is well."""
+        return self.engine.failure
+
     def hear(self, request: Request) -> None:
         """Take in what a gateway tells."""
         self.engine.receive(request, self.clock.now())
