@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from stream.server import Clock, Server
 log = logging.getLogger("deltabook")
 
 LOOK_AGAIN_S = 0.05
+LAST_WORDS_S = 2.0
 
 
 class RunningEnd(GatewayEnd, Protocol):
@@ -53,7 +55,14 @@ class GatewayServer(Server):
         self._end.send(request)
 
     async def end(self) -> None:
+        """Let the engine have what clients have left behind, such as the cancels that they had asked for in this case."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._all_back(), LAST_WORDS_S)
         await self._end.stop()
+
+    async def _all_back(self) -> None:
+        while self.gateway.sequencer.waits:
+            await asyncio.sleep(LOOK_AGAIN_S)
 
 
 async def start_gateway(config: Config, keys: Sequence[Key], make_end: Callable[[Callable[[News], None]], RunningEnd]) -> GatewayServer:
