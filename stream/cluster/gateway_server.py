@@ -6,7 +6,6 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -56,13 +55,10 @@ class GatewayServer(Server):
 
     async def end(self) -> None:
         """Let the engine have what clients have left behind, such as the cancels that they had asked for in this case."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._all_back(), LAST_WORDS_S)
-        await self._end.stop()
-
-    async def _all_back(self) -> None:
-        while self.gateway.sequencer.waits:
+        deadline = asyncio.get_running_loop().time() + LAST_WORDS_S
+        while self.gateway.sequencer.waits and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(LOOK_AGAIN_S)
+        await self._end.stop()
 
 
 async def start_gateway(config: Config, keys: Sequence[Key], make_end: Callable[[Callable[[News], None]], RunningEnd]) -> GatewayServer:
