@@ -136,6 +136,20 @@ def test_a_leader_whose_disk_fails_lets_a_standby_lead(tmp_path: Path, redis: Re
     scene()
 
 
+def test_a_node_that_cannot_have_its_journal_says_so_and_gives_the_lease_back(tmp_path: Path, redis: RedisServer) -> None:
+    @run
+    async def scene() -> None:
+        (tmp_path / "occupied").write_text("a file, where the folder should be")
+        with pytest.raises(OSError, match="Not a directory"):
+            await Market(tmp_path, redis.url).node("occupied")
+        (tmp_path / "linked").symlink_to(tmp_path / "nowhere" / "journal")
+        node = await Market(tmp_path, redis.url).node("linked")
+        with pytest.raises(OSError, match="File exists|No such file"):
+            await asyncio.wait_for(node.task, 5)
+        assert not redis.client().exists(KEYS.lease)
+    scene()
+
+
 def test_what_nobody_was_told_of_is_told_in_parts_of_a_bounded_size() -> None:
     records = [ShippedRecord(seq, 1, 0, bytes(100)) for seq in range(8, 108)] + [ShippedRecord(108, 1, 0, bytes(5000))]
     found = list(parts(Batch(3, 7, 7, 108, records), 1000))
