@@ -144,7 +144,7 @@ def test_a_node_that_cannot_have_its_journal_says_so_and_gives_the_lease_back(tm
             await Market(tmp_path, redis.url).node("occupied")
         (tmp_path / "linked").symlink_to(tmp_path / "nowhere" / "journal")
         node = await Market(tmp_path, redis.url).node("linked")
-        with pytest.raises(OSError, match="File exists|No such file"):
+        with pytest.raises(OSError, match=r"File exists|No such file"):
             await asyncio.wait_for(node.task, 5)
         assert not redis.client().exists(KEYS.lease)
     scene()

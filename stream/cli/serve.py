@@ -95,7 +95,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         raise ConfigError(f"role {config.role}, redis {without_password(config.redis) or 'none'}: expected a role with a Redis, or neither")
     if config.redis and (config.workers or config.upstream or config.played):
         which = "workers" if config.workers else "upstream" if config.upstream else f"sources journal:{config.played}"
-        raise ConfigError(f"{which}: not for {'an' if config.role == 'engine' else 'a'} {config.role} of a market that Redis joins; its clients are served by as many gateways as are started")
+        raise ConfigError(f"{which}: not in a market that Redis joins; its clients are served by as many gateways as are started")
     return config
 
 
