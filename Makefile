@@ -25,7 +25,7 @@ run: .venv/built
 	$(BIN)/deltabook serve --source recorded --source simulated --set 'deposit=$(DEPOSIT)' $(ARGS)
 
 test: .venv/tools
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto $(ARGS)
 
 lint: .venv/linters
 	$(BIN)/ruff check .

@@ -27,6 +27,9 @@ ENTRY_BYTES = 1 << 17
 LOG_BYTES_MAX = 256 << 20
 """With more than this in the log since the last snapshot, another one is told, so that Redis can forget what is older."""
 
+LINGER_S = 0.001
+"""After an entry. What comes meanwhile is one entry: four times fewer at 5,000 commands a second, and as much less work for Redis and each gateway."""
+
 LAST_WORDS_S = 2.0
 REFUSED = "equal or smaller"
 FULL = "used memory > 'maxmemory'"
@@ -209,6 +212,7 @@ class RedisEngineEnd:
         if not self._entries and not self._pending:
             self._news.clear()
             self._all_told.set()
+        await asyncio.sleep(LINGER_S)
 
     def _gathered(self) -> tuple[Batch, bytes]:
         batches, size = [], 0
