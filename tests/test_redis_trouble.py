@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from stream.cluster import redis_engine
 from stream.cluster.messages import Batch, ShippedRecord, parts, size_of
 from stream.cluster.redis_client import keys_of
-from stream.config import Config
+from stream.config import Config, ConfigError
 from stream.journal.writer import JournalFailed
 from stream.live import ClientError
 from tests.redis_cluster import Market, market
@@ -147,6 +148,42 @@ def test_a_node_that_cannot_have_its_journal_says_so_and_gives_the_lease_back(tm
         with pytest.raises(OSError, match=r"File exists|No such file"):
             await asyncio.wait_for(node.task, 5)
         assert not redis.client().exists(KEYS.lease)
+    scene()
+
+
+def test_a_standby_of_another_configuration_says_so_at_once(tmp_path: Path, redis: RedisServer) -> None:
+    @run
+    async def scene() -> None:
+        async with market(tmp_path, redis.url, gateways=1) as there:
+            other = msgspec.structs.replace(there.config.instruments[0], size_min=7)
+            wrong = Market(tmp_path, redis.url, instruments=(other,))
+            with pytest.raises(ConfigError, match="'BTC-USD' is in the journal with other terms: size_min 1"):
+                await asyncio.wait_for((await wrong.node("wrong", "standby")).task, 5)
+            assert (await there.leader()).leads
+    scene()
+
+
+def test_a_node_with_the_journal_of_another_market_goes_on_with_this_one(tmp_path: Path, redis: RedisServer) -> None:
+    @run
+    async def scene() -> None:
+        async with market(tmp_path, redis.url, gateways=1) as there:
+            first = await there.leader()
+            await there.client(there.gateways[0], "alice")
+            await place(there, range(100, 103))
+            async with market(tmp_path / "other", redis.url, gateways=0, cluster="other") as other:
+                stranger = await other.leader()
+                for number in range(100):
+                    stranger.server.engine.sequencer.remember(f"something:{number}", b"else")
+                    stranger.server.engine.tick(stranger.server.clock.now())
+            (tmp_path / "other" / "a").rename(tmp_path / "b")
+            epoch = first.server.engine.point(0).epoch
+            second = await there.node("b", "standby")
+            await first.stop()
+            await eventually(lambda: second.leads)
+            await place(there, range(103, 105))
+            await require_one_state(there)
+            assert second.server.engine.point(0).epoch == epoch
+            assert (tmp_path / "b.1").exists()
     scene()
 
 

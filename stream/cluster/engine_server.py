@@ -18,6 +18,7 @@ from stream.cluster.replica import Replica
 from stream.cluster.succession import Inheritance, has_journal, inherit
 from stream.config import Config
 from stream.conflation import MILLISECOND
+from stream.history import check_terms
 from stream.journal import snapshots
 from stream.journal.files import Disk
 from stream.keys import Key
@@ -95,6 +96,7 @@ class Node:
         self._link: RedisEngineEnd | None = None
         self._server: EngineServer | None = None
         self._has_journal = has_journal(Disk(), config.journal)
+        self._checked = 0    # snapshots whose terms have been compared with the configuration's
         self._fit = False    # whether the Redis has been looked at
         self.term = 0
         self.failure = ""    # why it led no longer, unless that was wanted
@@ -114,6 +116,7 @@ class Node:
         try:
             while not self._stopped.is_set():
                 self._replica.tick(self._clock.now())
+                self._check()
                 may_lead = False
                 try:
                     may_lead = await self._may_lead()
@@ -127,12 +130,19 @@ class Node:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopped.wait(), AGAIN_S)
         except BaseException:
-            with suppress(*TROUBLE):
-                await self._lease.release(self.term)
+            if self.term:
+                with suppress(*TROUBLE):
+                    await self._lease.release(self.term)
             await self._leave()
             raise
         await self._leave()
         return None
+
+    def _check(self) -> None:
+        """ConfigError if this node could not lead the market that it follows, now rather than when it must."""
+        if self._replica.state and self._checked != self._replica.snapshots:
+            self._checked = self._replica.snapshots
+            check_terms(self._replica.state.exchange, self._config, self._sources())
 
     async def _leave(self) -> None:
         await self._end.stop()
