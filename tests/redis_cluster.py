@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +82,10 @@ class Market:
         return self.clients[-1]
 
     async def close(self) -> None:
-        for client in self.clients:
-            await client.close()
-        for server in self.gateways:
-            await server.stop()
-        for node in self.nodes:
-            await node.stop()
+        """Clients first, then gateways, then nodes; each of them, whatever the others do."""
+        async with AsyncExitStack() as stack:
+            for stop in (*(node.stop for node in self.nodes), *(server.stop for server in self.gateways), *(client.close for client in self.clients)):
+                stack.push_async_callback(stop)
 
 
 @asynccontextmanager

@@ -78,7 +78,7 @@ class RedisServer:
         self.kill()
 
 
-async def eventually(condition: object, seconds: float = 10) -> None:
+async def eventually(condition: object, seconds: float = 30) -> None:
     """Wait until a condition holds."""
     assert callable(condition)
 

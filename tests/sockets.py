@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar
@@ -18,12 +19,17 @@ from stream.server import Server
 from stream.wire import BINARY, CLOSE, MSGPACK
 from tests.setting import CONFIG, SECRET
 
+PATIENCE_S = 60
+"""What hangs is ended after this; nothing that works takes as long, however busy the machine."""
+
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
     """Run a coroutine test on the loop that the server is made for."""
 
     def sync() -> None:
-        uvloop.run(asyncio.wait_for(test(), 20))
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", ResourceWarning)    # as an error it would keep uvloop's loop from ever closing
+            uvloop.run(asyncio.wait_for(test(), PATIENCE_S))
 
     sync.__name__ = test.__name__
     return sync

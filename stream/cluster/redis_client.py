@@ -76,12 +76,21 @@ def connect(url: str) -> Client:
         raise ConfigError(f"redis {without_password(url)}: {error}; expected such as redis://127.0.0.1:6379/0") from error
 
 
+class InOrder(list[Any]):
+    """The clients of all sentinels. redis-py puts the one that has answered first, and loses another when two look for the master at once: not here."""
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        pass
+
+
 def _of_sentinels(url: str, tls: bool, options: dict[str, Any]) -> Client:
     parts = urlsplit(url)
     hosts = [host.rpartition(":") for host in parts.netloc.rpartition("@")[2].split(",")]
     password = {"password": unquote(parts.netloc.rpartition("@")[0].rpartition(":")[2])} if "@" in parts.netloc else {}
     make: Any = Sentinel
-    return make([(host, int(port)) for host, _, port in hosts], **options).master_for(parts.path.strip("/"), ssl=tls, **options, **password)
+    manager = make([(host, int(port)) for host, _, port in hosts], **options)
+    manager.sentinels = InOrder(manager.sentinels)
+    return manager.master_for(parts.path.strip("/"), ssl=tls, **options, **password)
 
 
 async def close(redis: Client) -> None:
