@@ -71,7 +71,7 @@ class Requests(ABC):
         return from_text(value, {"tick": of.tick, "lot": of.lot, "money": f"1e-{of.quote_decimals}"}[unit])
 
     async def place(
-        self, instrument: str, side: Side, price: int | str, size: int | str,
+        self, instrument: str, side: Side, price: int | str = 0, size: int | str = 0,
         type: Literal["limit", "market", "stop", "stop_limit", "trailing_stop"] = "limit",
         time_in_force: Literal["gtc", "ioc", "fok", "gtd", "day"] = "gtc", post_only: bool = False, client_id: int = 0,
         *, slide: bool = False, quote: bool = False, stop: int | str = 0, display: int | str = 0, min_size: int | str = 0,
@@ -81,7 +81,8 @@ class Requests(ABC):
         """Place an order; what the options mean is in PROTOCOL.md.
 
         Prices (`price`, `stop`) are in ticks and sizes (`size`, `display`, `min_size`) in lots, `size` with `quote` in units of the
-        quote asset; or decimal text, which is converted exactly (ValueError if it cannot be). `expires` is in ns since 1970, or a datetime.
+        quote asset; or decimal text, which is converted exactly (ValueError if it cannot be). A market order without `price` has
+        no protection. `expires` is in ns since 1970, or a datetime.
 
         A request whose reply was lost can be sent again with the same `key` (any number but 0 that the account has not used): it is carried out once.
         """

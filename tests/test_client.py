@@ -172,7 +172,7 @@ async def test_every_request_has_its_method() -> None:
         assert (await client.reduce(done.order, 10)).remaining == 40
         assert (await client.replace(done.order, 101, 60)).remaining == 60
         assert (await client.cancel(client_id=4)).status == "cancelled"
-        assert (await client.place("BTC-USD", "buy", 0, 5, type="market")).status == "cancelled"
+        assert (await client.place("BTC-USD", "buy", size=5, type="market")).status == "cancelled"
         await client.place("ETH-USD", "buy", 100, 50)
         assert await client.cancel_all("BTC-USD") == 0
         assert await client.cancel_all() == 1

@@ -6,6 +6,7 @@ import { $, make, put, rows } from "./dom.js";
 const TRADES = 30;
 const TITLE_MS = 500; // between two titles of the window
 const count = new Intl.NumberFormat();
+const percent = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2, signDisplay: "exceptZero" });
 let titled = 0;
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 
@@ -17,8 +18,9 @@ export function drawTicker(market) {
   if (!ticker) return;
   for (const name of ["last", "bid", "ask", "high", "low"]) put($(name), ticker[name] ? toText(ticker[name], terms.tick) : "–");
   const change = ticker.open ? (Number(ticker.last) / Number(ticker.open) - 1) * 100 : 0;
-  put($("change"), `${change >= 0 ? "+" : "−"}${Math.abs(change).toFixed(2)} %`);
-  $("change").className = change >= 0 ? "buy" : "sell";
+  const shown = percent.format(change);
+  put($("change"), `${shown} %`);
+  $("change").className = { "+": "buy", "-": "sell" }[shown[0]] ?? "";
   put($("volume"), `${toText(ticker.volume, terms.lot)} ${terms.base}`);
   put($("trade-count"), count.format(ticker.trades));
   put($("phase"), ticker.phase);
