@@ -216,8 +216,12 @@ class Reader:
         path.write_text(text)
         return path
 
+    def _start(self, arguments: list[str]) -> Running:
+        """Start something where the shell is, with what it has exported."""
+        return Running(["bash", "-c", '[ ! -e .shell ] || . ./.shell; exec "$0" "$@"', *arguments], self.folder, self._environment)
+
     def _run(self, arguments: list[str], goes_on: bool = False) -> None:
-        self._latest = Running(arguments, self.folder, self._environment)
+        self._latest = self._start(arguments)
         self._goes_on = goes_on
         if not goes_on:
             status = self._latest.finish()
@@ -250,20 +254,17 @@ class Reader:
 
     def _type_all(self, lines: list[str], goes_on: bool = False) -> None:
         if any(lines):
-            shell = "set -euo pipefail\n[ ! -e .shell ] || . ./.shell\n"
-            left = "\n{ export -p | grep -v ' _=' ; } > .shell" if not goes_on else ""
-            self._run(["bash", "-c", shell + "\n".join(lines) + left], goes_on)
+            left = "" if goes_on else "\nexport -p > .shell"
+            self._run(["bash", "-euo", "pipefail", "-c", "\n".join(lines) + left], goes_on)
         lines.clear()
 
     def _serve(self, line: str) -> None:
-        if line.startswith("deltabook serve"):
-            line = f"exec {line}"
         named = re.search(r"--port (\d+)", line)
         port = int(named[1]) if named else PORT
         if port in self._servers:
             assert self._servers.pop(port).end(signal.SIGINT) == 0
         line = re.sub(r" --port \d+", "", line).partition(" #")[0] + " --port 0"
-        server = self._servers[port] = Running(["bash", "-c", line], self.folder, self._environment)
+        server = self._servers[port] = self._start(["bash", "-c", f"exec {line}"])
         standby = "--role standby" in line
         assert server.until(lambda said: "follows until" in said if standby else READY.search(said)), f"the server has ended:\n{server.said}"
         if found := READY.search(server.said):
