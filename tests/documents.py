@@ -12,9 +12,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import msgspec
@@ -152,7 +154,8 @@ class Reader:
         self._environment = kept | {"NO_COLOR": "1", "COLUMNS": "140", "TERM": "dumb", "PYTHONUNBUFFERED": "1"}
         self._environment |= {"DELTABOOK_JOURNAL_RESERVE_BYTES": "0", "PATH": f"{sys.prefix}/bin:{kept['PATH']}"}    # the disk may be a small one
         (folder / ".venv").symlink_to(sys.prefix)
-        (folder / "stream").symlink_to(ROOT / "stream")
+        for name in ("stream", "tests"):
+            (folder / name).symlink_to(ROOT / name)
         (folder / "node_modules").mkdir()
         (folder / "node_modules" / "deltabook").symlink_to(ROOT / "stream" / "web" / "client")
 
@@ -165,7 +168,8 @@ class Reader:
                 self._do(block, goes_on)
             except AssertionError as error:
                 raise AssertionError(f"{block.place}: {error}") from error
-        assert not self._saved, f"{path.name}: nothing uses {self._saved}"
+        unused = {name: place for name, place in self._saved.items() if not name.endswith(".toml")}    # a configuration was loaded, which is a use
+        assert not unused, f"nothing uses {unused}"
 
     def close(self) -> None:
         """End what is still running."""
@@ -211,6 +215,7 @@ class Reader:
 
     def _save(self, block: Block, text: str) -> Path:
         assert block.name, "expected a first line that says what file it is, such as `# market.toml`"
+        self._use(text)
         self._saved[block.name] = block.place
         path = self.folder / block.name
         path.write_text(text)
@@ -237,10 +242,14 @@ class Reader:
 
     # A shell
 
+    def _use(self, text: str) -> None:
+        """Note the files that are named, or imported."""
+        for name in [name for name in self._saved if name in text or f"from {name.removesuffix('.py')} import" in text]:
+            del self._saved[name]
+
     def _type(self, text: str, goes_on: bool) -> None:
         """Type lines into a shell, which remembers where it is and what was exported."""
-        for name in [name for name in self._saved if name in text]:
-            del self._saved[name]
+        self._use(text)
         typed: list[str] = []
         for line in lines_of(text):
             if SERVES.match(line):
@@ -269,7 +278,20 @@ class Reader:
         assert server.until(lambda said: "follows until" in said if standby else READY.search(said)), f"the server has ended:\n{server.said}"
         if found := READY.search(server.said):
             self._ports[port] = int(found[1] or found[2])
+            self._await_ready(server, self._ports[port])
         self._latest = server
+
+    def _await_ready(self, server: Running, port: int) -> None:
+        """Wait until a server has what it shows: of a relay that is not at once."""
+        until = time.monotonic() + PATIENCE_S
+        while server.process.poll() is None:
+            try:
+                urlopen(f"http://127.0.0.1:{port}/ready", timeout=PATIENCE_S).close()
+                return
+            except (HTTPError, URLError) as error:    # not yet; or nobody listens yet, of workers
+                if isinstance(error, HTTPError):
+                    error.close()
+                assert time.monotonic() < until, f"the server on {port} is not ready"
 
     def _check_elsewhere(self, line: str) -> None:
         if line.startswith("make "):
@@ -294,6 +316,8 @@ class Reader:
             text = re.sub(r"(deltabook (?:watch|admin))\b(?![^\n|]*ws://)", rf"\1 --url {url}", text)
             text = re.sub(r"(deltabook (?:verify|load|judge))\b(?![^\n|]*ws://)", rf"\1 {url}", text)
             text = re.sub(r"(-m stream\.examples\.\w+)(?![^\n|]*ws://)", rf"\1 --url {url}", text)
+        if self._redis:
+            text = re.sub(r"(deltabook (?:cluster status|handover))\b(?![^\n|]*--redis)", rf"\1 --redis {self._redis.url}", text)
         text = re.sub(r"(deltabook watch)\b(?![^\n]*--count)", r"\1 --count 1", text)
         return re.sub(r"--seconds \d+", "--seconds 1", text)
 

@@ -66,10 +66,12 @@ class Workers:
     async def _keep(self, number: int) -> None:
         environment = os.environ | as_environment(replace(self._config, port=self.port, node=f"worker {number}", sources=("none",), **self._settings))
         while not self._leaving:
-            self._processes[number] = await asyncio.create_subprocess_exec(
+            process = self._processes[number] = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "stream", "serve", env=environment, stdout=asyncio.subprocess.DEVNULL,
             )
-            status = await self._processes[number].wait()
+            if self._leaving:    # since it began to start, so nobody has told it
+                process.send_signal(signal.SIGTERM)
+            status = await process.wait()
             if not self._leaving:
                 log.error("a worker has ended; starting another", extra={"worker": number, "status": status})
                 await asyncio.sleep(AGAIN_S)
