@@ -18,12 +18,11 @@ myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_class_signature = "separated"
 
 html_theme = "furo"
 html_title = f"deltabook {release}"
 html_static_path = ["_static"]
-html_css_files = ["pictures.css"]
+html_css_files = ["site.css"]
 html_favicon = "../web/favicon.svg"
 html_show_sphinx = False
 html_copy_source = False
@@ -33,7 +32,8 @@ html_theme_options = {"footer_icons": [], "navigation_with_keys": True}
 ELSEWHERE = {
     "../../stream/PROTOCOL.md": "protocol.md",
     "../../benchmarks/RESULTS.md": "results.md",
-    "(deploy)": "(cluster.md)",
+    "[deploy](deploy)": "`stream/cluster/deploy`",
+    "[as a plot](scaling.svg)": "{download}`as a plot <../../../benchmarks/scaling.svg>`",
 }
 """Where the links of documents that are included here lead on this site."""
 
