@@ -28,7 +28,7 @@ run: .venv/built
 build: .venv/built
 
 test: .venv/tools
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto $(ARGS)
 
 lint: .venv/linters
 	$(BIN)/ruff check .

@@ -65,13 +65,19 @@ class Deadlines:
             self._set(entry.key, int.from_bytes(entry.value, "little") if entry.value else NEVER)
 
     def end_guards(self, origin: str, now: int) -> None:
-        """The connections of a server are all gone: begin the grace periods that they asked for."""
-        for key, value in list(self._memory.directory.items()):
+        """The connections of a server are all gone: begin the grace periods that they asked for, unless the account is back with a guard elsewhere."""
+        ended, back = [], set()
+        for key, value in self._memory.directory.items():
             kind, _, rest = key.partition(":")
             account, _, connection = rest.partition(":")
             if kind == GUARD and connection.rpartition(".")[0] == origin.removesuffix("."):
-                self._memory.remember(key, b"")
-                self.set_grace(int(account), now + int.from_bytes(value, "little"))
+                ended.append((key, int(account), int.from_bytes(value, "little")))
+            elif kind == GUARD:
+                back.add(int(account))
+        for key, owner, grace in ended:
+            self._memory.remember(key, b"")
+            if not grace or owner not in back:
+                self.set_grace(owner, now + grace)
 
     def set_dead_man(self, account: int, due: int, kept: Callable[[bool], None]) -> None:
         """Start the timer anew; NEVER stops it. Then call `kept`, with False if that is not on disk."""

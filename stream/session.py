@@ -89,7 +89,7 @@ class Session(Outbox):
         self._write_bytes_max = config.write_bytes_max
         self._pending_bytes_max = config.pending_bytes_max
         self._pinged = False
-        self._leaving = False
+        self._leaving = self._ended = False
         self._first_subject = ""    # the connection keeps it, even after a logout
         self.guard = Guard()
         self._stalled_at = now
@@ -217,6 +217,7 @@ class Session(Outbox):
 
     def end(self, now: int) -> None:
         """The connection is gone."""
+        self._ended = True
         self.closed = self.closed or (CloseCode.SHUTTING_DOWN, "")
         self._market.hub.unsubscribe(self.subscriptions, list(self.subscriptions), self._market.point(now))
         self._place.connections -= 1
@@ -289,7 +290,7 @@ class Session(Outbox):
                 case Place() | Cancel() | Reduce() | Replace() | CancelAll():
                     self._require(TRADE_SCOPE)
                     self._charge_account(request, now)
-                    self._market.submit(self.account, request, now, lambda result, outcome: self._done(request, result, outcome))
+                    self._market.submit(self.account, request, now, lambda result, outcome: self._done(request, result, outcome, now))
                 case _:
                     self._require(ADMIN_SCOPE)
                     self._market.administer(self.subject, request, now, self._say)
@@ -414,7 +415,7 @@ class Session(Outbox):
             else:
                 subscription.in_step = False
 
-    def _done(self, request: OrderRequest, result: Result | None, outcome: Event | None) -> None:
+    def _done(self, request: OrderRequest, result: Result | None, outcome: Event | None, now: int) -> None:
         """Answer a request by what became of it. Without an outcome that was an earlier one of its key."""
         if result is None:
             self._refuse(request.id, ErrorCode.OUTCOME_UNKNOWN, ErrorCode.OUTCOME_UNKNOWN.text)
@@ -426,4 +427,6 @@ class Session(Outbox):
         else:
             if self.guard.scope == "connection" and isinstance(request, Place) and result.remaining:
                 self.guard.orders.add(result.order)
+                if self._ended:    # it was under way when the connection was lost
+                    self._market.guard(self, now)
             self._say(Done(request.id, result.seq, result.order, result.client_id, result.status, result.remaining, result.filled, result.value))

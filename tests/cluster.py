@@ -81,7 +81,7 @@ class Cluster:
     def step(self, milliseconds: int = 10) -> None:
         """Let time pass, with a beat."""
         self.now += milliseconds * MILLISECOND
-        self.link.tell(self.engine.beat())
+        self.link.tell(self.engine.beat(self.now))
         self.engine.keep_house(self.now)
         self.settle()
         for gateway in self.gateways:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from engine import CommandKind
+from msgspec.structs import replace
+
 from stream.channels import MARKET_SCOPE
 from stream.cluster.messages import Batch, Beat, Forward, OpenAccount, Request, Snapshot, Status
 from stream.cluster.shipper import Shipper
@@ -21,10 +22,6 @@ from stream.sources import Source
 from stream.venue import Figure
 
 COMMAND_WORDS = COMMAND_BYTES // 8
-
-KIND_OFFSET = 78
-ENLARGE = frozenset({CommandKind.PLACE, CommandKind.REPLACE})
-"""What is not run while the disk is nearly full."""
 
 MARK_INTERVAL = 100 * MILLISECOND
 """The shortest time between two batches that say what a replay must come to."""
@@ -97,14 +94,13 @@ class Engine(Market):
             return
         self._taken[group.origin] = group.number
         commands = bytearray(group.commands)
-        late = abs(now - forward.time) > self.config.command_patience_ms * MILLISECOND
-        if late or (self.sequencer.low and ENLARGE.intersection(commands[KIND_OFFSET::COMMAND_BYTES])):
-            commands.clear()
+        late = now - forward.time > self.config.command_patience_ms * MILLISECOND
+        refused = ErrorCode.TOO_LATE if late else ErrorCode.DISK_NEARLY_FULL if self.sequencer.low else 0
         times = memoryview(commands).cast("q")
         for place in range(0, len(times), COMMAND_WORDS):
             times[place] = now    # the engine's clock is the market's
         times.release()
-        self.sequencer.forward(Forwarded(group.origin, group.number, bytes(commands), group.keyed if commands else [], group.entries))
+        self.sequencer.forward(replace(group, commands=bytes(commands), refused=int(refused)))
 
     def _ran(self, group: Forwarded) -> None:
         for entry in group.entries:
@@ -131,10 +127,10 @@ class Engine(Market):
             self._publish(Batch(self.term, self._began, prev, self.position, records, mark))
         return due
 
-    def beat(self) -> Beat:
+    def beat(self, now: int) -> Beat:
         """A sign of life, to be told now and then."""
         self._beats += 1
-        return Beat(self.term, self.position, self._beats)
+        return Beat(self.term, self.position, self._beats, now)
 
     def snapshot(self, now: int) -> Snapshot:
         """The state of now. O(all of it)."""

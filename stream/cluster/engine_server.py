@@ -62,7 +62,7 @@ class EngineServer(MarketServer):
 
     def beat(self) -> Beat:
         """A sign of life."""
-        return self.engine.beat()
+        return self.engine.beat(self.clock.now())
 
     def snapshot(self) -> Snapshot:
         """The state of now. O(all of it)."""

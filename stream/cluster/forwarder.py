@@ -9,14 +9,11 @@ from functools import partial
 
 from engine import Exchange
 from stream.cluster.messages import Forward
-from stream.codes import ErrorCode
 from stream.conflation import MILLISECOND, NEVER
-from stream.forwarded import REPEATED, Forwarded, last_number
+from stream.forwarded import NOT_RUN, REPEATED, Forwarded, last_number
 from stream.gathering import Group, call_all
 from stream.results import Reply, Result, Results, result_of
 from stream.sequencer import Sequencer
-
-LATE = Result(0, ErrorCode.TOO_LATE - 400, 0)
 
 SEND_AGAIN = 1000 * MILLISECOND
 
@@ -33,24 +30,39 @@ class Sent:
 
 
 class Forwarder(Sequencer):
-    """Forwards groups as those of `origin`. What waits for longer than `patience`, in ns, is told that nobody knows what became of it."""
+    """Forwards groups as those of `origin`. What waits for longer than `patience`, in ns, is told that nobody knows what became of it.
+
+    `engine_time` says what the engine's clock says at a time of ours.
+    """
 
     def __init__(
         self, exchange: Exchange, directory: dict[str, bytes], results: Results, origin: int, send: Callable[[Forward], None], patience: int,
+        engine_time: Callable[[int], int],
     ) -> None:
         super().__init__(exchange, directory, results, lambda time: None)
         self.origin = origin
         self._send = send
         self._patience = patience
+        self._engine_time = engine_time
         self._number = 0
         self._sent: dict[int, Sent] = {}
         self._send_again_at = NEVER
 
     def adopt(self, exchange: Exchange, directory: dict[str, bytes], results: Results) -> None:
-        """Go on with another state. Groups that it has run already are answered by what it remembers of them."""
+        """Go on with another state. Groups that it has run already are answered by what it remembers of them.
+
+        If it lacks some that had come back, their numbers are sent without commands, or the engine would wait for them for ever.
+        """
         self._exchange, self.directory, self.results = exchange, directory, results
-        for number in [number for number in self._sent if number <= last_number(directory, self.origin)]:
+        ran = last_number(directory, self.origin)
+        for number in [number for number in self._sent if number <= ran]:
             call_all(self._recalled(self._sent.pop(number).group))
+        if len(self._sent) < self._number - ran:
+            self._sent = {number: self._sent.get(number) or self._without_commands(number) for number in range(ran + 1, self._number + 1)}
+            self._send_again_at = 0
+
+    def _without_commands(self, number: int) -> Sent:
+        return Sent(Forward(Forwarded(self.origin, number, b"", [], []), 0), Group(), 0)
 
     @property
     def next_due(self) -> int:
@@ -63,7 +75,7 @@ class Forwarder(Sequencer):
             group, self._gathering = self._gathering, Group()
             self._number += 1
             self.groups += 1
-            message = Forward(Forwarded(self.origin, self._number, bytes(group.commands), group.keyed, group.entries), now)
+            message = Forward(Forwarded(self.origin, self._number, bytes(group.commands), group.keyed, group.entries), self._engine_time(now))
             self._sent[self._number] = Sent(message, group, now)
             self._send(message)
             if self._send_again_at == NEVER:
@@ -85,17 +97,17 @@ class Forwarder(Sequencer):
         """The engine has run a group of ours; the exchange's latest call is that group."""
         for number in [number for number in self._sent if number <= group.number]:
             sent = self._sent.pop(number).group
-            call_all(self._outcomes(sent, indexes) if number == group.number else self._recalled(sent))
+            call_all(self._outcomes(sent, indexes, group.refused) if number == group.number else self._recalled(sent))
         if not self._sent:
             self._send_again_at = NEVER
 
-    def _outcomes(self, sent: Group, indexes: list[int]) -> list[Callable[[], None]]:
-        self.executed += len(indexes)
+    def _outcomes(self, sent: Group, indexes: list[int], refused: int) -> list[Callable[[], None]]:
+        self.executed += sum(index >= 0 for index in indexes)
         calls: list[Callable[[], None]] = []
         keys = {place: (account, key) for place, account, key in sent.keyed}
         for place, replies in sent.replies.items():
-            if not indexes:
-                calls += [partial(reply, LATE, None) for reply in replies]
+            if indexes[place] == NOT_RUN:
+                calls += [partial(reply, Result(0, refused - 400, 0), None) for reply in replies]
             elif indexes[place] == REPEATED:
                 calls += [partial(reply, self.results.get(keys[place]), None) for reply in replies]
             else:

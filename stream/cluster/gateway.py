@@ -15,11 +15,25 @@ from stream.hub import Refused
 from stream.journal.format import Entry, Kind, Record, decode_entry
 from stream.keys import Key
 from stream.market import Market, key_of
-from stream.safeguards import Deadlines
+from stream.safeguards import Deadlines, Memory
 from stream.sequencer import Log
 from stream.venue import Figure, Opened
 
 ROLE = "gateway"
+
+
+class EngineDeadlines(Deadlines):
+    """Deadlines that the engine keeps, by its clock, of which `engine_time` knows."""
+
+    def __init__(self, memory: Memory, now: int, origin: str, engine_time: Callable[[int], int]) -> None:
+        self._engine_time = engine_time
+        super().__init__(memory, now, origin)
+
+    def set_dead_man(self, account: int, due: int, kept: Callable[[bool], None]) -> None:
+        super().set_dead_man(account, due if due == NEVER else self._engine_time(due), kept)
+
+    def set_grace(self, account: int, due: int) -> None:
+        super().set_grace(account, due if due == NEVER else self._engine_time(due))
 
 
 class Gateway(Market):
@@ -44,10 +58,10 @@ class Gateway(Market):
 
     def _make_sequencer(self, history: History, journal: Log | None) -> Forwarder:
         patience = self.config.command_patience_ms * MILLISECOND * 2
-        return Forwarder(history.exchange, history.directory, history.results, self.origin, self._forward, patience)
+        return Forwarder(history.exchange, history.directory, history.results, self.origin, self._forward, patience, self.replica.engine_time)
 
     def _make_deadlines(self, now: int) -> Deadlines:
-        return Deadlines(self.sequencer, now, f"{self.origin}.")
+        return EngineDeadlines(self.sequencer, now, f"{self.origin}.", self.replica.engine_time)
 
     def _keep(self, account: int, kept: bool) -> None:
         """Have the engine, and so everybody, keep an account's events. It is the engine that ends to."""

@@ -38,11 +38,12 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 class Beat(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """A sign of life: the position that the engine had come to. `number` is another one each time."""
+    """A sign of life: the position that the engine had come to. `number` is another one each time; `time` is the engine's, in ns since 1970."""
 
     term: int
     position: int
     number: int
+    time: int
 
 
 News = Batch | Snapshot | Beat
@@ -50,7 +51,7 @@ News = Batch | Snapshot | Beat
 
 
 class Forward(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """A group of commands to run, made at `time`, in ns since 1970 by the gateway's clock."""
+    """A group of commands to run, made at `time`, in ns since 1970 by the engine's clock, as far as the gateway knows it."""
 
     group: Forwarded
     time: int

@@ -33,7 +33,7 @@ async def look(redis: Client, keys: Keys) -> Overview:
         pipeline.xlen(keys.commands)
         pipeline.strlen(keys.snapshot)
         lease, beat, batches, requests, size = await pipeline.execute()
-    found = decode_news(beat) if beat else Beat(0, 0, 0)
+    found = decode_news(beat) if beat else Beat(0, 0, 0, 0)
     assert isinstance(found, Beat)
     silent = {origin for origin, status in nodes.items() if origin in before and before[origin].beat == status.beat}
     leader = lease.decode().partition(" ")[2] if lease else ""

@@ -5,6 +5,7 @@ nothing is complete until there is one.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -26,6 +27,9 @@ log = logging.getLogger("deltabook")
 
 ASK_AGAIN = 500 * MILLISECOND
 """The shortest time between two questions for a snapshot; and how long a beat may be ahead of the records before one is asked for."""
+
+BEATS = 16
+"""Beats from which the engine's time is taken: the one that came quickest."""
 
 Ran = Callable[[Record, Forwarded | None, list[int]], None]
 """Called after each record that was applied; with the group and its commands' indexes if it is a forwarded one."""
@@ -52,6 +56,7 @@ class Replica:
         self._behind_since = NEVER
         self._asked_at = now - ASK_AGAIN
         self._beat = (0, 0)
+        self._ahead: deque[int] = deque(maxlen=BEATS)    # of our clock is the engine's, less the time that a beat took
 
     @property
     def position(self) -> int:
@@ -62,6 +67,10 @@ class Replica:
         """Whether this may have fallen behind the engine."""
         return now - self.complete_at >= self._patience
 
+    def engine_time(self, now: int) -> int:
+        """What the engine's clock says at a time of ours; a little less, for a beat takes time to come."""
+        return now + max(self._ahead, default=0)
+
     def receive(self, news: News, now: int) -> None:
         """Take in what the engine tells."""
         match news:
@@ -70,7 +79,10 @@ class Replica:
             case Batch():
                 self._take(news)
             case Beat() if news.term >= self.term and (news.term, news.number) != self._beat:
+                if news.term != self._beat[0]:
+                    self._ahead.clear()
                 self._beat = news.term, news.number
+                self._ahead.append(news.time - now)
                 self._compare(news, now)
         self.tick(now)
 
