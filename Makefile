@@ -99,7 +99,7 @@ docs: .venv/built
 	$(BIN)/python -m stream.asyncapi > stream/asyncapi.json
 
 # Every warning is an error: a link that leads nowhere, a page that is on no list.
-site: .venv/writers
+site: .venv/tools
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --jobs auto -d build/doctrees stream/docs build/site
 
 vectors: .venv/tools
@@ -118,13 +118,9 @@ clean:
 	@touch $@
 
 .venv/tools: .venv/built
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[test,docs]'
 	@touch $@
 
 .venv/linters: .venv/built
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[test,lint]'
-	@touch $@
-
-.venv/writers: .venv/built
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[docs]'
 	@touch $@
