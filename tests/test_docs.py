@@ -30,7 +30,8 @@ def read(path: Path, folder: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def readings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Path, Future[set[str]]]]:
     """A reader for each document that is asked for, as many at a time as there are processors."""
-    paths: list[Path] = [item.callspec.params["document"] for item in request.session.items if isinstance(item, pytest.Function) and "readings" in item.fixturenames]
+    asked = [item for item in request.session.items if isinstance(item, pytest.Function) and "readings" in item.fixturenames]
+    paths = [path for item in asked if isinstance(path := item.callspec.params["document"], Path)]
     with ThreadPoolExecutor(os.cpu_count()) as readers:
         yield {path: readers.submit(read, path, tmp_path_factory.mktemp("reader")) for path in paths}
 
