@@ -20,14 +20,13 @@ from typing import NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
-import msgspec
 import pytest
 
 from stream.config import load
 from tests.redis_servers import MISSING, RedisServer
 
 ROOT = Path(__file__).parents[1]
-PATIENCE_S = 30
+PATIENCE_S = 60
 PORT = 8080
 REDIS = "redis://127.0.0.1:6379"
 NODE = shutil.which("node")
@@ -153,10 +152,10 @@ class Reader:
         self._redis: RedisServer | None = None
         self._latest: Running | None = None    # what has spoken last
         self._goes_on = False    # it does so until it is interrupted
-        self._saved: dict[str, str] = {}    # files that nothing has used yet, and where they come from
+        self._saved: dict[str, str] = {}    # files, as the document has them
+        self._unused: dict[str, str] = {}    # those of them that nothing has used yet, and where they come from
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DELTABOOK_", "COV_", "PYTEST"))}
-        self._environment = kept | {"NO_COLOR": "1", "COLUMNS": "140", "TERM": "dumb", "PYTHONUNBUFFERED": "1"}
-        self._environment |= {"DELTABOOK_JOURNAL_RESERVE_BYTES": "0", "PATH": f"{sys.prefix}/bin:{kept['PATH']}"}    # the disk may be a small one
+        self._environment = kept | {"NO_COLOR": "1", "COLUMNS": "140", "TERM": "dumb", "PYTHONUNBUFFERED": "1", "PATH": f"{sys.prefix}/bin:{kept['PATH']}"}
         (folder / ".venv").symlink_to(sys.prefix)
         for name in ("stream", "tests"):
             (folder / name).symlink_to(ROOT / name)
@@ -175,8 +174,7 @@ class Reader:
                 self._do(block, goes_on)
             except AssertionError as error:
                 raise AssertionError(f"{block.place}: {error}") from error
-        unused = {name: place for name, place in self._saved.items() if not name.endswith(".toml")}    # a configuration was loaded, which is a use
-        assert not unused, f"nothing uses {unused}"
+        assert not self._unused, f"nothing uses {self._unused}"
 
     def close(self) -> None:
         """End what is still running."""
@@ -206,13 +204,12 @@ class Reader:
             case kind if kind in DIRECTIVES:
                 pass
             case "toml":
-                load(self._save(block, text), {})
-            case "json":
-                msgspec.json.decode(text)
+                load(self._save(block), {})
             case "yaml":
                 self._check_rules(text)
             case "python" | "js" if block.name:
-                self._save(block, text)
+                self._save(block)
+                self._unused[block.name] = block.place
             case "python":
                 self._run([sys.executable, "-c", text], goes_on)
             case "js":
@@ -224,16 +221,21 @@ class Reader:
             case kind:
                 raise AssertionError(f"a block of kind {kind!r}: nobody knows what to do with it")
 
-    def _save(self, block: Block, text: str) -> Path:
+    def _save(self, block: Block) -> Path:
         assert block.name, "expected a first line that says what file it is, such as `# market.toml`"
-        self._use(text)
-        self._saved[block.name] = block.place
-        path = self.folder / block.name
-        path.write_text(text)
-        return path
+        self._use(block.text)
+        self._saved[block.name] = block.text
+        self._write()
+        return self.folder / block.name
+
+    def _write(self) -> None:
+        """Have the files name the servers that there are now."""
+        for name, text in self._saved.items():
+            (self.folder / name).write_text(self._here(text))
 
     def _start(self, arguments: list[str]) -> Running:
         """Start something where the shell is, with what it has exported."""
+        self._write()
         return Running(["bash", "-c", '[ ! -e .shell ] || . ./.shell; exec "$0" "$@"', *arguments], self.folder, self._environment)
 
     def _run(self, arguments: list[str], goes_on: bool = False) -> None:
@@ -255,8 +257,8 @@ class Reader:
 
     def _use(self, text: str) -> None:
         """Note the files that are named, or imported."""
-        for name in [name for name in self._saved if name in text or f"from {name.removesuffix('.py')} import" in text]:
-            del self._saved[name]
+        for name in [name for name in self._unused if name in text or f"from {name.removesuffix('.py')} import" in text]:
+            del self._unused[name]
 
     def _type(self, text: str, goes_on: bool) -> None:
         """Type lines into a shell, which remembers where it is and what was exported."""
