@@ -32,7 +32,7 @@ REDIS = "redis://127.0.0.1:6379"
 NODE = shutil.which("node")
 SOCKETS = "--experimental-websocket"    # node 20 has a WebSocket under this flag, later ones have it anyway
 
-DIRECTIVES = {"{eval-rst}", "{include}", "{raw}", "{toctree}"}
+DIRECTIVES = {"{eval-rst}", "{include}", "{toctree}"}
 """Blocks that are for Sphinx, which fails if they are wrong."""
 
 READY = re.compile(r"page +https?://[^/]*:(\d+)/|metrics on port (\d+)")

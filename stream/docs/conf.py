@@ -1,8 +1,10 @@
 """How Sphinx builds the documentation: `make site`. The help of every command is written by its own parser."""
 
+import re
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from stream.cli import COMMANDS, parser_of
@@ -28,6 +30,8 @@ html_show_sphinx = False
 html_copy_source = False
 html_theme_options = {"footer_icons": [], "navigation_with_keys": True}
 
+
+DRAWINGS = Path(__file__).parent / "explanation"
 
 ELSEWHERE = {
     "../../stream/PROTOCOL.md": "protocol.md",
@@ -59,7 +63,14 @@ def tell_commands(app: Any, docname: str, source: list[str]) -> None:
         source[0] += "\n" + "\n".join(helps_of(parser_of(list(COMMANDS)), "##"))
 
 
+def inline_pictures(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    """Put drawings into the page itself, so that they are drawn with its colours."""
+    if "body" in context:
+        context["body"] = re.sub(r'<img [^>]*_images/([\w-]+\.svg)"[^>]*>', lambda found: (DRAWINGS / found[1]).read_text(), context["body"])
+
+
 def setup(app: Any) -> None:
     """Sphinx's way in."""
+    app.connect("html-page-context", inline_pictures)
     app.connect("source-read", tell_commands)
     app.connect("include-read", lead_here)
