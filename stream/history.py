@@ -128,29 +128,45 @@ def _new(config: Config, sources: Sequence[Source], epoch: int, now: int) -> His
     return History(exchange, {}, Results(), epoch, now, Feed(exchange, config))
 
 
+def _configured(config: Config, sources: Sequence[Source]) -> list[tuple[Mapping[str, int], Sequence[Instrument]]]:
+    listed: list[tuple[Mapping[str, int], Sequence[Instrument]]] = [(config.assets, [terms.instrument() for terms in config.instruments])]
+    return listed + [(source.assets, source.instruments) for source in sources]
+
+
+def check_terms(exchange: Exchange, config: Config, sources: Sequence[Source]) -> None:
+    """ConfigError if an asset or instrument that is configured is there already, on other terms."""
+    for assets, instruments in _configured(config, sources):
+        _check_terms(exchange, assets, instruments)
+
+
+def _check_terms(exchange: Exchange, assets: Mapping[str, int], instruments: Sequence[Instrument]) -> None:
+    there = {book.instrument.name: book.instrument for book in exchange.books}
+    for name, decimals in assets.items():
+        if exchange.assets().get(name, decimals) != decimals:
+            raise ConfigError(f"asset {name!r} has {exchange.assets()[name]} decimals already: {decimals} cannot be")
+    for instrument in instruments:
+        before = there.get(instrument.name, instrument)
+        if before != instrument:
+            changed = [f"{field} {getattr(before, field)}" for field in instrument._fields if getattr(before, field) != getattr(instrument, field)]
+            raise ConfigError(f"instrument {instrument.name!r} is in the journal with other terms: {', '.join(changed)}; new ones need a new name")
+
+
 def _list(exchange: Exchange, config: Config, sources: Sequence[Source]) -> Listing:
     """Add the assets and instruments that are configured and not there yet; which these were."""
     assets: dict[str, int] = {}
     instruments: list[Instrument] = []
-    listed: list[tuple[Mapping[str, int], Sequence[Instrument]]] = [(config.assets, [terms.instrument() for terms in config.instruments])]
-    listed += [(source.assets, source.instruments) for source in sources]
-    there = {book.instrument.name: book.instrument for book in exchange.books}
+    there = {book.instrument.name for book in exchange.books}
     try:
-        for more_assets, more_instruments in listed:
+        for more_assets, more_instruments in _configured(config, sources):
+            _check_terms(exchange, more_assets, more_instruments)
             for name, decimals in more_assets.items():
-                if exchange.assets().get(name, decimals) != decimals:
-                    raise ConfigError(f"asset {name!r} has {exchange.assets()[name]} decimals already: {decimals} cannot be")
                 if name not in exchange.assets():
                     exchange.add_asset(name, decimals)
                     assets[name] = decimals
             for instrument in more_instruments:
-                before = there.get(instrument.name)
-                if before is None:
+                if instrument.name not in there:
                     exchange.add_instrument(instrument)
                     instruments.append(instrument)
-                elif before != instrument:
-                    changed = [f"{field} {getattr(before, field)}" for field in instrument._fields if getattr(before, field) != getattr(instrument, field)]
-                    raise ConfigError(f"instrument {instrument.name!r} is in the journal with other terms: {', '.join(changed)}; new ones need a new name")
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return Listing(assets, instruments)

@@ -79,6 +79,12 @@ def test_what_cannot_be_parsed_is_told_with_the_usage(arguments: list[str], caps
         (["verify", "http://127.0.0.1/v1"], "ws or wss"),
         (["watch", "nonsense"], "expected orderbook:<instrument>"),
         (["watch", "orders:BTC-USD"], "expected orderbook:<instrument>"),
+        (["serve", "--role", "gateway", "--redis", "redis://127.0.0.1:1", "--workers", "2"], "workers: not in a market"),
+        (["serve", "--role", "engine", "--redis", "redis://127.0.0.1:1", "--source", "journal:somewhere"], "sources journal:somewhere: not in"),
+        (["serve", "--redis", "redis://:secret@127.0.0.1:1"], "redis redis://127.0.0.1:1: expected a role"),
+        (["cluster", "status", "--redis", "redis://:secret@127.0.0.1:1"], "redis redis://127.0.0.1:1: "),
+        (["cluster", "status", "--redis", "http://:secret@127.0.0.1:1"], "redis http://127.0.0.1:1: "),
+        (["handover", "--patience", "0"], "expected more than 0 seconds"),
     ],
 )
 def test_an_error_is_one_line_that_names_its_command(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

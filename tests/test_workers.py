@@ -9,12 +9,17 @@ from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import msgspec
+import pytest
 
 from stream.client import Client
+from stream.cluster.messages import Beat, News
+from stream.cluster.socket_link import SocketEngineEnd, SocketGatewayEnd
+from stream.cluster.workers import Workers
 from stream.config import KeyConfig, as_environment
+from stream.keys import key_of
 from tests.redis_servers import eventually
 from tests.setting import CONFIG, SECRET, token
 from tests.sockets import get, run
@@ -63,6 +68,58 @@ async def client_of(port: int, subject: str) -> Client:
         except Exception:
             await client.close()
             await asyncio.sleep(0.05)
+
+
+def workers_of(folder: Path, port: int = 0) -> Workers:
+    config = msgspec.structs.replace(CONFIG, port=port, workers=2, journal=str(folder), keys=(KeyConfig("HS256", SECRET),), drain_timeout_s=1)
+    return Workers(config, [key_of("HS256", SECRET)], [])
+
+
+def test_workers_that_are_still_being_started_leave_too(tmp_path: Path) -> None:
+    @run
+    async def scene() -> None:
+        workers = workers_of(tmp_path)
+        await workers.start()
+        await asyncio.sleep(0)    # the processes are on their way
+        await asyncio.wait_for(workers.stop(), 10)
+    scene()
+
+
+def test_two_markets_do_not_share_a_port(tmp_path: Path) -> None:
+    @run
+    async def scene() -> None:
+        async with serving(tmp_path / "one") as there:
+            await (await client_of(there.port, "alice")).close()    # somebody listens
+            other = workers_of(tmp_path / "two", there.port)
+            with pytest.raises(OSError, match="in use"):
+                await other.start()
+            await other.stop()
+    scene()
+
+
+def test_a_worker_goes_on_after_an_answer_that_failed(tmp_path: Path) -> None:
+    heard = []
+
+    def hear(news: News) -> None:
+        heard.append(news)
+        if len(heard) == 2:
+            raise ExceptionGroup("answers to commands", [ValueError("of one client")])
+
+    class Leading:
+        gone: ClassVar[set[int]] = set()
+
+        def beat(self) -> Beat:
+            return Beat(1, 1, len(heard), 0)
+
+    @run
+    async def scene() -> None:
+        engine, worker = SocketEngineEnd(tmp_path / "engine"), SocketGatewayEnd(tmp_path / "engine", hear)
+        await engine.start(Leading())
+        worker.start()
+        await eventually(lambda: len(heard) > 3)
+        await worker.stop()
+        await engine.stop()
+    scene()
 
 
 def test_clients_of_different_workers_trade_and_go_on_when_one_dies(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """`deltabook cluster`: the processes that Redis joins to one market."""
 
 import argparse
+import os
 
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
 from stream.cluster.overview import Overview, look
-from stream.cluster.redis_client import TROUBLE, connect, keys_of
+from stream.cluster.redis_client import TROUBLE, connect, keys_of, without_password
 from stream.config import ConfigError
 
 DEFAULT_REDIS = "redis://127.0.0.1:6379"
@@ -18,8 +19,10 @@ BEHIND_MS_MAX = 1500
 
 def add_redis(parser: argparse.ArgumentParser) -> None:
     """The flags that say which market it is."""
-    parser.add_argument("--redis", default=DEFAULT_REDIS, metavar="URL", help="the Redis that joins the market (default: %(default)s)")
-    parser.add_argument("--cluster", default="market", metavar="NAME", help="the market's name there (default: %(default)s)")
+    here, name = os.environ.get("DELTABOOK_REDIS", DEFAULT_REDIS), os.environ.get("DELTABOOK_CLUSTER", "market")
+    shown = without_password(here).replace("%", "%%")
+    parser.add_argument("--redis", default=here, metavar="URL", help=f"the Redis that joins the market (default: {shown}; DELTABOOK_REDIS sets it)")
+    parser.add_argument("--cluster", default=name, metavar="NAME", help="the market's name there (default: %(default)s; DELTABOOK_CLUSTER sets it)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         found = uvloop.run(look(connect(arguments.redis), keys_of(arguments.cluster)))
     except TROUBLE as error:
-        raise ConfigError(f"redis {arguments.redis}: {error}") from error
+        raise ConfigError(f"redis {without_password(arguments.redis)}: {error}") from error
     console.print(show(found))
     console.print(f"in redis: {found.batches:,} batches, {found.requests:,} requests, a snapshot of {found.snapshot_bytes:,} bytes")
     return int(not found.leader or bool(found.silent) or any(each.behind_ms >= BEHIND_MS_MAX for each in found.nodes))

@@ -6,7 +6,7 @@ import uvloop
 
 from stream.cli.cluster import add_redis
 from stream.cluster.overview import hand_over
-from stream.cluster.redis_client import TROUBLE, connect, keys_of
+from stream.cluster.redis_client import TROUBLE, connect, keys_of, without_password
 from stream.config import ConfigError
 
 
@@ -24,11 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it; the exit status, 1 if the leader has not left."""
+    if arguments.patience <= 0:
+        raise ConfigError(f"--patience {arguments.patience:g}: expected more than 0 seconds")
     try:
         leader = uvloop.run(hand_over(connect(arguments.redis), keys_of(arguments.cluster), arguments.patience))
     except ValueError as error:
         raise ConfigError(str(error)) from error
     except TROUBLE as error:
-        raise ConfigError(f"redis {arguments.redis}: {error}") from error
+        raise ConfigError(f"redis {without_password(arguments.redis)}: {error}") from error
     print(f"{leader} leads" if leader else f"the leader has not left within {arguments.patience:g} seconds")
     return int(not leader)

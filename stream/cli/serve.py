@@ -15,6 +15,7 @@ from rich.console import Console
 
 from stream.cluster.engine_server import Node
 from stream.cluster.gateway_server import start_redis_gateway, start_worker
+from stream.cluster.redis_client import without_password
 from stream.cluster.workers import Workers
 from stream.config import FLAGS, Config, ConfigError, Role, load, settings
 from stream.journal.format import JournalError
@@ -88,7 +89,10 @@ def read_config(arguments: argparse.Namespace) -> Config:
     named = {name: getattr(arguments, flag.removeprefix("--")) for name, flag in FLAGS.items() if name != "faults"}
     config = load(arguments.config, os.environ, flags | {name: value for name, value in named.items() if value is not None})
     if (config.role == "all") == bool(config.redis or config.engine_socket):
-        raise ConfigError(f"role {config.role}, redis {config.redis or 'none'}: expected a role with a Redis, or neither")
+        raise ConfigError(f"role {config.role}, redis {without_password(config.redis) or 'none'}: expected a role with a Redis, or neither")
+    if config.redis and (config.workers or config.upstream or config.played):
+        which = "workers" if config.workers else "upstream" if config.upstream else f"sources journal:{config.played}"
+        raise ConfigError(f"{which}: not in a market that Redis joins; its clients are served by as many gateways as are started")
     return config
 
 

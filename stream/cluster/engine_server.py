@@ -18,6 +18,7 @@ from stream.cluster.replica import Replica
 from stream.cluster.succession import Inheritance, has_journal, inherit
 from stream.config import Config
 from stream.conflation import MILLISECOND
+from stream.history import check_terms
 from stream.journal import snapshots
 from stream.journal.files import Disk
 from stream.keys import Key
@@ -55,6 +56,11 @@ class EngineServer(MarketServer):
         """The term in which it leads."""
         return self.engine.term
 
+    @property
+    def failure(self) -> str:
+        """Why it can run nothing any more; "" while all is well."""
+        return self.engine.failure
+
     def hear(self, request: Request) -> None:
         """Take in what a gateway tells."""
         self.engine.receive(request, self.clock.now())
@@ -89,6 +95,9 @@ class Node:
         self._end.status = self._status
         self._link: RedisEngineEnd | None = None
         self._server: EngineServer | None = None
+        self._has_journal = has_journal(Disk(), config.journal)
+        self._checked = 0    # snapshots whose terms have been compared with the configuration's
+        self._fit = False    # whether the Redis has been looked at
         self.term = 0
         self.failure = ""    # why it led no longer, unless that was wanted
 
@@ -102,37 +111,57 @@ class Node:
 
     async def follow(self) -> EngineServer | None:
         """Follow until this node leads: its engine. None if it was stopped before."""
-        await self._persist(lambda: require_noeviction(self._redis))
         self._end.start()
+        failing = False
         try:
             while not self._stopped.is_set():
                 self._replica.tick(self._clock.now())
-                with suppress(*TROUBLE):
-                    self.term = await self._lease.acquire(max(self._replica.term, int(time.time())))
-                    if self.term:
-                        log.info("this node may lead", extra={"node": self.name, "term": self.term})
-                        if await self._catch_up():
-                            return await self._begin()
-                        await self._lease.release(self.term)
-                        await asyncio.sleep(self._config.lease_ms / 1000)
+                self._check()
+                may_lead = False
+                try:
+                    may_lead = await self._may_lead()
+                    failing = False
+                except TROUBLE as error:
+                    if not failing:
+                        log.warning("redis fails", extra={"what": "the lease", "reason": str(error)})
+                    failing = True
+                if may_lead:
+                    return await self._begin()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopped.wait(), AGAIN_S)
         except BaseException:
-            await self._end.stop()
-            await close(self._redis)
+            if self.term:
+                with suppress(*TROUBLE):
+                    await self._lease.release(self.term)
+            await self._leave()
             raise
-        await self._end.stop()
-        await close(self._redis)
+        await self._leave()
         return None
 
-    async def _persist(self, step: Callable[[], object]) -> None:
-        while not self._stopped.is_set():
-            try:
-                await step()    # type: ignore[misc]
-                return
-            except TROUBLE as error:
-                log.warning("redis fails", extra={"what": "start", "reason": str(error)})
-                await asyncio.sleep(1)
+    def _check(self) -> None:
+        """ConfigError if this node could not lead the market that it follows, now rather than when it must."""
+        if self._replica.state and self._checked != self._replica.snapshots:
+            self._checked = self._replica.snapshots
+            check_terms(self._replica.state.exchange, self._config, self._sources())
+
+    async def _leave(self) -> None:
+        await self._end.stop()
+        await close(self._redis)
+
+    async def _may_lead(self) -> bool:
+        """Get the lease, and know all that has been told."""
+        if not self._fit:
+            await require_noeviction(self._redis)
+            self._fit = True
+        self.term = await self._lease.acquire(max(self._replica.term, int(time.time())))
+        if not self.term:
+            return False
+        log.info("this node may lead", extra={"node": self.name, "term": self.term})
+        if await self._catch_up():
+            return True
+        await self._lease.release(self.term)
+        await asyncio.sleep(self._config.lease_ms / 1000)
+        return False
 
     async def _catch_up(self) -> bool:
         """Keep older leaders out, and read what they have written; False if this node should not lead."""
@@ -147,7 +176,7 @@ class Node:
                 return False
             self._replica.tick(self._clock.now())
             await asyncio.sleep(0.01)
-        if self._replica.state or has_journal(Disk(), self._config.journal) or self._config.role == "engine":
+        if self._replica.state or self._has_journal or self._config.role == "engine":
             return True
         log.warning("there is no market yet, and a standby does not begin one")
         return False

@@ -65,6 +65,11 @@ class Forwarder(Sequencer):
         return Sent(Forward(Forwarded(self.origin, number, b"", [], []), 0), Group(), 0)
 
     @property
+    def waits(self) -> bool:
+        """Whether anything has not come back."""
+        return bool(self._sent or self._gathering.entries or len(self.commands))
+
+    @property
     def next_due(self) -> int:
         """When `advance` is to be called though nothing gathers, in ns."""
         return self._send_again_at

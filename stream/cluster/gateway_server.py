@@ -12,7 +12,7 @@ from typing import Protocol
 from stream.cluster.gateway import Gateway
 from stream.cluster.link import GatewayEnd
 from stream.cluster.messages import News, Request, Status
-from stream.cluster.redis_client import connect, keys_of
+from stream.cluster.redis_client import connect, keys_of, without_password
 from stream.cluster.redis_gateway import RedisGatewayEnd
 from stream.cluster.replica import Replica
 from stream.cluster.socket_link import SocketGatewayEnd
@@ -23,6 +23,7 @@ from stream.server import Clock, Server
 log = logging.getLogger("deltabook")
 
 LOOK_AGAIN_S = 0.05
+LAST_WORDS_S = 2.0
 
 
 class RunningEnd(GatewayEnd, Protocol):
@@ -53,6 +54,11 @@ class GatewayServer(Server):
         self._end.send(request)
 
     async def end(self) -> None:
+        """Let the engine have what clients have left behind, such as the cancels that they had asked for in this case."""
+        deadline = asyncio.get_running_loop().time() + LAST_WORDS_S
+        while self.gateway.sequencer.waits and asyncio.get_running_loop().time() < deadline:
+            self.wake()
+            await asyncio.sleep(LOOK_AGAIN_S)
         await self._end.stop()
 
 
@@ -89,5 +95,5 @@ async def start_worker(config: Config, keys: Sequence[Key]) -> GatewayServer:
 async def start_redis_gateway(config: Config, keys: Sequence[Key]) -> GatewayServer:
     """A gateway of the market in a Redis."""
     redis = connect(config.redis)
-    log.info("waiting for the engine", extra={"redis": config.redis.rpartition("@")[2], "cluster": config.cluster})
+    log.info("waiting for the engine", extra={"redis": without_password(config.redis), "cluster": config.cluster})
     return await start_gateway(config, keys, lambda hear: RedisGatewayEnd(redis, keys_of(config.cluster), hear))

@@ -21,6 +21,11 @@ class Leader(Protocol):
         """The leader's term."""
         ...
 
+    @property
+    def failure(self) -> str:
+        """Why it can run nothing any more; "" while all is well."""
+        ...
+
     def hear(self, request: Request) -> None:
         """Take in what a gateway tells."""
         ...

@@ -3,6 +3,8 @@
 A *position* is the sequence of a record in the engine's journal. A *term* is the rule of one leader; the next one's is higher.
 """
 
+from collections.abc import Iterator
+
 import msgspec
 
 from stream.forwarded import Forwarded
@@ -86,6 +88,27 @@ Request = Forward | OpenAccount | Status | Ask
 decode_news = msgspec.msgpack.Decoder(News).decode
 decode_request = msgspec.msgpack.Decoder(Request).decode
 encode = msgspec.msgpack.encode
+
+
+RECORD_BYTES = 24
+"""What a record takes beside its payload, about."""
+
+
+def size_of(batch: Batch) -> int:
+    """The bytes of a batch when it is encoded, about."""
+    return sum(len(record.payload) + RECORD_BYTES for record in batch.records)
+
+
+def parts(batch: Batch, bytes_max: int) -> Iterator[Batch]:
+    """A batch as several that follow each other, of no more than so many bytes unless one record has more."""
+    prev, records, size = batch.prev, list[ShippedRecord](), 0
+    for record in batch.records:
+        size += len(record.payload) + RECORD_BYTES
+        if records and size > bytes_max:
+            yield Batch(batch.term, batch.began, prev, records[-1].seq, records)
+            prev, records, size = records[-1].seq, [], len(record.payload) + RECORD_BYTES
+        records.append(record)
+    yield Batch(batch.term, batch.began, prev, batch.position, records, batch.mark)
 
 
 def merged(batches: list[Batch]) -> Batch:

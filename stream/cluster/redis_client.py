@@ -4,13 +4,13 @@ A client here never tries again by itself: who uses it decides what a failure me
 """
 
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from stream.config import ConfigError
 
@@ -54,6 +54,12 @@ def keys_of(market: str) -> Keys:
     return Keys(*(f"{{deltabook:{market}}}:{name}" for name in Keys._fields))
 
 
+def without_password(url: str) -> str:
+    """A URL as it may be shown."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if "@" in rest else url
+
+
 def connect(url: str) -> Client:
     """A client for a URL; see the setting `redis`. ConfigError if it cannot be read."""
     options: dict[str, Any] = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
@@ -67,13 +73,13 @@ def connect(url: str) -> Client:
             return _of_sentinels(url, kind == "rediss", options)
         return Redis.from_url(url, **options)
     except (ValueError, RedisError) as error:
-        raise ConfigError(f"redis {url}: {error}; expected such as redis://127.0.0.1:6379/0") from error
+        raise ConfigError(f"redis {without_password(url)}: {error}; expected such as redis://127.0.0.1:6379/0") from error
 
 
 def _of_sentinels(url: str, tls: bool, options: dict[str, Any]) -> Client:
     parts = urlsplit(url)
     hosts = [host.rpartition(":") for host in parts.netloc.rpartition("@")[2].split(",")]
-    password = {"password": parts.netloc.rpartition("@")[0].rpartition(":")[2]} if "@" in parts.netloc else {}
+    password = {"password": unquote(parts.netloc.rpartition("@")[0].rpartition(":")[2])} if "@" in parts.netloc else {}
     make: Any = Sentinel
     return make([(host, int(port)) for host, _, port in hosts], **options).master_for(parts.path.strip("/"), ssl=tls, **options, **password)
 
@@ -90,7 +96,7 @@ async def require_noeviction(redis: Client) -> None:
     """ConfigError if the Redis may throw away what it holds. One that does not let us ask is trusted."""
     try:
         found = await redis.config_get("maxmemory-policy")
-    except RedisError:
+    except ResponseError:
         return
     policy = found.get("maxmemory-policy", "noeviction")
     if policy != "noeviction":

@@ -19,6 +19,9 @@ COMMANDS_KEPT = 100_000
 
 BATCHES_AT_ONCE = 200
 
+OF_PIPELINE = "of pipeline caused error: "
+"""What the client puts before an error of a pipeline, behind the command, whose bytes are nothing to read."""
+
 Step = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -37,7 +40,7 @@ async def persist(what: str, step: Step) -> None:
             failing = False
         except TROUBLE as error:
             if not failing:
-                log.warning("redis fails", extra={"what": what, "reason": str(error) or type(error).__name__})
+                log.warning("redis fails", extra={"what": what, "reason": str(error).rpartition(OF_PIPELINE)[2] or type(error).__name__})
             failing = True
             await asyncio.sleep(AGAIN_S)
         except Deposed:

@@ -18,7 +18,7 @@ AGAIN_S = 0.1
 LENGTH_BYTES = 4
 
 WAITING_BYTES_MAX = 64 << 20
-"""What waits for a worker that does not read; with more it is cut off, and asks for a snapshot when it is back."""
+"""What waits for a worker that does not read, with more it is cut off, and asks for a snapshot when it is back; or for an engine, which is told again later."""
 
 
 def framed(message: bytes) -> bytes:
@@ -39,6 +39,7 @@ class SocketEngineEnd:
         self._path = path
         self._workers: dict[asyncio.StreamWriter, bool] = {}    # and whether it has a snapshot
         self._tasks: set[asyncio.Task[None]] = set()
+        self._beating: asyncio.Task[None] | None = None
         self._server: asyncio.Server | None = None
         self._leader: Leader | None = None
 
@@ -48,17 +49,17 @@ class SocketEngineEnd:
         self._path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, self._path)
         self._path.chmod(0o600)
-        self._tasks.add(asyncio.create_task(self._beat(leader)))
+        self._beating = asyncio.create_task(self._beat(leader))
 
     async def stop(self) -> None:
         """Hear nobody any more."""
         if self._server:
             self._server.close()
         for writer in self._workers:
-            writer.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+            writer.transport.abort()    # which ends who serves it
+        if self._beating:
+            self._beating.cancel()
+        await asyncio.gather(*self._tasks, *filter(None, [self._beating]), return_exceptions=True)
         self._path.unlink(missing_ok=True)
 
     def publish(self, batch: Batch) -> None:
@@ -127,8 +128,8 @@ class SocketGatewayEnd:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def send(self, request: Request) -> None:
-        """Have the engine told, if it is there."""
-        if self._writer:
+        """Have the engine told, if it is there and reads."""
+        if self._writer and self._writer.transport.get_write_buffer_size() <= WAITING_BYTES_MAX:
             self._writer.write(framed(encode(request)))
 
     def ask(self) -> None:
@@ -142,6 +143,8 @@ class SocketGatewayEnd:
                 try:
                     while True:
                         self._hear(decode_news(await read_frame(reader)))
+                except (msgspec.MsgspecError, ExceptionGroup):
+                    log.exception("the link caused an error")
                 finally:
                     self._writer.close()
                     self._writer = None

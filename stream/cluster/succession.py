@@ -45,22 +45,23 @@ def has_journal(files: Files, folder: str) -> bool:
 def inherit(
     files: Files, config: Config, sources: Sequence[Source], replica: Replica, now: int, report: Callable[[], None], taken: Callable[[], None],
 ) -> Inheritance:
-    """What to lead with: of two histories the one of the later term, and of one term the longer. ConfigError, JournalError or OSError if it cannot be had.
+    """What to lead with: of two histories the one of the later term, and of one term the longer; of two epochs the one that is followed.
 
-    `report` and `taken` are the archive's.
+    ConfigError, JournalError or OSError if it cannot be had. `report` and `taken` are the archive's.
     """
     if config.journal == "none":
         return _without_journal(config, sources, replica, now)
     if has_journal(files, config.journal):
         archive = Archive(files, config, sources, now, report, taken)
         ours = _term(archive.history.directory), archive.position
-        if not replica.state or ours >= (_term(replica.state.directory), replica.position):
+        there = replica.state
+        if not there or (archive.history.epoch == there.epoch and ours >= (_term(there.directory), replica.position)):
             began = replica.position or archive.position
             return Inheritance(archive.history, archive, archive.position, began, _records(files, config.journal, began, archive.position))
         archive.abandon()
         aside = next(path for number in count(1) if not has_journal(files, path := f"{config.journal}.{number}"))
         files.rename(config.journal, aside)
-        log.warning("the journal here is not of the latest leader: it was set aside", extra={"folder": aside})
+        log.warning("the journal here is not of the latest leader, or of another market: it was set aside", extra={"folder": aside})
     began = replica.position
     if replica.state:
         assert replica.feed

@@ -55,23 +55,33 @@ class Workers:
 
     async def start(self) -> None:
         """Start the engine, then the workers. OSError if the port cannot be had."""
-        self._holder = socket.socket(socket.AF_INET6 if ":" in self._config.host else socket.AF_INET)
-        self._holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self._holder.bind((self._config.host, self._config.port))    # never listens: it keeps the number for the workers
+        self._bind(socket.SO_REUSEADDR).close()    # refused if anybody listens there, workers of another market too
+        self._holder = self._bind(socket.SO_REUSEPORT)    # never listens: it keeps the number for the workers
         self.port = self._holder.getsockname()[1]
         await self.server.start()
         await self._end.start(self.server)
         self._keepers = [asyncio.create_task(self._keep(number)) for number in range(self._config.workers)]
 
+    def _bind(self, option: int) -> socket.socket:
+        bound = socket.socket(socket.AF_INET6 if ":" in self._config.host else socket.AF_INET)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, option, 1)
+        try:
+            bound.bind((self._config.host, self._config.port))
+        except OSError:
+            bound.close()
+            raise
+        return bound
+
     async def _keep(self, number: int) -> None:
         environment = os.environ | as_environment(replace(self._config, port=self.port, node=f"worker {number}", sources=("none",), **self._settings))
         while not self._leaving:
-            process = self._processes[number] = await asyncio.create_subprocess_exec(
+            self._processes[number] = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "stream", "serve", env=environment, stdout=asyncio.subprocess.DEVNULL,
             )
-            if self._leaving:    # since it began to start, so nobody has told it
-                process.send_signal(signal.SIGTERM)
-            status = await process.wait()
+            if self._leaving:
+                self._processes[number].send_signal(signal.SIGTERM)    # it came too late to be told with the others
+            status = await self._processes[number].wait()
             if not self._leaving:
                 log.error("a worker has ended; starting another", extra={"worker": number, "status": status})
                 await asyncio.sleep(AGAIN_S)
