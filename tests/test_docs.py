@@ -1,11 +1,8 @@
 """Every block of the documentation does what it says, and the site is built without a warning."""
 
-import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,29 +14,15 @@ DOCS = ROOT / "stream" / "docs"
 DOCUMENTS = [ROOT / "README.md", ROOT / "stream" / "cluster" / "README.md", ROOT / "tests" / "vectors" / "README.md", *sorted(DOCS.rglob("*.md"))]
 
 
-def read(path: Path, folder: Path) -> set[str]:
-    """Do what a document says; what could not be done here."""
-    reader = Reader(folder)
+@pytest.mark.parametrize("path", [path for path in DOCUMENTS if "\n```" in path.read_text()], ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_document_does_what_it_says(path: Path, tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
     try:
         reader.read(path)
     finally:
         reader.close()
-    return reader.skipped
-
-
-@pytest.fixture(scope="module")
-def readings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Path, Future[set[str]]]]:
-    """A reader for each document that is asked for, as many at a time as there are processors."""
-    asked = [item for item in request.session.items if isinstance(item, pytest.Function) and "readings" in item.fixturenames]
-    paths = [path for item in asked if isinstance(path := item.callspec.params["document"], Path)]
-    with ThreadPoolExecutor(os.cpu_count()) as readers:
-        yield {path: readers.submit(read, path, tmp_path_factory.mktemp("reader")) for path in paths}
-
-
-@pytest.mark.parametrize("document", [path for path in DOCUMENTS if "\n```" in path.read_text()], ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_a_document_does_what_it_says(document: Path, readings: dict[Path, Future[set[str]]]) -> None:
-    if skipped := readings[document].result():
-        pytest.skip(", ".join(skipped))
+    if reader.skipped:
+        pytest.skip(", ".join(reader.skipped))
 
 
 @pytest.mark.parametrize("path", sorted(DOCS.rglob("*.md")), ids=lambda path: path.relative_to(DOCS).as_posix())
