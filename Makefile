@@ -11,7 +11,8 @@
 # make peers  installs what the benchmarks compare with
 # make fuzz INPUTS=1000000 SEED=1   as many mutated inputs through each layer that reads any
 # make autobahn   the Autobahn suite against the message layer: RFC 6455, case by case
-# make docs   the wire's reference, and its AsyncAPI document  make clean   forget everything that was built
+# make site   the documentation, in build/site                 make build   only build
+# make docs   the references of wire and settings, and the AsyncAPI document      make clean   forget everything that was built
 # make vectors   the conformance vectors for clients in any language, out of the server's own mouth
 
 PYTHON ?= python3
@@ -19,10 +20,12 @@ DEPOSIT := {"USDT": "1000000", "BTC": "5", "ETH": "50", "SOL": "500", "XRP": "10
 BIN := .venv/bin
 SOURCES := $(wildcard engine/*.pyx engine/*.pxd stream/*.pyx stream/*.pxd)
 
-.PHONY: run test lint check simulate campaign crashes kills faults fuzz page autobahn checked sanitized bench peers docs vectors clean
+.PHONY: run build site test lint check simulate campaign crashes kills faults fuzz page autobahn checked sanitized bench peers docs vectors clean
 
 run: .venv/built
 	$(BIN)/deltabook serve --source recorded --source simulated --set 'deposit=$(DEPOSIT)' $(ARGS)
+
+build: .venv/built
 
 test: .venv/tools
 	$(BIN)/python -m pytest --numprocesses auto $(ARGS)
@@ -92,7 +95,12 @@ peers: .venv/tools
 
 docs: .venv/built
 	$(BIN)/python -m stream.reference > stream/PROTOCOL.md
+	$(BIN)/python -m stream.configuration > stream/CONFIGURATION.md
 	$(BIN)/python -m stream.asyncapi > stream/asyncapi.json
+
+# Every warning is an error: a link that leads nowhere, a page that is on no list.
+site: .venv/tools
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --jobs auto -d build/doctrees stream/docs build/site
 
 vectors: .venv/tools
 	$(BIN)/python -m tests.vector_files
@@ -110,7 +118,7 @@ clean:
 	@touch $@
 
 .venv/tools: .venv/built
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[test,docs]'
 	@touch $@
 
 .venv/linters: .venv/built

@@ -19,6 +19,12 @@ Chance = Annotated[float, Meta(ge=0, le=1)]
 
 ENVIRONMENT_PREFIX = "DELTABOOK_"
 
+FLAGS = {
+    "host": "--host", "port": "--port", "sources": "--source", "upstream": "--upstream", "journal": "--journal", "faults": "--faults", "role": "--role",
+    "redis": "--redis", "workers": "--workers",
+}
+"""The settings that have a flag of their own; all others have `--set`."""
+
 
 class ConfigError(Exception):
     """A setting cannot be read, or has a value that it may not have."""
@@ -37,13 +43,13 @@ class InstrumentConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """An instrument. `tick` and `lot` are decimal text."""
 
     name: InstrumentName
-    base: str
-    quote: str
-    tick: Decimal
-    lot: Decimal
-    price_max: Count = 1 << 40
-    size_min: Count = 1
-    size_max: Count = 1 << 40
+    base: Annotated[str, Meta(description="The asset that is bought and sold: one of `assets`.")]
+    quote: Annotated[str, Meta(description="The asset that it is paid with: one of `assets`.")]
+    tick: Annotated[Decimal, Meta(description="The step of prices, in units such as `\"0.01\"` of the quote asset.")]
+    lot: Annotated[Decimal, Meta(description="The step of sizes, in units such as `\"0.0001\"` of the base asset.")]
+    price_max: Annotated[Count, Meta(description="The highest price, in ticks.")] = 1 << 40
+    size_min: Annotated[Count, Meta(description="The smallest order, in lots.")] = 1
+    size_max: Annotated[Count, Meta(description="The largest order, in lots.")] = 1 << 40
     maker_fee: Annotated[int, Meta(ge=0, lt=FEE_SCALE, description="Parts per million of the notional.")] = 0
     taker_fee: Annotated[int, Meta(ge=0, lt=FEE_SCALE, description="Parts per million of the notional.")] = 0
     notional_max: Annotated[int, Meta(ge=0, le=MONEY_MAX, description="The most that price times size of an order may be, in units of the quote asset; 0: no limit.")] = 0

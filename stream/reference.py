@@ -10,7 +10,6 @@ import msgspec
 from engine.levels import digest_of
 from stream import frames, messages
 from stream.codes import CloseCode, Code, ErrorCode
-from stream.config import settings
 from stream.fields import Message, Record
 from stream.messages import Answer, Frame, Reply, Request
 
@@ -24,7 +23,7 @@ array each) or `deltabook.v1.json` (text messages, the same arrays in JSON). The
 the others are its fields in the order below; trailing fields with a default may be left out. Every number is an integer: prices
 are in ticks and sizes in lots of their instrument, money is in the smallest units of its asset, times are in nanoseconds since
 1970-01-01 UTC. Some numbers pass 2^53: read them as 64-bit integers. What an order's type and options do, to the last unit, is in
-`engine/REFERENCE.md`.
+`engine/REFERENCE.md`, and what a server can be told of intervals, depths and limits in `CONFIGURATION.md` beside this page.
 
 A token goes into the `Authorization: Bearer` header of the handshake, or into a `login` message; never into the URL.
 
@@ -109,14 +108,6 @@ def codes(title: str, introduction: str, kind: type[Code]) -> Iterator[str]:
         yield f"| {int(code)} | `{code.name}` | {code.text} |"
 
 
-def settings_table() -> Iterator[str]:
-    """A server's settings as a table."""
-    yield "\n## The server's settings\n\nIn a TOML file, in the environment as `DELTABOOK_NAME`, or by `--set name=value`.\n"
-    yield "| setting | default | meaning |\n|---|---|---|"
-    for setting in settings():
-        yield f"| `{setting.name}` | `{setting.default}` | {setting.meaning} |"
-
-
 def reference() -> str:
     """The whole reference, in Markdown."""
     records = [each for each in (vars(messages) | vars(frames)).values() if inspect.isclass(each) and issubclass(each, Record) and each is not Record]
@@ -133,7 +124,6 @@ def reference() -> str:
         lines += [f"\n### {record.__name__}\n\n{inspect.cleandoc(record.__doc__ or '')}\n", *table(record)]
     lines += codes("Errors", "Numbers of `error` messages.", ErrorCode)
     lines += codes("Close codes", "A client comes back after 4000 to 4499, with growing and jittered delays, and does not after 4500 to 4999.", CloseCode)
-    lines += settings_table()
     return "\n".join(lines) + "\n"
 
 

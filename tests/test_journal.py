@@ -186,6 +186,17 @@ def test_a_second_engine_is_kept_out(tmp_path: Path) -> None:
 # A disk that fills up
 
 
+def test_a_disk_with_room_is_not_low_before_anything_is_written(tmp_path: Path) -> None:
+    opened, _ = begun(tmp_path)
+    opened.log.close()
+    Disk().close(opened.lock)
+    for reserve_bytes, low in ((0, False), (1, False), (1 << 62, True)):
+        again = open_journal(Disk(), str(tmp_path), SMALL._replace(reserve_bytes=reserve_bytes), EPOCH)
+        assert again.log.low is low
+        again.log.close()
+        Disk().close(again.lock)
+
+
 def test_a_full_disk_is_low_first_and_then_fails() -> None:
     disk = FakeDisk(random.Random(1))
     world = World(random.Random(1))

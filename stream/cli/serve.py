@@ -17,7 +17,7 @@ from stream.cluster.engine_server import Node
 from stream.cluster.gateway_server import start_redis_gateway, start_worker
 from stream.cluster.redis_client import without_password
 from stream.cluster.workers import Workers
-from stream.config import Config, ConfigError, Role, load, settings
+from stream.config import FLAGS, Config, ConfigError, Role, load, settings
 from stream.journal.format import JournalError
 from stream.keys import load_keys
 from stream.logs import start_logging
@@ -86,10 +86,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
             raise ConfigError(f"--set {text}: {error}") from error
     if arguments.faults is not None:
         flags["faults"] = dict(part.partition("=")[::2] for part in arguments.faults.split(","))
-    named = {
-        "host": arguments.host, "port": arguments.port, "sources": arguments.source, "upstream": arguments.upstream, "journal": arguments.journal,
-        "role": arguments.role, "redis": arguments.redis, "workers": arguments.workers,
-    }
+    named = {name: getattr(arguments, flag.removeprefix("--")) for name, flag in FLAGS.items() if name != "faults"}
     config = load(arguments.config, os.environ, flags | {name: value for name, value in named.items() if value is not None})
     if (config.role == "all") == bool(config.redis or config.engine_socket):
         raise ConfigError(f"role {config.role}, redis {without_password(config.redis) or 'none'}: expected a role with a Redis, or neither")

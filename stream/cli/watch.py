@@ -138,7 +138,8 @@ async def watch(arguments: argparse.Namespace, console: Console) -> None:
         shown = 0
         with Screen(console=console, auto_refresh=False, screen=console.is_terminal and not arguments.count) as screen:
             while not arguments.count or shown < arguments.count:
-                await live.changed()
+                if shown or live.mirror.frame is None:    # what came with the answer is shown at once, however quiet the market is
+                    await live.changed()
                 shown += 1
                 view = Table.grid()
                 view.add_row(status(live))

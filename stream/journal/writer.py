@@ -41,14 +41,14 @@ class Log:
     """The end of a journal. Not for several threads, except for `prepare`."""
 
     def __init__(self, files: Files, folder: str, limits: Limits, epoch: int, seq: int = 0, crc: int = 0) -> None:
-        """A log that goes on in a new segment behind record `seq`, whose CRC is `crc`."""
+        """A log that goes on in a new segment behind record `seq`, whose CRC is `crc`. The folder is there; OSError if the disk fails."""
         self.files = files
         self.folder = folder
         self.limits = limits
         self.epoch = epoch
         self.seq = seq
         self.crc = crc
-        self.free_bytes = 0    # on the disk, when the last group was written
+        self.free_bytes = files.free_bytes(folder)    # on the disk, when the last group was written
         self.failure: JournalFailed | None = None
         self._file: int | None = None
         self._segment = Segment(0, 0, 0, 0)
