@@ -63,6 +63,7 @@ class Cluster:
         replica = Replica(self.config, end.ask, self.now)
         replica.tick(self.now)
         end.deliver()
+        hear(self.engine.beat(self.now))
         gateway = QuietGateway(self.config, KEYS, replica, 100 + len(self.gateways), end.send, self.now)
         gateway.cluster = self
         self.gateways.append(gateway)

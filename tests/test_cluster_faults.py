@@ -4,6 +4,8 @@ import pytest
 
 from stream.cluster.engine import Engine
 from stream.cluster.gateway import Gateway
+from stream.cluster.messages import decode_news
+from stream.cluster.replica import BEATS, Replica
 from stream.codes import ErrorCode
 from stream.history import History
 from stream.journal import snapshots
@@ -94,8 +96,8 @@ def test_the_clocks_of_engine_and_gateways_may_differ(hours: int) -> None:
     tick, beat, receive = engine.tick, engine.beat, engine.receive
     engine.tick, engine.beat = (lambda now: tick(now + ahead)), (lambda now: beat(now + ahead))
     engine.receive = lambda request, now: receive(request, now + ahead)
+    pass_time(cluster, 200 * BEATS)
     alice = desk(cluster, 0, "alice")
-    cluster.step()
     assert of_kind(alice.ask(Place, "BTC-USD", "sell", 100, 5), Done)
     alice.ask(DeadMan, 5000)
     pass_time(cluster, 4000)
@@ -129,3 +131,24 @@ def test_what_cancels_is_carried_out_though_the_engines_disk_is_nearly_full() ->
     assert [error.code for error in of_kind(heard, Error)] == [ErrorCode.DISK_NEARLY_FULL]
     assert [each.status for each in of_kind(heard, Done)] == ["cancelled"]
     assert cluster.engine.exchange.order_count == 0
+
+
+def test_a_gateway_that_begins_is_stale_until_it_has_the_log_behind_the_snapshot_however_long_that_takes() -> None:
+    cluster = Cluster(1)
+    alice = desk(cluster, 0, "alice")
+    for price in range(100, 110):
+        alice.ask(Place, "BTC-USD", "sell", price, 5)
+    asked: list[int] = []
+    replica = Replica(cluster.config, lambda: asked.append(cluster.now), cluster.now)
+    assert cluster.link.snapshot
+    replica.receive(cluster.link.snapshot, cluster.now)
+    log = [batch for position, batch in cluster.link.kept if position > cluster.link.snapshot.position]
+    assert len(log) >= 10
+    for batch in log:
+        cluster.step(400)
+        replica.receive(cluster.engine.beat(cluster.now), cluster.now)
+        assert replica.stale(cluster.now)
+        replica.receive(decode_news(batch), cluster.now)
+    replica.receive(cluster.engine.beat(cluster.now), cluster.now)
+    assert not replica.stale(cluster.now)
+    assert asked == []

@@ -1,6 +1,7 @@
 """An engine, standbys and gateways over a real Redis, and what clients see when any of them breaks."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
@@ -155,6 +156,7 @@ async def trade_across_gateways(there: Market) -> LiveBook:
     return book
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")    # of connections to sentinels that are cancelled while they are made; uvloop hangs if it is an error
 def test_sentinels_say_where_redis_is_and_a_new_master_that_lags_is_told_what_it_missed(tmp_path: Path) -> None:
     sentinels = Sentinels(tmp_path)
 
@@ -182,6 +184,7 @@ def test_sentinels_say_where_redis_is_and_a_new_master_that_lags_is_told_what_it
         scene()
     finally:
         sentinels.stop()
+        gc.collect()
 
 
 def test_a_redis_cluster_carries_a_market(tmp_path: Path) -> None:

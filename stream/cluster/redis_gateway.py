@@ -17,7 +17,7 @@ log = logging.getLogger("deltabook")
 COMMANDS_KEPT = 100_000
 """Requests that wait in Redis for an engine, at most; an engine that lives takes them at once."""
 
-BATCHES_AT_ONCE = 200
+BATCHES_AT_ONCE = 50
 
 OF_PIPELINE = "of pipeline caused error: "
 """What the client puts before an error of a pipeline, behind the command, whose bytes are nothing to read."""
@@ -100,8 +100,8 @@ class RedisGatewayEnd:
 
     async def _read_news(self) -> None:
         if self._wanted:
-            self._wanted = False
             await self.read_snapshot()
+            self._wanted = False    # also what was asked for meanwhile
         await self.read_log(BLOCK_MS)
 
     async def read_snapshot(self) -> None:

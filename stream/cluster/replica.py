@@ -26,7 +26,7 @@ from stream.journal.snapshots import State
 log = logging.getLogger("deltabook")
 
 ASK_AGAIN = 500 * MILLISECOND
-"""The shortest time between two questions for a snapshot; and how long a beat may be ahead of the records before one is asked for."""
+"""The shortest time between two questions for a snapshot; and how long no record may come while a beat is ahead, before one is asked for."""
 
 BEATS = 16
 """Beats from which the engine's time is taken: the one that came quickest."""
@@ -45,7 +45,7 @@ class Replica:
         self.state: State | None = None
         self.feed: Feed | None = None
         self.term = 0
-        self.complete_at = now
+        self.complete_at = now - self._patience    # it never was: there may be much to read behind the first snapshot
         self.snapshots = self.batches = 0
         self.ran: Ran = lambda record, group, indexes: None
         self.restored: Callable[[], None] = lambda: None
@@ -77,7 +77,10 @@ class Replica:
             case Snapshot():
                 self._restore(news, now)
             case Batch():
+                before = self.position
                 self._take(news)
+                if self.position > before and self._behind_since != NEVER:
+                    self._behind_since = now    # behind, but on the way
             case Beat() if news.term >= self.term and (news.term, news.number) != self._beat:
                 if news.term != self._beat[0]:
                     self._ahead.clear()
