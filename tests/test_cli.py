@@ -35,6 +35,24 @@ class Outcome(NamedTuple):
     err: str
 
 
+@asynccontextmanager
+async def lying() -> AsyncIterator[str]:
+    """The address of a server whose frames of BTC-USD have a wrong digest."""
+    async with serving() as server:
+        channel = server.market.feed.public["orderbook:BTC-USD"]
+        assert isinstance(channel, BookChannel)
+        honest = channel.since
+
+        def lie(prev: int, at: Point, batches: int = 0) -> Shared:
+            told = honest(prev, at, batches)
+            assert told
+            return Shared(msgspec.structs.replace(told.message, digest=1))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(channel, "since", lie)
+            yield f"ws://127.0.0.1:{server.port}/v1"
+
+
 async def start(*arguments: str) -> asyncio.subprocess.Process:
     """Start `deltabook` in a process of its own."""
     pipe = asyncio.subprocess.PIPE
@@ -132,24 +150,13 @@ async def test_verify_does_not_pass_over_an_unknown_instrument() -> None:
 
 @run
 async def test_verify_catches_a_server_that_lies() -> None:
-    async with serving() as server:
-        channel = server.market.feed.public["orderbook:BTC-USD"]
-        assert isinstance(channel, BookChannel)
-        honest = channel.since
-
-        def lie(prev: int, at: Point, batches: int = 0) -> Shared:
-            told = honest(prev, at, batches)
-            assert told
-            return Shared(msgspec.structs.replace(told.message, digest=1))
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(channel, "since", lie)
-            outcome = await deltabook("verify", f"ws://127.0.0.1:{server.port}/v1", "--seconds", "1", "--json")
-        report = json.loads(outcome.out)
-        assert outcome.status == 1
-        assert report["instruments"]["BTC-USD"]["mismatches"] > 0
-        assert report["instruments"]["ETH-USD"]["mismatches"] == 0
-        assert all(problem.startswith("BTC-USD: ") for problem in report["problems"])
+    async with lying() as url:
+        outcome = await deltabook("verify", url, "--seconds", "1", "--json")
+    report = json.loads(outcome.out)
+    assert outcome.status == 1
+    assert report["instruments"]["BTC-USD"]["mismatches"] > 0
+    assert report["instruments"]["ETH-USD"]["mismatches"] == 0
+    assert all(problem.startswith("BTC-USD: ") for problem in report["problems"])
 
 
 @run

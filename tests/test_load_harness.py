@@ -12,7 +12,6 @@ import pytest
 
 from engine import PriceLevels
 from stream.book_frames import BookFrames
-from stream.channel import Point
 from stream.frames import Book
 from stream.harness.charts import Line, chart
 from stream.harness.heads import BookHeads, decode_head
@@ -21,12 +20,11 @@ from stream.harness.plan import Plan, Role, places
 from stream.harness.server_figures import compare, metrics_url, read
 from stream.harness.tally import Times
 from stream.mirror import Verdict
-from stream.public_channels import BookChannel
 from stream.sources.simulated import SimulatedSource
-from stream.wire import MSGPACK, Shared, payload_of
+from stream.wire import MSGPACK, payload_of
 from tests.setting import SECRET
 from tests.sockets import run, serving
-from tests.test_cli import deltabook, market, start
+from tests.test_cli import deltabook, lying, market, start
 
 PLAN = Plan("ws://127.0.0.1:1/v1", 100, 3, 1, 1, {"BTC-USD": 1}, ["orderbook"], slow=0.1, returning=0.25, trading=0.02, verified=0.2)
 QUICK = ("--seconds", "1.5", "--ramp", "0.2", "--processes", "1")
@@ -159,26 +157,14 @@ async def test_orders_that_are_refused_can_fail_a_run() -> None:
 
 @run
 async def test_a_server_that_lies_has_wrong_books() -> None:
-    async with serving() as server:
-        channel = server.market.feed.public["orderbook:BTC-USD"]
-        assert isinstance(channel, BookChannel)
-        honest = channel.since
-
-        def lie(prev: int, at: Point, batches: int = 0) -> Shared:
-            told = honest(prev, at, batches)
-            assert told
-            return Shared(msgspec.structs.replace(told.message, digest=1))
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(channel, "since", lie)
-            url = f"ws://127.0.0.1:{server.port}/v1"
-            asked = ("load", url, *QUICK, "--clients", "4", "--interval", "10", "--instruments", "BTC-USD", "--json", "-")
-            verified, believed = await deltabook(*asked, "--verify", "1"), await deltabook(*asked, "--verify", "0")
-        assert verified.status == 1
-        assert any("wrong books" in problem for problem in report_of(verified.out)["problems"])
-        assert "orderbook:BTC-USD: a wrong book" in verified.out
-        assert believed.status == 0    # who checks no digest sees nothing: so the share is in the report
-        assert report_of(believed.out)["plan"]["verified"] == 0
+    async with lying() as url:
+        asked = ("load", url, *QUICK, "--clients", "4", "--interval", "10", "--instruments", "BTC-USD", "--json", "-")
+        verified, believed = await deltabook(*asked, "--verify", "1"), await deltabook(*asked, "--verify", "0")
+    assert verified.status == 1
+    assert any("wrong books" in problem for problem in report_of(verified.out)["problems"])
+    assert "orderbook:BTC-USD: a wrong book" in verified.out
+    assert believed.status == 0    # who checks no digest sees nothing: so the share is in the report
+    assert report_of(believed.out)["plan"]["verified"] == 0
 
 
 @run
