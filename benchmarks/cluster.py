@@ -2,8 +2,8 @@
 
     python -m benchmarks.cluster --clients 300 --rate 5000 --seconds 60
 
-The engine runs `rate` commands a second of the simulated source; `deltabook load` listens, in as many processes as there are gateways, and some
-clients trade. Everything is on this machine: with few cores, more gateways share what there is. Needs Linux, and redis-server.
+`deltabook load` listens, in as many processes as there are gateways, and a tenth of its clients trade, `rate` requests a second in all, beside the
+simulated source. Everything is on this machine: with few cores, more gateways share what there is. Needs Linux, and redis-server.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from rich.table import Table
 from benchmarks.machine import describe, processor_ns, resident
 from tests.redis_servers import RedisServer, free_port
 
-INSTRUMENTS = 3    # of the simulated source
+TRADING = 0.1    # of the clients
 SECRET = "a secret that is long enough to be one"
 SETTLE_S = 3.0
 
@@ -47,6 +47,7 @@ class Figures(NamedTuple):
     """Of one layout: delays in ms from the engine's run of a command to a client's receipt, seconds of processor a second of the run, by process."""
 
     deliveries_per_s: float
+    requests_per_s: float
     age_p50: float
     age_p99: float
     response_p50: float
@@ -61,7 +62,7 @@ class Figures(NamedTuple):
 class Processes:
     """The servers of a layout."""
 
-    def __init__(self, folder: Path, layout: Layout, rate: int) -> None:
+    def __init__(self, folder: Path, layout: Layout) -> None:
         self.layout = layout
         self.running: dict[str, int] = {}    # process ids by name
         self.urls: list[str] = []
@@ -70,7 +71,7 @@ class Processes:
         self._started: list[Process] = []
         key = json.dumps([{"algorithm": "HS256", "key": SECRET}])
         deposit = json.dumps(dict.fromkeys(("USDT", "ETH", "SOL", "XRP"), "1000000"))
-        settings = {"KEYS": key, "DEPOSIT": deposit, "RATE": str(rate // INSTRUMENTS), "JOURNAL_RESERVE_BYTES": "0"}
+        settings = {"KEYS": key, "DEPOSIT": deposit, "JOURNAL_RESERVE_BYTES": "0"}
         self._environment = os.environ | {f"DELTABOOK_{name}": value for name, value in settings.items()}
 
     async def start(self) -> None:
@@ -113,9 +114,12 @@ def children_of(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-async def load(url: str, clients: int, seconds: float, interval_ms: int) -> dict[str, object]:
+async def load(url: str, clients: int, rate: float, seconds: float, interval_ms: int) -> dict[str, object]:
     """What `deltabook load` reports."""
-    flags = ["--clients", clients, "--processes", 1, "--seconds", seconds, "--interval", interval_ms, "--trading", 0.03, "--verify", 0.1, "--secret", SECRET]
+    flags = [
+        "--clients", clients, "--processes", 1, "--seconds", seconds, "--interval", interval_ms, "--verify", 0.1,
+        "--trading", TRADING, "--orders-per-s", rate / clients / TRADING, "--secret", SECRET,
+    ]
     command = [sys.executable, "-m", "stream", "load", url, *map(str, flags), "--json", "-"]
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=DEVNULL)
     assert process.stdout
@@ -132,11 +136,11 @@ def measure(layout: Layout, options: argparse.Namespace) -> Figures:
 
 async def measure_in(folder: Path, layout: Layout, options: argparse.Namespace) -> Figures:
     """The same in a folder."""
-    servers = Processes(folder, layout, options.rate)
+    servers = Processes(folder, layout)
     try:
         await servers.start()
         each = options.clients // len(servers.urls)
-        loads = [asyncio.create_task(load(url, each, options.seconds, options.interval)) for url in servers.urls]
+        loads = [asyncio.create_task(load(url, each, options.rate / len(servers.urls), options.seconds, options.interval)) for url in servers.urls]
         await asyncio.sleep(each / 200 + SETTLE_S)    # the clients come at 200 a second
         before, began = {name: processor_ns(pid) for name, pid in servers.running.items()}, time.monotonic()
         await asyncio.sleep(options.seconds / 2)
@@ -163,7 +167,7 @@ def figures_of(reports: list[dict[str, object]], processor: dict[str, float], me
 
     seconds = sum(report["seconds"] for report in reports) / len(reports)    # type: ignore[misc]
     return Figures(
-        total("deliveries") / seconds, mean(steady, "age", "p50"), mean(steady, "age", "p99"), mean(trading, "response", "p50"),
+        total("deliveries") / seconds, total("requests") / seconds, mean(steady, "age", "p50"), mean(steady, "age", "p99"), mean(trading, "response", "p50"),
         mean(trading, "response", "p99"), processor, memory, total("gaps"), total("wrong"), total("updates") / seconds,
     )
 
@@ -171,12 +175,13 @@ def figures_of(reports: list[dict[str, object]], processor: dict[str, float], me
 def table(rows: dict[str, Figures]) -> Table:
     """All layouts."""
     shown = Table(box=None, pad_edge=False)
-    for heading in ("layout", "frames/s", "age p50 ms", "p99", "response p50 ms", "p99", "engine", "gateways", "redis", "gaps", "wrong"):
+    for heading in ("layout", "frames/s", "requests/s", "age p50 ms", "p99", "response p50 ms", "p99", "engine", "gateways", "redis", "gaps", "wrong"):
         shown.add_column(heading, justify="left" if heading == "layout" else "right")
     for name, row in rows.items():
         gateways = [cost for process, cost in row.processor.items() if process.startswith("gateway")]
         shown.add_row(
-            name, f"{row.deliveries_per_s:,.0f}", f"{row.age_p50:.2f}", f"{row.age_p99:.2f}", f"{row.response_p50:.2f}", f"{row.response_p99:.2f}",
+            name, f"{row.deliveries_per_s:,.0f}", f"{row.requests_per_s:,.0f}", f"{row.age_p50:.2f}", f"{row.age_p99:.2f}",
+            f"{row.response_p50:.2f}", f"{row.response_p99:.2f}",
             f"{row.processor['engine']:.0%}", " ".join(f"{cost:.0%}" for cost in gateways), f"{row.processor.get('redis', 0):.0%}",
             str(row.gaps), str(row.wrong),
         )
@@ -187,7 +192,7 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cluster", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=300, help="default: %(default)s")
-    parser.add_argument("--rate", type=int, default=5000, help="commands a second of the source (default: %(default)s)")
+    parser.add_argument("--rate", type=int, default=5000, help="requests a second of the clients (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=60, help="of each layout (default: %(default)s)")
     parser.add_argument("--interval", type=int, default=100, metavar="MS", help="of the clients' books (default: %(default)s)")
     parser.add_argument("--only", action="append", metavar="LAYOUT", choices=[layout.name for layout in LAYOUTS], help="only these")
@@ -195,7 +200,7 @@ def main() -> int:
     options = parser.parse_args()
     console = Console(highlight=False)
     console.print(describe())
-    console.print(f"{options.rate:,} commands a second, {options.clients} clients, interval {options.interval} ms, {options.seconds:g} s a layout")
+    console.print(f"{options.rate:,} requests a second, {options.clients} clients, interval {options.interval} ms, {options.seconds:g} s a layout")
     rows = {}
     for layout in LAYOUTS:
         if not options.only or layout.name in options.only:

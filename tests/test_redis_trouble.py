@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stream.cluster import redis_engine
+from stream.cluster import redis_engine, redis_snapshot
 from stream.cluster.messages import Batch, ShippedRecord, parts, size_of
-from stream.cluster.redis_client import keys_of
+from stream.cluster.redis_client import close, connect, keys_of
+from stream.cluster.redis_snapshot import Head
 from stream.config import Config, ConfigError
 from stream.journal.writer import JournalFailed
 from stream.live import ClientError
@@ -61,6 +62,38 @@ def test_a_redis_that_has_lost_the_end_of_the_log_under_load_leaves_no_hole(tmp_
     scene()
 
 
+def snapshot_size(redis: RedisServer) -> int:
+    """Bytes of the snapshot that Redis has."""
+    found = redis.client().get(KEYS.snapshot)
+    return msgspec.msgpack.decode(found, type=Head).size if found else 0
+
+
+def test_a_snapshot_is_told_in_parts_and_never_seen_by_halves(tmp_path: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_snapshot, "PART_BYTES", 1000)
+
+    @run
+    async def scene() -> None:
+        async with market(tmp_path, redis.url, gateways=1) as there:
+            await there.client(there.gateways[0], "alice")
+            await place(there, range(100, 120))
+            leader = await there.leader()
+            before = redis.client().get(KEYS.snapshot)
+            redis.client().delete(KEYS.snapshot)    # so that the engine tells another one
+            await eventually(lambda: redis.client().exists(KEYS.snapshot))
+            head = msgspec.msgpack.decode(redis.client().get(KEYS.snapshot), type=Head)
+            assert head.parts == -(-head.size // 1000) > 1
+            assert redis.client().ttl(head.parts_key) == -1
+            await there.gateway()
+            await require_one_state(there)
+            redis.client().set(KEYS.snapshot, before)
+            redis.client().delete(msgspec.msgpack.decode(before, type=Head).parts_key)    # as when it goes while somebody reads it
+            client = connect(redis.url)
+            assert await redis_snapshot.read(client, KEYS) is None
+            await close(client)
+            assert leader.leads
+    scene()
+
+
 def test_a_redis_that_is_full_of_the_log_is_told_a_snapshot_instead(tmp_path: Path) -> None:
     redis = RedisServer(tmp_path / "redis", 0, "--maxmemory", "2mb").start()
 
@@ -75,7 +108,7 @@ def test_a_redis_that_is_full_of_the_log_is_told_a_snapshot_instead(tmp_path: Pa
                 leader.server.wake()
                 written += 10_000
                 await asyncio.sleep(0)
-            await eventually(lambda: redis.client().strlen(KEYS.snapshot) > 10_000)
+            await eventually(lambda: snapshot_size(redis) > 10_000)
             await place(there, range(100, 105))
             await there.gateway()
             await require_one_state(there)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from stream.cluster import redis_snapshot
 from stream.cluster.messages import Beat, Status, decode_news
 from stream.cluster.redis_client import BEAT_S, Client, Keys
 
@@ -31,13 +32,13 @@ async def look(redis: Client, keys: Keys) -> Overview:
         pipeline.get(keys.beat)
         pipeline.xlen(keys.log)
         pipeline.xlen(keys.commands)
-        pipeline.strlen(keys.snapshot)
-        lease, beat, batches, requests, size = await pipeline.execute()
+        lease, beat, batches, requests = await pipeline.execute()
+    snapshot = await redis_snapshot.look(redis, keys)
     found = decode_news(beat) if beat else Beat(0, 0, 0, 0)
     assert isinstance(found, Beat)
     silent = {origin for origin, status in nodes.items() if origin in before and before[origin].beat == status.beat}
     leader = lease.decode().partition(" ")[2] if lease else ""
-    return Overview(leader, found, list(nodes.values()), silent, batches, requests, size)
+    return Overview(leader, found, list(nodes.values()), silent, batches, requests, snapshot.size if snapshot else 0)
 
 
 async def _nodes(redis: Client, keys: Keys) -> dict[int, Status]:

@@ -41,7 +41,7 @@ class Keys(NamedTuple):
 
     log: str         # a stream of batches; ids are term-position, so that what comes twice or from a deposed leader is refused
     commands: str    # a stream of requests
-    snapshot: str
+    snapshot: str    # the head of the latest; its parts are in a key of their own
     beat: str        # the engine's latest
     lease: str       # who leads, as long as it lives
     term: str        # the highest ever

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 from redis.exceptions import ResponseError
 
+from stream.cluster import redis_snapshot
 from stream.cluster.link import Leader
 from stream.cluster.messages import Batch, Snapshot, Status, decode_request, encode, merged, parts, size_of
 from stream.cluster.redis_client import BEAT_S, BLOCK_MS, FIELD, TROUBLE, Client, Keys
@@ -135,6 +136,7 @@ class RedisEngineEnd:
         self._last_command = "0-0"
         self._owes_snapshot = True
         self._snapshot_from = 0    # an older one would leave a hole between itself and the log
+        self._snapshot_due = asyncio.Event()
         self._offering = asyncio.Lock()
         self._log_size = 0         # since the last snapshot
         self._told = self._term, 0    # the last id that Redis took
@@ -142,7 +144,7 @@ class RedisEngineEnd:
 
     def start(self) -> None:
         """Begin to tell, the state of now first."""
-        steps = {"the log": self._send, "requests": self._read, "the lease": self._beat}
+        steps = {"the log": self._send, "the snapshot": self._tell_state, "requests": self._read, "the lease": self._beat}
         self._tasks = [asyncio.create_task(self._persist(what, step)) for what, step in steps.items()]
 
     async def _persist(self, what: str, step: Step) -> None:
@@ -242,25 +244,29 @@ class RedisEngineEnd:
             self._owe_snapshot(self._told[1])
         self._told = top
 
+    async def _tell_state(self) -> None:
+        """Tell the state of now, beside all else: a large one takes its time."""
+        await self._snapshot_due.wait()
+        await self.offer(self._leader.snapshot())
+        self._snapshot_due.clear()
+
     async def offer(self, snapshot: Snapshot) -> None:
         """Tell a state, and forget the log from before the one that was told last."""
         async with self._offering:
             if snapshot.position < self._snapshot_from:
                 return
             self._owe_snapshot(snapshot.position)
-            before = await self._redis.get(self._keys.snapshot)
-            await self._redis.set(self._keys.snapshot, encode(snapshot))
+            before = await redis_snapshot.write(self._redis, self._keys, snapshot)
             self._owes_snapshot, self._log_size = snapshot.position < self._snapshot_from, 0
             if before:
-                known = msgspec.msgpack.decode(before, type=Snapshot)
-                await self._redis.xtrim(self._keys.log, minid=id_of(known.term, known.position), approximate=True)
+                await self._redis.xtrim(self._keys.log, minid=id_of(before.term, before.position), approximate=True)
 
     async def _make_room(self) -> None:
         """Redis is full, perhaps of what we have told: forget that there, to begin again with a snapshot."""
         log.error("redis is full: what we have told is removed there; give it more memory, or set journal_snapshot_commands lower")
         await self._redis.xtrim(self._keys.log, maxlen=0, approximate=False)
         await self._redis.xtrim(self._keys.commands, minid=self._last_command, approximate=False)
-        await self._redis.delete(self._keys.snapshot)
+        await redis_snapshot.forget(self._redis, self._keys)
         self._owe_snapshot(self._told[1])
 
     # Requests
@@ -301,7 +307,7 @@ class RedisEngineEnd:
             self._leader.hear(msgspec.msgpack.decode(status, type=Status))
         self._news.set()    # so that the log is looked at
         if self._owes_snapshot or not offered or self._log_size > LOG_BYTES_MAX:
-            await self.offer(self._leader.snapshot())
+            self._snapshot_due.set()
         if asked and parsed(asked[0][0]) < parsed(self._last_command.encode()):
             self._last_command = "0-0"    # another stream, whose clock is behind
         if handover:

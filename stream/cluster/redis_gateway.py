@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from stream.cluster import redis_snapshot
 from stream.cluster.link import HearNews
 from stream.cluster.messages import Request, Status, decode_news, encode
 from stream.cluster.redis_client import AGAIN_S, BEAT_S, BLOCK_MS, FIELD, TROUBLE, Client, Keys, close
@@ -106,9 +107,8 @@ class RedisGatewayEnd:
 
     async def read_snapshot(self) -> None:
         """Read the latest snapshot, if there is one; the log is read from there."""
-        found = await self._redis.get(self._keys.snapshot)
-        if found:
-            snapshot = decode_news(found)
+        snapshot = await redis_snapshot.read(self._redis, self._keys)
+        if snapshot:
             self._last = f"{snapshot.term}-{snapshot.position}"
             self._hear(snapshot)
 

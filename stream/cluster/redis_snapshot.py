@@ -1,0 +1,72 @@
+"""The latest snapshot in Redis: its head, which says where its parts are, and the parts, in a list of their own.
+
+In parts, each of them is written and read within the client's patience whatever the size of a market, and none comes near the largest value that Redis takes.
+"""
+
+import secrets
+
+import msgspec
+from redis.exceptions import ResponseError
+
+from stream.cluster.messages import Snapshot, encode
+from stream.cluster.redis_client import Client, Keys
+
+PART_BYTES = 4 << 20
+
+LEFTOVER_MS = 30_000
+"""So long the parts of a snapshot outlive its successor, for who is reading them; and those of one that was never finished, its writer."""
+
+
+class Head(msgspec.Struct, frozen=True, array_like=True):
+    """Which snapshot it is, the key of its parts, how many there are, and their bytes in all."""
+
+    term: int
+    position: int
+    parts_key: str
+    parts: int
+    size: int
+
+
+async def look(redis: Client, keys: Keys) -> Head | None:
+    """The head of the latest one, if there is one."""
+    found = await redis.get(keys.snapshot)
+    return msgspec.msgpack.decode(found, type=Head) if found else None
+
+
+async def write(redis: Client, keys: Keys, snapshot: Snapshot) -> Head | None:
+    """Put one in the place of the latest; the head of that. Nobody sees it before it is whole."""
+    before = await look(redis, keys)
+    data = encode(snapshot)
+    parts = range(0, len(data), PART_BYTES)
+    head = Head(snapshot.term, snapshot.position, f"{keys.snapshot}:{secrets.token_hex(8)}", len(parts), len(data))
+    try:
+        for start in parts:
+            await redis.rpush(head.parts_key, data[start:start + PART_BYTES])
+            await redis.pexpire(head.parts_key, LEFTOVER_MS)
+        async with redis.pipeline(transaction=True) as pipeline:
+            pipeline.persist(head.parts_key)
+            pipeline.set(keys.snapshot, encode(head))
+            if before:
+                pipeline.pexpire(before.parts_key, LEFTOVER_MS)
+            await pipeline.execute()
+    except ResponseError:    # there is no room for all of it
+        await redis.unlink(head.parts_key)
+        raise
+    return before
+
+
+async def read(redis: Client, keys: Keys) -> Snapshot | None:
+    """The latest one; None if there is none, or if it went while it was read."""
+    head = await look(redis, keys)
+    if not head:
+        return None
+    parts = [await redis.lindex(head.parts_key, number) for number in range(head.parts)]
+    if None in parts:
+        return None
+    return msgspec.msgpack.decode(b"".join(parts), type=Snapshot)
+
+
+async def forget(redis: Client, keys: Keys) -> None:
+    """Let Redis have the room at once."""
+    head = await look(redis, keys)
+    await redis.unlink(keys.snapshot, *([head.parts_key] if head else []))
