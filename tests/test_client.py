@@ -183,6 +183,10 @@ async def test_every_request_has_its_method() -> None:
         for bad in ("100.005", "x", "1e400"):
             with pytest.raises(ValueError, match="expected"):
                 await client.place("BTC-USD", "buy", bad, 5)
+        for place in (client.place("BTC-USD", "up", 100, 5), client.place("BTC-USD", "buy", -1, 5), client.orderbook("BTC-USD", depth=-1)):
+            with pytest.raises(RequestRefused) as refused:
+                await place
+            assert refused.value.code == ErrorCode.MALFORMED
         with pytest.raises(RequestRefused, match="none of that name"):
             await client.orderbook("NO-SUCH")
 
