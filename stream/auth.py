@@ -56,6 +56,10 @@ class Authenticator:
                 audience=config.audience,
                 options={"require": ["exp", "iat", "sub", "iss", "aud"], "strict_aud": True, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
             )
+        except jwt.InvalidSignatureError as error:
+            raise TokenRefused("the token is signed with another key than the server's") from error
+        except jwt.DecodeError as error:
+            raise TokenRefused(f"this is no token: {str(error)[:200]}") from error
         except (jwt.PyJWTError, UnicodeError, ValueError, TypeError, RecursionError) as error:
             raise TokenRefused(str(error)[:200]) from error
         times = [claims["iat"], claims["exp"], claims.get("nbf", claims["iat"])]

@@ -128,8 +128,10 @@ class KeptConnection(ABC):
         try:
             await ws_connect(lambda: link, self.url, extra_headers=headers, max_frame_size=1 << 28, max_redirects=0, enable_auto_ping=True)
         except WSError as error:
-            body = getattr(error, "raw_body", None)
-            raise ClientError(f"{self.url}: {body.decode(errors='replace').strip() if body else error}") from error
+            said = (getattr(error, "raw_body", None) or b"").decode(errors="replace").strip()
+            if "\n" in said:    # a page
+                said = f"what answers there is no WebSocket: is the path right, such as /v1? ({error})"
+            raise ClientError(f"{self.url}: {said or error}") from error
         except (OSError, ValueError) as error:
             raise ClientError(f"{self.url}: {error}") from error
         self.connections += 1

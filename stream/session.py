@@ -149,14 +149,14 @@ class Session(Outbox):
         if self.closed:
             return
         self.messages_received += 1
+        if over:
+            allowed = f"{getattr(self._market.config, over)} {over.removesuffix('_per_s')} a second"
+            self._refuse(self._codec.read_id(payload), ErrorCode.TOO_MANY_REQUESTS, f"expected at most {allowed}")
+            return
         try:
-            if over:
-                allowed = f"{getattr(self._market.config, over)} {over.removesuffix('_per_s')} a second"
-                self._refuse(self._codec.read_id(payload), ErrorCode.TOO_MANY_REQUESTS, f"expected at most {allowed}")
-                return
             request = self._codec.read_request(payload)
         except Malformed as error:
-            self._refuse(0, ErrorCode.MALFORMED, str(error))
+            self._refuse(self._codec.read_id(payload), ErrorCode.MALFORMED, str(error))    # or who sent it would wait for ever
             self._count_error()
         else:
             if self._waiting:

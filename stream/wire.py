@@ -63,8 +63,11 @@ class Codec(NamedTuple):
         return read(self.decode_request, payload)
 
     def read_id(self, payload: bytes) -> int:
-        """The id of a client's message, which is not looked at further. Malformed if it has none."""
-        return read(self.decode_head, payload).id
+        """The id of a client's message, which is not looked at further; 0 if it has none."""
+        try:
+            return read(self.decode_head, payload).id
+        except Malformed:
+            return 0
 
 
 def read(decode: Callable[[bytes], Read], payload: bytes) -> Read:

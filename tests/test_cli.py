@@ -82,7 +82,7 @@ def test_help_is_there_for_every_command(command: str, capsys: pytest.CaptureFix
     assert f"usage: deltabook {command}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["watch"], ["verify", "--seconds", "soon"]])
+@pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["watch"]])
 def test_what_cannot_be_parsed_is_told_with_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(arguments)
@@ -91,9 +91,28 @@ def test_what_cannot_be_parsed_is_told_with_the_usage(arguments: list[str], caps
 
 
 @pytest.mark.parametrize(
+    ("command", "value", "expected"),
+    [
+        ("verify --seconds", "soon", "a number above 0"), ("verify --seconds", "0", "a number above 0"), ("verify --depth", "-1", "a whole number from 0 on"),
+        ("judge --seconds", "nan", "a number above 0"), ("watch ticker:BTC-USD --interval", "1.5", "a whole number from 0 on"),
+        ("load --clients", "0", "a whole number from 1 on"), ("load --slow", "all", "a share from 0 to 1"), ("load --slow", "1.1", "a share from 0 to 1"),
+        ("load --seconds", "inf", "a number above 0"), ("token alice --seconds", "-5", "a whole number from 1 on"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_told_with_what_would(command: str, value: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([*command.split(), value])
+    assert left.value.code == 2
+    assert f"argument {command.split()[-1]}: {value}: expected {expected}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["verify", "ws://127.0.0.1:1/v1"], "127.0.0.1"),
+        (["replay", "binance_no_such_file.gz"], "No such file"),
+        (["replay", "no-such-file"], "No such file"),
+        (["token", ""], "expected a name"),
         (["verify", "http://127.0.0.1/v1"], "ws or wss"),
         (["watch", "nonsense"], "expected orderbook:<instrument>"),
         (["watch", "orders:BTC-USD"], "expected orderbook:<instrument>"),

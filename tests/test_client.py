@@ -183,6 +183,10 @@ async def test_every_request_has_its_method() -> None:
         for bad in ("100.005", "x", "1e400"):
             with pytest.raises(ValueError, match="expected"):
                 await client.place("BTC-USD", "buy", bad, 5)
+        for place in (client.place("BTC-USD", "up", 100, 5), client.place("BTC-USD", "buy", -1, 5), client.orderbook("BTC-USD", depth=-1)):
+            with pytest.raises(RequestRefused) as refused:
+                await place
+            assert refused.value.code == ErrorCode.MALFORMED
         with pytest.raises(RequestRefused, match="none of that name"):
             await client.orderbook("NO-SUCH")
 
@@ -230,8 +234,14 @@ async def test_every_kind_of_order_is_placed_in_decimal_text() -> None:
 async def test_what_cannot_be_reached_is_an_error() -> None:
     async with serving() as server:
         dead = url(server)
-        with pytest.raises(ClientError, match="padding"):
+        with pytest.raises(ClientError, match=r"this is no token: .*padding"):
             await connect(dead, "x.y.z").open()
+        with pytest.raises(ClientError, match="signed with another key"):
+            await connect(dead, f"{token('alice', server.clock.now())[:-2]}AA").open()
+        for path, words in (("/", "is the path right"), ("/metrics", "is the path right"), ("/v2", "endpoint is /v1")):
+            with pytest.raises(ClientError, match=words) as failed:
+                await connect(dead.replace("/v1", path)).open()
+            assert "\n" not in str(failed.value)
     with pytest.raises(ClientError, match="Connect"):
         await connect(dead).open()
     with pytest.raises(ClientError):

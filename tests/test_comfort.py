@@ -92,6 +92,14 @@ def test_an_unexpected_error_shows_no_traceback_unless_it_is_asked_for(monkeypat
         main(["token", "alice"])
 
 
+def test_a_token_tells_of_a_key_that_no_server_has_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["token", "alice"]) == 0
+    assert "made data/development.key" in capsys.readouterr().err
+    assert main(["token", "alice"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_colours_are_for_who_wants_them() -> None:
     def told(**environment: str) -> str:
         plain = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "TERM")}

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -121,6 +123,14 @@ async def test_who_says_nothing_or_stops_has_not_passed() -> None:
         raves.feed_data(b'{"channel":"orderbook:X","epoch":1,"seq":0,"digest":"0"}\n')
         with pytest.raises(ClientError, match="orderbook:X: expected one of orderbook:BTC-USD"):
             await judge(url, 1, None, raves)
+
+
+def test_a_client_that_is_no_pipe_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "said.jsonl").write_text("")
+    with open(tmp_path / "said.jsonl") as file:
+        done = subprocess.run([sys.executable, "-m", "stream", "judge"], cwd=ROOT, stdin=file, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "deltabook judge: the client is to be piped in here: `CLIENT | deltabook judge URL`\n"
 
 
 @run

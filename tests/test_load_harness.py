@@ -245,6 +245,7 @@ def test_a_chart_leaves_holes_and_escapes_names() -> None:
         (["ws://127.0.0.1:1/v1"], "127.0.0.1"),
         (["--slow", "0.6", "--trading", "0.6"], "expected at most 1"),
         (["--secret", "@no-such-file", "ws://127.0.0.1:1/v1"], "no-such-file: No such file"),
+        (["--html", "no-such-folder/load.html", "ws://127.0.0.1:1/v1"], "there is no folder no-such-folder"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

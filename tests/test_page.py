@@ -8,6 +8,7 @@ from typing import Any
 
 import uvloop
 
+from stream.codes import CloseCode
 from stream.market_server import MarketServer
 from stream.revocations import Revocation
 from stream.sources.simulated import SimulatedSource
@@ -90,8 +91,20 @@ async def test_an_order_goes_by_mouse_and_is_filled() -> None:
         await until(page, "document.querySelector('#notice').textContent.includes('(4')")
         await page.reload()
         await page.wait_for_selector("#own:not([hidden])")
+        await page.click("#order >> text=Sell")
+        await page.select_option("#kind", "market")
+        await page.fill("#size", "0.1")
+        assert await page.inner_text("#value") == ""
+        await page.click("#place")
+        await until(page, "document.querySelector('#notice').textContent === 'The order ended with 0.0000 BTC filled.'")
         await page.click("#sign-out")
         await page.wait_for_selector("#sign-in:not([hidden])")
+        await until(page, "market.client.state === 'open'")
+        await page.fill("#token", token("carol", server.clock.now(), "market"))
+        await page.click("#sign-in button")
+        await until(page, "document.querySelector('#notice').textContent.includes('(202)') && market.client.state === 'open'")
+        await sign_in(page, server, "carol")
+        assert await page.inner_text("#who") == "carol"
 
 
 @run
@@ -129,12 +142,35 @@ async def test_a_token_that_has_become_worthless_is_told() -> None:
 
 
 @run
+async def test_why_a_server_does_not_want_the_page_back_is_told() -> None:
+    async with serving() as server, showing(server) as page:
+        await until(page, "market.client.state === 'open'")
+        [connection] = server._connections.values()
+        connection.session.close(CloseCode.REVOKED, "revoked")
+        server.wake()
+        await until(page, "document.querySelector('#connection').textContent === 'closed'")
+        assert "4501 revoked. Load the page again" in await page.inner_text("#notice")
+
+
+@run
 async def test_an_instrument_is_chosen_while_there_is_no_connection() -> None:
     async with serving() as server, trader(server) as alice, showing(server) as page:
         await alice.place("ETH-USD", "buy", "20", "1")
         await until(page, "market.book?.frame")
         await page.evaluate("document.querySelector('#cut').click(); document.querySelector('#instruments').lastChild.click()")
         await shows(page, "bids", ("20.00", "1.0000"))
+
+
+@run
+async def test_nothing_of_another_instrument_is_shown_while_there_is_no_connection() -> None:
+    async with serving() as server, trader(server) as alice, showing(server) as page:
+        await alice.place("BTC-USD", "buy", "600", "1")
+        await shows(page, "bids", ("600.00", "1.0000"))
+        await server.stop()
+        await until(page, "market.client.state === 'lost'")
+        await page.click("#instruments >> text=ETH-USD")
+        await page.wait_for_selector("#ladder", state="hidden")
+        assert await page.inner_text("#bid") == "\N{EN DASH}"
 
 
 @run

@@ -330,14 +330,15 @@ def test_a_repeated_client_id_names_the_first_order(market: QuietMarket) -> None
 
 def test_what_cannot_be_read_says_where(market: QuietMarket) -> None:
     desk = Desk(market)
-    for payload, text in (
-        (b"", "truncated"), (b"\xc1", ""), (msgspec.msgpack.encode(["place", 1, "BTC-USD", "up", 1, 2]), "$[3]"),
-        (msgspec.msgpack.encode(["subscribe", 1, [""]]), "$[2][0]"), (msgspec.msgpack.encode(["ping", 1]) + b"x", "trailing"),
-        (b"\x91" * 100_000, ""), (b"\xdd\xff\xff\xff\xff", ""), (msgspec.msgpack.encode({"tag": "ping"}), "array"),
+    for payload, id, text in (
+        (b"", 0, "truncated"), (b"\xc1", 0, ""), (msgspec.msgpack.encode(["place", 7, "BTC-USD", "up", 1, 2]), 7, "$[3]"),
+        (msgspec.msgpack.encode(["subscribe", 8, [""]]), 8, "$[2][0]"), (msgspec.msgpack.encode(["ping", 1]) + b"x", 0, "trailing"),
+        (msgspec.msgpack.encode(["ping", -1]), 0, "$[1]"), (msgspec.msgpack.encode(["no such request", 9]), 9, "$[0]"),
+        (b"\x91" * 100_000, 0, ""), (b"\xdd\xff\xff\xff\xff", 0, ""), (msgspec.msgpack.encode({"tag": "ping"}), 0, "array"),
     ):
         desk.send(payload)
         (error,) = desk.hear()
-        assert (error.id, error.code) == (0, ErrorCode.MALFORMED)
+        assert (error.id, error.code) == (id, ErrorCode.MALFORMED)
         assert text in error.message
     assert desk.ask(Ping) == [Pong(1, market.now)]
 

@@ -67,6 +67,11 @@ def test_requests_are_what_the_server_reads() -> None:
     assert cancel == Cancel(3, 2**60 + 1)
 
 
+def test_what_does_not_fit_is_refused_and_not_cut_off() -> None:
+    script = "print(input.map((text) => { try { return decode(encode(BigInt(text))); } catch (error) { return error.name; } }))"
+    assert in_node(script, [str(2**64 - 1), str(2**64), str(-(2**63)), str(-(2**63) - 1)]) == [str(2**64 - 1), "RangeError", str(-(2**63)), "RangeError"]
+
+
 def test_an_orders_options_are_the_servers() -> None:
     script = """
         const terms = { name: "BTC-USD", tick: "0.01", lot: "0.0001", quote_decimals: 6 };

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stream.cli import teach
+from stream.cli.numbers import counted, whole
 from stream.cli.verify import DEFAULT_URL
 from stream.client import Client, connect
 from stream.fields import PhaseName
@@ -47,13 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add(name, help).add_argument("instrument")
     limits = add("limits", "limit an account; what is not given is not limited")
     limits.add_argument("subject")
-    limits.add_argument("--orders", type=int, default=0, metavar="N", help="open orders")
-    limits.add_argument("--size", type=int, default=0, metavar="LOTS", help="size of an order")
-    limits.add_argument("--notional", type=int, default=0, metavar="UNITS", help="price times size of an order, in units of the quote asset")
+    limits.add_argument("--orders", type=whole, default=0, metavar="N", help="open orders")
+    limits.add_argument("--size", type=whole, default=0, metavar="LOTS", help="size of an order")
+    limits.add_argument("--notional", type=whole, default=0, metavar="UNITS", help="price times size of an order, in units of the quote asset")
     for name, help, other in (("disconnect", "close connections", "connection"), ("revoke", "make tokens worthless", "token-id")):
         request = add(name, help)
         request.add_argument("subject", nargs="?", default="", help="all of a subject")
-        request.add_argument(f"--{other}", type=int if other == "connection" else str, default=0 if other == "connection" else "", help="or a single one")
+        request.add_argument(f"--{other}", type=counted if other == "connection" else str, default=0 if other == "connection" else "", help="or a single one")
     add("connections", "who is connected, listens to what, and is how far behind")
 
 

@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import os
+import stat
 import sys
 from typing import NamedTuple
 
@@ -10,6 +12,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from stream.cli.numbers import positive
 from stream.cli.verify import DEFAULT_URL
 from stream.client import connect
 from stream.frames import Book, Gap
@@ -36,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "exit status: 0 if all that was said is true, and of every book something is said that is true after the run; 1 if not; 2 if it could not be judged"
     )
     parser.add_argument("url", nargs="?", default=DEFAULT_URL, help="a server that does not inject faults (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=20, help="how long to listen (default: 20)")
+    parser.add_argument("--seconds", type=positive, default=20, help="how long to listen (default: 20)")
     parser.add_argument("--token", help="a token, if the server wants one")
 
 
@@ -119,11 +122,11 @@ def table_of(judgement: Judgement) -> Table:
 
 async def judge_input(arguments: argparse.Namespace) -> Judgement:
     """Judge who is piped in."""
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):    # of a file uvloop makes no pipe, but a core dump
+        raise ClientError("the client is to be piped in here: `CLIENT | deltabook judge URL`")
     said = asyncio.StreamReader(LINE_BYTES_MAX)
-    try:
-        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(said), sys.stdin)
-    except (OSError, ValueError) as error:
-        raise ClientError(f"the client is to be piped in here: {error}") from error
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(said), sys.stdin)
     return await judge(arguments.url, arguments.seconds, arguments.token, said)
 
 

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from stream.auth import mint
 from stream.channels import BOOK, PUBLIC, TICKER, TRADES
+from stream.cli.numbers import counted, positive, share, whole
 from stream.cli.token import SCOPES
 from stream.cli.verify import DEFAULT_URL
 from stream.client import connect
@@ -45,30 +46,6 @@ exit status: 0 if every threshold was kept, 1 if not, 2 if the server cannot be 
 """
 
 
-def share(text: str) -> float:
-    """A share of 1."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected a share from 0 to 1")
-    return value
-
-
-def positive(text: str) -> float:
-    """A number above 0."""
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text}: expected a number above 0")
-    return value
-
-
-def counted(text: str) -> int:
-    """A number from 1 on."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected a number from 1 on")
-    return value
-
-
 def kinds_of(text: str) -> list[str]:
     """Public channels by their kinds."""
     kinds = text.split(",")
@@ -94,8 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--ramp", type=positive, metavar="S", help=f"over which time they come (default: {CONNECTIONS_PER_S} a second)")
     add("--instruments", metavar="A,B", help="only these (default: all)")
     add("--channels", type=kinds_of, default=[BOOK], metavar="KINDS", help="of orderbook,trades,ticker (default: orderbook)")
-    add("--depth", type=int, metavar="N", help="levels a side, 0 for full books (default: the server's)")
-    add("--interval", type=int, default=100, metavar="MS", help="the shortest time between frames, 0 for every change (default: %(default)s)")
+    add("--depth", type=whole, metavar="N", help="levels a side, 0 for full books (default: the server's)")
+    add("--interval", type=whole, default=100, metavar="MS", help="the shortest time between frames, 0 for every change (default: %(default)s)")
     roles = parser.add_argument_group("roles, as shares of the clients")
     roles.add_argument("--slow", type=share, default=0, metavar="SHARE", help="now and then read nothing")
     roles.add_argument("--returning", type=share, default=0, metavar="SHARE", help="cut their connection now and then, return and resume")
@@ -109,13 +86,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tokens.add_argument("--secret", help="an HS256 key, or @FILE: every client signs in with a token of its own, load-0, load-1 ...")
     tokens.add_argument("--config", type=Path, metavar="FILE", help="the server's TOML file, for its keys, issuer and audience")
     judged = parser.add_argument_group("thresholds")
-    judged.add_argument("--max-gaps", type=int, default=0, metavar="N", help="frames that did not fit (default: %(default)s)")
-    judged.add_argument("--max-wrong", type=int, default=0, metavar="N", help="books with another digest (default: %(default)s)")
-    judged.add_argument("--max-lost", type=int, default=0, metavar="N", help="connections lost or refused (default: %(default)s)")
-    judged.add_argument("--max-refused", type=int, metavar="N", help="requests that the server refused")
-    judged.add_argument("--max-p99-ms", type=float, metavar="MS", help="latency of steady clients")
-    judged.add_argument("--max-response-p99-ms", type=float, metavar="MS", help="answers to requests, from when they were due")
-    judged.add_argument("--min-deliveries", type=float, metavar="N", help="frames a second, of all clients")
+    judged.add_argument("--max-gaps", type=whole, default=0, metavar="N", help="frames that did not fit (default: %(default)s)")
+    judged.add_argument("--max-wrong", type=whole, default=0, metavar="N", help="books with another digest (default: %(default)s)")
+    judged.add_argument("--max-lost", type=whole, default=0, metavar="N", help="connections lost or refused (default: %(default)s)")
+    judged.add_argument("--max-refused", type=whole, metavar="N", help="requests that the server refused")
+    judged.add_argument("--max-p99-ms", type=positive, metavar="MS", help="latency of steady clients")
+    judged.add_argument("--max-response-p99-ms", type=positive, metavar="MS", help="answers to requests, from when they were due")
+    judged.add_argument("--min-deliveries", type=positive, metavar="N", help="frames a second, of all clients")
     add("--json", metavar="FILE", help="write the report as JSON; - prints it instead of the table")
     add("--html", type=Path, metavar="FILE", help="write the report as a page with plots, which needs nothing else")
 
@@ -189,6 +166,9 @@ def shown(ms: float | None) -> str:
 
 async def harass(arguments: argparse.Namespace, console: Console) -> tuple[Report, bool]:
     """Do the run; its report, and whether it was interrupted."""
+    for file in filter(None, (arguments.html, arguments.json)):
+        if not Path(file).parent.is_dir():    # after the run it would be too late to say so
+            raise ClientError(f"{file}: there is no folder {Path(file).parent}")
     first = arguments.token[0] if arguments.token else signed(config_of(arguments), 0, TOKEN_SPARE_S) if arguments.secret else None
     plan = await plan_of(arguments, first)
     thresholds = Thresholds(

@@ -40,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     path: Path = arguments.file
     format: str = arguments.format or path.name.lower()
     try:
+        path.stat()
         report = _replay(format, path, arguments.expect)
     except (OSError, ValueError, OverflowError, msgspec.MsgspecError) as error:
         print(f"deltabook replay: {error}", file=sys.stderr)

@@ -2,12 +2,14 @@
 
 import argparse
 import os
+import sys
 import time
 from pathlib import Path
 
 from stream.auth import mint
 from stream.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
-from stream.config import load
+from stream.cli.numbers import counted
+from stream.config import ConfigError, load
 
 SCOPES = (MARKET_SCOPE, ACCOUNT_SCOPE, TRADE_SCOPE)
 
@@ -24,11 +26,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("subject", help="who the token says its bearer is")
     parser.add_argument("--scope", action="append", choices=[*SCOPES, ADMIN_SCOPE],
                         help="what it allows; may be given several times; all but admin if not given")
-    parser.add_argument("--seconds", type=int, default=24 * 3600, help="how long it lives (default: a day)")
+    parser.add_argument("--seconds", type=counted, default=24 * 3600, help="how long it lives (default: a day)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the server's TOML file")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a token; the exit status."""
-    print(mint(load(arguments.config, os.environ), arguments.subject, arguments.scope or SCOPES, arguments.seconds, int(time.time())))
+    if not arguments.subject:
+        raise ConfigError("subject: expected a name")
+    config = load(arguments.config, os.environ)
+    new = not config.keys and not Path(config.key_file).exists()
+    print(mint(config, arguments.subject, arguments.scope or SCOPES, arguments.seconds, int(time.time())))
+    if new:
+        print(f"deltabook token: made {config.key_file}: the token is for a server that is started in this folder from now on", file=sys.stderr)
     return 0

@@ -13,6 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from stream.channels import BOOK, TICKER, TRADES, ChannelName
+from stream.cli.numbers import positive, whole
 from stream.client import Client, connect
 from stream.frames import Book, Gap
 from stream.live import ClientError, LiveBook, LiveTicker, LiveTrades
@@ -41,10 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "exit status: 0 if every book was right all the time (with --faulty: in the end), 1 if anything was wrong, 2 if the server cannot be reached"
     )
     parser.add_argument("url", nargs="?", default=DEFAULT_URL, help="default: %(default)s")
-    parser.add_argument("--seconds", type=float, default=20, help="how long to watch (default: 20)")
+    parser.add_argument("--seconds", type=positive, default=20, help="how long to watch (default: 20)")
     parser.add_argument("--instruments", metavar="A,B", help="only these (default: all)")
-    parser.add_argument("--depth", type=int, default=0, help="levels a side, 0 for full books (default)")
-    parser.add_argument("--interval", type=int, default=0, metavar="MS", help="the shortest time between frames (default: 0, every change)")
+    parser.add_argument("--depth", type=whole, default=0, help="levels a side, 0 for full books (default)")
+    parser.add_argument("--interval", type=whole, default=0, metavar="MS", help="the shortest time between frames (default: 0, every change)")
     parser.add_argument("--faulty", action="store_true",
                         help="the server injects faults (serve --faults): count them, and judge by what they lead to: every book is right in the end")
     parser.add_argument("--token", help="a token, if the server wants one")

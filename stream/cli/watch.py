@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stream.channels import parse
+from stream.cli.numbers import counted, whole
 from stream.cli.verify import DEFAULT_URL
 from stream.client import connect
 from stream.frames import OrderUpdate, Ticker, Trade
@@ -36,9 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("channel", help="such as orderbook:BTC-USDT, trades:BTC-USDT, ticker:BTC-USDT, orders, balances")
     parser.add_argument("--url", default=DEFAULT_URL, help="default: %(default)s")
     parser.add_argument("--token", help="a token, for own channels")
-    parser.add_argument("--depth", type=int, default=15, help="levels a side (default: 15)")
-    parser.add_argument("--interval", type=int, default=100, metavar="MS", help="the shortest time between frames (default: 100)")
-    parser.add_argument("--count", type=int, default=0, metavar="N", help="stop after N frames")
+    parser.add_argument("--depth", type=counted, default=15, help="levels a side (default: 15)")
+    parser.add_argument("--interval", type=whole, default=100, metavar="MS", help="the shortest time between frames (default: 100)")
+    parser.add_argument("--count", type=whole, default=0, metavar="N", help="stop after N frames")
 
 
 def ladder(mirror: BookMirror, terms: InstrumentTerms, depth: int) -> Table:

@@ -114,6 +114,7 @@ function write(out, value) {
 }
 
 function writeInteger(out, value) {
+  if (value >= 2n ** 64n || value < -(2n ** 63n)) throw new RangeError(`${value}: expected an integer of 64 bits`);
   if (value >= 0 && value < 128) out.push(Number(value));
   else if (value >= 0) out.push(0xcf, ...big(value, 8));
   else out.push(0xd3, ...big(BigInt.asUintN(64, BigInt(value)), 8));

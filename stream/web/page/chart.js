@@ -56,6 +56,7 @@ export class Chart {
   #point(cursor) {
     const count = this.#candles.of(this.#period).length;
     this.#cursor = cursor === null || cursor < 0 || !count ? null : Math.min(cursor, count - 1);
+    $("candle").ariaLive = this.#cursor === null ? "off" : "polite"; // what is said of the latest candle changes with every trade
     this.#surface.draw();
   }
 

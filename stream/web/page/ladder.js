@@ -28,6 +28,7 @@ export class Ladder {
 
   #draw() {
     const { book, terms } = this.#market;
+    $("ladder").inert = !book?.frame; // what it shows may be of another instrument
     if (!book?.frame) return;
     const sides = [0, 1].map((side) => totals(book.levels.best(side, LEVELS)));
     const most = Math.max(1, ...sides.map((levels) => Number(levels.at(-1)?.total ?? 0)));

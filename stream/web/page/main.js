@@ -43,6 +43,9 @@ market.addEventListener("chosen", () => {
   if (focused) tabs[names.indexOf(market.instrument)].focus();
 });
 market.client.addEventListener("notice", ({ detail }) => notice(detail));
+market.client.addEventListener("state", ({ detail: { state, reason } }) => {
+  if (state === "closed" && market.client.welcome) notice(`${reason}. Load the page again to come back.`);
+});
 
 await market.open();
 account.restore();

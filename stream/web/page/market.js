@@ -110,12 +110,19 @@ export class Market extends EventTarget {
 
   async signIn(token) {
     const { subject } = await this.client.login(token);
-    await this.client.subscribe(["orders", "balances"]);
+    try {
+      await this.client.subscribe(["orders", "balances"]);
+    } catch (error) {
+      await this.signOut();
+      throw error;
+    }
     this.#sign(subject);
   }
 
+  /** Sign out, and take another connection: this one keeps its subject, and would refuse somebody else's token. */
   async signOut() {
     await this.client.logout();
+    this.socket.cut();
     this.#sign(null);
   }
 

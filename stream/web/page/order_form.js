@@ -62,6 +62,7 @@ export class OrderForm {
   /** What the order comes to, exactly; nothing while that cannot be said. */
   #value() {
     const { terms } = this.#market;
+    if ($("price").disabled) return "";
     try {
       const [price, size] = [BigInt(fromText($("price").value, terms.tick)), BigInt(fromText($("size").value, terms.lot))];
       const unit = BigInt(fromText(terms.tick, stepOf(terms.quote_decimals))) * BigInt(fromText(terms.lot, stepOf(terms.base_decimals)));
@@ -76,8 +77,9 @@ export class OrderForm {
     const { client, instrument } = this.#market;
     const text = (id) => ($(id).disabled ? 0 : $(id).value);
     try {
-      await client.place(instrument, this.#side, text("price"), $("size").value, { ...TYPES[$("kind").value], stop: text("stop"), key: newKey() });
-      this.#notice("");
+      const done = await client.place(instrument, this.#side, text("price"), $("size").value, { ...TYPES[$("kind").value], stop: text("stop"), key: newKey() });
+      const { base, lot } = client.terms.get(instrument);
+      this.#notice(done.status === "cancelled" ? `The order ended with ${toText(done.filled, lot)} ${base} filled.` : "");
     } catch (error) {
       this.#notice(error);
     }

@@ -15,7 +15,10 @@ export const milliseconds = (nanoseconds) => Number(BigInt(nanoseconds) / 1_000_
 export function drawTicker(market) {
   const { terms, instrument } = market;
   const ticker = market.ticker?.frame;
-  if (!ticker) return;
+  if (!ticker) {
+    for (const value of $("ticker").querySelectorAll("dd")) put(value, "–");
+    return;
+  }
   for (const name of ["last", "bid", "ask", "high", "low"]) put($(name), ticker[name] ? toText(ticker[name], terms.tick) : "–");
   const change = ticker.open ? (Number(ticker.last) / Number(ticker.open) - 1) * 100 : 0;
   const shown = percent.format(change);
