@@ -1,20 +1,25 @@
 """The command line as a person meets it: what it prints, where, and with which exit status."""
 
+import argparse
 import asyncio
 import json
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from engine import Phase
+from stream import connect
 from stream.channel import Point
 from stream.cli import COMMANDS, main
+from stream.cli.watch import watch
 from stream.codes import CloseCode
 from stream.market_server import MarketServer
 from stream.messages import Subscribe
@@ -196,6 +201,29 @@ async def test_watch_shows_own_channels_to_who_has_a_token() -> None:
             refused = await deltabook("watch", channel, "--url", url)
             assert refused.status == 2
             assert refused.err.startswith("deltabook watch: ")
+
+
+@run
+async def test_watch_shows_both_sides_in_any_terminal_and_cuts_no_id() -> None:
+    async with market() as (server, url):
+        signed = token("alice", server.clock.now(), "market account trade")
+
+        async def shown(channel: str) -> str:
+            console = Console(file=StringIO(), force_terminal=True, width=80, height=24)
+            await watch(argparse.Namespace(channel=channel, url=url, token=signed, depth=15, interval=100, count=1), console)
+            return console.file.getvalue()
+
+        async with connect(url, signed) as alice:
+            bids = [await alice.place("BTC-USD", "buy", price, 10) for price in range(10_000, 10_015)]
+            asks = [await alice.place("BTC-USD", "sell", price, 10) for price in range(10_100, 10_115)]
+            book = await shown("orderbook:BTC-USD")
+            assert all(price in book for price in ("101.08", "101.00", "100.14", "100.06"))
+            assert "..." not in book
+            ids = [str(done.order) for done in bids + asks]
+            screen = await shown("orders")
+            assert all(id in screen for id in ids[:10])
+            outcome = await deltabook("watch", "orders", "--url", url, "--count", "1", "--token", signed)
+            assert [line.split()[0] for line in outcome.out.splitlines()[2:]] == ids
 
 
 @run
