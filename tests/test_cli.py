@@ -103,6 +103,8 @@ def test_a_number_that_makes_no_sense_is_told_with_what_would(command: str, valu
         (["verify", "http://127.0.0.1/v1"], "ws or wss"),
         (["watch", "nonsense"], "expected orderbook:<instrument>"),
         (["watch", "orders:BTC-USD"], "expected orderbook:<instrument>"),
+        (["serve", "--upstream", "127.0.0.1:8080"], "$.upstream"),
+        (["serve", "--source", "journal:no-such-folder", "--port", "0"], "no-such-folder: "),
         (["serve", "--role", "gateway", "--redis", "redis://127.0.0.1:1", "--workers", "2"], "workers: not in a market"),
         (["serve", "--role", "engine", "--redis", "redis://127.0.0.1:1", "--source", "journal:somewhere"], "sources journal:somewhere: not in"),
         (["serve", "--redis", "redis://:secret@127.0.0.1:1"], "redis redis://127.0.0.1:1: expected a role"),

@@ -235,5 +235,5 @@ def run(arguments: argparse.Namespace) -> int:
     except JournalError as error:
         raise ConfigError(str(error)) from error
     except OSError as error:
-        what = f"journal {config.journal}" if error.filename else f"cannot listen on {config.host} port {config.port}"
+        what = f"journal {config.played or config.journal}" if error.filename else f"cannot listen on {config.host} port {config.port}"
         raise ConfigError(f"{what}: {error.strerror}") from error
