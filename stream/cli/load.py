@@ -203,7 +203,7 @@ def show(report: Report, console: Console) -> None:
         table.add_column(heading, justify="right" if heading != HEADINGS[0] else "left", no_wrap=True)
     for row in rows(report):
         table.add_row(*row)
-    console.print(table, width=max(console.width, TABLE_WIDTH))
+    Console(file=console.file, highlight=False, width=max(console.width, TABLE_WIDTH)).print(table)
     for note in notes(report):
         console.print(note, style="dim", soft_wrap=not console.is_terminal)
     for words, times in most_told(report)[:5]:
