@@ -107,7 +107,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     deposit: Annotated[dict[str, str], Meta(description="What a new account is given, asset to decimal amount: for demonstrations.")] = {}
     self_trade: Annotated[SelfTradeMode, Meta(description="What happens instead of a trade of a user's account with itself, where an order does not say.")] = "cancel_newest"
 
-    upstream: Annotated[str, Meta(description="The WebSocket address of a server whose public channels this one relays, such as `ws://127.0.0.1:8080/v1`, instead of having a market of its own.")] = ""
+    upstream: Annotated[str, Meta(pattern="^(wss?://.+)?$", description="The WebSocket address of a server whose public channels this one relays, such as `ws://127.0.0.1:8080/v1`, instead of having a market of its own.")] = ""
     upstream_token_file: Annotated[str, Meta(description="A file with a token for it, read at each connection.")] = ""
     upstream_interval_ms: Annotated[Milliseconds, Meta(description="The interval at which its channels are followed; 0: every batch.")] = 0
     upstream_stale_ms: Annotated[int, Meta(ge=100, le=1 << 31, description="Clients are told that what they see may have fallen behind after so long without all of its channels.")] = 2000

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stream.config import Config
 from stream.fields import Message
-from stream.kept_connection import KeptConnection
+from stream.kept_connection import KeptConnection, Link
 from stream.keys import Key
 from stream.live import ClientError
 from stream.messages import Answer, Welcome
@@ -39,6 +39,13 @@ class RelayLink(KeptConnection):
     async def close(self) -> None:
         """Leave."""
         await self._leave()
+
+    async def _connect(self) -> Link:
+        try:
+            return await super()._connect()
+        except ClientError as error:
+            log.warning("the upstream cannot be reached", extra={"url": self.url, "reason": str(error)})
+            raise
 
     def _read_token(self) -> str:
         return self._token_file.read_text().strip()

@@ -179,8 +179,12 @@ class Venue(ABC):
             self.authenticator.revocations.forget(now / 10**9)
             self.forget_accounts(now)
             self.limits.forget(now)
-        for _ in range(min(len(self._unchecked), len(self.sessions) // HOUSEKEEPINGS_PER_S + 1)):
-            self._unchecked.pop().check_time(now)
+        left = len(self.sessions) // HOUSEKEEPINGS_PER_S + 1
+        while self._unchecked and left:
+            session = self._unchecked.pop()
+            if session in self.sessions:    # or its connection is gone by now
+                session.check_time(now)
+                left -= 1
 
     def forget_accounts(self, now: int) -> None:
         """Keep no longer the events of accounts whose clients have not come back in time."""

@@ -1,20 +1,25 @@
 """The command line as a person meets it: what it prints, where, and with which exit status."""
 
+import argparse
 import asyncio
 import json
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from engine import Phase
+from stream import connect
 from stream.channel import Point
 from stream.cli import COMMANDS, main
+from stream.cli.watch import watch
 from stream.codes import CloseCode
 from stream.market_server import MarketServer
 from stream.messages import Subscribe
@@ -116,6 +121,8 @@ def test_a_number_that_makes_no_sense_is_told_with_what_would(command: str, valu
         (["verify", "http://127.0.0.1/v1"], "ws or wss"),
         (["watch", "nonsense"], "expected orderbook:<instrument>"),
         (["watch", "orders:BTC-USD"], "expected orderbook:<instrument>"),
+        (["serve", "--upstream", "127.0.0.1:8080"], "$.upstream"),
+        (["serve", "--source", "journal:no-such-folder", "--port", "0"], "no-such-folder: "),
         (["serve", "--role", "gateway", "--redis", "redis://127.0.0.1:1", "--workers", "2"], "workers: not in a market"),
         (["serve", "--role", "engine", "--redis", "redis://127.0.0.1:1", "--source", "journal:somewhere"], "sources journal:somewhere: not in"),
         (["serve", "--redis", "redis://:secret@127.0.0.1:1"], "redis redis://127.0.0.1:1: expected a role"),
@@ -203,6 +210,29 @@ async def test_watch_shows_own_channels_to_who_has_a_token() -> None:
             refused = await deltabook("watch", channel, "--url", url)
             assert refused.status == 2
             assert refused.err.startswith("deltabook watch: ")
+
+
+@run
+async def test_watch_shows_both_sides_in_any_terminal_and_cuts_no_id() -> None:
+    async with market() as (server, url):
+        signed = token("alice", server.clock.now(), "market account trade")
+
+        async def shown(channel: str) -> str:
+            console = Console(file=StringIO(), force_terminal=True, width=80, height=24)
+            await watch(argparse.Namespace(channel=channel, url=url, token=signed, depth=15, interval=100, count=1), console)
+            return console.file.getvalue()
+
+        async with connect(url, signed) as alice:
+            bids = [await alice.place("BTC-USD", "buy", price, 10) for price in range(10_000, 10_015)]
+            asks = [await alice.place("BTC-USD", "sell", price, 10) for price in range(10_100, 10_115)]
+            book = await shown("orderbook:BTC-USD")
+            assert all(price in book for price in ("101.08", "101.00", "100.14", "100.06"))
+            assert "..." not in book
+            ids = [str(done.order) for done in bids + asks]
+            screen = await shown("orders")
+            assert all(id in screen for id in ids[:10])
+            outcome = await deltabook("watch", "orders", "--url", url, "--count", "1", "--token", signed)
+            assert [line.split()[0] for line in outcome.out.splitlines()[2:]] == ids
 
 
 @run

@@ -204,6 +204,22 @@ QUIET = (
 )
 
 
+def test_connections_that_are_gone_reach_no_limit_and_keep_nobody_waiting() -> None:
+    market = QuietMarket(sign_in_timeout_s=5, idle_timeout_s=1000)
+    desks = [Desk(market) for _ in range(100)]
+    for desk in desks:
+        desk.ask(Subscribe, [BOOK])
+    market.keep_house(market.now)    # from here on all of them are to be looked at
+    for desk in desks:
+        market.disconnect(desk.session, market.now)
+    idler = Desk(market)
+    market.now += 6 * S
+    for _ in range(2):
+        market.keep_house(market.now)
+    assert closed(idler) is CloseCode.IDLE
+    assert market.limits.hit["sign_in_timeout_s"] == 1
+
+
 @pytest.mark.parametrize("scenario", QUIET)
 def test_a_limit_is_reached_and_counted(scenario: Callable[[], QuietMarket]) -> None:
     market = scenario()

@@ -16,6 +16,7 @@ from stream.frames import Book
 from stream.harness.charts import Line, chart
 from stream.harness.heads import BookHeads, decode_head
 from stream.harness.load_client import Clock
+from stream.harness.load_page import HEADINGS
 from stream.harness.plan import Plan, Role, places
 from stream.harness.server_figures import compare, metrics_url, read
 from stream.harness.tally import Times
@@ -143,6 +144,7 @@ async def test_a_threshold_that_is_not_kept_is_told_and_fails() -> None:
         for words in ("p99 of steady clients", "p99 of answers to probe clients", "at least 1,000,000,000 were expected"):
             assert words in outcome.out
         assert "every threshold was kept" not in outcome.out
+        assert outcome.out.splitlines()[0].split() == " ".join(HEADINGS).split()
 
 
 @run

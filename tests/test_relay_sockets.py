@@ -134,6 +134,18 @@ async def test_nobody_is_let_in_before_there_is_anything_to_see() -> None:
             await relay.stop()
 
 
+def test_an_upstream_that_cannot_be_reached_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    @run
+    async def scene() -> None:
+        relay = RelayServer(msgspec.structs.replace(CONFIG, port=0, upstream="ws://127.0.0.1:1/v1"))
+        await relay.start()
+        await until(lambda: bool(caplog.records))
+        await relay.stop()
+
+    scene()
+    assert caplog.messages[0] == "the upstream cannot be reached"
+
+
 @run
 async def test_a_relay_signs_in_with_the_token_of_its_file() -> None:
     with TemporaryDirectory() as folder:

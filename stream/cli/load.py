@@ -29,6 +29,10 @@ from stream.harness.report import Moment, Report
 from stream.live import ClientError
 
 TOKEN_SPARE_S = 3600
+
+TABLE_WIDTH = 140
+"""Columns that the report's table takes, whatever the terminal has."""
+
 CONNECTIONS_PER_S = 200
 """How fast clients come unless it is said: what a server takes from one address in the long run."""
 
@@ -199,9 +203,9 @@ def show(report: Report, console: Console) -> None:
         table.add_column(heading, justify="right" if heading != HEADINGS[0] else "left", no_wrap=True)
     for row in rows(report):
         table.add_row(*row)
-    console.print(table)
+    Console(file=console.file, highlight=False, width=max(console.width, TABLE_WIDTH)).print(table)
     for note in notes(report):
-        console.print(note, style="dim")
+        console.print(note, style="dim", soft_wrap=not console.is_terminal)
     for words, times in most_told(report)[:5]:
         console.print(f"{times:,} times: {words}", style="yellow", markup=False)
     for limit in report.limits:
@@ -226,6 +230,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json == "-":
         print(encoded)
     else:
-        console = Console(highlight=False)
-        show(report, Console(highlight=False, width=max(console.width, 140)))
+        show(report, Console(highlight=False))
     return 130 if interrupted else 1 if report.problems else 0

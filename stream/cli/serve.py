@@ -203,7 +203,7 @@ def tell_where(config: Config, port: int, console: Console, signs_in: bool) -> N
     console.print(f"  page       http://{host}:{port}/")
     console.print(f"  WebSocket  ws://{host}:{port}{ENDPOINT}")
     command = sys.argv[0] if Path(sys.argv[0]).name == "deltabook" else "deltabook"
-    console.print(f"  verify     {command} verify ws://{host}:{port}{ENDPOINT} --seconds 20")
+    console.print(f"  verify     {command} verify ws://{host}:{port}{ENDPOINT} --seconds 20{' --faulty' if config.faults else ''}")
     if config.faults:
         console.print(f"  [red]faults     {msgspec.json.encode(config.faults).decode()}: this server is for trying clients[/red]")
     if not config.keys and signs_in:
@@ -235,5 +235,5 @@ def run(arguments: argparse.Namespace) -> int:
     except JournalError as error:
         raise ConfigError(str(error)) from error
     except OSError as error:
-        what = f"journal {config.journal}" if error.filename else f"cannot listen on {config.host} port {config.port}"
+        what = f"journal {config.played or config.journal}" if error.filename else f"cannot listen on {config.host} port {config.port}"
         raise ConfigError(f"{what}: {error.strerror}") from error

@@ -23,6 +23,12 @@ from stream.scale import to_text
 BAR = 24
 """Width of the longest depth bar, in characters."""
 
+SPARE_LINES = 5
+"""Lines of the terminal beside the levels of both sides."""
+
+PIPE_WIDTH = 160
+"""Columns where there is no terminal: nothing is cut off there."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `watch`."""
@@ -37,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("channel", help="such as orderbook:BTC-USDT, trades:BTC-USDT, ticker:BTC-USDT, orders, balances")
     parser.add_argument("--url", default=DEFAULT_URL, help="default: %(default)s")
     parser.add_argument("--token", help="a token, for own channels")
-    parser.add_argument("--depth", type=counted, default=15, help="levels a side (default: 15)")
+    parser.add_argument("--depth", type=counted, default=15, help="levels a side (default: 15); no more than the terminal has lines for")
     parser.add_argument("--interval", type=whole, default=100, metavar="MS", help="the shortest time between frames (default: 100)")
     parser.add_argument("--count", type=whole, default=0, metavar="N", help="stop after N frames")
 
@@ -62,11 +68,11 @@ def ladder(mirror: BookMirror, terms: InstrumentTerms, depth: int) -> Table:
     return table
 
 
-def lines(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
-    """A plain table."""
-    table = Table(box=None, pad_edge=False)
+def lines(headings: tuple[str, ...], rows: list[tuple[str, ...]], gap: int = 2) -> Table:
+    """A plain table, with so many blanks between its columns."""
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
     for heading in headings:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold", no_wrap=heading == "order")    # half an id is of no use
     for row in rows:
         table.add_row(*row)
     return table
@@ -109,7 +115,7 @@ def picture(live: Live[Any], terms: dict[str, InstrumentTerms], depth: int) -> R
             return lines(("", ""), ticker_rows(mirror.frame, terms[instrument]) if mirror.frame else [])
         case OrdersMirror():
             rows = [order_row(update, terms) for update in mirror.open.values()]
-            return lines(("order", "instrument", "side", "type", "price", "stop", "remaining", "filled", "last event"), rows)
+            return lines(("order", "instrument", "side", "type", "price", "stop", "rest", "filled", "event"), rows, gap=1)
         case BalancesMirror():
             balances = mirror.assets.values()
             step = {balance.asset: f"1e-{balance.decimals}" for balance in balances}
@@ -137,6 +143,7 @@ async def watch(arguments: argparse.Namespace, console: Console) -> None:
         terms = await client.instruments()
         live = (await client.subscribe([arguments.channel], None, arguments.interval))[0]
         shown = 0
+        depth = min(arguments.depth, max(1, (console.height - SPARE_LINES) // 2)) if console.is_terminal else arguments.depth
         with Screen(console=console, auto_refresh=False, screen=console.is_terminal and not arguments.count) as screen:
             while not arguments.count or shown < arguments.count:
                 if shown or live.mirror.frame is None:    # what came with the answer is shown at once, however quiet the market is
@@ -144,7 +151,7 @@ async def watch(arguments: argparse.Namespace, console: Console) -> None:
                 shown += 1
                 view = Table.grid()
                 view.add_row(status(live))
-                view.add_row(picture(live, terms, arguments.depth))
+                view.add_row(picture(live, terms, depth))
                 if console.is_terminal:
                     screen.update(view, refresh=True)
                 else:
@@ -157,5 +164,8 @@ def run(arguments: argparse.Namespace) -> int:
         parse(arguments.channel)
     except ValueError as error:
         raise ClientError(str(error)) from error
-    uvloop.run(watch(arguments, Console()))
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, PIPE_WIDTH)
+    uvloop.run(watch(arguments, console))
     return 0

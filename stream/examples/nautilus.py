@@ -8,11 +8,16 @@ import argparse
 import asyncio
 from collections.abc import Iterator
 
-from nautilus_trader.model.book import OrderBook
-from nautilus_trader.model.data import BookOrder, OrderBookDelta, OrderBookDeltas, TradeTick
-from nautilus_trader.model.enums import AggressorSide, BookAction, BookType, OrderSide, RecordFlag
-from nautilus_trader.model.identifiers import InstrumentId, Symbol, TradeId, Venue
-from nautilus_trader.model.objects import Price, Quantity
+try:
+    from nautilus_trader.model.book import OrderBook
+    from nautilus_trader.model.data import BookOrder, OrderBookDelta, OrderBookDeltas, TradeTick
+    from nautilus_trader.model.enums import AggressorSide, BookAction, BookType, OrderSide, RecordFlag
+    from nautilus_trader.model.identifiers import InstrumentId, Symbol, TradeId, Venue
+    from nautilus_trader.model.objects import Price, Quantity
+except ModuleNotFoundError as error:
+    if __name__ == "__main__":
+        raise SystemExit(f"{error}: `pip install nautilus_trader`") from None
+    raise
 
 from stream import Gap, connect
 from stream.frames import Book, Trade

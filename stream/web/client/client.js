@@ -51,7 +51,7 @@ export class Client extends Requests {
 
   /** Connect, and sign in. Rejects if that fails; later losses are made good. Node before 22 needs the package `ws`. */
   async open() {
-    const WebSocket = this.#options.WebSocket ?? globalThis.WebSocket ?? (await import("ws")).WebSocket;
+    const WebSocket = this.#options.WebSocket ?? globalThis.WebSocket ?? (await import("ws").catch(lack)).WebSocket;
     this.#connection = new KeptConnection(this.url, WebSocket, this.#options.random, {
       heard: (fields, bytes) => this.#hear(fields, bytes),
       silent: () => this.ping().catch(() => {}),
@@ -346,6 +346,10 @@ export class Client extends Requests {
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
+}
+
+function lack() {
+  throw new ClientError("there is no WebSocket: take Node 22, `node --experimental-websocket`, or the option WebSocket with the class of the package `ws`");
 }
 
 /** A connected client. */

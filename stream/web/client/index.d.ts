@@ -152,7 +152,10 @@ export interface Done {
   value: Integer;
 }
 
-/** A client's copy of one channel. Iterate over it, or look at it at any time. */
+/**
+ * A client's copy of one channel. Iterate over it, or look at it at any time. An iteration gets what comes once it has begun; one that
+ * begins right behind the subscription, with nothing awaited in between, gets all since then.
+ */
 interface Mirror<F extends Frame, Item> extends AsyncIterable<Item> {
   readonly channel: string;
   readonly epoch: number | null;
