@@ -3,7 +3,8 @@
     python -m benchmarks.cluster --clients 300 --rate 5000 --seconds 60
 
 `deltabook load` listens, in as many processes as there are gateways, and a tenth of its clients trade, `rate` requests a second in all, beside the
-simulated source. Everything is on this machine: with few cores, more gateways share what there is. Needs Linux, and redis-server.
+simulated source. Delays are those of an observer: one client that trades a little, in a process with nothing else to do. Everything is on this machine:
+with few cores, more gateways share what there is. Needs Linux, and redis-server.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from benchmarks.machine import describe, processor_ns, resident
 from tests.redis_servers import RedisServer, free_port
 
 TRADING = 0.1    # of the clients
+OBSERVED = 20    # requests a second of the observer
 SECRET = "a secret that is long enough to be one"
 SETTLE_S = 3.0
 
@@ -114,11 +116,11 @@ def children_of(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-async def load(url: str, clients: int, rate: float, seconds: float, interval_ms: int) -> dict[str, object]:
-    """What `deltabook load` reports."""
+async def load(url: str, clients: int, trading: float, rate: float, options: argparse.Namespace) -> dict[str, object]:
+    """What `deltabook load` reports of clients of which a share trades, `rate` requests a second together."""
     flags = [
-        "--clients", clients, "--processes", 1, "--seconds", seconds, "--interval", interval_ms, "--verify", 0.1,
-        "--trading", TRADING, "--orders-per-s", rate / clients / TRADING, "--secret", SECRET,
+        "--clients", clients, "--processes", 1, "--seconds", options.seconds, "--interval", options.interval, "--verify", 0.1,
+        "--trading", trading, "--orders-per-s", rate / clients / trading, "--secret", SECRET,
     ]
     command = [sys.executable, "-m", "stream", "load", url, *map(str, flags), "--json", "-"]
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=DEVNULL)
@@ -140,7 +142,8 @@ async def measure_in(folder: Path, layout: Layout, options: argparse.Namespace) 
     try:
         await servers.start()
         each = options.clients // len(servers.urls)
-        loads = [asyncio.create_task(load(url, each, options.rate / len(servers.urls), options.seconds, options.interval)) for url in servers.urls]
+        loads = [asyncio.create_task(load(url, each, TRADING, options.rate / len(servers.urls), options)) for url in servers.urls]
+        observer = asyncio.create_task(load(servers.urls[0], 1, 1, OBSERVED, options))
         await asyncio.sleep(each / 200 + SETTLE_S)    # the clients come at 200 a second
         before, began = {name: processor_ns(pid) for name, pid in servers.running.items()}, time.monotonic()
         await asyncio.sleep(options.seconds / 2)
@@ -148,27 +151,26 @@ async def measure_in(folder: Path, layout: Layout, options: argparse.Namespace) 
         processor = {name: (processor_ns(pid) - before[name]) / 1e9 / spent for name, pid in servers.running.items()}
         memory = {name: resident(pid)[0] / (1 << 20) for name, pid in servers.running.items()}
         reports = await asyncio.gather(*loads)
+        observed = await observer
     finally:
         await servers.stop()
-    return figures_of(reports, processor, memory)
+    return figures_of(reports, observed, processor, memory)
 
 
-def figures_of(reports: list[dict[str, object]], processor: dict[str, float], memory: dict[str, float]) -> Figures:
-    """One row of several load reports: of percentiles the mean over the gateways."""
+def figures_of(
+    reports: list[dict[str, object]], observed: dict[str, object], processor: dict[str, float], memory: dict[str, float],
+) -> Figures:
+    """One row of several load reports and the observer's."""
     roles = [role for report in reports for role in report["roles"].values()]    # type: ignore[attr-defined]
-    steady = [report["roles"]["steady"] for report in reports]    # type: ignore[index]
-    trading = [report["roles"]["trading"] for report in reports]    # type: ignore[index]
-
-    def mean(of: list[dict[str, dict[str, float]]], what: str, percentile: str) -> float:
-        return sum(each[what][percentile] for each in of) / len(of)
+    trader = observed["roles"]["trading"]    # type: ignore[index]
 
     def total(count: str) -> int:
         return sum(role["counts"][count] for role in roles)
 
     seconds = sum(report["seconds"] for report in reports) / len(reports)    # type: ignore[misc]
     return Figures(
-        total("deliveries") / seconds, total("requests") / seconds, mean(steady, "age", "p50"), mean(steady, "age", "p99"), mean(trading, "response", "p50"),
-        mean(trading, "response", "p99"), processor, memory, total("gaps"), total("wrong"), total("updates") / seconds,
+        total("deliveries") / seconds, total("requests") / seconds, trader["age"]["p50"], trader["age"]["p99"], trader["response"]["p50"],
+        trader["response"]["p99"], processor, memory, total("gaps"), total("wrong"), total("updates") / seconds,
     )
 
 

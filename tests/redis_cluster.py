@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from stream.cluster.engine_server import EngineServer, Node
 from stream.cluster.gateway_server import GatewayServer, start_redis_gateway
 from stream.config import Config
 from stream.keys import key_of
+from stream.live import ClientError
+from stream.messages import Done
 from tests.redis_servers import eventually
 from tests.setting import CONFIG, SECRET, token
 
@@ -99,3 +101,11 @@ async def market(folder: Path, url: str, gateways: int = 2, **changes: Any) -> A
         yield there
     finally:
         await there.close()
+
+
+async def placed(client: Client, price: int) -> Done:
+    """An offer of 5 lots, sent until it is answered."""
+    while True:
+        with suppress(ClientError):
+            return await client.place("BTC-USD", "sell", price, 5, key=price)
+        await asyncio.sleep(0.01)

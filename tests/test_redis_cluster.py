@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from stream.client import Client
 from stream.cluster.overview import look
 from stream.cluster.redis_client import close, connect, keys_of, require_noeviction
 from stream.codes import ErrorCode
 from stream.config import ConfigError
 from stream.live import ClientError, LiveBook, RequestRefused
-from stream.messages import Done
-from tests.redis_cluster import Market, market
+from tests.redis_cluster import Market, market, placed
 from tests.redis_servers import RedisCluster, RedisServer, Sentinels, eventually, needs_redis
 from tests.sockets import run
 
@@ -28,14 +26,6 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path / "redis").start()
     yield server
     server.stop()
-
-
-async def placed(client: Client, price: int) -> Done:
-    """An offer of 5 lots, sent until it is answered."""
-    while True:
-        with suppress(ClientError):
-            return await client.place("BTC-USD", "sell", price, 5, key=price)
-        await asyncio.sleep(0.01)
 
 
 def test_an_order_at_one_gateway_trades_with_one_at_another(tmp_path: Path, redis: RedisServer) -> None:

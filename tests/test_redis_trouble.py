@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -14,8 +13,7 @@ from stream.cluster.redis_client import close, connect, keys_of
 from stream.cluster.redis_snapshot import Head
 from stream.config import Config, ConfigError
 from stream.journal.writer import JournalFailed
-from stream.live import ClientError
-from tests.redis_cluster import Market, market
+from tests.redis_cluster import Market, market, placed
 from tests.redis_servers import RedisServer, eventually, needs_redis
 from tests.sockets import run
 
@@ -33,11 +31,7 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 async def place(there: Market, prices: range) -> None:
     """Place an order at each price, once, however often it must be asked for."""
     for price in prices:
-        done = None
-        while not done:
-            with suppress(ClientError):
-                await asyncio.sleep(0)
-                done = await there.clients[0].place("BTC-USD", "sell", price, 5, key=price)
+        await placed(there.clients[0], price)
 
 
 async def require_one_state(there: Market) -> None:
