@@ -78,6 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())    # or Python would complain at its end that nobody reads any more
         return 0
+    except SystemExit as left:
+        if isinstance(left.__context__, BrokenPipeError):    # rich has seen to it in the same way, but would call it a failure
+            return 0
+        raise
     except (ConfigError, ClientError) as error:
         return complain(arguments.command, error)
     except Exception as error:
