@@ -21,6 +21,9 @@ from stream.wire import MSGPACK
 DELAY_S_FIRST, DELAY_S_MAX = 0.1, 30.0
 """Before the first return, and the most before any; each return doubles it until a connection outlasts the most, and a random part is taken off."""
 
+WELCOME_S = 10.0
+"""Time for a server to say who it is."""
+
 CLOSE_S = 2.0
 """Time for a server to take a goodbye."""
 
@@ -135,7 +138,12 @@ class KeptConnection(ABC):
         except (OSError, ValueError) as error:
             raise ClientError(f"{self.url}: {error}") from error
         self.connections += 1
-        await link.welcomed.wait()
+        try:
+            async with asyncio.timeout(WELCOME_S):
+                await link.welcomed.wait()
+        except TimeoutError:
+            link.transport.disconnect(False)
+            raise ClientError(f"{self.url}: no welcome within {WELCOME_S:g} seconds: is it a deltabook server?") from None
         if link.gone.is_set():
             raise link.loss
         return link

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from picows import WSCloseCode, WSMsgType
 
+import stream.kept_connection
 import stream.live
 from stream import Client, ClientError, Closed, ConnectionLost, Gap, RequestRefused, TooSlow, connect
 from stream.codes import CloseCode, ErrorCode
@@ -31,6 +32,15 @@ async def test_a_server_that_leaves_before_it_welcomes_is_an_error() -> None:
     async with faulty(lambda peer, request: peer.leave(CloseCode.ABUSE)) as server:
         with pytest.raises(Closed, match="4500 enough"):
             await client_of(server).open()
+
+
+@run
+async def test_a_server_that_never_welcomes_is_an_error() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream.kept_connection, "WELCOME_S", 0.01)
+        async with faulty(lambda peer, request: None) as server:
+            with pytest.raises(ClientError, match=r"no welcome within 0\.01 seconds"):
+                await client_of(server).open()
 
 
 @run

@@ -77,6 +77,7 @@ async def test_an_order_goes_by_mouse_and_is_filled() -> None:
         assert await page.inner_text("#value") == "149.875 USD"
         await page.click("#place")
         await page.wait_for_selector("#bids .row.own")
+        await until(page, "document.querySelector('#notice').textContent === 'The order is open, with 0.0000 BTC filled.'")
         await shows(page, "bids", ("599.50", "0.2500"))
         assert await page.inner_text("#orders tbody") == "buy BTC-USD\t599.50\t0.2500\tCancel"
         await bob.place("BTC-USD", "sell", "599.50", "0.1")

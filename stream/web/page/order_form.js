@@ -7,6 +7,14 @@ const TYPES = {
   limit: {}, post_only: { post_only: true }, market: { type: "market", time_in_force: "ioc" }, stop: { type: "stop" }, stop_limit: { type: "stop_limit" },
 };
 
+/** What became of an order, of which so much is filled. */
+const OUTCOMES = {
+  open: (filled) => `The order is open, with ${filled} filled.`,
+  waiting: () => "The order waits for its price.",
+  filled: (filled) => `The order is filled: ${filled}.`,
+  cancelled: (filled) => `The order ended with ${filled} filled.`,
+};
+
 export class OrderForm {
   #market;
   #notice;
@@ -79,7 +87,7 @@ export class OrderForm {
     try {
       const done = await client.place(instrument, this.#side, text("price"), $("size").value, { ...TYPES[$("kind").value], stop: text("stop"), key: newKey() });
       const { base, lot } = client.terms.get(instrument);
-      this.#notice(done.status === "cancelled" ? `The order ended with ${toText(done.filled, lot)} ${base} filled.` : "");
+      this.#notice(OUTCOMES[done.status](`${toText(done.filled, lot)} ${base}`));
     } catch (error) {
       this.#notice(error);
     }
