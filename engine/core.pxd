@@ -8,7 +8,7 @@ from engine.events cimport EventBuffer
 from engine.ladder cimport Levels
 from engine.memory cimport doubled, resized
 from engine.model cimport BUY, LIMIT, SELL, STOP_LIMIT
-from engine.orders cimport SPECIAL, Order, Orders, Queue, Special, instrument_of, left_of, side_of
+from engine.orders cimport SPECIAL, WAITS, Order, Orders, Queue, Special, instrument_of, left_of, side_of
 
 cdef extern from *:
     """
@@ -113,12 +113,18 @@ cdef inline int64_t hold(Book* book, int side, int64_t price, int64_t size) noex
     return held[side]
 
 
+cdef inline Levels* levels_of(Core* core, Order* order) noexcept nogil:
+    """What an open order's `level` is one of: its book's levels, or those of its stops."""
+    cdef Book* book = &core.book[instrument_of(order)]
+    return book.stops if order.tag & WAITS else book.levels
+
+
 cdef inline int64_t price_of(Core* core, uint32_t slot) noexcept nogil:
     """An open order's limit, or its protection."""
     cdef Order* order = &core.orders.order[slot]
     if order.tag & SPECIAL:
         return core.orders.special[slot].price
-    return core.book[instrument_of(order)].levels.level[order.level].price
+    return levels_of(core, order).level[order.level].price
 
 
 cdef inline int64_t held_by(Core* core, uint32_t slot) noexcept nogil:

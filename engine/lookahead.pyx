@@ -3,11 +3,11 @@
 from libc.stdint cimport uint32_t
 
 from engine.accounts cimport balance_of
-from engine.core cimport Book, held_asset
+from engine.core cimport Book, held_asset, levels_of
 from engine.execution cimport run
-from engine.ladder cimport Level, find
+from engine.ladder cimport Level, Levels, find
 from engine.model cimport CANCEL, PLACE, REPLACE, SELL
-from engine.orders cimport Order, instrument_of, side_of, slot_of
+from engine.orders cimport SLOT_MASK, Order, instrument_of, side_of, slot_of
 
 cdef extern from *:
     void prefetch "__builtin_prefetch"(const void*, int write) noexcept nogil
@@ -19,7 +19,7 @@ cdef enum:
 
 cdef inline void find_order(Core* core, const Command* command) noexcept nogil:
     """First step: what a command names."""
-    cdef uint32_t slot = command.order & 0xFFFFFF
+    cdef uint32_t slot = command.order & SLOT_MASK
     if command.account < core.accounts.count:
         prefetch(&core.accounts.account[command.account], 1)
         if command.kind == PLACE and command.instrument < core.books:
@@ -29,37 +29,39 @@ cdef inline void find_order(Core* core, const Command* command) noexcept nogil:
         prefetch(&core.orders.order[slot], 1)
 
 
-cdef inline uint32_t level_of(Core* core, const Command* command, Book** book) noexcept nogil:
-    """The level that a command will touch first, 0 for none, and its book."""
+cdef inline uint32_t level_of(Core* core, const Command* command, Levels** levels) noexcept nogil:
+    """The level that a command will touch first, 0 for none, and among which levels it is."""
     cdef uint32_t slot
     if command.kind == PLACE:
         if command.instrument >= core.books or command.side > SELL or command.price <= 0:
             return 0
-        book[0] = &core.book[command.instrument]
-        return find(book[0].levels, command.side, command.price)
+        levels[0] = core.book[command.instrument].levels
+        return find(levels[0], command.side, command.price)
     if not CANCEL <= command.kind <= REPLACE:
         return 0
     slot = slot_of(&core.orders, command.order)
     if not slot:
         return 0
-    book[0] = &core.book[instrument_of(&core.orders.order[slot])]
+    levels[0] = levels_of(core, &core.orders.order[slot])
     return core.orders.order[slot].level
 
 
 cdef inline void find_level(Core* core, const Command* command) noexcept nogil:
     """Second step: the level, and the order's neighbours."""
+    cdef Levels* levels
     cdef Book* book
     cdef Order* order
-    cdef uint32_t level = level_of(core, command, &book)
+    cdef uint32_t level = level_of(core, command, &levels)
     cdef uint32_t slot
     if level:
-        prefetch(&book.levels.level[level], 1)
+        prefetch(&levels.level[level], 1)
     if command.kind == PLACE:
         if command.account < core.accounts.count:
             prefetch(&core.orders.order[core.accounts.account[command.account].latest], 1)
     elif level:
         slot = slot_of(&core.orders, command.order)
         order = &core.orders.order[slot]
+        book = &core.book[instrument_of(order)]
         prefetch(&core.orders.order[order.older], 1)
         prefetch(&core.orders.order[order.newer], 1)
         prefetch(&core.orders.order[order.earlier], 1)
@@ -70,13 +72,13 @@ cdef inline void find_level(Core* core, const Command* command) noexcept nogil:
 
 cdef inline void find_neighbours(Core* core, const Command* command) noexcept nogil:
     """Third step: the level's neighbours on the chain of changes, and the end of its queue."""
-    cdef Book* book
+    cdef Levels* levels
     cdef Level* level
-    cdef uint32_t index = level_of(core, command, &book)
+    cdef uint32_t index = level_of(core, command, &levels)
     if index:
-        level = &book.levels.level[index]
-        prefetch(&book.levels.level[level.newer], 1)
-        prefetch(&book.levels.level[level.older], 1)
+        level = &levels.level[index]
+        prefetch(&levels.level[level.newer], 1)
+        prefetch(&levels.level[level.older], 1)
         if command.kind == PLACE:
             prefetch(&core.orders.order[level.queue.tail], 1)
 

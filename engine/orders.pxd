@@ -23,7 +23,7 @@ cdef struct Order:              # 64 bytes: one cache line
     int64_t filled
     int64_t value               # notional of all fills
     uint64_t client_id
-    uint32_t level              # in the slab of the levels where it is queued; 0: in the queue of triggered stops
+    uint32_t level              # where it is queued, of `levels_of` it; 0: in the queue of triggered stops
     uint32_t account
     uint32_t older              # neighbours in the queue
     uint32_t newer

@@ -18,7 +18,7 @@ from engine.expiry cimport add_expiry
 from engine.ladder cimport Chain, Level, Levels, came_alive, find, find_or_add, next_worse
 from engine.levels cimport chain_newest, mix
 from engine.memory cimport resized
-from engine.orders cimport SPECIAL, WAITS, Order, Orders, Special, instrument_of, join_queue
+from engine.orders cimport SPECIAL, WAITS, Order, Orders, Special, instrument_of, join_queue, order_id
 
 from engine.errors import BadSnapshot
 from engine.instrument import PRICE_MAX
@@ -137,7 +137,7 @@ cdef object read_order(Core* core, Reader source, uint32_t account):
     owner.open += 1
     core.orders.count += 1
     if order.client_id:
-        remember(&core.client_ids, account, order.client_id, order.tag >> 24 << 24 | slot)
+        remember(&core.client_ids, account, order.client_id, order_id(&core.orders, slot))
     if order.tag & SPECIAL:
         special = &core.orders.special[slot]
         special.price = source.get()
