@@ -78,8 +78,8 @@ class Archive:
                 log.error("a snapshot was not taken", extra={"reason": said.decode(errors="replace")[-1000:]})
             else:
                 self._taken()
-        except OSError as error:
-            log.error("a snapshot was not taken", extra={"reason": str(error)})
+        except Exception as error:
+            log.error("a snapshot was not taken", extra={"reason": repr(error)})
         finally:
             self._snapshooter = self._process = None
 

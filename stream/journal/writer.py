@@ -81,8 +81,8 @@ class Log:
         except OSError as error:
             self.failure = JournalFailed(f"{segment_path(self.folder, self._segment.first)}, record {self.seq + 1}: {error.strerror}")
             raise self.failure from error
-        except BaseException:
-            self.failure = JournalFailed(f"record {self.seq + 1}: the write was interrupted")
+        except BaseException as error:
+            self.failure = JournalFailed(f"record {self.seq + 1}: the write was interrupted: {error!r}")
             raise
         self._offset += size
         self.seq += len(records)
@@ -148,8 +148,8 @@ DEFAULT = Limits()
 class Journal:
     """A log with a thread that commits. `append` at any time from any one thread; `report` is called from the journal's own.
 
-    Records up to `durable` are on disk. `failure` is set when the disk has failed: nothing behind `durable` may be acknowledged, and
-    nothing more is taken. While `low` is set, only what makes the books smaller should be appended.
+    Records up to `durable` are on disk. `failure` is set when the disk has failed, or the thread has ended of anything else: nothing behind
+    `durable` may be acknowledged, and nothing more is taken. While `low` is set, only what makes the books smaller should be appended.
     """
 
     def __init__(self, log: Log, report: Callable[[], None]) -> None:
@@ -223,13 +223,18 @@ class Journal:
                 self.durable = self._log.seq
                 self._report()
                 if self._log.needs_spare and not (self._preparer and self._preparer.is_alive()):
-                    self._preparer = threading.Thread(target=self._prepare, name="journal segment", daemon=True)
-                    self._preparer.start()
-        except JournalFailed as failure:
+                    self._begin_to_prepare()
+        except BaseException as error:    # whatever ends this thread is a disk that fails, to everybody
             with self._wake:
-                self.failure = failure
+                self.failure = self._log.failure or JournalFailed(f"the journal's thread has ended: {error!r}")
             self._report()
 
+    def _begin_to_prepare(self) -> None:
+        preparer = threading.Thread(target=self._prepare, name="journal segment", daemon=True)
+        with suppress(RuntimeError):    # there can be no more threads: the commit that needs the segment prepares it itself
+            preparer.start()
+            self._preparer = preparer
+
     def _prepare(self) -> None:
-        with suppress(OSError):    # the commit that needs it tries again, and is the one to fail
+        with suppress(OSError, MemoryError):    # the commit that needs it tries again, and is the one to fail
             self._log.prepare()
