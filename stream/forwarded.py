@@ -1,5 +1,7 @@
 """Commands that another process forwards: run once, however often they are sent, and the same wherever they are replayed."""
 
+import re
+
 import msgspec
 
 from engine import CommandKind, Exchange
@@ -9,6 +11,18 @@ from stream.results import Keyed, Results
 
 COMMAND_BYTES = 88
 KIND_OFFSET = 78
+KINDS = frozenset(CommandKind)
+
+COMMANDS_MAX = 1 << 20
+"""Commands of one group: some 90 MB, a second of work."""
+
+NUMBER_MAX = 1 << 63
+
+ENTRY = re.compile(r"(?:kept|grace|dead_man):(?P<account>0|[1-9]\d{0,9})|guard:(?P<guarded>0|[1-9]\d{0,9}):\d{1,20}\.\d{1,20}", re.ASCII)
+"""The keys of what a gateway may have remembered: whose channels are kept, and what is to happen when somebody is gone."""
+
+ENTRY_VALUE_MAX = 1 << 62
+"""A time or a length of time in ns is no longer."""
 
 ORIGINS_MAX = 1 << 12
 """Origins whose last number is remembered: those that have forwarded something most recently."""
@@ -23,8 +37,9 @@ NOT_RUN = -2
 """In place of an index: the command did not run, for the group was refused."""
 
 STOPPED = {
-    ErrorCode.TOO_LATE: frozenset(CommandKind) - {CommandKind.CANCEL},
+    ErrorCode.TOO_LATE: KINDS - {CommandKind.CANCEL},
     ErrorCode.DISK_NEARLY_FULL: frozenset({CommandKind.PLACE, CommandKind.REPLACE}),
+    ErrorCode.BAD_GROUP: KINDS,
 }
 """The kinds of commands that do not run in a group that is refused. To cancel one order does no harm however late, and may be all that its owner asked for
 in case the connection is lost."""
@@ -33,7 +48,8 @@ in case the connection is lost."""
 class Forwarded(msgspec.Struct, frozen=True, array_like=True):
     """The group `number`, from 1 without a gap, of the process `origin`: commands of 88 bytes, those with a key, and what is to be remembered.
 
-    `refused` is why not all of its commands run, one of STOPPED, if the engine has found a reason.
+    `refused` is why not all of its commands run, one of STOPPED, if the engine has found a reason. A group that cannot be run at all is journaled
+    without commands, keys and entries, so that its number is used and its origin learns of it.
     """
 
     origin: int
@@ -47,6 +63,36 @@ class Forwarded(msgspec.Struct, frozen=True, array_like=True):
 decode_forwarded = msgspec.msgpack.Decoder(Forwarded).decode
 
 
+def fault(group: Forwarded, accounts: int) -> str:
+    """Why a group, of a process that may be of another version, could not be run or replayed by an exchange of so many accounts; "" if it can. O(group)."""
+    count, odd = divmod(len(group.commands), COMMAND_BYTES)
+    unknown = set(group.commands[KIND_OFFSET::COMMAND_BYTES]) - KINDS
+    places = [keyed.place for keyed in group.keyed]
+    if not 0 <= group.origin < NUMBER_MAX or not 0 < group.number < NUMBER_MAX:
+        return f"group {group.number} of origin {group.origin}: expected numbers below 2^63"
+    if odd or count > COMMANDS_MAX:
+        return f"{len(group.commands)} bytes of commands: expected a multiple of {COMMAND_BYTES}, at most {COMMANDS_MAX} times"
+    if unknown:
+        return f"a command of kind {min(unknown)}: expected {min(KINDS)} to {max(KINDS)}"
+    if places != sorted(set(places)) or (places and not 0 <= places[0] <= places[-1] < count):
+        return f"keys of the commands {places[:3]}...: expected the places of some of {count} commands, in order"
+    for _, account, key in group.keyed:
+        if not 0 <= account < accounts or not 0 < key < NUMBER_MAX:
+            return f"key {key} of account {account}: expected one below 2^63, of one of {accounts} accounts"
+    for entry in group.entries:
+        named = ENTRY.fullmatch(entry.key)
+        if not named or int(named["account"] or named["guarded"]) >= accounts:
+            return f"an entry under {entry.key[:80]!r}: expected what is kept, or what is to happen, for one of {accounts} accounts"
+        if int.from_bytes(entry.value, "little") > ENTRY_VALUE_MAX:
+            return f"{len(entry.value)} bytes under {entry.key!r}: expected at most {ENTRY_VALUE_MAX} ns"
+    return ""
+
+
+def not_run(origin: int, number: int) -> Forwarded:
+    """What is journaled in the place of a group that cannot be run."""
+    return Forwarded(origin, number, b"", [], [], int(ErrorCode.BAD_GROUP))
+
+
 def last_number(directory: dict[str, bytes], origin: int) -> int:
     """The number of the last group of an origin that has run; 0 for none."""
     return int.from_bytes(directory.get(f"{ORIGIN}:{origin}", b""), "little")
@@ -55,6 +101,8 @@ def last_number(directory: dict[str, bytes], origin: int) -> int:
 def run(exchange: Exchange, directory: dict[str, bytes], results: Results, forwarded: Forwarded) -> list[int]:
     """Run a group, but for the commands whose key has been used; for each command its index in the exchange's call, or REPEATED, or NOT_RUN."""
     commands, count = forwarded.commands, len(forwarded.commands) // COMMAND_BYTES
+    if forwarded.refused and forwarded.refused not in STOPPED:
+        raise ValueError(f"a group that did not run for reason {forwarded.refused}: expected {', '.join(str(int(code)) for code in STOPPED)}")
     stopped = STOPPED[ErrorCode(forwarded.refused)] if forwarded.refused else ()
     left_out = {place: NOT_RUN for place, kind in enumerate(commands[KIND_OFFSET::COMMAND_BYTES]) if kind in stopped} if stopped else {}
     left_out |= {place: REPEATED for place, account, key in forwarded.keyed if (account, key) in results}

@@ -1,5 +1,6 @@
 """The engine of a market in many processes: it runs what gateways forward, and tells them every record once that has run. Serves no client."""
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
@@ -10,7 +11,7 @@ from stream.cluster.shipper import Shipper
 from stream.codes import ErrorCode
 from stream.config import Config
 from stream.conflation import MILLISECOND
-from stream.forwarded import COMMAND_BYTES, Forwarded, last_number
+from stream.forwarded import COMMAND_BYTES, Forwarded, fault, last_number, not_run
 from stream.history import KEPT, History, keep
 from stream.journal import snapshots
 from stream.journal.recovery import mark_of
@@ -20,6 +21,8 @@ from stream.safeguards import GUARD
 from stream.sequencer import Log
 from stream.sources import Source
 from stream.venue import Figure
+
+log = logging.getLogger("deltabook")
 
 COMMAND_WORDS = COMMAND_BYTES // 8
 
@@ -93,6 +96,11 @@ class Engine(Market):
         if group.number != self._taken[group.origin] + 1 or self.sequencer.failure:
             return
         self._taken[group.origin] = group.number
+        wrong = "its message cannot be read" if group.refused else fault(group, self.exchange.accounts)
+        if wrong:
+            log.error("a group of a gateway cannot be run", extra={"origin": group.origin, "number": group.number, "reason": wrong})
+            self.sequencer.forward(not_run(group.origin, group.number))
+            return
         commands = bytearray(group.commands)
         late = now - forward.time > self.config.command_patience_ms * MILLISECOND
         refused = ErrorCode.TOO_LATE if late else ErrorCode.DISK_NEARLY_FULL if self.sequencer.low else 0

@@ -9,6 +9,7 @@ from functools import partial
 
 from engine import Exchange
 from stream.cluster.messages import Forward
+from stream.codes import ErrorCode
 from stream.conflation import MILLISECOND, NEVER
 from stream.forwarded import NOT_RUN, REPEATED, Forwarded, last_number
 from stream.gathering import Group, call_all
@@ -110,6 +111,7 @@ class Forwarder(Sequencer):
         self.executed += sum(index >= 0 for index in indexes)
         calls: list[Callable[[], None]] = []
         keys = {place: (account, key) for place, account, key in sent.keyed}
+        indexes = indexes or [NOT_RUN] * len(sent.commands)
         for place, replies in sent.replies.items():
             if indexes[place] == NOT_RUN:
                 calls += [partial(reply, Result(0, refused - 400, 0), None) for reply in replies]
@@ -118,7 +120,7 @@ class Forwarder(Sequencer):
             else:
                 calls += self._outcome(replies, indexes[place])
         self._forget_keys(sent)
-        return calls + [partial(after, True) for after in sent.after]
+        return calls + [partial(after, refused != ErrorCode.BAD_GROUP) for after in sent.after]
 
     def _outcome(self, replies: list[Reply], index: int) -> list[Callable[[], None]]:
         result, outcome = result_of(self._exchange, index), self._exchange.events.outcome(index)

@@ -3,11 +3,11 @@
 A *position* is the sequence of a record in the engine's journal. A *term* is the rule of one leader; the next one's is higher.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
-from stream.forwarded import Forwarded
+from stream.forwarded import Forwarded, not_run
 from stream.journal.format import Mark
 
 
@@ -86,8 +86,20 @@ Request = Forward | OpenAccount | Status | Ask
 """What a gateway tells."""
 
 decode_news = msgspec.msgpack.Decoder(News).decode
-decode_request = msgspec.msgpack.Decoder(Request).decode
 encode = msgspec.msgpack.encode
+
+_decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
+
+
+def decode_request(data: bytes) -> Request:
+    """A request. A group of which no more can be read than whose it is comes as one that is not run; MsgspecError for anything else that cannot be read."""
+    try:
+        return _decode_request(data)
+    except msgspec.MsgspecError:
+        match msgspec.msgpack.decode(data):
+            case [1, [int(origin), int(number), *_], *_]:
+                return Forward(not_run(origin, number), 0)
+        raise
 
 
 RECORD_BYTES = 24

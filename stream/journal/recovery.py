@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from engine import BadSnapshot, Exchange
+from engine import Exchange
 from stream import forwarded
 from stream.journal import snapshots
 from stream.journal.files import Files
@@ -112,7 +112,7 @@ def replay(files: Files, folder: str, upto: int | None = None, visit: Visit | No
                 apply(state, record)
             else:
                 state = begin(record, reader.epoch)
-        except (BadSnapshot, ValueError, msgspec.MsgspecError) as error:
+        except Exception as error:    # whatever it is, no replay comes past this record
             raise Damaged(reader.path, record.offset, f"record {record.seq}: {error}", REMEDY) from error
         if visit:
             visit(state, record)
