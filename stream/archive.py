@@ -41,7 +41,7 @@ class Archive:
         self._snapshot_at = 0    # commands executed when the latest snapshot began
         self._snapshooter: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
-        self._failed = self._low = False
+        self._failed = self._low = self._waits = False
         self.journal = Journal(self._opened.log, report)
 
     def _tell(self, seconds: float) -> None:
@@ -61,7 +61,10 @@ class Archive:
             log.critical("the journal has failed: the market stands still", extra={"reason": str(self.journal.failure)})
         if self.journal.low != self._low:
             log.warning("the disk is nearly full: only what cancels or reduces is taken" if self.journal.low else "there is room on the disk again")
-        self._failed, self._low = self.journal.failure is not None, self.journal.low
+        if bool(self.journal.waits_for) != self._waits:
+            log.warning("the journal waits: nothing is acknowledged until it has a file descriptor" if self.journal.waits_for else "the journal goes on",
+                        extra={"reason": self.journal.waits_for})
+        self._failed, self._low, self._waits = self.journal.failure is not None, self.journal.low, bool(self.journal.waits_for)
         if executed - self._snapshot_at >= self._config.journal_snapshot_commands and not self._snapshooter and not self.journal.failure:
             self._snapshot_at = executed
             self._snapshooter = asyncio.get_running_loop().create_task(self._snapshot())

@@ -1,6 +1,7 @@
 """A disk that forgets: it keeps what was synced, and of the rest whatever chance leaves when the power goes."""
 
 import errno
+import os
 import random
 
 
@@ -36,6 +37,7 @@ class FakeDisk:
         self.calls = 0
         self.fail: int | None = None
         self.cut: int | None = None
+        self.scarce = 0    # EMFILE or ENFILE while no file can be opened
 
     def call(self) -> None:
         self.calls += 1
@@ -58,6 +60,8 @@ class FakeDisk:
 
     def open(self, path: str) -> int:
         self.call()
+        if self.scarce:
+            raise OSError(self.scarce, os.strerror(self.scarce))
         if path not in self.seen:
             self.move(None, path, Inode())
         number = max(self.files, default=2) + 1
@@ -98,9 +102,19 @@ class FakeDisk:
 
     def remove(self, path: str) -> None:
         self.call()
+        if path not in self.seen:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
         self.move(path, None, self.seen[path])
 
     def sync_folder(self, folder: str) -> None:
+        self.sync_names(0)
+
+    def open_folder(self, folder: str) -> int:
+        number = max(self.files, default=2) + 1
+        self.files[number] = Inode()
+        return number
+
+    def sync_names(self, folder: int) -> None:
         self.call()
         self.kept = dict(self.seen)
         self.moves.clear()

@@ -51,6 +51,14 @@ class Files(Protocol):
         """Return when the names in a folder are on disk."""
         ...
 
+    def open_folder(self, folder: str) -> int:
+        """Open a folder, for `sync_names`."""
+        ...
+
+    def sync_names(self, folder: int) -> None:
+        """Return when the names in an open folder are on disk. Takes no further descriptor."""
+        ...
+
     def lock(self, path: str) -> int:
         """Lock a file until it is closed. BlockingIOError if another holds it."""
         ...
@@ -101,11 +109,17 @@ class Disk:
         os.unlink(path)
 
     def sync_folder(self, folder: str) -> None:
-        file = os.open(folder, os.O_RDONLY)
+        file = self.open_folder(folder)
         try:
-            os.fsync(file)
+            self.sync_names(file)
         finally:
             os.close(file)
+
+    def open_folder(self, folder: str) -> int:
+        return os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+
+    def sync_names(self, folder: int) -> None:
+        os.fsync(folder)
 
     def lock(self, path: str) -> int:
         file = self.open(path)

@@ -1,10 +1,14 @@
 """Appends records in groups. `Log` writes one group and returns when it is on disk; `Journal` does that in a thread of its own.
 
 While one group is being synced the next one gathers, so that a busy market has fuller groups and not longer queues. After a write or a
-sync has failed nothing is tried again: what is on disk then is unknown, and only recovery may say it.
+sync has failed nothing is tried again: what is on disk then is unknown, and only recovery may say it. Strangers who take the process's
+descriptors cannot bring that about: the next file and the folder are open before they are needed, and where even that was not possible nothing
+has been written yet, so the journal waits.
 """
 
+import errno
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
@@ -17,9 +21,20 @@ SEAL: tuple[Kind, Buffer, int] = Kind.SEAL, b"", 0
 SPARE = "spare"
 ZEROS = bytes(1 << 20)
 
+OUT_OF_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
+PAUSE_S = 0.05
+"""Between two attempts to have a descriptor."""
+
+ATTEMPTS_AT_THE_END = 200
+"""So many when the journal is being closed; before that there is no end to them."""
+
 
 class JournalFailed(JournalError):
     """The disk failed; nothing more is written. What was acknowledged is there."""
+
+
+class NoDescriptor(JournalError):
+    """The process or the machine had no file descriptor left. Nothing was written, and it may be tried again."""
 
 
 class Limits(NamedTuple):
@@ -53,7 +68,9 @@ class Log:
         self._file: int | None = None
         self._segment = Segment(0, 0, 0, 0)
         self._offset = 0
+        self._folder_file: int | None = files.open_folder(folder)
         self._spare_path = f"{folder}/{SPARE}"
+        self._spare_file: int | None = None
         self._spare_bytes = 0    # its size, once it is ready to be the next segment
         self._preparing = threading.Lock()
 
@@ -66,7 +83,10 @@ class Log:
             self.files.sync(self._file)
 
     def commit(self, records: list[tuple[Kind, Buffer, int]]) -> None:
-        """Write records of a kind, a payload and a time as one group; on disk when it returns. JournalFailed if it failed, now or ever before."""
+        """Write records of a kind, a payload and a time as one group; on disk when it returns. JournalFailed if it failed, now or ever before.
+
+        NoDescriptor if the next segment cannot be opened for the lack of one: then all is as it was.
+        """
         if self.failure:
             raise self.failure
         try:
@@ -79,6 +99,8 @@ class Log:
             self.files.sync(self._file)
             self.free_bytes = self.files.free_bytes(self.folder)
         except OSError as error:
+            if error.errno in OUT_OF_DESCRIPTORS:    # only opening a file needs one, and that comes before every write
+                raise NoDescriptor(f"{self._spare_path}: {error.strerror}") from error
             self.failure = JournalFailed(f"{segment_path(self.folder, self._segment.first)}, record {self.seq + 1}: {error.strerror}")
             raise self.failure from error
         except BaseException as error:
@@ -93,19 +115,21 @@ class Log:
         self.prepare(max(self.limits.segment_bytes, SEGMENT_HEADER.size + size))
         segment = Segment(self.epoch, self.seq + 1, self.crc, self._spare_bytes)
         header = encode_segment(segment)
-        file = self.files.open(self._spare_path)
+        file, self._spare_file, self._spare_bytes = self._spare_file, None, 0
+        assert file is not None
+        assert self._folder_file is not None
         try:
             self.files.write(file, header, 0)
             self.files.sync(file)
             self.files.rename(self._spare_path, segment_path(self.folder, segment.first))
-            self.files.sync_folder(self.folder)
+            self.files.sync_names(self._folder_file)
         except BaseException:
             self.files.close(file)
             raise
-        self.close()
+        if self._file is not None:
+            self.files.close(self._file)
         self._file, self._offset = file, SEGMENT_HEADER.size
         self._segment = segment._replace(crc=int.from_bytes(header[-4:], "little"))
-        self._spare_bytes = 0
 
     @property
     def low(self) -> bool:
@@ -118,28 +142,27 @@ class Log:
         return not self._spare_bytes and self.free_bytes > self.limits.segment_bytes
 
     def prepare(self, size: int = 0) -> None:
-        """Write the zeros of the next segment's file, so that a commit never waits for the disk to find room. For any thread."""
+        """Open the next segment's file and write its zeros, so that a commit never waits for the disk to find room. For any thread."""
         size = size or self.limits.segment_bytes
         with self._preparing:
             if self._spare_bytes >= size:
                 return
             self._spare_bytes = 0
-            if SPARE in self.files.names(self.folder):
-                self.files.remove(self._spare_path)
-            file = self.files.open(self._spare_path)
-            try:
-                for offset in range(0, size, len(ZEROS)):
-                    self.files.write(file, ZEROS[: size - offset], offset)
-                    self.files.sync(file)
-            finally:
-                self.files.close(file)
+            if self._spare_file is None:
+                with suppress(FileNotFoundError):
+                    self.files.remove(self._spare_path)
+                self._spare_file = self.files.open(self._spare_path)
+            for offset in range(0, size, len(ZEROS)):
+                self.files.write(self._spare_file, ZEROS[: size - offset], offset)
+                self.files.sync(self._spare_file)
             self._spare_bytes = size
 
     def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self.files.close(self._file)
-            self._file = None
+        """Close the files."""
+        for file in (self._file, self._spare_file, self._folder_file):
+            if file is not None:
+                self.files.close(file)
+        self._file = self._spare_file = self._folder_file = None
 
 
 DEFAULT = Limits()
@@ -161,6 +184,7 @@ class Journal:
         self._closing = False
         self._sealed = True
         self.failure: JournalFailed | None = None
+        self.waits_for = ""    # what it cannot go on without, and is trying to have
         self.appended = self.durable = log.seq
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._preparer: threading.Thread | None = None
@@ -218,7 +242,7 @@ class Journal:
     def _run(self) -> None:
         try:
             while group := self._take():
-                self._log.commit(group)
+                self._commit(group)
                 self._sealed = group[-1] is SEAL
                 self.durable = self._log.seq
                 self._report()
@@ -234,6 +258,23 @@ class Journal:
         with suppress(RuntimeError):    # there can be no more threads: the commit that needs the segment prepares it itself
             preparer.start()
             self._preparer = preparer
+
+    def _commit(self, group: list[tuple[Kind, Buffer, int]]) -> None:
+        """Commit a group, however often that takes. JournalFailed if the disk fails, or a journal that is being closed gets no descriptor."""
+        attempts = 0
+        while True:
+            try:
+                self._log.commit(group)
+            except NoDescriptor as error:
+                attempts = attempts + 1 if self._closing else 0
+                if attempts > ATTEMPTS_AT_THE_END:
+                    raise JournalFailed(str(error)) from error
+                self.waits_for = str(error)
+                self._report()
+                time.sleep(PAUSE_S)
+            else:
+                self.waits_for = ""
+                return
 
     def _prepare(self) -> None:
         with suppress(OSError, MemoryError):    # the commit that needs it tries again, and is the one to fail
