@@ -6,7 +6,7 @@ command, and nothing here is a float, random, or dependent on a hash's order.
 
 from engine.book import OrderBook
 from engine.commands import Commands
-from engine.errors import BadSnapshot, EngineError, Inconsistent, Rejected
+from engine.errors import BadSnapshot, Busy, EngineError, Inconsistent, Rejected
 from engine.events import Events
 from engine.exchange import Exchange
 from engine.instrument import FEE_SCALE, MONEY_MAX, PRICE_MAX, Instrument
@@ -19,6 +19,7 @@ __all__ = [
     "MONEY_MAX",
     "PRICE_MAX",
     "BadSnapshot",
+    "Busy",
     "CommandKind",
     "Commands",
     "EngineError",

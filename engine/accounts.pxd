@@ -50,7 +50,7 @@ cdef struct Accounts:
 
 cdef void more_touched(Accounts* accounts) noexcept nogil
 cdef void add_account(Accounts* accounts) noexcept nogil
-cdef void add_asset(Accounts* accounts) noexcept nogil
+cdef int add_asset(Accounts* accounts) except -1
 cdef Limits* new_limits(Accounts* accounts, uint32_t account) noexcept nogil
 cdef void free_accounts(Accounts* accounts) noexcept nogil
 

@@ -3,7 +3,7 @@
 from libc.stdlib cimport free
 from libc.string cimport memcpy
 
-from engine.memory cimport doubled, resized
+from engine.memory cimport doubled, grown, resized
 from engine.model cimport ALLOW
 
 
@@ -35,21 +35,23 @@ cdef Limits* new_limits(Accounts* accounts, uint32_t account) noexcept nogil:
     return &accounts.limits[account]
 
 
-cdef void add_asset(Accounts* accounts) noexcept nogil:
-    """Widen every account's row by one asset. O(accounts * assets)."""
+cdef int add_asset(Accounts* accounts) except -1:
+    """Widen every account's row by one asset. O(accounts * assets). Without memory for it: MemoryError, and nothing has changed."""
     cdef uint32_t old = accounts.assets
     cdef uint32_t account
+    cdef uint64_t rows = <uint64_t>accounts.capacity * (old + 1)
     cdef Balance* balance = NULL
-    if accounts.capacity:
-        balance = <Balance*>resized(NULL, 0, <uint64_t>accounts.capacity * (old + 1) * sizeof(Balance))
+    accounts.fees = <int64_t*>grown(accounts.fees, old * sizeof(int64_t), (old + 1) * sizeof(int64_t))
+    accounts.supply = <int64_t*>grown(accounts.supply, old * sizeof(int64_t), (old + 1) * sizeof(int64_t))
+    if rows:
+        accounts.marked = <uint8_t*>grown(accounts.marked, 0, rows)
+        balance = <Balance*>grown(NULL, 0, rows * sizeof(Balance))
         for account in range(accounts.count):
             memcpy(&balance[<uint64_t>account * (old + 1)], &accounts.balance[<uint64_t>account * old], old * sizeof(Balance))
     free(accounts.balance)
     accounts.balance = balance
-    accounts.marked = <uint8_t*>resized(accounts.marked, 0, <uint64_t>accounts.capacity * (old + 1)) if accounts.capacity else NULL
-    accounts.fees = <int64_t*>resized(accounts.fees, old * sizeof(int64_t), (old + 1) * sizeof(int64_t))
-    accounts.supply = <int64_t*>resized(accounts.supply, old * sizeof(int64_t), (old + 1) * sizeof(int64_t))
     accounts.assets = old + 1
+    return 0
 
 
 cdef void free_accounts(Accounts* accounts) noexcept nogil:

@@ -4,10 +4,10 @@ from libc.stdint cimport int64_t, uint32_t
 
 from engine.accounts cimport Account, Balance, balance_of
 from engine.client_ids cimport find_client_id
-from engine.core cimport TIERS, Book, held_asset, held_by
+from engine.core cimport RULES, TIERS, Book, held_asset, held_by
 from engine.expiry cimport expires_before
 from engine.ladder cimport Levels, next_worse
-from engine.orders cimport SPECIAL, WAITS, Order, Special, instrument_of, partner_of, side_of
+from engine.orders cimport SPECIAL, WAITS, Order, Special, instrument_of, partner_of, side_of, unpaid_of
 
 from engine.errors import Inconsistent
 
@@ -48,6 +48,8 @@ cdef uint64_t stir_book(Core* core, uint64_t h, Book* book) noexcept nogil:
     h = stirred(stirred(stirred(stirred(h, book.lot_units), book.tick_value), book.base), book.quote)
     h = stirred(stirred(stirred(stirred(h, book.price_max), book.size_min), book.size_max), book.hold_fee)
     h = stirred(stirred(stirred(stirred(h, book.orders_max), book.notional_max), book.band), book.day_end)
+    if core.rules == RULES:
+        h = stirred(stirred(stirred(stirred(h, book.parts_max), book.stops_max), book.fills_max), book.market_notional)
     h = stirred(stirred(stirred(h, book.phase), book.last), book.reference)
     for i in range(TIERS):
         h = stirred(stirred(h, book.rates[i].maker), book.rates[i].taker)
@@ -71,6 +73,8 @@ cdef uint64_t stir_order(Core* core, uint64_t h, uint32_t slot) noexcept nogil:
     cdef Special* special
     h = stirred(stirred(stirred(h, order.tag), slot), order.remaining)
     h = stirred(stirred(stirred(h, order.filled), order.value), order.client_id)
+    if core.rules == RULES:
+        h = stirred(h, unpaid_of(&core.orders, slot))
     if order.tag & SPECIAL:
         special = &core.orders.special[slot]
         h = stirred(stirred(stirred(stirred(h, special.price), special.stop), special.trail), special.display)
@@ -148,7 +152,6 @@ cdef int check_queues(Core* core, uint32_t book, Levels* levels, bint waiting, s
                 expect((order.tag & WAITS != 0) == waiting, "only stops wait", slot)
                 if waiting:
                     expect(core.orders.special[slot].stop == levels.level[index].price, "a stop waits at its trigger", slot)
-                    expect(not older or core.orders.order[older].tag < order.tag, "stops of one trigger are in the order of acceptance", slot)
                 elif order.tag & SPECIAL:
                     expect(core.orders.special[slot].price == levels.level[index].price, "a special order knows its price", slot)
                     expect(levels.level[index].special, "a level knows of its special orders", slot)
@@ -165,8 +168,9 @@ cdef int check_queues(Core* core, uint32_t book, Levels* levels, bint waiting, s
 
 
 cdef int check_trailing(Core* core, uint32_t book, set slots) except -1:
-    cdef uint32_t slot, nearer, waiting, count = 0
+    cdef uint32_t slot, nearer, count = 0
     cdef int side
+    cdef list waiting = [slot for slot in slots if instrument_of(&core.orders.order[slot]) == book and core.orders.order[slot].tag & WAITS]
     cdef Special* special
     for side in range(2):
         nearer = 0
@@ -177,9 +181,8 @@ cdef int check_trailing(Core* core, uint32_t book, set slots) except -1:
             count += 1
             nearer = slot
             slot = special.farther
-    waiting = sum(1 for slot in slots if instrument_of(&core.orders.order[slot]) == book and core.orders.order[slot].tag & WAITS
-                  and core.orders.special[slot].trail)
-    expect(count == waiting, "all stops that trail are listed", book)
+    expect(count == len([slot for slot in waiting if core.orders.special[slot].trail]), "all stops that trail are listed", book)
+    expect(core.book[book].waiting == len(waiting), "a book counts its stops", book)
     return 0
 
 

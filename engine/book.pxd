@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint32_t
 
-from engine.core cimport Core
+from engine.core cimport Book, Core
 from engine.levels cimport PriceLevels
 
 
@@ -12,6 +12,8 @@ cdef class OrderBook:
     cdef readonly object instrument
     cdef readonly uint32_t index
     cdef readonly PriceLevels levels
+
+    cdef Book* terms(self) except NULL
 
 
 cdef OrderBook new_book(object exchange, Core* core, object instrument, uint32_t index, PriceLevels levels)

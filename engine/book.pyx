@@ -4,7 +4,7 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from engine.auction cimport uncrossing_price
-from engine.core cimport TIERS, price_of
+from engine.core cimport TIERS, Book, price_of
 from engine.ladder cimport Levels, find
 from engine.model cimport BUY, LIMIT, SELL
 from engine.orders cimport SPECIAL, STAYS_MAKER, WAITS, Order, Special, instrument_of, left_of, order_id, side_of
@@ -43,40 +43,45 @@ cdef class OrderBook:
     def __init__(self) -> None:
         raise TypeError("an order book is made by Exchange.add_instrument")
 
+    cdef Book* terms(self) except NULL:
+        self.levels.turn.expect()
+        return &self.core.book[self.index]
+
     @property
     def tick_value(self) -> int:
         """Quote units in one tick times one lot."""
-        return self.core.book[self.index].tick_value
+        return self.terms().tick_value
 
     @property
     def lot_units(self) -> int:
         """Base units in one lot."""
-        return self.core.book[self.index].lot_units
+        return self.terms().lot_units
 
     @property
     def phase(self) -> Phase:
         """Whether orders match, are collected for an auction, or are refused."""
-        return Phase(self.core.book[self.index].phase)
+        return Phase(self.terms().phase)
 
     @property
     def last(self) -> int:
         """Ticks of the last trade; 0 before the first."""
-        return self.core.book[self.index].last
+        return self.terms().last
 
     @property
     def reference(self) -> int:
         """Ticks around which the band lies: as set, or the last trade's; 0 for none."""
-        return self.core.book[self.index].reference or self.last
+        return self.terms().reference or self.last
 
     def rates(self, tier: int = 0) -> tuple[int, int]:
         """The fees of makers and takers of a tier, in parts per million."""
         if not 0 <= tier < TIERS:
             raise IndexError(f"tier {tier}: there are {TIERS}")
-        return self.core.book[self.index].rates[tier].maker, self.core.book[self.index].rates[tier].taker
+        return self.terms().rates[tier].maker, self.terms().rates[tier].taker
 
     def indicative(self) -> tuple[int, int]:
         """Price and lots of the uncrossing if it came now; (0, 0) for none. O(orders that would trade)."""
         cdef int64_t volume
+        self.levels.turn.expect()
         cdef int64_t price = uncrossing_price(self.core, self.index, &volume)
         return price, volume
 
@@ -86,7 +91,7 @@ cdef class OrderBook:
             raise ValueError(f"side {side}: expected 0 (bids) or 1 (asks)")
         if not 0 <= price < PRICE_MAX:
             raise ValueError(f"price {price}: expected 0 to {PRICE_MAX - 1} ticks")
-        cdef Levels* levels = self.core.book[self.index].levels
+        cdef Levels* levels = self.terms().levels
         cdef uint32_t index = find(levels, side, price)
         cdef uint32_t slot = levels.level[index].queue.head if index else 0
         cdef list orders = []

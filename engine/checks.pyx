@@ -3,15 +3,15 @@
 
 from engine.accounts cimport Account, Limits, balance_of
 from engine.client_ids cimport find_client_id
-from engine.core cimport DAY_NS, MONEY_LIMIT, Book, cost, fee, held_asset, held_by, hold, multiplied
+from engine.core cimport DAY_NS, MONEY_LIMIT, RULES, Book, cost, fee, held_asset, held_by, hold, multiplied
 from engine.entry cimport in_band, market_limit
 from engine.matching cimport would_match
 from engine.model cimport (ACCOUNT_DEFAULT, ALREADY_EXPIRED, BUY, DAY, DECREMENT, DUPLICATE_CLIENT_ID, FOK, GTC, GTD, HALT, HALTED,
                            INSUFFICIENT_FUNDS, IOC, LIMIT, MARKET, NO_REASON, NO_REFERENCE, NOT_LINKABLE, NOTIONAL_TOO_LARGE, POST_ONLY,
                            POST_ONLY_WOULD_TAKE, PRICE_OUT_OF_BAND, PRICE_OUT_OF_RANGE, QUOTE, SELL, SIZE_TOO_LARGE, SIZE_TOO_SMALL, SLIDE,
-                           STOP_LIMIT, TOO_MANY_ORDERS, TRAILING_STOP, UNFILLABLE, UNKNOWN_INSTRUMENT, UNKNOWN_OPTION, UNKNOWN_ORDER, WRONG_PHASE)
-from engine.orders cimport STAYS_MAKER, WAITS, Order, instrument_of, partner_of, side_of, slot_of
-from engine.reach cimport affordable, liquidity, lots_for
+                           STOP_LIMIT, TOO_MANY_FILLS, TOO_MANY_ORDERS, TOO_MANY_PARTS, TOO_MANY_STOPS, TRAILING_STOP, UNFILLABLE, UNKNOWN_INSTRUMENT, UNKNOWN_OPTION, UNKNOWN_ORDER, WRONG_PHASE)
+from engine.orders cimport NUMBER_LIMIT, SPECIAL, STAYS_MAKER, WAITS, Order, instrument_of, partner_of, self_trade_of, side_of, slot_of, unpaid_of
+from engine.reach cimport affordable, costs_more, liquidity, lots_for, meets_too_many
 
 # Options
 
@@ -63,6 +63,16 @@ cdef int bad_notional(Book* book, Account* account, Limits* limits, int64_t pric
     if book.notional_max and notional > book.notional_max or account.limited and limits.notional_max and notional > limits.notional_max:
         return NOTIONAL_TOO_LARGE
     return NO_REASON
+
+
+cdef inline bint too_many_parts(Book* book, int64_t size, int64_t display) noexcept nogil:
+    """Whether an iceberg would show itself in more parts than it may."""
+    return display and (size - 1) // display >= book.parts_max
+
+
+cdef inline bint no_room(Core* core, bint stays) noexcept nogil:
+    """Whether the exchange has all the orders that it may. One that does not stay needs no room."""
+    return (stays and core.orders.count >= core.orders.count_max) or core.orders.number >= NUMBER_LIMIT
 
 
 cdef int64_t end_of_day(Core* core, Book* book) noexcept nogil:
@@ -130,13 +140,26 @@ cdef int unfillable(Core* core, const Command* command, Intent* intent, int64_t 
     return NO_REASON
 
 
+cdef bint trades_too_much(Core* core, const Command* command, Intent* intent, int64_t limit, Limits* limits) noexcept nogil:
+    """Whether what a MARKET order would trade is worth more than an order may be."""
+    cdef Book* book = &core.book[command.instrument]
+    cdef int64_t most = MONEY_LIMIT
+    if not book.market_notional:
+        return False
+    if book.notional_max:
+        most = book.notional_max
+    if limits != NULL and limits.notional_max:
+        most = min(most, limits.notional_max)
+    return most < MONEY_LIMIT and costs_more(core, command.instrument, command.side, limit, intent.size, command.account, intent.mode, 0, most)
+
+
 cdef bint can_pay(Core* core, const Command* command, Intent* intent, int64_t limit) noexcept nogil:
     cdef Book* book = &core.book[command.instrument]
     cdef int64_t needed, other
     intent.held = 0
     if command.side == BUY and command.type != LIMIT and command.type != STOP_LIMIT:
         return command.type != MARKET or affordable(core, command.instrument, limit, intent.size, command.account, intent.mode)
-    needed = intent.held = hold(book, command.side, intent.price, intent.size)
+    needed = intent.held = hold(book, command.side, intent.price, intent.size, 0)
     if intent.partner:
         other = held_by(core, intent.partner)
         needed = max(needed, other) - other
@@ -168,7 +191,7 @@ cdef int check_plain(Core* core, Book* book, const Command* command, Intent* int
     notional += fee(notional, book.hold_fee)
     if notional > MONEY_LIMIT:
         return NOTIONAL_TOO_LARGE
-    if core.orders.count >= core.orders.count_max:
+    if no_room(core, intent.stays or core.rules != RULES):
         return TOO_MANY_ORDERS
     intent.price = command.price
     intent.size = command.size
@@ -178,6 +201,9 @@ cdef int check_plain(Core* core, Book* book, const Command* command, Intent* int
     intent.partner = 0
     intent.expires = 0
     intent.mode = core.accounts.account[command.account].self_trade
+    if would_match(book.levels, command.side, command.price) and meets_too_many(
+            core, command.instrument, command.side, command.price, command.size, command.account, intent.mode):
+        return TOO_MANY_FILLS
     if intent.held > balance_of(&core.accounts, command.account, held_asset(book, command.side)).available:
         return INSUFFICIENT_FUNDS
     return NO_REASON
@@ -190,6 +216,7 @@ cdef int check_place(Core* core, const Command* command, Intent* intent, uint64_
     cdef Limits* limits = core.accounts.limits + command.account if account.limited else NULL
     cdef bint plain = is_plain(command)
     cdef bint priced = command.type == LIMIT or command.type == STOP_LIMIT
+    cdef bint counts            # among the open orders that are limited
     cdef int64_t limit
     cdef uint64_t order
     cdef int reason
@@ -197,6 +224,7 @@ cdef int check_place(Core* core, const Command* command, Intent* intent, uint64_
         return UNKNOWN_INSTRUMENT
     book = &core.book[command.instrument]
     intent.stays = command.type != MARKET and command.time_in_force != IOC and command.time_in_force != FOK
+    counts = intent.stays or core.rules != RULES
     if command.side > SELL or (not plain and bad_options(command)) or (plain and command.flags and not intent.stays):
         return UNKNOWN_OPTION
     if plain and not (book.particular | book.phase | account.limited):
@@ -237,13 +265,17 @@ cdef int check_place(Core* core, const Command* command, Intent* intent, uint64_
                 return SIZE_TOO_SMALL
             if command.min_size > command.size:
                 return SIZE_TOO_LARGE
+            if too_many_parts(book, command.size, command.display):
+                return TOO_MANY_PARTS
         reason = bad_notional(book, account, limits, intent.price if priced else 0, command.size)
         if reason:
             return reason
-    if core.orders.count >= core.orders.count_max or (book.orders_max and book.open >= book.orders_max):
+    if no_room(core, counts) or (counts and book.orders_max and book.open >= book.orders_max):
         return TOO_MANY_ORDERS
-    if account.limited and limits.orders_max and account.open >= limits.orders_max:
+    if counts and account.limited and limits.orders_max and account.open >= limits.orders_max:
         return TOO_MANY_ORDERS
+    if command.type > MARKET and book.waiting >= book.stops_max:
+        return TOO_MANY_STOPS
     if command.order:
         reason = bad_partner(core, command, intent)
         if reason:
@@ -258,6 +290,11 @@ cdef int check_place(Core* core, const Command* command, Intent* intent, uint64_
         reason = unfillable(core, command, intent, limit, limits)
         if reason:
             return reason
+    if command.type == MARKET and trades_too_much(core, command, intent, limit, limits):
+        return NOTIONAL_TOO_LARGE
+    if command.type <= MARKET and book.levels == book.published and meets_too_many(
+            core, command.instrument, command.side, limit, intent.size, command.account, intent.mode):
+        return TOO_MANY_FILLS
     return NO_REASON if can_pay(core, command, intent, limit) else INSUFFICIENT_FUNDS
 
 
@@ -274,6 +311,7 @@ cdef int check_replace(Core* core, const Command* command, uint32_t slot) noexce
     cdef bint waits = order.tag & WAITS != 0
     cdef bint priced = not waits or core.orders.special[slot].type == STOP_LIMIT
     cdef uint32_t partner = partner_of(&core.orders, slot)
+    cdef uint32_t unpaid = unpaid_of(&core.orders, slot)
     cdef int64_t before, after, other
     cdef int reason
     if command.stop and (not waits or core.orders.special[slot].trail):
@@ -287,19 +325,24 @@ cdef int check_replace(Core* core, const Command* command, uint32_t slot) noexce
     reason = bad_size(book, account, limits, command.size)
     if reason:
         return reason
+    if order.tag & SPECIAL and too_many_parts(book, command.size, core.orders.special[slot].display):
+        return TOO_MANY_PARTS
     reason = bad_notional(book, account, limits, command.price if priced else 0, command.size)
     if reason:
         return reason
-    if order.filled > MONEY_LIMIT - command.size or order.value > MONEY_LIMIT - (cost(book, command.price, command.size) if priced else 0):
+    if order.filled > MONEY_LIMIT - command.size or order.value > MONEY_LIMIT - (cost(book, command.price, command.size, unpaid) if priced else 0):
         return NOTIONAL_TOO_LARGE
     if not waits and not in_band(book, side, command.price):
         return PRICE_OUT_OF_BAND
     if order.tag & STAYS_MAKER and book.levels == book.published and would_match(book.levels, side, command.price):
         return POST_ONLY_WOULD_TAKE
+    if not waits and book.levels == book.published and meets_too_many(
+            core, instrument_of(order), side, command.price, command.size, order.account, self_trade_of(order)):
+        return TOO_MANY_FILLS
     if side == BUY and not priced:
         return NO_REASON
     before = held_by(core, slot)
-    after = hold(book, side, command.price, command.size)
+    after = hold(book, side, command.price, command.size, unpaid)
     if partner:
         other = held_by(core, partner)
         before = max(before, other)

@@ -13,6 +13,7 @@ cdef struct ClientId:
 cdef struct ClientIds:
     ClientId* entry             # open addressing, linear probing
     uint64_t capacity           # a power of two
+    uint64_t key[2]             # of the hash
     uint64_t count
     ClientId* done              # ring, oldest first
     uint32_t done_first

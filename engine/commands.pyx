@@ -5,7 +5,7 @@ from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release,
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
-from engine.memory cimport doubled, resized
+from engine.memory cimport doubled, grown
 from engine.model cimport (ADVANCE, ALL_INSTRUMENTS, ALLOW, BOTH_SIDES, CANCEL, CANCEL_ALL, DEPOSIT, OPEN_ACCOUNT, PLACE, POST_ONLY, QUOTE, REDUCE,
                            REPLACE, SET_ACCOUNT, SET_FEES, SET_PHASE, SET_REFERENCE, SLIDE, WITHDRAW, Command)
 
@@ -78,7 +78,7 @@ cdef class Commands:
         if self.exports:
             raise BufferError("release the views of the commands before adding to them")
         if self.count == self.capacity:
-            self.command = <Command*>resized(self.command, self.capacity * sizeof(Command), doubled(self.capacity, 16) * sizeof(Command))
+            self.command = <Command*>grown(self.command, self.capacity * sizeof(Command), doubled(self.capacity, 16) * sizeof(Command))
             self.capacity = doubled(self.capacity, 16)
         self.count += 1
         return &self.command[self.count - 1]

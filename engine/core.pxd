@@ -8,7 +8,7 @@ from engine.events cimport EventBuffer
 from engine.ladder cimport Levels
 from engine.memory cimport doubled, resized
 from engine.model cimport BUY, LIMIT, SELL, STOP_LIMIT
-from engine.orders cimport SPECIAL, WAITS, Order, Orders, Queue, Special, instrument_of, left_of, side_of
+from engine.orders cimport SPECIAL, WAITS, Order, Orders, Queue, Special, instrument_of, left_of, side_of, unpaid_of
 
 cdef extern from *:
     """
@@ -26,6 +26,7 @@ cdef extern from *:
     bint multiplied "__builtin_mul_overflow"(int64_t, int64_t, int64_t*) noexcept nogil
 
 cdef enum:
+    RULES = 2                   # those that the reference describes; a state of version 1 goes on by its own
     FEE_PARTS = 1000000         # less than 2 ** 20
     TIERS = 8
 
@@ -48,6 +49,10 @@ cdef struct Book:
     uint32_t held[2]            # the asset that an order of each side holds
     uint32_t open               # its orders, those that wait too
     uint32_t orders_max
+    uint32_t waiting            # its stops
+    uint32_t stops_max
+    uint32_t fills_max          # orders that one command may meet
+    uint32_t parts_max          # that an iceberg shows one after the other
     Rates rates[TIERS]          # by the account's tier
     Levels* published           # owned by the book's PriceLevels
     Levels* stops               # orders that wait, by trigger: buys among the asks, since the lowest comes first; NULL before the first
@@ -59,6 +64,7 @@ cdef struct Book:
     int64_t day_end             # ns after midnight UTC
     uint8_t phase
     uint8_t particular          # whether it has a band or limits of its own
+    uint8_t market_notional     # whether `notional_max` is for orders without a limit too
 
 
 cdef struct Touched:
@@ -83,32 +89,42 @@ cdef struct Core:
     uint32_t touched_count
     uint32_t touched_capacity
     int64_t clock
+    uint8_t rules
     Expiries expiries
+    uint32_t met                # orders that those of the running command have met
     int64_t first_price         # of the first trade of the order that is matching; 0: none yet
     Queue triggered             # stops about to enter
 
 
-cdef inline int64_t fee(int64_t notional, int64_t rate) noexcept nogil:
-    """floor(notional * rate / 1,000,000), without overflow for a rate below one."""
-    cdef uint64_t amount = notional, parts = rate
-    if amount < PRODUCT_FITS:
-        return amount * parts // FEE_PARTS
-    return amount // FEE_PARTS * parts + amount % FEE_PARTS * parts // FEE_PARTS
+cdef inline int64_t take_fee(int64_t notional, int64_t rate, uint32_t* unpaid) noexcept nogil:
+    """The whole units of notional * rate / 1,000,000 and of what was unpaid, which is then what is left of them. Of a rate below one."""
+    cdef uint64_t amount = notional, parts = rate, units = 0
+    if amount >= PRODUCT_FITS:
+        units = amount // FEE_PARTS * parts
+        amount %= FEE_PARTS
+    amount = amount * parts + unpaid[0]
+    unpaid[0] = amount % FEE_PARTS
+    return units + amount // FEE_PARTS
 
 
-cdef inline int64_t cost(Book* book, int64_t price, int64_t size) noexcept nogil:
-    """What a resting buy holds: its notional and the highest fee on it. Fees of its fills, each rounded down, never add up to more."""
+cdef inline int64_t fee(int64_t notional, int64_t rate, uint32_t unpaid=0) noexcept nogil:
+    """The same, without an order that pays it."""
+    return take_fee(notional, rate, &unpaid)
+
+
+cdef inline int64_t cost(Book* book, int64_t price, int64_t size, uint32_t unpaid) noexcept nogil:
+    """What a resting buy holds: its notional, and the highest fee on it with what is unpaid. The fees of its fills never add up to more."""
     cdef int64_t notional = price * size * book.tick_value
-    return notional + fee(notional, book.hold_fee)
+    return notional + fee(notional, book.hold_fee, unpaid)
 
 
-cdef inline int64_t hold(Book* book, int side, int64_t price, int64_t size) noexcept nogil:
+cdef inline int64_t hold(Book* book, int side, int64_t price, int64_t size, uint32_t unpaid) noexcept nogil:
     """What a resting order holds, of the quote asset for a buy, of the base asset for a sell.
 
     Both are counted, since a branch that goes either way as often as the other costs more.
     """
     cdef int64_t held[2]
-    held[<int>BUY] = cost(book, price, size)
+    held[<int>BUY] = cost(book, price, size, unpaid)
     held[<int>SELL] = size * book.lot_units
     return held[side]
 
@@ -133,7 +149,7 @@ cdef inline int64_t held_by(Core* core, uint32_t slot) noexcept nogil:
     cdef int side = side_of(order)
     if side == BUY and order.tag & SPECIAL and core.orders.special[slot].type != LIMIT and core.orders.special[slot].type != STOP_LIMIT:
         return 0
-    return hold(&core.book[instrument_of(order)], side, price_of(core, slot), left_of(&core.orders, slot))
+    return hold(&core.book[instrument_of(order)], side, price_of(core, slot), left_of(&core.orders, slot), unpaid_of(&core.orders, slot))
 
 
 cdef inline uint32_t held_asset(Book* book, int side) noexcept nogil:

@@ -5,9 +5,9 @@ from libc.stdint cimport uint64_t
 from engine.core cimport ANY_PRICE, fee
 from engine.effects cimport tell_order
 from engine.matching cimport cancel_partner, end_taker, finish, match, rest, would_match
-from engine.model cimport BUY, INSUFFICIENT_FUNDS, LIMIT, MARKET, PRICE_OUT_OF_BAND, STOP_LIMIT, TRIGGERED, UNFILLED, WAITING
+from engine.model cimport BUY, INSUFFICIENT_FUNDS, LIMIT, MARKET, PRICE_OUT_OF_BAND, STOP_LIMIT, TOO_MANY_FILLS, TRIGGERED, UNFILLED, WAITING
 from engine.orders cimport WAITS, Order, Special, instrument_of, self_trade_of, side_of
-from engine.reach cimport affordable
+from engine.reach cimport affordable, meets_too_many
 from engine.stops cimport leave_stops, observe, reached, wait
 
 cdef inline int64_t reference_of(Book* book) noexcept nogil:
@@ -66,18 +66,21 @@ cdef void activate(Core* core, uint32_t slot) noexcept nogil:
     cdef uint32_t book = instrument_of(order)
     cdef int side = side_of(order)
     cdef bint limited = special.type == STOP_LIMIT
+    cdef int64_t limit
     tell_order(core, TRIGGERED, slot, special.stop, order.remaining)
     cancel_partner(core, slot)
     order.tag &= ~<uint64_t>WAITS
     special.stop = 0
     special.type = LIMIT if limited else MARKET
-    if limited:
-        if in_band(&core.book[book], side, special.price):
-            enter(core, book, slot, special.price, True)
-        else:
-            end_taker(core, slot, special.price, True, PRICE_OUT_OF_BAND)
-    elif side == BUY and not affordable(core, book, market_limit(&core.book[book], side, special.price), order.remaining, order.account, self_trade_of(order)):
+    limit = special.price if limited else market_limit(&core.book[book], side, special.price)
+    if limited and not in_band(&core.book[book], side, limit):
+        end_taker(core, slot, limit, True, PRICE_OUT_OF_BAND)
+    elif not limited and side == BUY and not affordable(core, book, limit, order.remaining, order.account, self_trade_of(order)):
         end_taker(core, slot, special.price, False, INSUFFICIENT_FUNDS)
+    elif meets_too_many(core, book, side, limit, order.remaining, order.account, self_trade_of(order)):
+        end_taker(core, slot, special.price, limited or side != BUY, TOO_MANY_FILLS)
+    elif limited:
+        enter(core, book, slot, limit, True)
     else:
         enter_at_market(core, book, slot, special.price)
 

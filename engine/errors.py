@@ -19,6 +19,10 @@ class Rejected(EngineError):
         return f"{self.reason.name} ({int(self.reason)})"
 
 
+class Busy(EngineError):
+    """Another thread's `Exchange.execute` is running; nothing was done. Call again when it has returned."""
+
+
 class Inconsistent(EngineError):
     """`check()` found two parts of the engine that contradict each other."""
 

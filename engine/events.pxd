@@ -5,11 +5,12 @@ from libc.string cimport memset
 
 from engine.memory cimport doubled, resized
 from engine.model cimport LAST, Event
+from engine.turn cimport Turn
 
 
 cdef struct Batch:              # what one command caused, in bytes from the first event of the call on
-    uint32_t outcome            # the first event of the command itself; before it are orders that expired
-    uint32_t end                # one after its last event
+    uint64_t outcome            # the first event of the command itself; before it are orders that expired
+    uint64_t end                # one after its last event
 
 
 cdef struct EventBuffer:
@@ -19,15 +20,15 @@ cdef struct EventBuffer:
     Batch* batch
     uint32_t batches
     uint32_t batches_capacity
-    uint32_t outcome            # of the running command
+    uint64_t outcome            # of the running command
     uint64_t seq                # of the last event ever emitted
 
 
 cdef void more_events(EventBuffer* buffer) noexcept nogil
 
 
-cdef inline uint32_t bytes_of(EventBuffer* buffer) noexcept nogil:
-    return <uint32_t>(<char*>buffer.next - <char*>buffer.event)
+cdef inline uint64_t bytes_of(EventBuffer* buffer) noexcept nogil:
+    return <uint64_t>(<char*>buffer.next - <char*>buffer.event)
 
 
 cdef inline Event* emit(EventBuffer* buffer, int kind) noexcept nogil:
@@ -56,9 +57,11 @@ cdef inline void end_batch(EventBuffer* buffer) noexcept nogil:
 
 cdef class Events:
     cdef EventBuffer buffer
+    cdef Turn turn
     cdef uint32_t exports       # views of the current memory
     cdef dict retired           # views of earlier memory, by address
     cdef Py_ssize_t shape
     cdef Py_ssize_t stride
 
+    cdef EventBuffer* told(self) except NULL
     cdef void clear(self)

@@ -45,6 +45,7 @@ cdef class Events:
 
     def __cinit__(self) -> None:
         self.retired = {}
+        self.turn = Turn()
 
     def __init__(self) -> None:
         pass
@@ -52,6 +53,10 @@ cdef class Events:
     def __dealloc__(self) -> None:
         free(self.buffer.event)
         free(self.buffer.batch)
+
+    cdef EventBuffer* told(self) except NULL:
+        self.turn.expect()
+        return &self.buffer
 
     cdef void clear(self):
         if self.exports:
@@ -62,37 +67,37 @@ cdef class Events:
         self.buffer.batches = 0
 
     def __len__(self) -> int:
-        return count_of(&self.buffer)
+        return count_of(self.told())
 
     def __getitem__(self, index: int) -> EventRecord:
-        cdef Py_ssize_t i = index + count_of(&self.buffer) if index < 0 else index
-        if not 0 <= i < count_of(&self.buffer):
+        cdef Py_ssize_t i = index + count_of(self.told()) if index < 0 else index
+        if not 0 <= i < count_of(self.told()):
             raise IndexError(index)
         return record(&self.buffer.event[i])
 
     def __iter__(self):
-        return iter(events_between(&self.buffer, 0, count_of(&self.buffer)))
+        return iter(events_between(self.told(), 0, count_of(self.told())))
 
     @property
     def batches(self) -> int:
         """How many commands the call had."""
-        return self.buffer.batches
+        return self.told().batches
 
     def batch(self, index: int) -> list[EventRecord]:
         """The events of command `index` of the call. O(events of that command)."""
-        if not 0 <= index < self.buffer.batches:
+        if not 0 <= index < self.told().batches:
             raise IndexError(index)
-        return events_between(&self.buffer, self.buffer.batch[index - 1].end // sizeof(Event) if index else 0, self.buffer.batch[index].end // sizeof(Event))
+        return events_between(self.told(), self.buffer.batch[index - 1].end // sizeof(Event) if index else 0, self.buffer.batch[index].end // sizeof(Event))
 
     def outcome(self, index: int) -> EventRecord:
         """The event that says what became of command `index` of the call: the first one after those of orders that expired."""
-        if not 0 <= index < self.buffer.batches:
+        if not 0 <= index < self.told().batches:
             raise IndexError(index)
         return record(&self.buffer.event[self.buffer.batch[index].outcome // sizeof(Event)])
 
     def last(self, index: int, kinds: int, order: int = 0) -> EventRecord | None:
         """The last event of command `index` whose `1 << kind` is in `kinds`, of one order unless that is 0; None if there is none. O(events of that command)."""
-        if not 0 <= index < self.buffer.batches:
+        if not 0 <= index < self.told().batches:
             raise IndexError(index)
         cdef uint32_t wanted = kinds
         cdef uint64_t of_order = order
@@ -118,7 +123,7 @@ cdef class Events:
         cdef uint32_t i
         cdef Event* event
         cdef list chosen = []
-        for i in range(count_of(&self.buffer)):
+        for i in range(count_of(self.told())):
             event = &self.buffer.event[i]
             if wanted >> event.kind & 1 and (everyone or (event.account < known and mask[event.account])):
                 chosen.append(record(event))
@@ -132,7 +137,7 @@ cdef class Events:
         cdef uint16_t index
         cdef list found = []
         memset(seen, 0, sizeof(seen))
-        for i in range(count_of(&self.buffer)):
+        for i in range(count_of(self.told())):
             index = self.buffer.event[i].instrument
             if wanted >> self.buffer.event[i].kind & 1 and not seen[index >> 6] >> (index & 63) & 1:
                 seen[index >> 6] |= <uint64_t>1 << (index & 63)
@@ -142,7 +147,7 @@ cdef class Events:
     def __getbuffer__(self, Py_buffer* view, int flags) -> None:
         if flags & PyBUF_WRITABLE == PyBUF_WRITABLE:
             raise BufferError("events are read-only")
-        self.shape = count_of(&self.buffer)
+        self.shape = count_of(self.told())
         self.stride = sizeof(Event)
         view.buf = self.buffer.event
         view.obj = self

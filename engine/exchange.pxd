@@ -3,6 +3,7 @@
 from engine.core cimport Core
 from engine.events cimport Events
 from engine.model cimport Command
+from engine.turn cimport Turn
 
 
 cdef class Exchange:
@@ -12,5 +13,7 @@ cdef class Exchange:
     cdef dict _by_name
     cdef dict _assets           # name -> decimals, in the order of their indices
     cdef object _tombstones
+    cdef Turn turn
 
+    cdef Core* read(self) except NULL
     cdef object single(self, Command* command)

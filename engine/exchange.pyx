@@ -10,38 +10,36 @@ from engine.accounts cimport add_asset, balance_of, free_accounts
 from engine.auction cimport free_collected
 from engine.audit cimport check_core, hash_of
 from engine.book cimport OrderBook, new_book, order_record
+from engine.client_ids cimport ClientId
 from engine.commands cimport account_command, instrument_command, other_command, place_command
-from engine.core cimport TIERS, Book
+from engine.core cimport RULES, Book, Core
 from engine.events cimport Events
 from engine.execution cimport run
 from engine.levels cimport PriceLevels
 from engine.lookahead cimport run_all
-from engine.memory cimport reserved, resized
+from engine.memory cimport grown, reserved
 from engine.model cimport (ADVANCE, ALL_CANCELLED, ALL_INSTRUMENTS, ALLOW, BOTH_SIDES, BUY, CANCEL, CANCEL_ALL, DEPOSIT, OPEN_ACCOUNT, REDUCE, REPLACE,
                            SELL, SET_FEES, SET_PHASE, SET_REFERENCE, WITHDRAW, Event)
-from engine.orders cimport SLOT_MASK, Order, Special, slot_of
+from engine.orders cimport SLOT_MASK, TAKER_SLOTS, Order, Special, slot_of
 from engine.snapshot cimport Reader, Writer, read_state, write_state
+from engine.terms cimport book_of, checked_name, exact
 
 from decimal import Decimal
-from fractions import Fraction
 from struct import Struct
 from zlib import crc32
 
 from engine.commands import Commands
 from engine.errors import BadSnapshot, Inconsistent, Rejected
-from engine.instrument import FEE_SCALE, MONEY_MAX, PRICE_MAX, Instrument
+from engine.instrument import Instrument
 from engine.model import Reason
 from engine.records import Order as OrderRecord
+from engine.terms import VERSION_1_BOUNDS
 
-SNAPSHOT_MAGIC = b"deltbk\0\1"
+SNAPSHOT_VERSION = 2
+SNAPSHOT_MAGIC = b"deltbk\0" + bytes([SNAPSHOT_VERSION])
 SNAPSHOT_HEAD = Struct("<8sQI4xQ")
 
-
-cdef int64_t whole(value, str what) except -1:
-    """A positive whole number of units out of an exact fraction."""
-    if value.denominator != 1 or not 0 < value <= MONEY_MAX:
-        raise ValueError(f"{what} is {value} units: expected a whole number from 1 to {MONEY_MAX}")
-    return int(value)
+ASSETS_MAX = 1 << 16
 
 
 cdef int known_account(Core* core, account) except -1:
@@ -68,23 +66,37 @@ cdef class Exchange:
     def __cinit__(self, *_: object, **__: object) -> None:
         memset(&self.core, 0, sizeof(Core))
         self.events = Events()
+        self.turn = self.events.turn
         self.core.events = &self.events.buffer
         self._books = []
         self._by_name = {}
         self._assets = {}
 
-    def __init__(self, orders_max: int = 1 << 20, accounts_max: int = 1 << 20, tombstones: int = 4096, client_ids_max: int = 1 << 16) -> None:
-        if not 0 < orders_max <= SLOT_MASK:
-            raise ValueError(f"orders_max {orders_max}: expected 1 to {SLOT_MASK}")
-        if tombstones < 0 or tombstones >= 1 << 31:
-            raise ValueError(f"tombstones {tombstones}: expected 0 to {(1 << 31) - 1}")
+    def __init__(
+        self, orders_max: int = 1 << 20, accounts_max: int = 1 << 20, tombstones: int = 4096, client_ids_max: int = 1 << 16, key: int = 0,
+    ) -> None:
+        """At most so many open orders, accounts, tombstones of each book, and client ids of done orders. `key` is a secret below 2 ** 128
+        that keeps strangers from choosing client ids which all fall together. ValueError for a number out of range, MemoryError without room.
+        """
+        cdef size_t slots
+        for name, number, least, most in (
+            ("orders_max", orders_max, 1, SLOT_MASK - TAKER_SLOTS), ("accounts_max", accounts_max, 1, (1 << 32) - 1),
+            ("tombstones", tombstones, 0, (1 << 31) - 1), ("client_ids_max", client_ids_max, 0, (1 << 32) - 1), ("key", key, 0, (1 << 128) - 1),
+        ):
+            if not least <= number <= most:
+                raise ValueError(f"{name} {number}: expected {least} to {most}")
         if self.core.orders.order != NULL:
             raise TypeError("an exchange is made once")
+        slots = 1 + orders_max + TAKER_SLOTS
+        self.core.client_ids.done = <ClientId*>reserved(client_ids_max + 1, sizeof(ClientId))
+        self.core.orders.unpaid = <uint32_t*>reserved(slots, sizeof(uint32_t))
+        self.core.orders.special = <Special*>reserved(slots, sizeof(Special))
+        self.core.orders.order = <Order*>reserved(slots, sizeof(Order))
+        self.core.rules = RULES
         self.core.orders.count_max = orders_max
-        self.core.orders.order = <Order*>reserved(orders_max + 1, sizeof(Order))
-        self.core.orders.special = <Special*>reserved(orders_max + 1, sizeof(Special))
         self.core.accounts.count_max = accounts_max
         self.core.client_ids.done_max = client_ids_max
+        self.core.client_ids.key[0], self.core.client_ids.key[1] = key & 0xFFFFFFFFFFFFFFFF, key >> 64
         self._tombstones = tombstones
 
     def __dealloc__(self) -> None:
@@ -98,26 +110,32 @@ cdef class Exchange:
         free(self.core.book)
         free(self.core.orders.order)
         free(self.core.orders.special)
+        free(self.core.orders.unpaid)
         free(self.core.expiries.slot)
         free(self.core.client_ids.entry)
         free(self.core.client_ids.done)
         free(self.core.touched)
         free_accounts(&self.core.accounts)
 
+    cdef Core* read(self) except NULL:
+        """The state, for a call that changes nothing."""
+        self.turn.expect()
+        return &self.core
+
     @property
     def seq(self) -> int:
         """The sequence of the last event."""
-        return self.core.events.seq
+        return self.read().events.seq
 
     @property
     def clock(self) -> int:
         """The latest time of any command."""
-        return self.core.clock
+        return self.read().clock
 
     @property
     def next_expiry(self) -> int:
         """When the next of the open orders expires; 0 if none does. O(1)."""
-        return self.core.orders.special[self.core.expiries.slot[1]].expires if self.core.expiries.count else 0
+        return self.core.orders.special[self.core.expiries.slot[1]].expires if self.read().expiries.count else 0
 
     @property
     def books(self) -> list[OrderBook]:
@@ -127,23 +145,25 @@ cdef class Exchange:
     @property
     def accounts(self) -> int:
         """How many accounts there are; they are numbered from 0."""
-        return self.core.accounts.count
+        return self.read().accounts.count
 
     @property
     def order_count(self) -> int:
         """How many orders are open."""
-        return self.core.orders.count
+        return self.read().orders.count
 
     def add_asset(self, name: str, decimals: int = 8) -> int:
         """A new asset whose unit is 10 ** -decimals; its index. O(accounts)."""
+        self.turn.expect()
+        checked_name(name, "an asset's name")
         if name in self._assets:
             raise ValueError(f"asset {name!r} exists already")
-        if len(self._assets) > 0xFFFF:
-            raise ValueError(f"there are {len(self._assets)} assets already")
+        if len(self._assets) == ASSETS_MAX:
+            raise ValueError(f"there are {ASSETS_MAX} assets already")
         if not 0 <= decimals <= 18:
             raise ValueError(f"asset {name!r} has {decimals} decimals: expected 0 to 18")
-        self._assets[name] = decimals
         add_asset(&self.core.accounts)
+        self._assets[name] = decimals
         return len(self._assets) - 1
 
     def asset(self, name: str) -> int:
@@ -160,9 +180,9 @@ cdef class Exchange:
         """A new, empty book; its index. ValueError if the terms do not fit together."""
         cdef Book book
         cdef PriceLevels levels
-        cdef int tier
         cdef uint32_t index = self.core.books
-        memset(&book, 0, sizeof(Book))
+        self.turn.expect()
+        checked_name(instrument.name, "an instrument's name")
         if instrument.name in self._by_name:
             raise ValueError(f"instrument {instrument.name!r} exists already")
         if index == ALL_INSTRUMENTS:
@@ -170,46 +190,13 @@ cdef class Exchange:
         for asset in (instrument.base, instrument.quote):
             if asset not in self._assets:
                 raise ValueError(f"instrument {instrument.name!r}: there is no asset {asset!r}")
-        if not 1 <= instrument.price_max < PRICE_MAX:
-            raise ValueError(f"instrument {instrument.name!r}: price_max {instrument.price_max}: expected 1 to {PRICE_MAX - 1} ticks")
-        if not 1 <= instrument.size_min <= instrument.size_max <= MONEY_MAX:
-            raise ValueError(f"instrument {instrument.name!r}: expected 1 <= size_min <= size_max <= {MONEY_MAX} lots")
-        for rate in (instrument.maker_fee, instrument.taker_fee, instrument.hold_fee, instrument.band):
-            if not 0 <= rate < FEE_SCALE:
-                raise ValueError(f"instrument {instrument.name!r}: rate {rate}: expected 0 to {FEE_SCALE - 1} parts per million")
-        if 0 < instrument.hold_fee < max(instrument.maker_fee, instrument.taker_fee):
-            raise ValueError(f"instrument {instrument.name!r}: hold_fee {instrument.hold_fee}: expected at least the higher fee")
-        if not 0 <= instrument.notional_max <= MONEY_MAX or not 0 <= instrument.orders_max <= SLOT_MASK:
-            raise ValueError(f"instrument {instrument.name!r}: expected notional_max from 0 to {MONEY_MAX} and orders_max from 0 to {SLOT_MASK}")
-        if not 0 <= instrument.day_end < 86400:
-            raise ValueError(f"instrument {instrument.name!r}: day_end {instrument.day_end}: expected 0 to 86399 seconds")
-        if instrument.base == instrument.quote:
-            raise ValueError(f"instrument {instrument.name!r}: base and quote are the same asset")
-        try:
-            tick, lot = Fraction(instrument.tick), Fraction(instrument.lot)
-        except (ArithmeticError, ValueError):
-            raise ValueError(f"instrument {instrument.name!r}: expected decimal numbers for tick and lot") from None
-        book.lot_units = whole(lot * 10 ** self._assets[instrument.base], f"instrument {instrument.name!r}: one lot")
-        book.tick_value = whole(tick * lot * 10 ** self._assets[instrument.quote], f"instrument {instrument.name!r}: one tick times one lot")
-        book.price_max = instrument.price_max
-        book.size_min = instrument.size_min
-        book.size_max = instrument.size_max
-        for tier in range(TIERS):
-            book.rates[tier].maker = instrument.maker_fee
-            book.rates[tier].taker = instrument.taker_fee
-        book.hold_fee = instrument.hold_fee or max(instrument.maker_fee, instrument.taker_fee)
-        book.notional_max = instrument.notional_max
-        book.orders_max = instrument.orders_max
-        book.band = instrument.band
-        book.particular = bool(instrument.notional_max or instrument.orders_max or instrument.band)
-        book.day_end = instrument.day_end * 10**9
-        book.base = self.asset(instrument.base)
-        book.quote = self.asset(instrument.quote)
-        book.held[<int>BUY], book.held[<int>SELL] = book.quote, book.base
+        instrument = instrument._replace(tick=exact(instrument.tick, instrument), lot=exact(instrument.lot, instrument))
+        book = book_of(instrument, self._assets)
         levels = PriceLevels(self._tombstones)
         levels.read_only = True
+        levels.turn = self.turn
         book.levels = book.published = &levels.book
-        self.core.book = <Book*>resized(self.core.book, index * sizeof(Book), (index + 1) * sizeof(Book))
+        self.core.book = <Book*>grown(self.core.book, index * sizeof(Book), (index + 1) * sizeof(Book))
         self.core.book[index] = book
         self.core.books += 1
         self._by_name[instrument.name] = new_book(self, &self.core, instrument, index, levels)
@@ -222,6 +209,7 @@ cdef class Exchange:
 
     cdef object single(self, Command* command):
         cdef int reason
+        self.turn.expect()
         self.events.clear()
         reason = run(&self.core, command)
         if reason:
@@ -309,24 +297,32 @@ cdef class Exchange:
         self.single(&command)
 
     def execute(self, commands: Commands | bytes | bytearray | memoryview) -> int:
-        """Run a buffer of commands, without the interpreter's lock; how many were refused."""
+        """Run a buffer of commands, without the interpreter's lock; how many were refused.
+
+        ValueError if it is no whole number of records, Busy if another thread is here. What others may write to meanwhile is copied first.
+        """
         cdef Py_buffer view
         cdef Py_ssize_t refused = 0
+        self.turn.expect()
+        if not isinstance(commands.obj if isinstance(commands, memoryview) else commands, (bytes, Commands)):
+            commands = bytes(commands)
         PyObject_GetBuffer(commands, &view, PyBUF_SIMPLE)
         try:
             if view.len % sizeof(Command):
                 raise ValueError(f"{view.len} bytes: expected a multiple of {sizeof(Command)}")
             self.events.clear()
+            self.turn.taken = True
             with nogil:
                 run_all(&self.core, <const Command*>view.buf, view.len // sizeof(Command), &refused)
+            self.turn.taken = False
         finally:
             PyBuffer_Release(&view)
         return refused
 
     def balance(self, account: int, asset: int) -> tuple[int, int]:
         """Units available and held."""
-        known_account(&self.core, account)
-        known_asset(&self.core, asset)
+        known_account(self.read(), account)
+        known_asset(self.read(), asset)
         return balance_of(&self.core.accounts, account, asset).available, balance_of(&self.core.accounts, account, asset).held
 
     def balances(self, account: int) -> list[tuple[int, int]]:
@@ -335,19 +331,19 @@ cdef class Exchange:
 
     def fees(self, asset: int) -> int:
         """Units collected as fees."""
-        known_asset(&self.core, asset)
+        known_asset(self.read(), asset)
         return self.core.accounts.fees[asset]
 
     def supply(self, asset: int) -> int:
         """Units deposited and not withdrawn: what all accounts and the fees together have."""
-        known_asset(&self.core, asset)
+        known_asset(self.read(), asset)
         return self.core.accounts.supply[asset]
 
     def orders(self, account: int) -> list[OrderRecord]:
         """An account's open orders, in the order of acceptance."""
         cdef uint32_t slot
         cdef list orders = []
-        known_account(&self.core, account)
+        known_account(self.read(), account)
         slot = self.core.accounts.account[account].earliest
         while slot:
             orders.append(order_record(&self.core, slot))
@@ -356,7 +352,7 @@ cdef class Exchange:
 
     def order(self, order: int) -> OrderRecord | None:
         """An open order; None if there is none with that id."""
-        cdef uint32_t slot = slot_of(&self.core.orders, order)
+        cdef uint32_t slot = slot_of(&self.read().orders, order)
         return order_record(&self.core, slot) if slot else None
 
     def snapshot(self) -> bytes:
@@ -365,7 +361,9 @@ cdef class Exchange:
         The head is the format's name and version, the length and the CRC-32 of the rest, and the state hash.
         """
         cdef Writer out = Writer()
-        for number in (self.core.orders.count_max, self.core.accounts.count_max, self._tombstones, self.core.client_ids.done_max, len(self._assets)):
+        self.turn.expect()
+        for number in (self.core.orders.count_max, self.core.accounts.count_max, self._tombstones, self.core.client_ids.done_max,
+                       self.core.client_ids.key[0], self.core.client_ids.key[1], self.core.rules, len(self._assets)):
             out.put(number)
         for name, decimals in self._assets.items():
             out.text(name)
@@ -377,36 +375,45 @@ cdef class Exchange:
                     out.put(field)
                 else:
                     out.text(str(field))
-        write_state(&self.core, out)
+        write_state(self.read(), out)
         body = bytes(out)
         return SNAPSHOT_HEAD.pack(SNAPSHOT_MAGIC, len(body), crc32(body), self.state_hash()) + body
 
     @staticmethod
-    def restore(data: bytes | bytearray | memoryview) -> Exchange:
-        """The exchange of a snapshot. BadSnapshot if the bytes are not a whole and true one. O(all of it)."""
+    def restore(data: bytes | bytearray | memoryview, key: int = 0) -> Exchange:
+        """The exchange of a snapshot. BadSnapshot if the bytes are not a whole and true one. O(all of it).
+
+        `key` is for a snapshot of version 1, which has none. Its exchange goes on by the rules that it had: see the end of engine/REFERENCE.md.
+        """
         cdef Exchange exchange
         cdef Reader source
         if len(data) < SNAPSHOT_HEAD.size:
             raise BadSnapshot(f"{len(data)} bytes: expected at least the {SNAPSHOT_HEAD.size} of a snapshot's head")
         magic, length, checksum, state = SNAPSHOT_HEAD.unpack_from(data)
         body = memoryview(data)[SNAPSHOT_HEAD.size :]
-        if magic != SNAPSHOT_MAGIC:
-            raise BadSnapshot(f"the first bytes are {magic!r}: expected {SNAPSHOT_MAGIC!r}, a snapshot of version {SNAPSHOT_MAGIC[7]}")
+        version = magic[7]
+        if magic[:7] != SNAPSHOT_MAGIC[:7] or not 1 <= version <= SNAPSHOT_VERSION:
+            raise BadSnapshot(f"the first bytes are {magic!r}: expected {SNAPSHOT_MAGIC!r}, a snapshot of version {SNAPSHOT_VERSION} or below")
         if len(body) != length:
             raise BadSnapshot(f"{len(body)} bytes after the head: expected {length}")
         if crc32(body) != checksum:
             raise BadSnapshot(f"the checksum is {crc32(body):08x}: expected {checksum:08x}")
-        source = Reader(body)
+        source = Reader(body, version)
         try:
-            exchange = Exchange(source.get(), source.get(), source.get(), source.get())
-            for _ in range(source.below(1 << 16)):
+            bounds = [source.get() for _ in range(4)]
+            if version > 1:
+                key = int.from_bytes(source.get().to_bytes(8, "little") + source.get().to_bytes(8, "little"), "little")
+            exchange = Exchange(*bounds, key)
+            exchange.core.rules = source.below(RULES + 1) if version > 1 else 1
+            for _ in range(source.below(ASSETS_MAX + 1)):
                 name = source.text()
                 exchange.add_asset(name, source.get())
             for _ in range(source.below(1 << 16)):
                 names = [source.text() for _ in range(3)]
                 scales = [Decimal(source.text()) for _ in range(2)]
-                exchange.add_instrument(Instrument(*names, *scales, *[source.get() for _ in range(len(Instrument._fields) - 5)]))
-        except (ArithmeticError, ValueError) as error:
+                numbers = [source.get() for _ in range(len(Instrument._fields) - 5 - len(VERSION_1_BOUNDS) * (version == 1))]
+                exchange.add_instrument(Instrument(*names, *scales, *numbers, **(VERSION_1_BOUNDS if version == 1 else {})))
+        except (ArithmeticError, MemoryError, ValueError) as error:
             raise BadSnapshot(f"byte {source.at} of the state: {error}") from error
         read_state(&exchange.core, source)
         if not source.ended() or exchange.state_hash() != state:
@@ -415,11 +422,11 @@ cdef class Exchange:
 
     def state_hash(self) -> int:
         """64 bits over books, queues, balances and everything else that decides the future. O(all of it)."""
-        return hash_of(&self.core)
+        return hash_of(self.read())
 
     def check(self) -> None:
         """Compare every part with every other; raises Inconsistent. O(all of it)."""
-        check_core(&self.core)
+        check_core(self.read())
         for book in self._books:
             book.levels.check()
             if book.levels.crossed:

@@ -18,7 +18,7 @@ from engine.model cimport (ACCEPTED, ALL_CANCELLED, ALL_INSTRUMENTS, BALANCE, BO
                            PLACE, POST_ONLY, REDUCE, REDUCED, REJECTED, REPLACE, REPLACED, REQUESTED, SELL, SIZE_TOO_SMALL, TRAILING_STOP,
                            UNKNOWN_ACCOUNT, UNKNOWN_INSTRUMENT, UNKNOWN_OPTION, UNKNOWN_ORDER, WAITING, Command, Event)
 from engine.orders cimport (SELF_TRADE_SHIFT, SELLS, SLOT_BITS, SPECIAL, STAYS_MAKER, WAITS, Order, Special, instrument_of, left_of, new_slot,
-                            order_id, partner_of, side_of, slot_of)
+                            order_id, partner_of, side_of, slot_of, unpaid_of)
 from engine.stops cimport leave_stops, reached, wait_elsewhere
 
 
@@ -200,7 +200,7 @@ cdef int replace(Core* core, const Command* command, uint32_t slot) noexcept nog
     if order.tag & SPECIAL:
         core.orders.special[slot].price = command.price
         core.orders.special[slot].reserve = 0
-    change_hold(core, slot, before, hold(book, side_of(order), command.price, command.size))
+    change_hold(core, slot, before, hold(book, side_of(order), command.price, command.size, unpaid_of(&core.orders, slot)))
     tell_order(core, REPLACED, slot, command.price, command.size)
     if book.levels != book.published:
         rest(core, index, slot, command.price)
@@ -322,6 +322,7 @@ cdef int run(Core* core, const Command* command) noexcept nogil:
         core.clock = min(command.time, TIME_LIMIT)
         expire(core)
     core.events.outcome = bytes_of(core.events)
+    core.met = 0
     reason = outcome(core, command, &concerned)
     if reason:
         event = emit(core.events, REJECTED)

@@ -19,6 +19,10 @@ class Instrument(NamedTuple):
     One tick times one lot must be a whole number of units of the quote asset, and one lot a whole number of units of the base.
     Rates (fees, `hold_fee`, `band`) are parts per million. 0 is no limit for `notional_max` (units of the quote asset),
     `orders_max` and `band`; a `hold_fee` of 0 is the higher of the two fees. `day_end` is in seconds after midnight UTC.
+
+    What bounds the work of one command: an iceberg shows itself in at most `parts_max` parts, at most `stops_max` stops wait, and an order, with
+    the stops that its trades trigger, meets at most `fills_max` orders. `market_notional`: whether `notional_max`, the instrument's and an
+    account's, holds for MARKET orders too (1), by what they would trade, or not (0).
     """
 
     name: str
@@ -36,3 +40,7 @@ class Instrument(NamedTuple):
     band: int = 0
     hold_fee: int = 0
     day_end: int = 0
+    parts_max: int = 1_000
+    stops_max: int = 50_000
+    fills_max: int = 100_000
+    market_notional: int = 1

@@ -7,6 +7,7 @@ Every level of a book hangs on one of two chains in the order of its last change
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from engine.ladder cimport Chain, Level, Levels, forget
+from engine.turn cimport Turn
 
 
 cdef void evict(Levels* book) noexcept nogil
@@ -80,3 +81,6 @@ cdef inline bint publish(Levels* book, uint32_t index, uint64_t seq) noexcept no
 cdef class PriceLevels:
     cdef Levels book
     cdef bint read_only         # owned by an exchange
+    cdef Turn turn              # that exchange's
+
+    cdef Levels* read(self) except NULL

@@ -166,51 +166,57 @@ cdef class PriceLevels:
         free(self.book.level)
         free(self.book.node)
 
+    cdef Levels* read(self) except NULL:
+        """The levels, for a call that changes nothing."""
+        if self.turn is not None:
+            self.turn.expect()
+        return &self.book
+
     @property
     def seq(self) -> int:
         """The sequence of the last change."""
-        return self.book.seq
+        return self.read().seq
 
     @property
     def floor(self) -> int:
         """The lowest sequence that `changes_since` still answers."""
-        return self.book.floor
+        return self.read().floor
 
     @property
     def digest(self) -> int:
         """The sum mod 2**64 of `mix64(side, price, size)` over all levels."""
-        return self.book.digest
+        return self.read().digest
 
     @property
     def changes(self) -> int:
         """How many commands, or calls of `set` and `apply`, changed the book."""
-        return self.book.changes
+        return self.read().changes
 
     @property
     def best_bid(self) -> tuple[int, int] | None:
         """Price and size of the highest bid."""
-        return best_of(&self.book, BUY)
+        return best_of(self.read(), BUY)
 
     @property
     def best_ask(self) -> tuple[int, int] | None:
         """Price and size of the lowest ask."""
-        return best_of(&self.book, SELL)
+        return best_of(self.read(), SELL)
 
     @property
     def crossed(self) -> bool:
         """Whether the best bid is at or above the best ask."""
-        cdef uint32_t bid = self.book.ladders[<int>BUY].best
-        cdef uint32_t ask = self.book.ladders[<int>SELL].best
-        return bool(bid and ask and self.book.level[bid].price >= self.book.level[ask].price)
+        cdef uint32_t bid = self.read().ladders[<int>BUY].best
+        cdef uint32_t ask = self.read().ladders[<int>SELL].best
+        return bool(bid and ask and self.read().level[bid].price >= self.read().level[ask].price)
 
     def __len__(self) -> int:
-        return self.book.count
+        return self.read().count
 
     def size_at(self, side: int, price: int) -> int:
         """Lots at a price, 0 for none."""
         checked(side, price, 0)
-        cdef uint32_t index = find(&self.book, side, price)
-        return self.book.level[index].size if index else 0
+        cdef uint32_t index = find(self.read(), side, price)
+        return self.read().level[index].size if index else 0
 
     def set(self, side: int, price: int, size: int, seq: int) -> bool:
         """Give a level its absolute size, 0 to remove it, as of `seq`; whether that changed anything. O(log of the spread of prices)."""
@@ -238,14 +244,14 @@ cdef class PriceLevels:
         cdef int side
         cdef int64_t price, size
         cdef uint32_t index
-        cdef uint64_t digest = self.book.digest
+        cdef uint64_t digest = self.read().digest
         checked_levels(bids, asks)
         for side, levels in enumerate((bids, asks)):
             for i in range(0, len(levels), 2):
                 price, size = levels[i], levels[i + 1]
-                index = find(&self.book, side, price)
-                if index and self.book.level[index].size:
-                    digest -= mix(side, price, self.book.level[index].size)
+                index = find(self.read(), side, price)
+                if index and self.read().level[index].size:
+                    digest -= mix(side, price, self.read().level[index].size)
                 if size:
                     digest += mix(side, price, size)
         return digest
@@ -265,7 +271,7 @@ cdef class PriceLevels:
 
     def depth(self, n: int = 0) -> tuple[list[int], list[int]]:
         """The best `n` bids and asks, best first; all of them for 0. O(n)."""
-        return side_of(&self.book, BUY, n), side_of(&self.book, SELL, n)
+        return side_of(self.read(), BUY, n), side_of(self.read(), SELL, n)
 
     def changes_since(self, seq: int) -> tuple[list[int], list[int]] | None:
         """The net change after `seq`: each level that changed once, with its size now, in no particular order.
@@ -276,20 +282,20 @@ cdef class PriceLevels:
         cdef list bids = []
         cdef list asks = []
         cdef uint64_t since = seq
-        if since < self.book.floor:
+        if since < self.read().floor:
             return None
-        walk(&self.book, self.book.changed.newest, since, bids, asks)
-        walk(&self.book, self.book.emptied.newest, since, bids, asks)
+        walk(self.read(), self.read().changed.newest, since, bids, asks)
+        walk(self.read(), self.read().emptied.newest, since, bids, asks)
         return bids, asks
 
     def count_since(self, seq: int) -> int:
         """How many levels changed after `seq`, which is not below `floor`. O(that many)."""
         cdef uint64_t since = seq
-        return count(&self.book, self.book.changed.newest, since) + count(&self.book, self.book.emptied.newest, since)
+        return count(self.read(), self.read().changed.newest, since) + count(self.read(), self.read().emptied.newest, since)
 
     def check(self) -> None:
         """Compare every part with every other; raises Inconsistent. O(levels)."""
-        cdef Levels* book = &self.book
+        cdef Levels* book = self.read()
         cdef uint32_t index, count = 0, tombstones = 0
         cdef uint64_t digest = 0, newer = 0xFFFFFFFFFFFFFFFF
         for index in self._chain(book.changed.newest):
@@ -320,7 +326,7 @@ cdef class PriceLevels:
         chain = []
         while index:
             chain.append(index)
-            index = self.book.level[index].older
+            index = self.read().level[index].older
         return chain
 
     def _expect(self, holds: bool, what: str, where: int) -> None:

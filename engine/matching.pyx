@@ -3,14 +3,15 @@
 
 from engine.accounts cimport Account, Balance, same_owner, touch
 from engine.client_ids cimport mark_done
-from engine.core cimport Book, cost, fee, held_asset, held_by, hold, price_of, touch_level
+from engine.core cimport RULES, Book, Rates, cost, held_asset, held_by, hold, price_of, take_fee, touch_level
 from engine.effects cimport change_hold, tell_order
 from engine.events cimport emit
 from engine.expiry cimport remove_expiry
 from engine.ladder cimport Level, Levels, came_alive, find_or_add, ran_empty
 from engine.model cimport (ALLOW, BUY, CANCEL_BOTH, CANCEL_NEWEST, CANCEL_OLDEST, CANCELLED, DISPLAYED, FILLED, LINKED, REDUCED, SELF_TRADE, TAKER,
                            TRADE, Event)
-from engine.orders cimport SPECIAL, WAITS, Order, Special, free_slot, instrument_of, join_queue, leave_queue, left_of, order_id, partner_of, self_trade_of, side_of
+from engine.orders cimport (SPECIAL, STAYS_MAKER, WAITS, Order, Orders, Special, free_slot, instrument_of, join_queue, leave_queue, left_of, order_id, partner_of,
+                            self_trade_of, side_of, unpaid_of)
 from engine.stops cimport leave_stops
 
 
@@ -21,10 +22,31 @@ cdef inline bint acceptable(int taker_side, int64_t price, int64_t limit) noexce
 # Money
 
 
-cdef inline int64_t freed(Core* core, Book* terms, uint32_t slot, int64_t limit, int64_t size) noexcept nogil:
-    """What a buy at a limit no longer holds when so many lots of it are filled."""
+cdef inline int64_t freed(Core* core, Book* terms, uint32_t slot, int64_t limit, int64_t size, uint32_t unpaid) noexcept nogil:
+    """What a buy at a limit no longer holds when so many lots of it are filled, and so much of its fee is unpaid then."""
     cdef int64_t left = left_of(&core.orders, slot)
-    return cost(terms, limit, left) - cost(terms, limit, left - size)
+    return cost(terms, limit, left, unpaid_of(&core.orders, slot)) - cost(terms, limit, left - size, unpaid)
+
+
+cdef inline int64_t charge(Core* core, Book* terms, uint32_t slot, bint takes, int64_t notional, uint32_t* unpaid) noexcept nogil:
+    """What an order pays for a fill, all of its fills together rounded down. A post-only order never pays as a taker."""
+    cdef Order* order = &core.orders.order[slot]
+    cdef Rates* rates = &terms.rates[core.accounts.account[order.account].tier]
+    cdef int64_t units
+    unpaid[0] = unpaid_of(&core.orders, slot)
+    units = take_fee(notional, rates.taker if takes and not (order.tag & STAYS_MAKER and core.rules == RULES) else rates.maker, unpaid)
+    if core.rules != RULES:     # each fill is rounded by itself
+        unpaid[0] = 0
+    return units
+
+
+cdef inline void count_fill(Orders* orders, uint32_t slot, int64_t size, int64_t notional, uint32_t unpaid) noexcept nogil:
+    cdef Order* order = &orders.order[slot]
+    order.remaining -= size
+    order.filled += size
+    order.value += notional
+    if order.remaining or order.tag & SPECIAL:      # no other fill will ask
+        orders.unpaid[slot] = unpaid
 
 
 cdef void fill(Core* core, uint32_t book, uint32_t maker_slot, uint32_t taker_slot, int64_t price, int64_t size, int64_t limit, bint holds) noexcept nogil:
@@ -36,17 +58,18 @@ cdef void fill(Core* core, uint32_t book, uint32_t maker_slot, uint32_t taker_sl
     cdef uint32_t buyer = taker.account if taker_side == BUY else maker.account
     cdef uint32_t seller = maker.account if taker_side == BUY else taker.account
     cdef int64_t notional = price * size * terms.tick_value
-    cdef int64_t maker_fee = fee(notional, terms.rates[core.accounts.account[maker.account].tier].maker)
-    cdef int64_t taker_fee = fee(notional, terms.rates[core.accounts.account[taker.account].tier].taker)
-    cdef int64_t released = freed(core, terms, taker_slot if taker_side == BUY else maker_slot, limit, size) if holds else 0
+    cdef uint32_t maker_unpaid, taker_unpaid
+    cdef int64_t maker_fee = charge(core, terms, maker_slot, False, notional, &maker_unpaid)
+    cdef int64_t taker_fee = charge(core, terms, taker_slot, True, notional, &taker_unpaid)
+    cdef int64_t released = 0
     cdef Balance* balance
     cdef Event* event
-    maker.remaining -= size
-    maker.filled += size
-    maker.value += notional
-    taker.remaining -= size
-    taker.filled += size
-    taker.value += notional
+    if holds and taker_side == BUY:
+        released = freed(core, terms, taker_slot, limit, size, taker_unpaid)
+    elif holds:
+        released = freed(core, terms, maker_slot, limit, size, maker_unpaid)
+    count_fill(&core.orders, maker_slot, size, notional, maker_unpaid)
+    count_fill(&core.orders, taker_slot, size, notional, taker_unpaid)
 
     balance = touch(&core.accounts, buyer, terms.quote)
     balance.held -= released
@@ -96,6 +119,7 @@ cdef bint match(Core* core, uint32_t book, uint32_t slot, int64_t price, int64_t
         touch_level(core, book, index)
         while taker.remaining and level.count:
             maker = level.queue.head
+            core.met += 1
             if mode != ALLOW and same_owner(&core.accounts, core.orders.order[maker].account, taker.account):
                 if not prevent(core, book, maker, slot, mode, price, holds):
                     return False
@@ -116,6 +140,7 @@ cdef bint prevent(Core* core, uint32_t book, uint32_t maker, uint32_t taker, int
     cdef Order* order = &core.orders.order[taker]
     cdef int64_t size = min(core.orders.order[maker].remaining, order.remaining)
     cdef int side = side_of(order)
+    cdef uint32_t unpaid
     cdef Book* terms = &core.book[book]
     if mode == CANCEL_OLDEST or mode == CANCEL_BOTH:
         cancel(core, maker, SELF_TRADE)
@@ -125,7 +150,8 @@ cdef bint prevent(Core* core, uint32_t book, uint32_t maker, uint32_t taker, int
         decrement(core, book, maker, size)
         if size < order.remaining:
             if holds:
-                change_hold(core, taker, hold(terms, side, price, order.remaining), hold(terms, side, price, order.remaining - size))
+                unpaid = unpaid_of(&core.orders, taker)
+                change_hold(core, taker, hold(terms, side, price, order.remaining, unpaid), hold(terms, side, price, order.remaining - size, unpaid))
             order.remaining -= size
             tell_order(core, REDUCED, taker, price, size).reason = SELF_TRADE
             return True
@@ -284,7 +310,7 @@ cdef void end_taker(Core* core, uint32_t slot, int64_t price, bint holds, int re
     cdef uint32_t partner
     tell_end(core, slot, price, reason)
     if holds:
-        change_hold(core, slot, hold(&core.book[instrument_of(order)], side_of(order), price, order.remaining), 0)
+        change_hold(core, slot, hold(&core.book[instrument_of(order)], side_of(order), price, order.remaining, unpaid_of(&core.orders, slot)), 0)
     partner = part(core, slot)
     finish(core, slot)
     if partner:

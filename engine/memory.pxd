@@ -7,25 +7,33 @@ from libc.string cimport memset
 
 
 cdef inline void* resized(void* block, size_t used, size_t wanted) noexcept nogil:
-    """`block` with room for `wanted` bytes, those after the first `used` zero.
+    """`block` with room for `wanted` bytes, those after the first `used` zero, for use inside a command.
 
     Without memory the process ends: an engine that stopped in the middle of a command would be wrong for ever after,
     and one that runs again finds everything in its journal.
     """
-    cdef char* grown = <char*>realloc(block, wanted)
-    if grown == NULL:
+    cdef char* larger = <char*>realloc(block, wanted)
+    if larger == NULL:
         fputs(b"deltabook: out of memory\n", stderr)
         abort()
-    memset(grown + used, 0, wanted - used)
-    return grown
+    memset(larger + used, 0, wanted - used)
+    return larger
 
 
-cdef inline void* reserved(size_t count, size_t size) noexcept nogil:
+cdef inline void* grown(void* block, size_t used, size_t wanted) except NULL:
+    """The same for what is no command, and can fail: MemoryError, and `block` is as it was."""
+    cdef char* larger = <char*>realloc(block, wanted)
+    if larger == NULL:
+        raise MemoryError(f"there is no room for {wanted} bytes")
+    memset(larger + used, 0, wanted - used)
+    return larger
+
+
+cdef inline void* reserved(size_t count, size_t size) except NULL:
     """Zeroed room for a whole table: the system gives a page of it when it is first used, so that nothing has to be moved later."""
     cdef void* block = calloc(count, size)
     if block == NULL:
-        fputs(b"deltabook: out of memory\n", stderr)
-        abort()
+        raise MemoryError(f"there is no room for {count} times {size} bytes")
     return block
 
 

@@ -97,3 +97,6 @@ class Reason(IntEnum):
     NO_REFERENCE = 26
     NOT_LINKABLE = 27
     PRICE_OUT_OF_BAND = 28
+    TOO_MANY_PARTS = 29
+    TOO_MANY_STOPS = 30
+    TOO_MANY_FILLS = 31

@@ -5,11 +5,19 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 cdef enum:
     SLOT_BITS = 24
     SLOT_MASK = (1 << SLOT_BITS) - 1
+    TAKER_SLOTS = 1             # beyond those of orders that stay: of the one that only takes
     SELLS = 1                   # flags of an order
     STAYS_MAKER = 2             # post-only
     SPECIAL = 4                 # it has a `Special`
     WAITS = 8                   # a stop that has not entered
     SELF_TRADE_SHIFT = 4        # the bits above: its SelfTrade
+
+
+cdef extern from *:
+    """
+    #define NUMBER_LIMIT ((UINT64_C(1) << 40) - 1)    /* what a tag has room for */
+    """
+    const uint64_t NUMBER_LIMIT
 
 
 cdef struct Queue:              # of orders, linked by `older` and `newer`
@@ -48,6 +56,7 @@ cdef struct Special:            # what only some orders have
 cdef struct Orders:
     Order* order                # room for all there may be, of which the system gives what is used; slot 0 is unused
     Special* special            # by slot
+    uint32_t* unpaid            # by slot, of an order that was filled in part: millionths of a unit of its fee that no fill has paid yet
     uint32_t top
     uint32_t free
     uint32_t count
@@ -56,7 +65,7 @@ cdef struct Orders:
 
 
 cdef inline uint32_t new_slot(Orders* orders) noexcept nogil:
-    """A slot that is free, of the `count_max` that there are; the caller knows that there is one."""
+    """A slot that is free; the caller knows that there is one."""
     cdef uint32_t slot = orders.free
     orders.count += 1
     if slot:
@@ -128,8 +137,15 @@ cdef inline uint32_t partner_of(Orders* orders, uint32_t slot) noexcept nogil:
     return orders.special[slot].partner if orders.order[slot].tag & SPECIAL else 0
 
 
+cdef inline uint32_t unpaid_of(Orders* orders, uint32_t slot) noexcept nogil:
+    return orders.unpaid[slot] if orders.order[slot].filled else 0
+
+
 cdef inline int64_t left_of(Orders* orders, uint32_t slot) noexcept nogil:
     """All lots that remain, those that do not show too."""
     if orders.order[slot].tag & SPECIAL:
         return orders.order[slot].remaining + orders.special[slot].reserve
     return orders.order[slot].remaining
+
+
+cdef void sort_by_age(Orders* orders, Queue* queue) noexcept nogil

@@ -10,13 +10,14 @@ cdef class Writer:
     cdef size_t used
     cdef size_t capacity
 
-    cdef void put(self, uint64_t value) noexcept
+    cdef int put(self, uint64_t value) except -1
     cdef object text(self, str value)
 
 
 cdef class Reader:
     cdef const unsigned char[:] data
     cdef size_t at
+    cdef int version
 
     cdef uint64_t get(self) except? 0
     cdef uint64_t below(self, uint64_t limit) except? 0

@@ -13,12 +13,12 @@ from libc.string cimport memcpy
 from engine.accounts cimport Account, Limits, add_account, balance_of, new_limits
 from engine.auction cimport collect
 from engine.client_ids cimport ClientIds, find_client_id, mark_done, remember
-from engine.core cimport TIERS, Book
+from engine.core cimport FEE_PARTS, TIERS, Book
 from engine.expiry cimport add_expiry
 from engine.ladder cimport Chain, Level, Levels, came_alive, find, find_or_add, next_worse
 from engine.levels cimport chain_newest, mix
-from engine.memory cimport resized
-from engine.orders cimport SPECIAL, WAITS, Order, Orders, Special, instrument_of, join_queue, order_id
+from engine.memory cimport grown
+from engine.orders cimport SPECIAL, TAKER_SLOTS, WAITS, Order, Orders, Special, instrument_of, join_queue, order_id, unpaid_of
 
 from engine.errors import BadSnapshot
 from engine.instrument import PRICE_MAX
@@ -37,9 +37,9 @@ cdef class Writer:
     def __dealloc__(self) -> None:
         free(self.data)
 
-    cdef void put(self, uint64_t value) noexcept:
+    cdef int put(self, uint64_t value) except -1:
         if self.used + sizeof(uint64_t) > self.capacity:
-            self.data = <char*>resized(self.data, self.used, 2 * self.capacity + 4096)
+            self.data = <char*>grown(self.data, self.used, 2 * self.capacity + 4096)
             self.capacity = 2 * self.capacity + 4096
         memcpy(self.data + self.used, &value, sizeof(uint64_t))
         self.used += sizeof(uint64_t)
@@ -59,8 +59,9 @@ cdef class Writer:
 cdef class Reader:
     """Reads what a Writer wrote; raises BadSnapshot where that cannot be."""
 
-    def __init__(self, data) -> None:
+    def __init__(self, data, version) -> None:
         self.data = data
+        self.version = version
 
     cdef uint64_t get(self) except? 0:
         cdef uint64_t value
@@ -94,7 +95,7 @@ cdef class Reader:
 # Orders
 
 
-cdef void write_order(Core* core, Writer out, uint32_t slot) noexcept:
+cdef int write_order(Core* core, Writer out, uint32_t slot) except -1:
     cdef Order* order = &core.orders.order[slot]
     cdef Special* special
     out.put(slot)
@@ -103,6 +104,7 @@ cdef void write_order(Core* core, Writer out, uint32_t slot) noexcept:
     out.put(order.filled)
     out.put(order.value)
     out.put(order.client_id)
+    out.put(unpaid_of(&core.orders, slot))
     if order.tag & SPECIAL:
         special = &core.orders.special[slot]
         out.put(special.price)
@@ -127,6 +129,9 @@ cdef object read_order(Core* core, Reader source, uint32_t account):
     order.filled = source.get()
     order.value = source.get()
     order.client_id = source.get()
+    if source.version > 1:
+        core.orders.unpaid[slot] = source.below(FEE_PARTS)
+        source.expect(order.filled != 0 or core.orders.unpaid[slot] == 0, "0: nothing was filled")
     order.account = account
     order.earlier = owner.latest
     if owner.latest:
@@ -153,7 +158,7 @@ cdef object read_order(Core* core, Reader source, uint32_t account):
             add_expiry(core, slot)
 
 
-cdef void write_slots(Core* core, Writer out) noexcept:
+cdef int write_slots(Core* core, Writer out) except -1:
     """How many there are, and the free ones, the next to be taken first."""
     cdef uint32_t slot = core.orders.free
     out.put(core.orders.top)
@@ -167,7 +172,7 @@ cdef object read_slots(Core* core, Reader source):
     cdef Orders* orders = &core.orders
     cdef uint32_t slot, last = 0
     cdef uint64_t i
-    orders.top = source.below(<uint64_t>orders.count_max + 1)
+    orders.top = source.below(<uint64_t>orders.count_max + TAKER_SLOTS + 1)
     for i in range(source.below(orders.top + 1)):
         slot = source.below(orders.top + 1)
         source.expect(slot != 0 and orders.order[slot].later == 0, "a slot that is not free yet")
@@ -182,7 +187,7 @@ cdef object read_slots(Core* core, Reader source):
 # Accounts
 
 
-cdef void write_account(Core* core, Writer out, uint32_t index) noexcept:
+cdef int write_account(Core* core, Writer out, uint32_t index) except -1:
     cdef Account* account = &core.accounts.account[index]
     cdef uint32_t asset, slot = account.earliest
     out.put(account.tier)
@@ -226,7 +231,7 @@ cdef object read_account(Core* core, Reader source):
 # Books
 
 
-cdef void write_queues(Core* core, Writer out, Levels* levels) noexcept:
+cdef int write_queues(Core* core, Writer out, Levels* levels) except -1:
     """Each level's price and its orders by priority, bids and then asks from the best on."""
     cdef int side
     cdef uint32_t index, slot
@@ -264,12 +269,13 @@ cdef object read_queues(Core* core, Reader source, uint32_t book, Levels* levels
                 level.size += core.orders.order[slot].remaining
                 level.special |= core.orders.order[slot].tag & SPECIAL != 0
                 core.book[book].open += 1
+                core.book[book].waiting += core.orders.order[slot].tag & WAITS != 0
             level.count = count
             level.touched = levels != core.book[book].published
             came_alive(levels, index)
 
 
-cdef void write_chain(Writer out, Levels* levels, uint32_t newest) noexcept:
+cdef int write_chain(Writer out, Levels* levels, uint32_t newest) except -1:
     cdef uint32_t index = newest
     cdef uint64_t count = 0
     while index:
@@ -301,7 +307,7 @@ cdef object read_chain(Reader source, Levels* levels, Chain* chain):
         chain_newest(levels, chain, index)
 
 
-cdef void write_book(Core* core, Writer out, Book* book) noexcept:
+cdef int write_book(Core* core, Writer out, Book* book) except -1:
     cdef int i
     cdef uint32_t slot
     out.put(book.phase)
@@ -361,7 +367,7 @@ cdef object read_book(Core* core, Reader source, uint32_t index):
     read_chain(source, book.published, &book.published.changed)
     read_chain(source, book.published, &book.published.emptied)
     if source.below(2):
-        book.stops = <Levels*>resized(NULL, 0, sizeof(Levels))
+        book.stops = <Levels*>grown(NULL, 0, sizeof(Levels))
         read_queues(core, source, index, book.stops)
         for i in range(2):
             read_trailing(core, source, &book.trailing[i])
@@ -370,7 +376,7 @@ cdef object read_book(Core* core, Reader source, uint32_t index):
 # All of it
 
 
-cdef void write_done(ClientIds* ids, Writer out) noexcept:
+cdef int write_done(ClientIds* ids, Writer out) except -1:
     cdef uint32_t i
     cdef uint64_t row
     out.put(ids.done_count)

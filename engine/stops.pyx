@@ -3,7 +3,7 @@
 from engine.ladder cimport Level, Levels, came_alive, find_or_add, forget, ran_empty
 from engine.memory cimport resized
 from engine.model cimport BUY, SELL
-from engine.orders cimport WAITS, Order, Special, instrument_of, join_queue, leave_queue, side_of
+from engine.orders cimport WAITS, Order, Queue, Special, instrument_of, join_queue, leave_queue, side_of, sort_by_age
 
 
 cdef bint reached(Book* book, int side, int64_t stop) noexcept nogil:
@@ -17,17 +17,15 @@ cdef bint reached(Book* book, int side, int64_t stop) noexcept nogil:
 
 
 cdef void queue_by_trigger(Core* core, uint32_t book, uint32_t slot) noexcept nogil:
-    """Put a waiting order among those of its trigger, the oldest first. O(younger ones there)."""
+    """Put a waiting order behind those of its trigger. They are sorted when it is reached."""
     cdef Levels* stops = core.book[book].stops
     cdef Order* order = &core.orders.order[slot]
     cdef uint32_t index = find_or_add(stops, 1 - side_of(order), core.orders.special[slot].stop)
     cdef Level* level = &stops.level[index]
-    cdef uint32_t older = level.queue.tail
-    while older and core.orders.order[older].tag > order.tag:
-        older = core.orders.order[older].older
     order.level = index
-    join_queue(&core.orders, &level.queue, older, slot)
+    join_queue(&core.orders, &level.queue, level.queue.tail, slot)
     level.count += 1
+    core.book[book].waiting += 1
     if level.count == 1:
         came_alive(stops, index)
 
@@ -38,6 +36,7 @@ cdef void leave_trigger(Core* core, uint32_t book, uint32_t slot) noexcept nogil
     cdef Level* level = &stops.level[order.level]
     leave_queue(&core.orders, &level.queue, slot)
     level.count -= 1
+    core.book[book].waiting -= 1
     if not level.count:
         ran_empty(stops, order.level)
         forget(stops, order.level)
@@ -94,12 +93,17 @@ cdef void leave_stops(Core* core, uint32_t slot) noexcept nogil:
 # What a trade's price does to them
 
 
-cdef void trigger(Core* core, uint32_t book, uint32_t slot) noexcept nogil:
-    """Move an order to the end of the queue of those that enter."""
-    cdef Order* order = &core.orders.order[slot]
-    leave_stops(core, slot)
-    order.level = 0
-    join_queue(&core.orders, &core.triggered, core.triggered.tail, slot)
+cdef void trigger(Core* core, uint32_t book, uint32_t index) noexcept nogil:
+    """Move the orders of a trigger to the end of the queue of those that enter, the oldest first. O(n log n)."""
+    cdef Queue* waiting = &core.book[book].stops.level[index].queue
+    cdef uint32_t slot, count = core.book[book].stops.level[index].count
+    sort_by_age(&core.orders, waiting)
+    while count:
+        count -= 1
+        slot = waiting.head
+        leave_stops(core, slot)
+        core.orders.order[slot].level = 0
+        join_queue(&core.orders, &core.triggered, core.triggered.tail, slot)
 
 
 cdef void follow(Core* core, uint32_t book, int side, int64_t price) noexcept nogil:
@@ -121,11 +125,11 @@ cdef void observe(Core* core, uint32_t book, int64_t price) noexcept nogil:
     cdef Levels* stops = core.book[book].stops
     cdef uint32_t index = stops.ladders[1 - BUY].best
     while index and stops.level[index].price <= price:
-        trigger(core, book, stops.level[index].queue.head)
+        trigger(core, book, index)
         index = stops.ladders[1 - BUY].best
     index = stops.ladders[1 - SELL].best
     while index and stops.level[index].price >= price:
-        trigger(core, book, stops.level[index].queue.head)
+        trigger(core, book, index)
         index = stops.ladders[1 - SELL].best
     follow(core, book, BUY, price)
     follow(core, book, SELL, price)

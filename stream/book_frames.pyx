@@ -161,7 +161,7 @@ cdef class Window:
         self.entries[0] = self.entries[1] = NULL
 
     def __init__(self, levels: PriceLevels, depth: int) -> None:
-        cdef Levels* book = &levels.book
+        cdef Levels* book = levels.read()
         cdef Entry* entry
         cdef uint32_t index, room = min(depth, book.count)
         cdef int side
@@ -237,13 +237,13 @@ cdef class BookFrames:
     def snapshot(self, at: Sequence[int]) -> bytes:
         """The whole book. O(levels)."""
         begin()
-        put_side(&self.levels.book, BUY)
-        put_side(&self.levels.book, SELL)
-        return self._frame(None, at, self.levels.book.digest, 0)
+        put_side(self.levels.read(), BUY)
+        put_side(self.levels.read(), SELL)
+        return self._frame(None, at, self.levels.read().digest, 0)
 
     def since(self, prev: int, at: Sequence[int], batches: int) -> bytes | None:
         """What changed after `prev`, None when that is forgotten. O(levels in it)."""
-        cdef Levels* book = &self.levels.book
+        cdef Levels* book = self.levels.read()
         cdef uint64_t since = prev
         if since < book.floor:
             return None

@@ -57,6 +57,10 @@ class InstrumentConfig(Struct, frozen=True, forbid_unknown_fields=True):
     band: Annotated[int, Meta(ge=0, lt=FEE_SCALE, description="How far from the reference price a limit may be, in parts per million of it; 0: no limit.")] = 0
     hold_fee: Annotated[int, Meta(ge=0, lt=FEE_SCALE, description="The highest fee that may ever be set, which buy orders reserve; 0: the higher of the two.")] = 0
     day_end: Annotated[int, Meta(ge=0, lt=24 * 3600, description="When `day` orders end, in seconds after midnight UTC.")] = 0
+    parts_max: Annotated[int, Meta(ge=1, le=1 << 20, description="Parts in which an iceberg may show itself, one after the other.")] = 1_000
+    stops_max: Annotated[int, Meta(ge=1, le=1 << 20, description="Stops that wait in the book.")] = 50_000
+    fills_max: Annotated[int, Meta(ge=1, le=1 << 20, description="Orders that one order may meet, with those that the stops that it triggers meet.")] = 100_000
+    market_notional: Annotated[bool, Meta(description="Whether `notional_max`, the instrument's and an account's, holds for `market` orders too, by what they would trade.")] = True
 
     def instrument(self) -> Instrument:
         """The instrument as the engine takes it."""

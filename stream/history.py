@@ -3,6 +3,7 @@
 Whatever is done here to an exchange is written to its journal like any command.
 """
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -123,7 +124,7 @@ def recover(files: Files, folder: str, config: Config, sources: Sequence[Source]
 
 
 def _new(config: Config, sources: Sequence[Source], epoch: int, now: int) -> History:
-    exchange = Exchange(config.orders_max, config.accounts_max, config.tombstones_max, config.client_ids_max)
+    exchange = Exchange(config.orders_max, config.accounts_max, config.tombstones_max, config.client_ids_max, secrets.randbits(128))
     _list(exchange, config, sources)
     return History(exchange, {}, Results(), epoch, now, Feed(exchange, config))
 

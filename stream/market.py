@@ -215,6 +215,7 @@ class Market(Venue):
                 each.name, each.base, each.quote, format(each.tick, "f"), format(each.lot, "f"), decimals[each.base], decimals[each.quote],
                 each.price_max, each.size_min, each.size_max, *book.rates(), each.notional_max, each.orders_max, each.band,
                 each.hold_fee or max(each.maker_fee, each.taker_fee), each.day_end, PHASES[book.phase],
+                each.parts_max, each.stops_max, each.fills_max, bool(each.market_notional),
             )
             for book in self.exchange.books for each in (book.instrument,)
         ]

@@ -298,6 +298,10 @@ class InstrumentTerms(Record):
     hold_fee: Annotated[int, Meta(description="The fee that a buy order reserves, in parts per million of the notional; no fee is higher.")]
     day_end: Annotated[int, Meta(description="When `day` orders end, in seconds after midnight UTC.")]
     phase: PhaseName
+    parts_max: Annotated[int, Meta(description="Parts in which an iceberg may show itself.")] = 0
+    stops_max: Annotated[int, Meta(description="Stops that may wait in the book.")] = 0
+    fills_max: Annotated[int, Meta(description="Orders that one order may meet, with those that the stops that it triggers meet.")] = 0
+    market_notional: Annotated[bool, Meta(description="Whether `notional_max` holds for `market` orders too, by what they would trade.")] = True
 
 
 class Instruments(Message, tag="instrument_list"):

@@ -36,6 +36,12 @@ def _in_numbers(exchange: Exchange, book: OrderBook, request: OrderRequest, even
             return f"size {event.size}: expected at most {terms.size_max} lots"
         case Reason.NOTIONAL_TOO_LARGE, _ if 0 < terms.notional_max < event.price * event.size * book.tick_value:
             return f"price times size is {event.price * event.size * book.tick_value} units of {terms.quote}: expected at most {terms.notional_max}"
+        case Reason.TOO_MANY_PARTS, Place():
+            return f"display {request.display}: expected at least {-(-event.size // terms.parts_max)} lots, so that it shows in {terms.parts_max} parts at most"
+        case Reason.TOO_MANY_STOPS, _:
+            return f"{terms.stops_max} stops wait in {terms.name}: expected fewer"
+        case Reason.TOO_MANY_FILLS, _:
+            return f"the order could meet more than {terms.fills_max} orders: expected a smaller size"
         case Reason.INSUFFICIENT_FUNDS, _:
             return f"not enough {terms.base if side else terms.quote} available"
         case Reason.ALREADY_EXPIRED, Place():

@@ -91,11 +91,29 @@ class Checks(Auctions):
             expect(not limit or terms.notional(price, size) <= limit, Reason.NOTIONAL_TOO_LARGE)
 
     def check_count(self, command: Command, terms: Terms) -> None:
+        stays = command.type != OrderType.MARKET and command.time_in_force in STAYING
+        if not stays:
+            return
         expect(len(self.open) < self.orders_max, Reason.TOO_MANY_ORDERS)
         in_book = sum(order.instrument == command.instrument for order in self.open.values())
         expect(not terms.instrument.orders_max or in_book < terms.instrument.orders_max, Reason.TOO_MANY_ORDERS)
         limit = self.account[command.account].orders_max
         expect(not limit or sum(order.account == command.account for order in self.open.values()) < limit, Reason.TOO_MANY_ORDERS)
+
+    def check_stops(self, command: Command, terms: Terms) -> None:
+        waiting = sum(order.waits and order.instrument == command.instrument for order in self.open.values())
+        expect(command.type not in STOPS or waiting < terms.instrument.stops_max, Reason.TOO_MANY_STOPS)
+
+    def check_parts(self, terms: Terms, size: int, display: int) -> None:
+        expect(not display or -(-size // display) <= terms.instrument.parts_max, Reason.TOO_MANY_PARTS)
+
+    def check_worth(self, command: Command, terms: Terms, limit: int, size: int, self_trade: int) -> None:
+        """A MARKET order is worth what it would trade."""
+        if command.type != OrderType.MARKET or not terms.instrument.market_notional:
+            return
+        worth = self.worth(command.instrument, command.side, limit, size, command.account, self_trade)
+        for most in (terms.instrument.notional_max, self.account[command.account].notional_max):
+            expect(not most or worth <= most, Reason.NOTIONAL_TOO_LARGE)
 
     def partner_of(self, command: Command) -> Order | None:
         if not command.order:
@@ -126,15 +144,19 @@ class Checks(Auctions):
         if command.stop:
             self.check_price(terms, command.stop, 1)
         self.check_size(terms, order.account, command.size)
+        self.check_parts(terms, command.size, order.display)
         self.check_notional(terms, order.account, command.price if priced else 0, command.size)
         expect(order.filled + command.size <= MONEY_MAX, Reason.NOTIONAL_TOO_LARGE)
-        expect(order.value + terms.cost(command.price if priced else 0, command.size) <= MONEY_MAX, Reason.NOTIONAL_TOO_LARGE)
+        expect(order.value + terms.cost(command.price if priced else 0, command.size, order.unpaid if priced else 0) <= MONEY_MAX, Reason.NOTIONAL_TOO_LARGE)
         expect(order.waits or terms.in_band(order.side, command.price), Reason.PRICE_OUT_OF_BAND)
         takes = not terms.collecting and self.makers(order.instrument, order.side, command.price)
         expect(not (order.post_only and takes), Reason.POST_ONLY_WOULD_TAKE)
+        if not order.waits and not terms.collecting:
+            many = self.meets_too_many(order.instrument, order.side, command.price, command.size, order.account, order.self_trade)
+            expect(not many, Reason.TOO_MANY_FILLS)
         if not order.holds:
             return
-        needed = terms.cost(command.price, command.size) if order.side == Side.BUY else command.size * terms.lot_units
+        needed = terms.cost(command.price, command.size, order.unpaid) if order.side == Side.BUY else command.size * terms.lot_units
         has = self.hold_of(order)
         if order.partner:
             needed, has = max(needed, self.hold_of(order.partner)), max(has, self.hold_of(order.partner))

@@ -38,6 +38,7 @@ class NaiveExchange(Checks):
 
     def run(self, command: Command) -> list[Event]:
         self.batch = Batch([], self.level_sizes())
+        self.met = 0
         self.clock = max(self.clock, min(command.time, CLOCK_MAX))
         self.expire()
         try:
@@ -88,8 +89,10 @@ class NaiveExchange(Checks):
             expect(command.display == 0 or command.display >= max(1, terms.instrument.size_min), Reason.SIZE_TOO_SMALL)
             expect(command.min_size >= 0, Reason.SIZE_TOO_SMALL)
             expect(command.min_size <= size, Reason.SIZE_TOO_LARGE)
+            self.check_parts(terms, size, command.display)
             self.check_notional(terms, command.account, price if priced else 0, size)
         self.check_count(command, terms)
+        self.check_stops(command, terms)
         partner = self.partner_of(command)
         mode = command.self_trade or self.account[command.account].self_trade
         limit = price
@@ -105,6 +108,9 @@ class NaiveExchange(Checks):
             self.check_notional(terms, command.account, 0, size)
         wanted = size if command.time_in_force == TimeInForce.FOK else command.min_size
         expect(command.type in STOPS or sum(lots for _, lots in reached) >= wanted, Reason.UNFILLABLE)
+        self.check_worth(command, terms, limit, size, mode)
+        if command.type not in STOPS and not terms.collecting:
+            expect(not self.meets_too_many(command.instrument, command.side, limit, size, command.account, mode), Reason.TOO_MANY_FILLS)
         if command.side == Side.SELL:
             asset, needed = terms.base, size * terms.lot_units
         elif priced:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from engine import Event, EventKind, Instrument, Reason, Side
-from tests.oracle_model import Account, Order, Terms, fee
+from engine import FEE_SCALE, Event, EventKind, Instrument, Reason, Side
+from tests.oracle_model import Account, Order, Terms
 
 
 @dataclass
@@ -141,7 +141,7 @@ class Ledger:
         terms = self.terms[order.instrument]
         if order.side == Side.SELL:
             return order.remaining * terms.lot_units
-        return terms.cost(order.price, order.remaining) if order.holds else 0
+        return terms.cost(order.price, order.remaining, order.unpaid) if order.holds else 0
 
     def add(self, account: int, asset: int, units: int) -> None:
         """Change what is available."""
@@ -164,11 +164,13 @@ class Ledger:
         """Take `size` off both orders, exchange money and asset between their accounts, and tell it."""
         terms = self.terms[taker.instrument]
         notional = terms.notional(price, size)
-        maker_fee = fee(terms.fees(self.account[maker.account].tier)[0], notional)
-        taker_fee = fee(terms.fees(self.account[taker.account].tier)[1], notional)
-        fees = {maker: maker_fee, taker: taker_fee}
         holds = {order: self.hold_of(order) for order in (taker, maker)}
+        fees = {}
         for order in (taker, maker):
+            rates = terms.fees(self.account[order.account].tier)
+            paid = order.fee_parts // FEE_SCALE
+            order.fee_parts += notional * rates[order is taker and not order.post_only]
+            fees[order] = order.fee_parts // FEE_SCALE - paid
             order.remaining -= size
             order.filled += size
             order.value += notional
@@ -181,11 +183,11 @@ class Ledger:
         self.hold(seller, holds[seller])
         self.add(seller.account, terms.base, -size * terms.lot_units)
         self.add(seller.account, terms.quote, notional - fees[seller])
-        self.fees[terms.quote] += maker_fee + taker_fee
+        self.fees[terms.quote] += sum(fees.values())
         terms.last = price
         self.tell(
             EventKind.TRADE, order=taker.order, other=maker.order, instrument=taker.instrument, side=taker.side, price=price, size=size,
-            remaining=maker_fee, filled=taker_fee, value=notional,
+            remaining=fees[maker], filled=fees[taker], value=notional,
         )
-        self.tell_order(EventKind.FILLED, maker, price, size, fee=maker_fee)
-        self.tell_order(EventKind.FILLED, taker, price, size, flags=2, fee=taker_fee)
+        self.tell_order(EventKind.FILLED, maker, price, size, fee=fees[maker])
+        self.tell_order(EventKind.FILLED, taker, price, size, flags=2, fee=fees[taker])

@@ -13,6 +13,7 @@ class Matching(Ledger):
         self.client_ids: dict[tuple[int, int], int] = {}        # order ids by account and client id
         self.done_client_ids: list[tuple[int, int]] = []        # the first one to be done at the start
         self.places = 0
+        self.met = 0                                            # orders that those of the running command have met
         self.free_slots: list[int] = []
         self.triggered: list[Order] = []                        # about to enter, the first one first
 
@@ -38,26 +39,54 @@ class Matching(Ledger):
 
     def price_of_buying(self, instrument: int, limit: int, size: int, account: int, self_trade: int) -> int:
         """The most that a buy of so many lots without a limit of its own can cost, fees included."""
-        terms = self.terms[instrument]
-        rate = terms.fees(self.account[account].tier)[1]
+        notional = self.worth(instrument, Side.BUY, limit, size, account, self_trade)
+        return notional + fee(self.terms[instrument].fees(self.account[account].tier)[1], notional)
+
+    def worth(self, instrument: int, side: int, limit: int, size: int, account: int, self_trade: int) -> int:
+        """The notional of what an order without a limit of its own would trade at most."""
         mode = SelfTrade.CANCEL_OLDEST if self_trade == SelfTrade.DECREMENT else self_trade
         total = 0
-        for price, lots in self.reach(instrument, Side.BUY, limit, account, mode):
-            notional = terms.notional(price, min(size, lots))
-            total += notional + fee(rate, notional)
+        for price, lots in self.reach(instrument, side, limit, account, mode):
+            total += self.terms[instrument].notional(price, min(size, lots))
             size -= min(size, lots)
         return total
+
+    def meetings(self, instrument: int, side: int, limit: int, size: int, account: int, self_trade: int) -> int:
+        """How many orders an order could meet: at each price all that show, then the parts in which icebergs could show the lots that are still wanted."""
+        met = 0
+        makers = self.makers(instrument, side, limit)
+        for price in dict.fromkeys(maker.price for maker in makers):
+            hidden = []
+            for maker in (maker for maker in makers if maker.price == price):
+                if size <= 0:
+                    return met
+                met += 1
+                own = self_trade != SelfTrade.ALLOW and self.one_owner(maker.account, account)
+                if own and self_trade in (SelfTrade.CANCEL_NEWEST, SelfTrade.CANCEL_BOTH):
+                    return met
+                if not own or self_trade == SelfTrade.DECREMENT:
+                    size -= maker.shown
+                    hidden.append(maker)
+            if size <= 0:
+                return met
+            parts = sum(-(-min(maker.remaining - maker.shown, size) // maker.display) for maker in hidden if maker.remaining > maker.shown)
+            met += min(parts, size)
+            size -= sum(maker.remaining - maker.shown for maker in hidden)
+        return met
+
+    def meets_too_many(self, instrument: int, side: int, limit: int, size: int, account: int, self_trade: int) -> bool:
+        return self.met + self.meetings(instrument, side, limit, size, account, self_trade) > self.terms[instrument].instrument.fills_max
 
     def lots_for(self, instrument: int, side: int, reached: list[tuple[int, int]], money: int, account: int) -> int:
         terms = self.terms[instrument]
         rate = terms.fees(self.account[account].tier)[1] if side == Side.BUY else 0
-        total = 0
+        total = spent = 0
         for price, lots in reached:
             # The most lots that the money is enough for, by halving.
             low, high = 0, lots
             while low < high:
                 middle = (low + high + 1) // 2
-                notional = terms.notional(price, middle)
+                notional = spent + terms.notional(price, middle)
                 if notional + fee(rate, notional) <= money:
                     low = middle
                 else:
@@ -65,8 +94,7 @@ class Matching(Ledger):
             total += low
             if low < lots:
                 break
-            notional = terms.notional(price, low)
-            money -= notional + fee(rate, notional)
+            spent += terms.notional(price, low)
         return total
 
     # Ends
@@ -114,6 +142,7 @@ class Matching(Ledger):
             if not makers:
                 return
             maker = makers[0]
+            self.met += 1
             self.touch_level(maker)
             if taker.self_trade != SelfTrade.ALLOW and self.one_owner(taker.account, maker.account):
                 self.prevent(taker, maker, newest=taker, oldest=maker, mode=taker.self_trade)
@@ -208,20 +237,20 @@ class Matching(Ledger):
         self.cancel_partner(order)
         order.waits = False
         order.stop = 0
-        if order.type == OrderType.STOP_LIMIT:
-            order.type = OrderType.LIMIT
-            if terms.in_band(order.side, order.price):
-                self.enter(order, order.price, stays=True)
-            else:
-                self.cancel_order(order, Reason.PRICE_OUT_OF_BAND)
-            return
-        order.type = OrderType.MARKET
-        limit = terms.market_limit(order.side, order.price)
-        needed = self.price_of_buying(order.instrument, limit, order.remaining, order.account, order.self_trade)
-        if order.side == Side.BUY and needed > self.balance(order.account, terms.quote)[0]:
+        limited = order.type == OrderType.STOP_LIMIT
+        order.type = OrderType.LIMIT if limited else OrderType.MARKET
+        limit = order.price if limited else terms.market_limit(order.side, order.price)
+        needed = 0
+        if order.side == Side.BUY and not limited:
+            needed = self.price_of_buying(order.instrument, limit, order.remaining, order.account, order.self_trade)
+        if limited and not terms.in_band(order.side, order.price):
+            self.cancel_order(order, Reason.PRICE_OUT_OF_BAND)
+        elif needed > self.balance(order.account, terms.quote)[0]:
             self.cancel_order(order, Reason.INSUFFICIENT_FUNDS)
+        elif self.meets_too_many(order.instrument, order.side, limit, order.remaining, order.account, order.self_trade):
+            self.cancel_order(order, Reason.TOO_MANY_FILLS)
         else:
-            self.enter(order, limit, stays=False)
+            self.enter(order, limit, stays=limited)
 
     def enter_stop(self, order: Order) -> None:
         last = self.terms[order.instrument].last

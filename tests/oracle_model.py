@@ -43,8 +43,8 @@ class Command(NamedTuple):
         )
 
 
-def fee(rate: int, notional: int) -> int:
-    return notional * rate // FEE_SCALE
+def fee(rate: int, notional: int, unpaid: int = 0) -> int:
+    return (notional * rate + unpaid) // FEE_SCALE
 
 
 @dataclass
@@ -69,9 +69,9 @@ class Terms:
     def notional(self, price: int, size: int) -> int:
         return price * size * self.tick_value
 
-    def cost(self, price: int, size: int) -> int:
+    def cost(self, price: int, size: int, unpaid: int = 0) -> int:
         """The most that buying can cost."""
-        return self.notional(price, size) + fee(self.hold_fee, self.notional(price, size))
+        return self.notional(price, size) + fee(self.hold_fee, self.notional(price, size), unpaid)
 
     def fees(self, tier: int) -> tuple[int, int]:
         return self.rates.get(tier, (self.instrument.maker_fee, self.instrument.taker_fee))
@@ -120,6 +120,7 @@ class Order:
     expires: int = 0
     filled: int = 0
     value: int = 0
+    fee_parts: int = 0      # the fees of all fills, in millionths of a unit
     place: int = 0          # in the queue of its price: lower came earlier; 0: it is in none
     shown: int = 0
     stop: int = 0           # the trigger while it waits
@@ -127,6 +128,11 @@ class Order:
     waits: bool = False
     triggered: bool = False
     partner: "Order | None" = None
+
+    @property
+    def unpaid(self) -> int:
+        """What no fill has paid yet, in millionths of a unit."""
+        return self.fee_parts % FEE_SCALE
 
     @property
     def number(self) -> int:

@@ -12,15 +12,16 @@ ASSETS = {"BTC": 8, "ETH": 4, "USD": 6}
 INSTRUMENTS = (
     Instrument(
         "BTC-USD", "BTC", "USD", Decimal("0.5"), Decimal("0.001"), size_max=MONEY_MAX, maker_fee=1_234, taker_fee=56_789, hold_fee=60_000,
-        day_end=7,
+        day_end=7, parts_max=9, fills_max=7,
     ),
     Instrument(
         "ETH-USD", "ETH", "USD", Decimal("0.01"), Decimal("0.01"), maker_fee=7_001, taker_fee=0, price_max=2_000, size_min=2, size_max=30,
-        band=300_000,
+        band=300_000, stops_max=4,
     ),
     Instrument("ETH-BTC", "ETH", "BTC", Decimal("0.00001"), Decimal("0.01"), price_max=60, size_min=3, orders_max=40),
     Instrument(
         "BTC-ETH", "BTC", "ETH", Decimal(1), Decimal("0.0001"), maker_fee=300_000, taker_fee=999_999, price_max=100, notional_max=1_000_000, band=900_000,
+        market_notional=0,
     ),
 )
 MIDDLES = (1_000, 50, 30, 50)

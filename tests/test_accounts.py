@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import MONEY_MAX, EventKind, Exchange, OrderType, Reason, Side
+from engine import FEE_SCALE, MONEY_MAX, EventKind, Exchange, OrderType, Reason, Side
 from tests.conftest import BTC, BTC_USD, BUY, SELL, USD, WIDE, check, new_exchange, refused, told
 from tests.oracle_model import Terms
 
@@ -219,11 +219,12 @@ def test_the_fees_of_fills_never_pass_the_hold(
     exchange.deposit(1, BTC, size)
     if buyer_makes:
         order = exchange.place(0, 0, BUY, price, size)
-        left = size
+        left, parts = size, 0
         for lots, _ in fills:
             exchange.place(1, 0, SELL, price, lots)
             left -= lots
-            assert exchange.balance(0, USD)[1] == terms.cost(price, left)
+            parts += terms.notional(price, lots) * maker_fee
+            assert exchange.balance(0, USD)[1] == (terms.cost(price, left, parts % FEE_SCALE) if left else 0)
         assert exchange.order(order) is None
     else:
         for lots, better_by in fills:

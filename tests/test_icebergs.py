@@ -136,10 +136,10 @@ def test_the_last_part_may_be_smaller_than_an_order(exchange: Exchange) -> None:
 
 
 def test_each_part_is_a_fill_of_its_own() -> None:
-    """Fees are rounded down for each: 3 % of 3, 3 and 2 lots at 10 are nothing; of 8 lots they would be 2."""
+    """The fee is that of the whole order: 3 % of 3, 3 and 2 lots at 10 are nothing each, but of 8 lots they are 2."""
     exchange = new_exchange(WIDE._replace(taker_fee=30_000), btc=8, usd=1_000)
     exchange.place(0, 0, SELL, 10, 8, display=3)
     exchange.place(1, 0, BUY, 10, 8)
     assert [event.size for event in told(exchange, EventKind.TRADE)] == [3, 3, 2]
-    assert (exchange.balance(1, 1), exchange.fees(1)) == ((920, 0), 0)
+    assert (exchange.balance(1, 1), exchange.fees(1)) == ((918, 0), 2)
     check(exchange)

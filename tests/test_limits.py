@@ -204,7 +204,8 @@ def test_an_iceberg_of_all_there_can_be() -> None:
     exchange = new_exchange()
     exchange.deposit(0, USD, MONEY_MAX)
     exchange.deposit(1, BTC, MONEY_MAX)
-    exchange.place(1, 0, SELL, 1, MONEY_MAX, display=1)
+    part = -(-MONEY_MAX // 1_000)
+    exchange.place(1, 0, SELL, 1, MONEY_MAX, display=part)
     exchange.place(0, 0, BUY, 1, 3)
     assert exchange.orders(1)[0].remaining == MONEY_MAX - 3
     exchange.replace(1, exchange.orders(1)[0].order, 1, MONEY_MAX - 3)

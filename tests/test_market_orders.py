@@ -56,7 +56,7 @@ def test_a_sell_for_money_brings_in_at_most_that_before_fees(costly: Exchange) -
     """5 lots at 90 bring in 450; of the 200 left 2 at 80."""
     costly.place(2, 0, SELL, 0, 650, type=MARKET, quote=True)
     assert [(price, size) for _, price, size in trades(costly)] == [(90, 5), (80, 2)]
-    assert costly.balances(2) == [(13, 0), (1_000 + 450 - fee(30_000, 450) + 160 - fee(30_000, 160), 0)]
+    assert costly.balances(2) == [(13, 0), (1_000 + 610 - fee(30_000, 610), 0)]
     check(costly)
 
 

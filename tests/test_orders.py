@@ -268,7 +268,7 @@ def test_there_is_room_for_orders_max_orders() -> None:
     exchange.deposit(0, 1, 1000)
     order = exchange.place(0, 0, BUY, 100, 1)
     exchange.place(0, 0, BUY, 100, 1)
-    for time_in_force in (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.DAY):
+    for time_in_force in (TimeInForce.GTC, TimeInForce.DAY):
         with refused(Reason.TOO_MANY_ORDERS):
             exchange.place(0, 0, BUY, 100, 1, time_in_force=time_in_force)
     exchange.cancel(0, order)

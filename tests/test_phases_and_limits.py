@@ -101,7 +101,7 @@ def test_an_account_has_limits() -> None:
             exchange.replace(0, order, price, size)
     exchange.place(0, 0, BUY, 0, 1, type=OrderType.STOP, stop=50)
     with refused(Reason.TOO_MANY_ORDERS):
-        exchange.place(0, 0, BUY, 1, 1, time_in_force=TimeInForce.IOC)
+        exchange.place(0, 0, BUY, 1, 1)
     exchange.cancel(0, order)
     exchange.place(0, 0, BUY, 1, 1)
     exchange.place(1, 0, BUY, 101, 11)

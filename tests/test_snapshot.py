@@ -116,7 +116,7 @@ def test_a_forged_checksum_does_not_help() -> None:
 def test_a_later_version_is_told_from_damage() -> None:
     later = bytearray(filled().snapshot())
     later[7] += 1
-    with pytest.raises(BadSnapshot, match="version 1"):
+    with pytest.raises(BadSnapshot, match="version 2 or below"):
         Exchange.restore(later)
 
 

@@ -4,6 +4,7 @@ What was acknowledged comes back, or nothing does: a mark that the replay does n
 reach the snapshot, all refuse with the file and the offset.
 """
 
+import secrets
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -93,7 +94,7 @@ def begin(record: Record, epoch: int) -> State:
     """The state with which a history begins."""
     if record.kind != Kind.GENESIS:
         raise ValueError(f"the first record is of kind {record.kind}: expected {Kind.GENESIS}")
-    return State(Exchange.restore(record.payload), {}, Results(), epoch, record.seq, record.crc, record.time)
+    return State(Exchange.restore(record.payload, secrets.randbits(128)), {}, Results(), epoch, record.seq, record.crc, record.time)
 
 
 def replay(files: Files, folder: str, upto: int | None = None, visit: Visit | None = None, from_start: bool = False) -> Replay | None:

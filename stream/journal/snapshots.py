@@ -4,6 +4,7 @@ A file is a header, the directory and the results, and the snapshot of the excha
 back, synced and renamed, so that a name that ends in `.snapshot` was whole once; recovery takes the newest one that still is.
 """
 
+import secrets
 from itertools import pairwise
 from struct import Struct, error
 
@@ -66,7 +67,7 @@ def decode(data: bytes, path: str) -> State:
         raise Damaged(path, 0, "the snapshot is damaged", REMEDY)
     try:
         directory, results = _decode_beside(body[:beside_length])
-        return State(Exchange.restore(body[beside_length:]), directory, Results(results), epoch, seq, crc, time)
+        return State(Exchange.restore(body[beside_length:], secrets.randbits(128)), directory, Results(results), epoch, seq, crc, time)
     except (BadSnapshot, msgspec.MsgspecError) as wrong:
         raise Damaged(path, HEADER.size, str(wrong), REMEDY) from wrong
 

@@ -122,6 +122,10 @@ export interface Terms {
   taker_fee: number;
   notional_max: Integer;
   orders_max: number;
+  parts_max: number;
+  stops_max: number;
+  fills_max: number;
+  market_notional: boolean;
   band: number;
   hold_fee: number;
   day_end: number;

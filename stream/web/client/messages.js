@@ -44,7 +44,7 @@ const REQUESTS = {
   logout: ["id"],
 };
 const PARTS = {
-  TERMS: ["name", "base", "quote", "tick", "lot", "base_decimals", "quote_decimals", "price_max", "size_min", "size_max", "maker_fee", "taker_fee", "notional_max", "orders_max", "band", "hold_fee", "day_end", "phase"],
+  TERMS: ["name", "base", "quote", "tick", "lot", "base_decimals", "quote_decimals", "price_max", "size_min", "size_max", "maker_fee", "taker_fee", "notional_max", "orders_max", "band", "hold_fee", "day_end", "phase", "parts_max", "stops_max", "fills_max", "market_notional"],
   IN_FORCE: ["channel", "recovered", "reason", "depth", "interval_ms"],
   TRADE: ["seq", "time", "price", "size", "side"],
   ORDER: ["seq", "time", "event", "order", "client_id", "instrument", "side", "price", "remaining", "filled", "value", "fill_price", "fill_size", "fee", "liquidity", "type", "stop", "displayed", "expires", "linked", "reason"],
