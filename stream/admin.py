@@ -2,18 +2,17 @@
 
 import logging
 from collections.abc import Callable
-from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from engine import Event
-from stream.codes import CloseCode, ErrorCode
+from stream.announcements import CLOSED_CONNECTION, CLOSED_SUBJECT, REVOKED_SUBJECT, REVOKED_TOKEN, Announcement
+from stream.codes import ErrorCode
 from stream.fields import Message
 from stream.hub import Refused
 from stream.messages import AdminRequest, Confirmed, Connections, ConnectionStatus, Disconnect, Error, ListConnections, Revoke, SetLimits, SetPhase, Standing
 from stream.results import Result
-from stream.revocations import Revocation
 
 if TYPE_CHECKING:
     from stream.session import Session
@@ -44,16 +43,17 @@ class Administration:
                 case SetPhase() | SetLimits():
                     self._operate(request, now, audited)
                 case Disconnect():
-                    sessions = self._sessions_of(request)
-                    audited(Confirmed(request.id))    # first, for the administrator's own may be among them
-                    for session in sessions:
-                        session.close(CloseCode.DISCONNECTED, "closed by an administrator")
+                    if bool(request.subject) == bool(request.connection):
+                        raise Refused(ErrorCode.MALFORMED, "expected either a subject or a connection")
+                    kind, name = (CLOSED_SUBJECT, request.subject) if request.subject else (CLOSED_CONNECTION, str(request.connection))
+                    self._announce(request.id, Announcement(kind, name, now), audited)
                 case Revoke():
-                    self._revoke(request, now)
-                    audited(Confirmed(request.id))
-                    self._venue.close_revoked()
+                    if bool(request.subject) == bool(request.token_id):
+                        raise Refused(ErrorCode.MALFORMED, "expected either a subject or the id of a token")
+                    kind, name = (REVOKED_SUBJECT, request.subject) if request.subject else (REVOKED_TOKEN, request.token_id)
+                    self._announce(request.id, Announcement(kind, name, now), audited)
                 case ListConnections():
-                    audited(self._list(request))
+                    self._venue.list_connections(request, now, lambda found, unheard: audited(Connections(request.id, found, unheard)))
         except Refused as refused:
             audited(Error(request.id, refused.code, refused.text))
 
@@ -66,23 +66,13 @@ class Administration:
 
         self._venue.operate(request, now, done)
 
-    def _sessions_of(self, request: Disconnect) -> list["Session"]:
-        if bool(request.subject) == bool(request.connection):
-            raise Refused(ErrorCode.MALFORMED, "expected either a subject or a connection")
-        return [
-            session for session in self._venue.sessions
-            if session.number == request.connection or (request.subject and session.subject == request.subject)
-        ]
-
-    def _revoke(self, request: Revoke, now: int) -> None:
-        if bool(request.subject) == bool(request.token_id):
-            raise Refused(ErrorCode.MALFORMED, "expected either a subject or the id of a token")
-        self._venue.authenticator.revocations.revoke(Revocation(now / 10**9, request.token_id, request.subject))
-
-    def _list(self, request: ListConnections) -> Connections:
-        """Who is connected. O(all connections)."""
-        later = (session for session in self._venue.sessions if session.number > request.after)
-        return Connections(request.id, [status(session) for session in nsmallest(request.count, later, key=lambda session: session.number)])
+    def _announce(self, id: int, said: Announcement, say: Say) -> None:
+        """Have every process act on it. Here a token that is revoked is good no longer from now on, whatever comes of that."""
+        revocation = said.revocation()
+        if revocation:
+            self._venue.authenticator.revocations.revoke(revocation)
+        code = ErrorCode.OUTCOME_UNKNOWN
+        self._venue.announce(said, lambda certain: say(Confirmed(id) if certain else Error(id, code, code.text)))
 
 
 def status(session: "Session") -> ConnectionStatus:

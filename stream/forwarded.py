@@ -18,8 +18,16 @@ COMMANDS_MAX = 1 << 20
 
 NUMBER_MAX = 1 << 63
 
-ENTRY = re.compile(r"(?:kept|grace|dead_man):(?P<account>0|[1-9]\d{0,9})|guard:(?P<guarded>0|[1-9]\d{0,9}):\d{1,20}\.\d{1,20}", re.ASCII)
-"""The keys of what a gateway may have remembered: whose channels are kept, and what is to happen when somebody is gone."""
+ENTRY = re.compile(
+    r"(?:kept|grace|dead_man):(?P<account>0|[1-9]\d{0,9})|(?:guard|ended):(?P<guarded>0|[1-9]\d{0,9}):\d{1,20}\.\d{1,20}"
+    r"|present:(?P<present>0|[1-9]\d{0,9}):\d{1,20}|(?:revoked_token|revoked_subject|closed_subject|closed_connection):(?s:.{1,128})", re.ASCII,
+)
+"""The keys of what a gateway may have remembered: whose channels are kept, who is there and what is to happen when they are gone, what an administrator says."""
+
+WORDS = re.compile(r"gateway:\d{1,20}|asked_connections:\d{1,20}:\d{1,20}|told_connections:\d{1,20}:\d{1,20}:\d{1,20}", re.ASCII)
+"""The keys of what gateways tell each other, whose values are no numbers."""
+
+WORDS_BYTES_MAX = 2 << 20
 
 ENTRY_VALUE_MAX = 1 << 62
 """A time or a length of time in ns is no longer."""
@@ -80,8 +88,10 @@ def fault(group: Forwarded, accounts: int) -> str:
         if not 0 <= account < accounts or not 0 < key < NUMBER_MAX:
             return f"key {key} of account {account}: expected one below 2^63, of one of {accounts} accounts"
     for entry in group.entries:
+        if WORDS.fullmatch(entry.key) and len(entry.value) <= WORDS_BYTES_MAX:
+            continue
         named = ENTRY.fullmatch(entry.key)
-        if not named or int(named["account"] or named["guarded"]) >= accounts:
+        if not named or int(named["account"] or named["guarded"] or named["present"] or 0) >= accounts:
             return f"an entry under {entry.key[:80]!r}: expected what is kept, or what is to happen, for one of {accounts} accounts"
         if int.from_bytes(entry.value, "little") > ENTRY_VALUE_MAX:
             return f"{len(entry.value)} bytes under {entry.key!r}: expected at most {ENTRY_VALUE_MAX} ns"

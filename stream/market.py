@@ -3,9 +3,10 @@
 A tick runs the commands that have gathered as one group, answers them, and sends what is due: one write for each client.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from engine import Event, EventKind, OrderType, Phase, SelfTrade, Side, TimeInForce
+from stream.announcements import Announcement, Announcements
 from stream.channel import PHASES, Point
 from stream.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
 from stream.codes import ErrorCode
@@ -13,6 +14,7 @@ from stream.config import Config, ConfigError
 from stream.conflation import NEVER
 from stream.history import ALL_INSTRUMENTS, KEPT, History, begin, remembering
 from stream.hub import Refused
+from stream.journal.format import Entry
 from stream.journal.snapshots import State
 from stream.keys import Key
 from stream.market_face import OrderRequest
@@ -56,6 +58,7 @@ class Market(Venue):
         self.feed = history.feed
         self.sequencer = self._make_sequencer(history, journal)
         self.deadlines = self._make_deadlines(now)
+        self._announcements = Announcements(self.sequencer, self.authenticator.revocations)
         self.feed.kept = self._keep
         self.hub.expect(self.feed.accounts, now)
         self.self_trade = WIRE_SELF_TRADES[config.self_trade]
@@ -70,7 +73,9 @@ class Market(Venue):
         return Sequencer(history.exchange, history.directory, history.results, self._applied, journal)
 
     def _make_deadlines(self, now: int) -> Deadlines:
-        return Deadlines(self.sequencer, now)
+        deadlines = Deadlines(self.sequencer)
+        deadlines.recover(now)
+        return deadlines
 
     def _keep(self, account: int, kept: bool) -> None:
         """Write down that an account's events are kept from now on, or no longer."""
@@ -112,11 +117,11 @@ class Market(Venue):
         guard, account = session.guard, session.account
         if guard.scope == "connection":
             for order in guard.orders:
-                if self.exchange.order(order):
+                if self.is_open(order):
                     self.sequencer.commands.cancel(account, order, 0, now)
-        elif guard.scope == "session" and not self.limits.account(account, now).connections:
-            self.deadlines.set_grace(account, now + guard.grace)
-        self.deadlines.forget_guard(account, session.number)
+            guard.orders.clear()
+        if not guard.under_way:    # else it ends when the answers are there
+            self.deadlines.end_guard(account, session.number, guard, now)
 
     def open_account(self, subject: str, now: int, opened: Opened) -> None:
         """Find a subject's account, or open one; then call `opened` with its number."""
@@ -195,6 +200,30 @@ class Market(Venue):
                 orders_max=request.orders_max, size_max=request.size_max, notional_max=request.notional_max, time=now,
             )
         self.sequencer.expect(done)
+
+    def is_open(self, order: int) -> bool:
+        """Whether an order is open, or waits for its price."""
+        return self.exchange.order(order) is not None
+
+    def announce(self, said: Announcement, done: Callable[[bool], None]) -> None:
+        """Have it on disk, then act on it, here and at every process that follows."""
+        entry = said.entry()
+
+        def kept(on_disk: bool) -> None:
+            done(on_disk)    # first, for the administrator's own connection may be among those that are closed
+            self.remembered(entry)
+
+        self.sequencer.remember(entry.key, entry.value, kept)
+
+    def remembered(self, entry: Entry) -> None:
+        """Take in what is remembered from now on, and concerns the connections to this process."""
+        said = self._announcements.follow(entry)
+        if said:
+            self.act(said)
+
+    def forget_what_is_over(self, now: int) -> None:
+        super().forget_what_is_over(now)
+        self._announcements.forget(now, self.sequencer)
 
     def index_of(self, instrument: str) -> int:
         """An instrument's index. Refused if there is none of that name."""

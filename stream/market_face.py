@@ -65,6 +65,10 @@ class Market(Protocol):
     def administer(self, who: str, request: AdminRequest, now: int, say: Callable[[Message], None]) -> None:
         """Carry out what an administrator asks, and say the reply."""
 
+    def is_open(self, order: int) -> bool:
+        """Whether an order is open, or waits for its price."""
+        ...
+
     def guard(self, session: "Session", now: int) -> None:
         """Do what a session that has ended asked for in that case."""
 

@@ -372,6 +372,7 @@ class Connections(Message, tag="connection_list"):
 
     id: ReplyId
     connections: list[ConnectionStatus]
+    unheard: Annotated[list[str], Meta(description="The processes of the market that did not say in time who is connected to them.")] = []
 
 
 class Confirmed(Message, tag="confirmed"):

@@ -44,7 +44,7 @@ class Relay(Venue):
     def __init__(self, config: Config, keys: list[Key], now: int) -> None:
         self.feed = RelayedFeed(config)
         super().__init__(config, keys, self.feed, now)
-        self.deadlines = Deadlines(NoMemory(), now)
+        self.deadlines = Deadlines(NoMemory())
         self.upstream = Upstream(config, self.feed, now)
         self.stale_since = now
         self._begun = False
@@ -102,6 +102,10 @@ class Relay(Venue):
     def explain(self, request: OrderRequest, event: Event) -> str:
         """There is nothing to explain."""
         return self.refusal.text
+
+    def is_open(self, order: int) -> bool:
+        """There are no orders."""
+        return False
 
     def guard(self, session: Session, now: int) -> None:
         """There is nothing to cancel."""

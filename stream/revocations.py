@@ -26,7 +26,7 @@ class Revocations:
 
     def __init__(self, config: Config) -> None:
         self._skew_s = config.clock_skew_s
-        self._kept_s = config.clock_skew_s + config.token_lifetime_s_max
+        self.kept_s = config.clock_skew_s + config.token_lifetime_s_max
         self._tokens: dict[str, float] = {}
         self._subjects: dict[str, float] = {}
         self.unsaved: list[Revocation] = []
@@ -52,7 +52,7 @@ class Revocations:
     def forget(self, now: float) -> None:
         """Forget what is older than any token can be."""
         for names in (self._tokens, self._subjects):
-            for name in [name for name, at in names.items() if at + self._kept_s < now]:
+            for name in [name for name, at in names.items() if at + self.kept_s < now]:
                 del names[name]
 
 

@@ -89,7 +89,7 @@ class Session(Outbox):
         self._write_bytes_max = config.write_bytes_max
         self._pending_bytes_max = config.pending_bytes_max
         self._pinged = False
-        self._leaving = self._ended = False
+        self._leaving = self._ended = self._signed_in = False
         self._first_subject = ""    # the connection keeps it, even after a logout
         self.guard = Guard()
         self._stalled_at = now
@@ -223,6 +223,7 @@ class Session(Outbox):
         self._place.connections -= 1
         if self.account != NOBODY:
             self._market.limits.account(self.account, now).connections -= 1
+            self._sign_out()
             self._market.guard(self, now)
 
     # What the session says
@@ -290,7 +291,7 @@ class Session(Outbox):
                 case Place() | Cancel() | Reduce() | Replace() | CancelAll():
                     self._require(TRADE_SCOPE)
                     self._charge_account(request, now)
-                    self._market.submit(self.account, request, now, lambda result, outcome: self._done(request, result, outcome, now))
+                    self._submit(request, now)
                 case _:
                     self._require(ADMIN_SCOPE)
                     self._market.administer(self.subject, request, now, self._say)
@@ -303,21 +304,26 @@ class Session(Outbox):
         time_ms = request.grace_ms if isinstance(request, CancelOnDisconnect) else request.timeout_ms
         if time_ms > self._market.config.grace_s_max * 1000:
             raise Refused(ErrorCode.TOO_LONG, f"{time_ms} ms: expected at most {self._market.config.grace_s_max} seconds")
-
         def kept(on_disk: bool) -> None:
             self._say(Confirmed(request.id) if on_disk else Error(request.id, ErrorCode.OUTCOME_UNKNOWN, ErrorCode.OUTCOME_UNKNOWN.text))
 
         if isinstance(request, CancelOnDisconnect):
-            self.guard.set(request.scope, time_ms * MILLISECOND)
+            self.guard = Guard(request.scope, time_ms * MILLISECOND)
             self._market.deadlines.keep_guard(self.account, self.number, self.guard, kept)
         else:
             self._market.deadlines.set_dead_man(self.account, now + time_ms * MILLISECOND if time_ms else NEVER, kept)
 
     def _logout(self, now: int) -> None:
-        self.guard.set("off", 0)
+        self.guard = Guard()
         self._market.deadlines.forget_guard(self.account, self.number)
         self._claims = None
+        self._sign_out()
         self._end_what_is_not_allowed(now)
+
+    def _sign_out(self) -> None:
+        if self._signed_in:
+            self._signed_in = False
+            self._market.deadlines.sign_out(self.account)
 
     def _charge_account(self, request: OrderRequest, now: int) -> None:
         """Take a request off the account's allowance, over all its connections. There is more of it for what cancels."""
@@ -351,6 +357,9 @@ class Session(Outbox):
             elif self._may_connect(account, now):
                 self._claims = claims
                 self._first_subject = claims.subject
+                if not self._signed_in:
+                    self._signed_in = True
+                    self._market.deadlines.sign_in(account)
                 self.check_token()    # it may have been revoked while the account was opened
                 welcome()
                 self._end_what_is_not_allowed(now)
@@ -365,7 +374,6 @@ class Session(Outbox):
             self.account = account
             held = self._market.limits.account(account, now)
             held.connections += 1
-            self._market.deadlines.set_grace(account, NEVER)
             if held.connections > self._market.config.connections_per_account_max:
                 self._market.limits.hit["connections_per_account_max"] += 1
                 self.close(CloseCode.TOO_MANY_CONNECTIONS, f"expected at most {self._market.config.connections_per_account_max} connections of one account")
@@ -415,7 +423,21 @@ class Session(Outbox):
             else:
                 subscription.in_step = False
 
-    def _done(self, request: OrderRequest, result: Result | None, outcome: Event | None, now: int) -> None:
+    def _submit(self, request: OrderRequest, now: int) -> None:
+        guard = self.guard
+        guarded = isinstance(request, Place) and guard.scope == "connection"
+        def done(result: Result | None, outcome: Event | None) -> None:
+            self._done(request, result, outcome)
+            if guarded:
+                guard.under_way -= 1
+                if result and result.remaining:
+                    guard.add(result.order, self._market.is_open)
+                if self._ended:    # it was under way when the connection was lost
+                    self._market.guard(self, now)
+        self._market.submit(self.account, request, now, done)
+        guard.under_way += guarded    # 0 if it has been answered already
+
+    def _done(self, request: OrderRequest, result: Result | None, outcome: Event | None) -> None:
         """Answer a request by what became of it. Without an outcome that was an earlier one of its key."""
         if result is None:
             self._refuse(request.id, ErrorCode.OUTCOME_UNKNOWN, ErrorCode.OUTCOME_UNKNOWN.text)
@@ -425,8 +447,4 @@ class Session(Outbox):
         elif isinstance(request, CancelAll):
             self._say(AllCancelled(request.id, result.seq, result.count))
         else:
-            if self.guard.scope == "connection" and isinstance(request, Place) and result.remaining:
-                self.guard.orders.add(result.order)
-                if self._ended:    # it was under way when the connection was lost
-                    self._market.guard(self, now)
             self._say(Done(request.id, result.seq, result.order, result.client_id, result.status, result.remaining, result.filled, result.value))

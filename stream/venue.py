@@ -5,14 +5,16 @@ A `Market` has an exchange behind it, a `Relay` another server. Whoever shows a 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from heapq import nsmallest
 from importlib.metadata import version
 from typing import NamedTuple
 
 from engine import Event
-from stream.admin import Administration
+from stream.admin import Administration, status
+from stream.announcements import CLOSED_CONNECTION, CLOSED_SUBJECT, Announcement
 from stream.auth import Authenticator
 from stream.channel import Channels, Point
-from stream.codes import ErrorCode
+from stream.codes import CloseCode, ErrorCode
 from stream.config import Config
 from stream.conflation import MILLISECOND
 from stream.delivery import Traffic
@@ -23,7 +25,7 @@ from stream.keys import Key
 from stream.limits import Limits
 from stream.load import Load
 from stream.market_face import OrderRequest
-from stream.messages import AdminRequest, InstrumentTerms, Leaving, Pacing, SetLimits, SetPhase, Stale
+from stream.messages import AdminRequest, ConnectionStatus, InstrumentTerms, Leaving, ListConnections, Pacing, SetLimits, SetPhase, Stale
 from stream.results import Reply
 from stream.safeguards import Deadlines
 from stream.self_audit import SelfAudit
@@ -69,6 +71,7 @@ class Venue(ABC):
         self.lags = Histogram()
         self.ticks = Histogram()
         self.connections_opened = 0
+        self._numbers_from = 0    # of connections: they are those of no other process of the market
         self.stale_since = 0
 
     # What it shows
@@ -125,6 +128,10 @@ class Venue(ABC):
         """Why the engine refused a command, and what was expected."""
 
     @abstractmethod
+    def is_open(self, order: int) -> bool:
+        """Whether an order is open, or waits for its price."""
+
+    @abstractmethod
     def guard(self, session: Session, now: int) -> None:
         """Do what a session that has ended asked for in that case."""
 
@@ -136,12 +143,33 @@ class Venue(ABC):
         """Carry out what an administrator asks, and say the reply."""
         Administration(self).answer(who, request, now, say)
 
+    def announce(self, said: Announcement, done: Callable[[bool], None]) -> None:
+        """Have every process of the market act on what an administrator says; call `done` when that is certain, with False if nobody knows."""
+        done(True)    # first, for the administrator's own connection may be among those that are closed
+        self.act(said)
+
+    def act(self, said: Announcement) -> None:
+        """Close the connections to this process that an administrator's words concern."""
+        for session in list(self.sessions):
+            if (said.kind == CLOSED_SUBJECT and session.subject == said.name) or (said.kind == CLOSED_CONNECTION and str(session.number) == said.name):
+                session.close(CloseCode.DISCONNECTED, "closed by an administrator")
+        self.close_revoked()
+
+    def list_connections(self, request: ListConnections, now: int, listed: Callable[[list[ConnectionStatus], list[str]], None]) -> None:
+        """Call `listed` with those who are connected to any process of the market, and the names of the processes that did not say."""
+        listed(self.connections(request.after, request.count), [])
+
+    def connections(self, after: int, count: int) -> list[ConnectionStatus]:
+        """Who is connected here, from the first number above `after`. O(all connections)."""
+        later = (session for session in self.sessions if session.number > after)
+        return [status(session) for session in nsmallest(count, later, key=lambda session: session.number)]
+
     # Connections
 
     def connect(self, codec: Codec, now: int, address: str = "") -> Session:
         """A new connection's session."""
         self.connections_opened += 1
-        session = Session(self, codec, self.connections_opened, address, now)
+        session = Session(self, codec, self._numbers_from + self.connections_opened, address, now)
         self.sessions.add(session)
         return session
 
@@ -177,7 +205,7 @@ class Venue(ABC):
         if not self._unchecked:
             self._unchecked = list(self.sessions)
             self.authenticator.revocations.forget(now / 10**9)
-            self.forget_accounts(now)
+            self.forget_what_is_over(now)
             self.limits.forget(now)
         left = len(self.sessions) // HOUSEKEEPINGS_PER_S + 1
         while self._unchecked and left:
@@ -186,8 +214,8 @@ class Venue(ABC):
                 session.check_time(now)
                 left -= 1
 
-    def forget_accounts(self, now: int) -> None:
-        """Keep no longer the events of accounts whose clients have not come back in time."""
+    def forget_what_is_over(self, now: int) -> None:
+        """Keep no longer the events of accounts whose clients have not come back in time, nor what else can matter no more."""
         self.hub.forget_accounts(now)
 
     def leave(self) -> None:

@@ -40,10 +40,14 @@ class Desk:
         """Send a message, as one frame."""
         self.session.receive(payload, self.market.now, self.session.charge(len(payload), self.market.now))
 
-    def ask(self, kind: type[Any], *fields: Any, **named: Any) -> list[Any]:
-        """Send a request, let the market tick, and return what came."""
+    def put(self, kind: type[Any], *fields: Any, **named: Any) -> None:
+        """Send a request, and others behind it, before the market ticks."""
         self.id += 1
         self.send(self.codec.encode(kind(self.id, *fields, **named)))
+
+    def ask(self, kind: type[Any], *fields: Any, **named: Any) -> list[Any]:
+        """Send a request, let the market tick, and return what came."""
+        self.put(kind, *fields, **named)
         self.market.tick(self.market.now)
         return self.hear()
 

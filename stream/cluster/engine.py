@@ -1,12 +1,13 @@
 """The engine of a market in many processes: it runs what gateways forward, and tells them every record once that has run. Serves no client."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from msgspec.structs import replace
 
 from stream.channels import MARKET_SCOPE
 from stream.cluster.messages import Batch, Beat, Forward, OpenAccount, Request, Snapshot, Status
+from stream.cluster.roll_call import GATEWAY
 from stream.cluster.shipper import Shipper
 from stream.codes import ErrorCode
 from stream.config import Config
@@ -17,7 +18,7 @@ from stream.journal import snapshots
 from stream.journal.recovery import mark_of
 from stream.keys import Key
 from stream.market import Market
-from stream.safeguards import GUARD
+from stream.safeguards import Deadlines, processes_of
 from stream.sequencer import Log
 from stream.sources import Source
 from stream.venue import Figure
@@ -31,6 +32,11 @@ MARK_INTERVAL = 100 * MILLISECOND
 
 TERM = "term"
 """The key under which the directory has the term of the leader that wrote the journal last."""
+
+
+def gateways_of(keys: Collection[str]) -> set[str]:
+    """The gateways that are there by what is remembered."""
+    return processes_of(keys) | {key.partition(":")[2] for key in keys if key.startswith(f"{GATEWAY}:")}
 
 
 class Engine(Market):
@@ -59,10 +65,13 @@ class Engine(Market):
         super().__init__(config, keys, sources, now, history, self.shipper)
         self.sequencer.taken = self._ran
         self.sequencer.remember(TERM, term.to_bytes(8, "little"))
-        for key in history.directory:
-            kind, _, rest = key.partition(":")
-            if kind == GUARD:
-                self._expect_gateway(rest.partition(":")[2].rpartition(".")[0], now)
+        for origin in gateways_of(history.directory):
+            self._expect_gateway(origin, now)
+
+    def _make_deadlines(self, now: int) -> Deadlines:
+        deadlines = Deadlines(self.sequencer)
+        deadlines.recover(now, alone=False)
+        return deadlines
 
     def _expect_gateway(self, origin: str, now: int) -> None:
         if origin:
@@ -113,12 +122,13 @@ class Engine(Market):
     def _ran(self, group: Forwarded) -> None:
         for entry in group.entries:
             keep(self.feed, entry)
-            self.deadlines.follow(entry)
+            self.deadlines.follow(entry, self._engine_time)
+            self.remembered(entry)
             kind, _, account = entry.key.partition(":")
             if kind == KEPT:
                 self.hub.expect([int(account)], self._engine_time)
-            elif kind == GUARD:
-                self._expect_gateway(entry.key.rpartition(":")[2].rpartition(".")[0], self._engine_time)
+        for origin in gateways_of({entry.key for entry in group.entries if entry.value}):
+            self._expect_gateway(origin, self._engine_time)
 
     # What it tells
 
@@ -150,7 +160,9 @@ class Engine(Market):
             if now - seen >= self.config.gateway_timeout_ms * MILLISECOND:
                 del self.gateways[origin]
                 self.gone.add(origin)
-                self.deadlines.end_guards(f"{origin}.", now)
+                self.deadlines.end_process(str(origin), now)
+                if f"{GATEWAY}:{origin}" in self.sequencer.directory:
+                    self.sequencer.remember(f"{GATEWAY}:{origin}", b"")
 
     def figures(self) -> Iterable[Figure]:
         """What it tells of itself, and of the link to its gateways."""

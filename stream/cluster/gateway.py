@@ -1,11 +1,12 @@
 """A gateway: the market whose commands run elsewhere. It shows the engine's state, and forwards what its clients ask."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from stream.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
 from stream.cluster.forwarder import SEND_AGAIN, Forwarder
 from stream.cluster.messages import OpenAccount, Request, Status
 from stream.cluster.replica import Replica
+from stream.cluster.roll_call import GATEWAY, Listed, RollCall
 from stream.codes import ErrorCode
 from stream.config import Config
 from stream.conflation import MILLISECOND, NEVER
@@ -15,25 +16,25 @@ from stream.hub import Refused
 from stream.journal.format import Entry, Kind, Record, decode_entry
 from stream.keys import Key
 from stream.market import Market, key_of
-from stream.safeguards import Deadlines, Memory
+from stream.messages import ListConnections
+from stream.safeguards import RemoteDeadlines
 from stream.sequencer import Log
 from stream.venue import Figure, Opened
 
 ROLE = "gateway"
 
+CONNECTIONS_MAX = 1 << 30
+NUMBERED = (1 << 22) - 1
+"""So many connections of so many gateways have numbers of their own, all below 2^53. A gateway's are by its own number, which is drawn."""
 
-class EngineDeadlines(Deadlines):
-    """Deadlines that the engine keeps, by its clock, of which `engine_time` knows."""
 
-    def __init__(self, memory: Memory, now: int, origin: str, engine_time: Callable[[int], int]) -> None:
-        self._engine_time = engine_time
-        super().__init__(memory, now, origin)
-
-    def set_dead_man(self, account: int, due: int, kept: Callable[[bool], None]) -> None:
-        super().set_dead_man(account, due if due == NEVER else self._engine_time(due), kept)
-
-    def set_grace(self, account: int, due: int) -> None:
-        super().set_grace(account, due if due == NEVER else self._engine_time(due))
+def changes(before: dict[str, bytes], after: dict[str, bytes]) -> Iterator[Entry]:
+    """What makes one directory of another."""
+    for key, value in after.items():
+        if before.get(key) != value:
+            yield Entry(key, value)
+    for key in before.keys() - after.keys():
+        yield Entry(key, b"")
 
 
 class Gateway(Market):
@@ -42,6 +43,7 @@ class Gateway(Market):
     scopes = frozenset({MARKET_SCOPE, ACCOUNT_SCOPE, TRADE_SCOPE, ADMIN_SCOPE})
 
     sequencer: Forwarder
+    deadlines: RemoteDeadlines
 
     def __init__(self, config: Config, keys: list[Key], replica: Replica, origin: int, send: Callable[[Request], None], now: int) -> None:
         assert replica.state
@@ -54,14 +56,17 @@ class Gateway(Market):
         self._opening_since: dict[str, int] = {}
         state = replica.state
         super().__init__(config, keys, (), now, History(state.exchange, state.directory, state.results, state.epoch, state.time, replica.feed))
+        self._numbers_from = (origin % NUMBERED + 1) * CONNECTIONS_MAX
+        self.roll_call = RollCall(self, self.sequencer, origin, config.command_patience_ms * MILLISECOND)
+        self.deadlines.say(f"{GATEWAY}:{origin}", (config.node or str(origin)).encode())
         replica.ran, replica.restored = self._ran, self._restored
 
     def _make_sequencer(self, history: History, journal: Log | None) -> Forwarder:
         patience = self.config.command_patience_ms * MILLISECOND * 2
         return Forwarder(history.exchange, history.directory, history.results, self.origin, self._forward, patience, self.replica.engine_time)
 
-    def _make_deadlines(self, now: int) -> Deadlines:
-        return EngineDeadlines(self.sequencer, now, f"{self.origin}.", self.replica.engine_time)
+    def _make_deadlines(self, now: int) -> RemoteDeadlines:
+        return RemoteDeadlines(self.sequencer, self.origin, self.replica.engine_time)
 
     def _keep(self, account: int, kept: bool) -> None:
         """Have the engine, and so everybody, keep an account's events. It is the engine that ends to."""
@@ -75,13 +80,15 @@ class Gateway(Market):
         state, feed = self.replica.state, self.replica.feed
         assert state
         assert feed
+        before = self.sequencer.directory
         self.exchange, self.feed, self._epoch, self._engine_time = state.exchange, feed, state.epoch, state.time
         feed.kept = self._keep
         self.sequencer.adopt(state.exchange, state.directory, state.results)
-        for key, value in state.directory.items():
-            self.deadlines.follow(Entry(key, value))
         self.hub.adopt(feed)
         self.audit.adopt(feed)
+        for entry in changes(before, state.directory):
+            self._heard(entry)
+        self.deadlines.repeat()
         self._settle_openings()
 
     def _ran(self, record: Record, group: Forwarded | None, indexes: list[int]) -> None:
@@ -91,13 +98,22 @@ class Gateway(Market):
         if group:
             for entry in group.entries:
                 self._remembered(entry)
+                if group.origin != self.origin:
+                    self._heard(entry)
             if group.origin == self.origin:
                 self.sequencer.came_back(group, indexes)
         elif record.kind == Kind.ENTRY:
-            self._remembered(decode_entry(record.payload))
+            entry = decode_entry(record.payload)
+            self._remembered(entry)
+            self._heard(entry)
+            self.deadlines.follow(entry, self._engine_time)
+
+    def _heard(self, entry: Entry) -> None:
+        """Others have had something remembered, which may concern who is connected here."""
+        self.remembered(entry)
+        self.roll_call.follow(entry)
 
     def _remembered(self, entry: Entry) -> None:
-        self.deadlines.follow(entry)
         kind, _, rest = entry.key.partition(":")
         if kind == KEPT and not entry.value and int(rest) in self.hub.accounts_heard():
             self.hub.adopt(self.feed)    # its channels begin anew
@@ -132,10 +148,18 @@ class Gateway(Market):
 
     def tick(self, now: int) -> int:
         """Forward what has gathered, say whether this has fallen behind, send what is due; when the next tick is due by itself, in ns."""
-        due = min(self.replica.tick(now), self._send_openings(now))
+        due = min(self.replica.tick(now), self._send_openings(now), self.roll_call.tick(now))
         self.sequencer.advance(now)
         self.tell_stale(self.replica.complete_at if self.replica.stale(now) else 0)
         return min(due, self._send(now), self.sequencer.next_due)
+
+    def list_connections(self, request: ListConnections, now: int, listed: Listed) -> None:
+        """Call `listed` with those who are connected to any gateway, and the names of the gateways that did not say."""
+        self.roll_call.ask(request, now, listed)
+
+    def say_goodbye(self) -> None:
+        """This gateway is there no longer."""
+        self.deadlines.say(f"{GATEWAY}:{self.origin}", b"")
 
     def _send_openings(self, now: int) -> int:
         """Ask again for accounts that are not open yet; give up on those that nobody opens."""
@@ -151,7 +175,7 @@ class Gateway(Market):
                 self._forward(OpenAccount(subject))
         return self._open_again_at if self._opening else NEVER
 
-    def forget_accounts(self, now: int) -> None:
+    def forget_what_is_over(self, now: int) -> None:
         """It is the engine that says when."""
 
     def keep_house(self, now: int) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from stream.cluster.gateway import Gateway
 from stream.cluster.link import GatewayEnd
 from stream.cluster.messages import News, Request, Status
@@ -45,16 +47,17 @@ class GatewayServer(Server):
 
     def __init__(self, config: Config, keys: Sequence[Key], clock: Clock, replica: Replica, end: RunningEnd) -> None:
         self._end = end
-        name = config.node or f"{socket.gethostname()}-{os.getpid()}"
+        config = replace(config, node=config.node or f"{socket.gethostname()}-{os.getpid()}")
         self.gateway = Gateway(config, list(keys), replica, secrets.randbits(63), self._send, clock.now())
         super().__init__(config, self.gateway, clock)
-        end.status = lambda: self.gateway.status(name, clock.now())
+        end.status = lambda: self.gateway.status(config.node, clock.now())
 
     def _send(self, request: Request) -> None:
         self._end.send(request)
 
     async def end(self) -> None:
         """Let the engine have what clients have left behind, such as the cancels that they had asked for in this case."""
+        self.gateway.say_goodbye()
         deadline = asyncio.get_running_loop().time() + LAST_WORDS_S
         while self.gateway.sequencer.waits and asyncio.get_running_loop().time() < deadline:
             self.wake()

@@ -1,0 +1,115 @@
+"""Who is connected to any gateway of a market: asked and answered through the engine's log, which every gateway reads anyhow."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from stream.conflation import NEVER
+from stream.journal.format import Entry
+from stream.messages import ConnectionStatus, ListConnections
+from stream.safeguards import Memory
+
+GATEWAY = "gateway"
+"""The kind of keys under which the directory has the gateways that are there, each with its name."""
+
+ASKED, TOLD = "asked_connections", "told_connections"
+"""The kinds of keys of a question and of an answer. Both are forgotten with the group that they come in: it is enough that they pass by."""
+
+PART_BYTES_MAX = 1 << 20
+"""The longest answer of one gateway."""
+
+Listed = Callable[[list[ConnectionStatus], list[str]], None]
+
+
+class Part(msgspec.Struct, frozen=True, array_like=True):
+    """One gateway's answer: its first connections, and whether these are all that were asked for."""
+
+    connections: list[ConnectionStatus]
+    whole: bool = True
+
+
+_decode_part = msgspec.msgpack.Decoder(Part).decode
+_decode_question = msgspec.msgpack.Decoder(tuple[int, int]).decode
+
+
+def part_of(connections: list[ConnectionStatus]) -> bytes:
+    """An answer, which is cut off where it would be too long."""
+    encoded = msgspec.msgpack.encode(Part(connections))
+    while len(encoded) > PART_BYTES_MAX:
+        connections = connections[: len(connections) // 2]
+        encoded = msgspec.msgpack.encode(Part(connections, whole=False))
+    return encoded
+
+
+def merged(parts: list[Part], count: int) -> list[ConnectionStatus]:
+    """The first connections of all answers, as far as nothing can be missing between them."""
+    end = min((part.connections[-1].connection if part.connections else 0 for part in parts if not part.whole), default=NEVER)
+    found = sorted((each for part in parts for each in part.connections), key=lambda each: each.connection)
+    return [each for each in found if each.connection <= end][:count]
+
+
+class Call:
+    """A question that is not answered yet: the answers, and by their numbers the names of the gateways that owe one."""
+
+    def __init__(self, request: ListConnections, listed: Listed, unheard: dict[str, str], due: int) -> None:
+        self.request = request
+        self.listed = listed
+        self.unheard = unheard
+        self.due = due
+        self.parts: list[Part] = []
+
+
+class Host(Protocol):
+    """The gateway that asks and answers."""
+
+    def connections(self, after: int, count: int) -> list[ConnectionStatus]:
+        """Who is connected to it."""
+        ...
+
+
+class RollCall:
+    """Asks and answers for one gateway, whose number is `origin`. Waits no longer than `patience`, in ns."""
+
+    def __init__(self, gateway: Host, memory: Memory, origin: int, patience: int) -> None:
+        self._gateway = gateway
+        self._memory = memory
+        self._origin = str(origin)
+        self._patience = patience
+        self._calls: dict[str, Call] = {}
+        self._number = 0
+
+    def ask(self, request: ListConnections, now: int, listed: Listed) -> None:
+        """Ask every gateway; `listed` gets what they say, and the names of those that did not."""
+        names = {key.partition(":")[2]: name.decode() for key, name in self._memory.directory.items() if key.startswith(f"{GATEWAY}:")}
+        names.pop(self._origin, None)
+        self._number += 1
+        self._calls[str(self._number)] = Call(request, listed, names, now + self._patience)
+        if names:
+            self._pass_by(f"{ASKED}:{self._origin}:{self._number}", msgspec.msgpack.encode((request.after, request.count)))
+
+    def _pass_by(self, key: str, value: bytes) -> None:
+        self._memory.remember(key, value)
+        self._memory.remember(key, b"")
+
+    def follow(self, entry: Entry) -> None:
+        """Take in a question or an answer of another gateway."""
+        kind, _, rest = entry.key.partition(":")
+        if not entry.value or kind not in (ASKED, TOLD):
+            return
+        asker, _, rest = rest.partition(":")
+        number, _, teller = rest.partition(":")
+        if kind == ASKED and asker != self._origin:
+            after, count = _decode_question(entry.value)
+            self._pass_by(f"{TOLD}:{asker}:{number}:{self._origin}", part_of(self._gateway.connections(after, count)))
+        elif kind == TOLD and asker == self._origin and number in self._calls and self._calls[number].unheard.pop(teller, None) is not None:
+            self._calls[number].parts.append(_decode_part(entry.value))
+
+    def tick(self, now: int) -> int:
+        """Answer what has been waiting long enough; when there is more to do, in ns."""
+        for number, call in list(self._calls.items()):
+            if not call.unheard or call.due <= now:
+                del self._calls[number]
+                here = Part(self._gateway.connections(call.request.after, call.request.count))
+                call.listed(merged([here, *call.parts], call.request.count), sorted(call.unheard.values()))
+        return min((call.due for call in self._calls.values()), default=NEVER)
