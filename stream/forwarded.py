@@ -22,9 +22,9 @@ ENTRY = re.compile(
     r"(?:kept|grace|dead_man):(?P<account>0|[1-9]\d{0,9})|(?:guard|ended):(?P<guarded>0|[1-9]\d{0,9}):\d{1,20}\.\d{1,20}"
     r"|present:(?P<present>0|[1-9]\d{0,9}):\d{1,20}|(?:revoked_token|revoked_subject|closed_subject|closed_connection):(?s:.{1,128})", re.ASCII,
 )
-"""The keys of what a gateway may have remembered: whose channels are kept, who is there and what is to happen when they are gone, what an administrator says."""
+"""The keys of what a gateway may have remembered: whose channels are kept, who is there and what is to happen when they are gone, what an admin says."""
 
-WORDS = re.compile(r"gateway:\d{1,20}|asked_connections:\d{1,20}:\d{1,20}|told_connections:\d{1,20}:\d{1,20}:\d{1,20}", re.ASCII)
+WORDS = re.compile(r"gateway:\d{1,20}|(?:asked_connections|told_connections:\d{1,20}):\d{1,20}:\d{1,20}", re.ASCII)
 """The keys of what gateways tell each other, whose values are no numbers."""
 
 WORDS_BYTES_MAX = 2 << 20
