@@ -34,7 +34,7 @@ lint: .venv/linters
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/python -m mypy.stubtest --ignore-missing-stub --ignore-unused-allowlist --allowlist tests/stubtest.txt engine.levels engine.events engine.commands engine.book engine.exchange engine.model stream.book_frames stream.build_facts stream.crc32c stream.delivery stream.records stream.socket_writer
+	$(BIN)/python -m mypy.stubtest --ignore-missing-stub --ignore-unused-allowlist --allowlist tests/stubtest.txt engine.levels engine.events engine.commands engine.book engine.exchange engine.model engine.thresholds stream.book_frames stream.build_facts stream.crc32c stream.delivery stream.records stream.socket_writer
 
 check: test lint
 
@@ -68,7 +68,7 @@ faults: .venv/tools
 	$(BIN)/python -m tests.faults --faults $(or $(FAULTS),100) --seed $(or $(SEED),1)
 
 ENGINE_TESTS := $(wildcard $(addprefix tests/test_,accounts.py auction.py book.py exchange.py expiry.py icebergs.py l3.py levels.py limits.py market_orders.py orders.py \
-	pairs.py phases_and_limits.py post_only.py self_trade.py snapshot.py stops.py twin.py))
+	pairs.py phases_and_limits.py post_only.py self_trade.py snapshot.py stops.py thresholds.py twin.py))
 
 # Builds of their own beside the usual one, and the engine's tests in them.
 IN_BUILD = rm -rf build/$@/tests && cp -r tests build/$@ && cd build/$@ && $(CURDIR)/$(BIN)/python -m pytest -c $(CURDIR)/pyproject.toml --rootdir . \

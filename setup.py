@@ -1,4 +1,7 @@
-"""Builds the compiled modules of `engine` and `stream`. DELTABOOK_CHECKED=1 builds them with bounds checks and C assertions, for the tests."""
+"""Builds the compiled modules of `engine` and `stream`.
+
+DELTABOOK_CHECKED=1 builds them for the tests: with bounds checks, C assertions, and thresholds that small tests meet from both sides.
+"""
 
 import os
 from pathlib import Path
@@ -14,6 +17,7 @@ setup(
             Extension(
                 f"{path.parent.name}.{path.stem}",
                 [str(path)],
+                define_macros=[("DELTABOOK_CHECKED", "1")] if CHECKED else [],
                 extra_compile_args=["-O1", "-g", "-UNDEBUG"] if CHECKED else ["-O3", "-fno-tree-slp-vectorize"],
             )
             for path in sorted(path for package in ("engine", "stream") for path in Path(package).glob("*.pyx"))
@@ -30,6 +34,7 @@ setup(
             "initializedcheck": CHECKED,
             "wraparound": False,
         },
+        build_dir="build/checked_c" if CHECKED else None,    # what Cython writes for one build does not do for the other
         nthreads=os.cpu_count() or 1,
     )
 )

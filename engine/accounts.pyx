@@ -5,19 +5,20 @@ from libc.string cimport memcpy
 
 from engine.memory cimport doubled, grown, resized
 from engine.model cimport ALLOW
+from engine.thresholds cimport ACCOUNTS, TOUCHED_BALANCES
 
 
 cdef void more_touched(Accounts* accounts) noexcept nogil:
     accounts.touched = <TouchedRow*>resized(accounts.touched, accounts.touched_capacity * sizeof(TouchedRow),
-                                            doubled(accounts.touched_capacity, 64) * sizeof(TouchedRow))
-    accounts.touched_capacity = doubled(accounts.touched_capacity, 64)
+                                            doubled(accounts.touched_capacity, TOUCHED_BALANCES) * sizeof(TouchedRow))
+    accounts.touched_capacity = doubled(accounts.touched_capacity, TOUCHED_BALANCES)
 
 
 cdef void add_account(Accounts* accounts) noexcept nogil:
     cdef uint64_t row = accounts.assets * sizeof(Balance)
     cdef uint32_t wanted
     if accounts.count == accounts.capacity:
-        wanted = doubled(accounts.capacity, 16)
+        wanted = doubled(accounts.capacity, ACCOUNTS)
         accounts.account = <Account*>resized(accounts.account, accounts.capacity * sizeof(Account), wanted * sizeof(Account))
         if row:
             accounts.balance = <Balance*>resized(accounts.balance, accounts.capacity * row, wanted * row)

@@ -2,7 +2,8 @@
 
 from libc.stdlib cimport free
 
-from engine.memory cimport resized
+from engine.memory cimport doubled, resized
+from engine.thresholds cimport CLIENT_IDS
 
 
 cdef inline uint64_t rotated(uint64_t x, int bits) noexcept nogil:
@@ -61,7 +62,7 @@ cdef uint64_t find_client_id(ClientIds* ids, uint32_t account, uint64_t client_i
 cdef void grow(ClientIds* ids) noexcept nogil:
     cdef ClientId* old = ids.entry
     cdef uint64_t i, capacity = ids.capacity
-    ids.capacity = capacity * 2 if capacity else 64
+    ids.capacity = doubled(capacity, CLIENT_IDS)
     ids.entry = <ClientId*>resized(NULL, 0, ids.capacity * sizeof(ClientId))
     for i in range(capacity):
         if old[i].client_id:

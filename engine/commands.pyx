@@ -8,6 +8,7 @@ from libc.string cimport memcpy, memset
 from engine.memory cimport doubled, grown
 from engine.model cimport (ADVANCE, ALL_INSTRUMENTS, ALLOW, BOTH_SIDES, CANCEL, CANCEL_ALL, DEPOSIT, OPEN_ACCOUNT, PLACE, POST_ONLY, QUOTE, REDUCE,
                            REPLACE, SET_ACCOUNT, SET_FEES, SET_PHASE, SET_REFERENCE, SLIDE, WITHDRAW, Command)
+from engine.thresholds cimport COMMANDS
 
 
 cdef Command place_command(account, instrument, side, price, size, order_type, time_in_force, bint post_only, client_id, time,
@@ -78,8 +79,8 @@ cdef class Commands:
         if self.exports:
             raise BufferError("release the views of the commands before adding to them")
         if self.count == self.capacity:
-            self.command = <Command*>grown(self.command, self.capacity * sizeof(Command), doubled(self.capacity, 16) * sizeof(Command))
-            self.capacity = doubled(self.capacity, 16)
+            self.command = <Command*>grown(self.command, self.capacity * sizeof(Command), doubled(self.capacity, COMMANDS) * sizeof(Command))
+            self.capacity = doubled(self.capacity, COMMANDS)
         self.count += 1
         return &self.command[self.count - 1]
 

@@ -9,19 +9,18 @@ from engine.ladder cimport Levels
 from engine.memory cimport doubled, resized
 from engine.model cimport BUY, LIMIT, SELL, STOP_LIMIT
 from engine.orders cimport SPECIAL, WAITS, Order, Orders, Queue, Special, instrument_of, left_of, side_of, unpaid_of
+from engine.thresholds cimport FEE_AMOUNT, TOUCHED_LEVELS, reaches
 
 cdef extern from *:
     """
     #define MONEY_LIMIT (INT64_C(1) << 62)    /* instrument.MONEY_MAX */
     #define TIME_LIMIT (INT64_C(1) << 62)     /* the clock goes no further */
-    #define PRODUCT_FITS (UINT64_C(1) << 44)  /* times a rate: less than 2 ** 64 */
     #define DAY_NS (INT64_C(86400) * 1000000000)
     #define ANY_PRICE (INT64_C(1) << 62)
     """
     const int64_t MONEY_LIMIT
     const int64_t TIME_LIMIT
     const int64_t DAY_NS
-    const uint64_t PRODUCT_FITS
     const int64_t ANY_PRICE
     bint multiplied "__builtin_mul_overflow"(int64_t, int64_t, int64_t*) noexcept nogil
 
@@ -99,7 +98,7 @@ cdef struct Core:
 cdef inline int64_t take_fee(int64_t notional, int64_t rate, uint32_t* unpaid) noexcept nogil:
     """The whole units of notional * rate / 1,000,000 and of what was unpaid, which is then what is left of them. Of a rate below one."""
     cdef uint64_t amount = notional, parts = rate, units = 0
-    if amount >= PRODUCT_FITS:
+    if reaches(FEE_AMOUNT, amount):
         units = amount // FEE_PARTS * parts
         amount %= FEE_PARTS
     amount = amount * parts + unpaid[0]
@@ -162,8 +161,8 @@ cdef inline void touch_level(Core* core, uint32_t book, uint32_t level) noexcept
         return
     core.book[book].levels.level[level].touched = 1
     if core.touched_count == core.touched_capacity:
-        core.touched = <Touched*>resized(core.touched, core.touched_capacity * sizeof(Touched), doubled(core.touched_capacity, 64) * sizeof(Touched))
-        core.touched_capacity = doubled(core.touched_capacity, 64)
+        core.touched = <Touched*>resized(core.touched, core.touched_capacity * sizeof(Touched), doubled(core.touched_capacity, TOUCHED_LEVELS) * sizeof(Touched))
+        core.touched_capacity = doubled(core.touched_capacity, TOUCHED_LEVELS)
     core.touched[core.touched_count].book = book
     core.touched[core.touched_count].level = level
     core.touched_count += 1

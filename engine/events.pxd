@@ -5,6 +5,7 @@ from libc.string cimport memset
 
 from engine.memory cimport doubled, resized
 from engine.model cimport LAST, Event
+from engine.thresholds cimport BATCHES
 from engine.turn cimport Turn
 
 
@@ -47,8 +48,8 @@ cdef inline Event* emit(EventBuffer* buffer, int kind) noexcept nogil:
 
 cdef inline void end_batch(EventBuffer* buffer) noexcept nogil:
     if buffer.batches == buffer.batches_capacity:
-        buffer.batch = <Batch*>resized(buffer.batch, buffer.batches_capacity * sizeof(Batch), doubled(buffer.batches_capacity, 64) * sizeof(Batch))
-        buffer.batches_capacity = doubled(buffer.batches_capacity, 64)
+        buffer.batch = <Batch*>resized(buffer.batch, buffer.batches_capacity * sizeof(Batch), doubled(buffer.batches_capacity, BATCHES) * sizeof(Batch))
+        buffer.batches_capacity = doubled(buffer.batches_capacity, BATCHES)
     buffer.batch[buffer.batches].outcome = buffer.outcome
     buffer.batch[buffer.batches].end = bytes_of(buffer)
     buffer.batches += 1

@@ -8,6 +8,7 @@ from libc.string cimport memset
 
 from engine.memory cimport doubled, resized
 from engine.model cimport FILLED, TAKER
+from engine.thresholds cimport EVENTS
 
 from engine.records import Event as EventRecord
 
@@ -16,9 +17,9 @@ cdef bytes FORMAT = b"T{Q:seq:Q:order:Q:other:q:price:q:size:q:remaining:q:fille
 
 cdef void more_events(EventBuffer* buffer) noexcept nogil:
     cdef uint32_t count = <uint32_t>(buffer.next - buffer.event)
-    buffer.event = <Event*>resized(buffer.event, count * sizeof(Event), doubled(count, 256) * sizeof(Event))
+    buffer.event = <Event*>resized(buffer.event, count * sizeof(Event), doubled(count, EVENTS) * sizeof(Event))
     buffer.next = buffer.event + count
-    buffer.end = buffer.event + doubled(count, 256)
+    buffer.end = buffer.event + doubled(count, EVENTS)
 
 
 cdef inline uint32_t count_of(EventBuffer* buffer):

@@ -2,6 +2,7 @@
 
 from engine.core cimport Expiries
 from engine.memory cimport doubled, resized
+from engine.thresholds cimport EXPIRIES
 
 
 cdef bint expires_before(Core* core, uint32_t a, uint32_t b) noexcept nogil:
@@ -38,8 +39,8 @@ cdef void add_expiry(Core* core, uint32_t slot) noexcept nogil:
     """O(log of the orders that expire), as the next one."""
     cdef Expiries* expiries = &core.expiries
     if expiries.count + 1 >= expiries.capacity:
-        expiries.slot = <uint32_t*>resized(expiries.slot, expiries.capacity * sizeof(uint32_t), doubled(expiries.capacity, 64) * sizeof(uint32_t))
-        expiries.capacity = doubled(expiries.capacity, 64)
+        expiries.slot = <uint32_t*>resized(expiries.slot, expiries.capacity * sizeof(uint32_t), doubled(expiries.capacity, EXPIRIES) * sizeof(uint32_t))
+        expiries.capacity = doubled(expiries.capacity, EXPIRIES)
     expiries.count += 1
     sift(core, expiries.count, slot)
 

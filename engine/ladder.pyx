@@ -4,6 +4,7 @@ from libc.string cimport memset
 
 from engine.memory cimport doubled, resized
 from engine.model cimport BUY
+from engine.thresholds cimport LEVELS, NODES
 
 
 cdef uint32_t new_node(Levels* book) noexcept nogil:
@@ -13,8 +14,8 @@ cdef uint32_t new_node(Levels* book) noexcept nogil:
         memset(&book.node[node], 0, sizeof(Node))
         return node
     if book.node_top + 1 >= book.node_capacity:
-        book.node = <Node*>resized(book.node, book.node_capacity * sizeof(Node), doubled(book.node_capacity, 8) * sizeof(Node))
-        book.node_capacity = doubled(book.node_capacity, 8)
+        book.node = <Node*>resized(book.node, book.node_capacity * sizeof(Node), doubled(book.node_capacity, NODES) * sizeof(Node))
+        book.node_capacity = doubled(book.node_capacity, NODES)
     book.node_top += 1
     return book.node_top
 
@@ -30,8 +31,8 @@ cdef uint32_t new_level(Levels* book, int side, int64_t price) noexcept nogil:
         book.level_free = book.level[index].older
     else:
         if book.level_top + 1 >= book.level_capacity:
-            book.level = <Level*>resized(book.level, book.level_capacity * sizeof(Level), doubled(book.level_capacity, 64) * sizeof(Level))
-            book.level_capacity = doubled(book.level_capacity, 64)
+            book.level = <Level*>resized(book.level, book.level_capacity * sizeof(Level), doubled(book.level_capacity, LEVELS) * sizeof(Level))
+            book.level_capacity = doubled(book.level_capacity, LEVELS)
         book.level_top += 1
         index = book.level_top
     memset(&book.level[index], 0, sizeof(Level))

@@ -8,8 +8,4 @@ they are asked for in three steps, each some commands ahead of the next.
 from engine.core cimport Core
 from engine.model cimport Command
 
-cdef enum:
-    PAYS_FROM_ORDERS = 16384    # below, everything is in the cache anyway
-
-
 cdef void run_all(Core* core, const Command* commands, Py_ssize_t count, Py_ssize_t* refused) noexcept nogil

@@ -8,6 +8,7 @@ from engine.execution cimport run
 from engine.ladder cimport Level, Levels, find
 from engine.model cimport CANCEL, PLACE, REPLACE, SELL
 from engine.orders cimport SLOT_MASK, Order, instrument_of, side_of, slot_of
+from engine.thresholds cimport LOOKAHEAD, reaches
 
 cdef extern from *:
     void prefetch "__builtin_prefetch"(const void*, int write) noexcept nogil
@@ -97,7 +98,7 @@ cdef inline void find_balance(Core* core, const Command* command) noexcept nogil
 cdef void run_all(Core* core, const Command* commands, Py_ssize_t count, Py_ssize_t* refused) noexcept nogil:
     """Run commands in order; adds the number of refused ones."""
     cdef Py_ssize_t i
-    if core.orders.count < PAYS_FROM_ORDERS:
+    if not reaches(LOOKAHEAD, core.orders.count):
         for i in range(-2 * NEAR, count):
             if i + 2 * NEAR < count:
                 find_order(core, &commands[i + 2 * NEAR])

@@ -1,9 +1,11 @@
 """Memory of growing tables."""
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint64_t
 from libc.stdio cimport fputs, stderr
 from libc.stdlib cimport abort, calloc, realloc
 from libc.string cimport memset
+
+from engine.thresholds cimport reaches, threshold_size
 
 
 cdef inline void* resized(void* block, size_t used, size_t wanted) noexcept nogil:
@@ -37,5 +39,6 @@ cdef inline void* reserved(size_t count, size_t size) except NULL:
     return block
 
 
-cdef inline uint32_t doubled(uint32_t capacity, uint32_t least) noexcept nogil:
-    return capacity * 2 if capacity else least
+cdef inline uint64_t doubled(uint64_t capacity, int table) noexcept nogil:
+    """The capacity of a table that grows; the first is its threshold's."""
+    return capacity * 2 if reaches(table, capacity) else threshold_size(table)

@@ -17,8 +17,9 @@ from engine.core cimport FEE_PARTS, TIERS, Book
 from engine.expiry cimport add_expiry
 from engine.ladder cimport Chain, Level, Levels, came_alive, find, find_or_add, next_worse
 from engine.levels cimport chain_newest, mix
-from engine.memory cimport grown
+from engine.memory cimport doubled, grown
 from engine.orders cimport SPECIAL, TAKER_SLOTS, WAITS, Order, Orders, Special, instrument_of, join_queue, order_id, unpaid_of
+from engine.thresholds cimport SNAPSHOT_BYTES
 
 from engine.errors import BadSnapshot
 from engine.instrument import PRICE_MAX
@@ -39,8 +40,8 @@ cdef class Writer:
 
     cdef int put(self, uint64_t value) except -1:
         if self.used + sizeof(uint64_t) > self.capacity:
-            self.data = <char*>grown(self.data, self.used, 2 * self.capacity + 4096)
-            self.capacity = 2 * self.capacity + 4096
+            self.data = <char*>grown(self.data, self.used, doubled(self.capacity, SNAPSHOT_BYTES))
+            self.capacity = doubled(self.capacity, SNAPSHOT_BYTES)
         memcpy(self.data + self.used, &value, sizeof(uint64_t))
         self.used += sizeof(uint64_t)
 
