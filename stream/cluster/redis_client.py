@@ -4,14 +4,16 @@ A client here never tries again by itself: who uses it decides what a failure me
 """
 
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
+from stream.cluster.redis_url import read
+from stream.cluster.redis_url import without_password as without_password
 from stream.config import ConfigError
 
 Client = Any
@@ -54,26 +56,23 @@ def keys_of(market: str) -> Keys:
     return Keys(*(f"{{deltabook:{market}}}:{name}" for name in Keys._fields))
 
 
-def without_password(url: str) -> str:
-    """A URL as it may be shown."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}" if "@" in rest else url
-
-
 def connect(url: str) -> Client:
     """A client for a URL; see the setting `redis`. ConfigError if it cannot be read."""
-    options: dict[str, Any] = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
-    scheme, _, rest = url.partition("://")
-    kind, _, tls = scheme.partition("+")
-    try:
-        if tls == "cluster":
-            return RedisCluster.from_url(f"{kind}://{rest}", **options)
-        options["retry"] = Retry(NoBackoff(), 0)
-        if tls == "sentinel":
-            return _of_sentinels(url, kind == "rediss", options)
-        return Redis.from_url(url, **options)
-    except (ValueError, RedisError) as error:
-        raise ConfigError(f"redis {without_password(url)}: {error}; expected such as redis://127.0.0.1:6379/0") from error
+    where = read(url)
+    timeouts: dict[str, Any] = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
+    options = where.options | timeouts
+    if where.kind == "cluster":
+        return RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in where.hosts], **options)
+    options["retry"] = Retry(NoBackoff(), 0)
+    if where.kind == "sentinel":
+        make: Any = Sentinel
+        manager = make(where.hosts, sentinel_kwargs=where.sentinel | timeouts | {"retry": options["retry"]}, **timeouts)
+        manager.sentinels = InOrder(manager.sentinels)
+        return manager.master_for(where.master, **options)
+    if "path" in options:
+        return Redis(unix_socket_path=options.pop("path"), **options)
+    (host, port), = where.hosts
+    return Redis(host=host, port=port, **options)
 
 
 class InOrder(list[Any]):
@@ -81,16 +80,6 @@ class InOrder(list[Any]):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         pass
-
-
-def _of_sentinels(url: str, tls: bool, options: dict[str, Any]) -> Client:
-    parts = urlsplit(url)
-    hosts = [host.rpartition(":") for host in parts.netloc.rpartition("@")[2].split(",")]
-    password = {"password": unquote(parts.netloc.rpartition("@")[0].rpartition(":")[2])} if "@" in parts.netloc else {}
-    make: Any = Sentinel
-    manager = make([(host, int(port)) for host, _, port in hosts], **options)
-    manager.sentinels = InOrder(manager.sentinels)
-    return manager.master_for(parts.path.strip("/"), ssl=tls, **options, **password)
 
 
 async def close(redis: Client) -> None:
