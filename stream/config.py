@@ -117,7 +117,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     upstream_stale_ms: Annotated[int, Meta(ge=100, le=1 << 31, description="Clients are told that what they see may have fallen behind after so long without all of its channels.")] = 2000
 
     role: Annotated[Role, Meta(description="`all`: one process is the whole market. With `redis`: an `engine` runs the orders, `gateway`s serve its clients, and a `standby` is an engine that never begins a new market.")] = "all"
-    redis: Annotated[str, Meta(description="The Redis that joins them, such as `redis://127.0.0.1:6379/0`; with `rediss:` for TLS, `redis+cluster:`, or `redis+sentinel://HOST:PORT,HOST:PORT/MASTER`.")] = ""
+    redis: Annotated[str, Meta(description="The Redis that joins them, such as `redis://USER:PASSWORD@127.0.0.1:6379/0`; with `rediss:` for TLS, `redis+cluster:`, or `redis+sentinel://HOST:PORT,HOST:PORT/MASTER/0`. What is behind `?` is `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`, and for the sentinels themselves `sentinel_username`, `sentinel_password`, `sentinel_ssl=yes`.")] = ""
     cluster: Annotated[str, Meta(min_length=1, description="The market's name there, so that several may share a Redis.")] = "market"
     node: Annotated[str, Meta(description="This process's name for people; none: its host and process id.")] = ""
     lease_ms: Annotated[int, Meta(ge=200, le=60_000, description="An engine that has not renewed its lease for so long may be replaced by a standby.")] = 1500
