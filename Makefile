@@ -2,7 +2,8 @@
 # make check  the tests, the linters and the type checks
 # make bench   the micro-benchmarks and a short load run      make bench BASE=main   beside another commit's: fails if anything has become slower
 # make simulate SEEDS=2000 SEED=1   as many simulated worlds of clients, and of relays
-# make campaign COMMANDS=10000000 SEED=1   as many random commands against the engine's naive twin
+# make campaign COMMANDS=10000000 CROWDED=10000000 SEED=1   as many random commands against the engine's naive twin, and while 20,000 to 300,000 orders are open
+# make hostile RECORDS=10000000 SEED=1   as many records that nobody would send in good faith      both with BUILD=checked or sanitized: in that build
 # make crashes IMAGES=10000 SEED=1   as many crashes of the journal, every call that fails, every flipped bit
 # make kills KILLS=100 SEED=1   as many `kill -9` of a real server under 5,000 orders a second
 # make faults FAULTS=100 SEED=1   as many faults between an engine, its gateways and Redis, under orders
@@ -20,7 +21,7 @@ DEPOSIT := {"USDT": "1000000", "BTC": "5", "ETH": "50", "SOL": "500", "XRP": "10
 BIN := .venv/bin
 SOURCES := $(wildcard engine/*.pyx engine/*.pxd stream/*.pyx stream/*.pxd)
 
-.PHONY: run build site test lint check simulate campaign crashes kills faults fuzz page autobahn checked sanitized bench peers docs vectors clean
+.PHONY: run build site test lint check simulate campaign hostile build-beside engine-tests crashes kills faults fuzz page autobahn checked sanitized bench peers docs vectors clean
 
 run: .venv/built
 	$(BIN)/deltabook serve --source recorded --source simulated --set 'deposit=$(DEPOSIT)' $(ARGS)
@@ -41,10 +42,13 @@ check: test lint
 simulate: .venv/tools
 	DELTABOOK_SEEDS=$(or $(SEEDS),2000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/test_simulation.py tests/test_relay.py -k promise
 
-# The commands are dealt out to runs of 20,000, each from a seed of its own, which its name prints.
-campaign: .venv/tools
-	DELTABOOK_COMMANDS=20000 DELTABOOK_SEEDS=$$(($(or $(COMMANDS),10000000) / 20000)) DELTABOOK_SEED=$(or $(SEED),1) \
-	$(BIN)/python -m pytest tests/test_twin.py -k events_of_the_oracle
+# The commands are dealt out to runs, each from a seed of its own, which its name prints.
+campaign: build-beside
+	export DELTABOOK_COMMANDS=20000 DELTABOOK_SEEDS=$$(($(or $(COMMANDS),10000000) / 20000)) DELTABOOK_CROWDED=$(or $(CROWDED),$(COMMANDS),10000000) \
+	DELTABOOK_SEED=$(or $(SEED),1) && $(PYTEST) -v tests/test_twin.py tests/test_crowds.py -k 'events_of_the_oracle or served_as_a_few'
+
+hostile: build-beside
+	export DELTABOOK_HOSTILE=$(or $(RECORDS),10000000) DELTABOOK_SEED=$(or $(SEED),1) && $(PYTEST) -v tests/test_crowds.py -k hostile
 
 fuzz: .venv/tools
 	DELTABOOK_INPUTS=$(or $(INPUTS),1000000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/test_fuzz.py
@@ -67,22 +71,24 @@ kills: .venv/tools
 faults: .venv/tools
 	$(BIN)/python -m tests.faults --faults $(or $(FAULTS),100) --seed $(or $(SEED),1)
 
-ENGINE_TESTS := $(wildcard $(addprefix tests/test_,accounts.py auction.py book.py exchange.py expiry.py icebergs.py l3.py levels.py limits.py market_orders.py orders.py \
+ENGINE_TESTS := $(wildcard $(addprefix tests/test_,accounts.py auction.py book.py bounds.py crowded.py crowds.py exchange.py expiry.py icebergs.py l3.py levels.py limits.py market_orders.py orders.py \
 	pairs.py phases_and_limits.py post_only.py self_trade.py snapshot.py stops.py thresholds.py twin.py))
 
-# Builds of their own beside the usual one, and the engine's tests in them.
-IN_BUILD = rm -rf build/$@/tests && cp -r tests build/$@ && cd build/$@ && $(CURDIR)/$(BIN)/python -m pytest -c $(CURDIR)/pyproject.toml --rootdir . \
-	-p no:cacheprovider $(ENGINE_TESTS)
+# Builds of their own beside the usual one: BUILD=checked, or sanitized with ASan and UBSan too. Without BUILD all of this is about the usual one.
+FLAGS_sanitized := CFLAGS='-fsanitize=address,undefined -fno-omit-frame-pointer' LDFLAGS='-fsanitize=address,undefined'
+WATCH_sanitized := export LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1,print_stacktrace=1 &&
+IN_BUILD := rm -rf build/$(BUILD)/tests && cp -r tests build/$(BUILD) && cd build/$(BUILD) && $(WATCH_$(BUILD))
+PYTEST := $(if $(BUILD),$(IN_BUILD)) $(CURDIR)/$(BIN)/python -m pytest $(if $(BUILD),-c $(CURDIR)/pyproject.toml --rootdir . -p no:cacheprovider)
 
-checked: .venv/tools
-	DELTABOOK_CHECKED=1 $(BIN)/python setup.py --quiet build --build-base build/$@ --build-lib build/$@
-	$(IN_BUILD)
+build-beside: .venv/tools
+	$(if $(BUILD),DELTABOOK_CHECKED=1 $(FLAGS_$(BUILD)) $(BIN)/python setup.py --quiet build --build-base build/$(BUILD) --build-lib build/$(BUILD))
 
-sanitized: .venv/tools
-	DELTABOOK_CHECKED=1 CFLAGS='-fsanitize=address,undefined -fno-omit-frame-pointer' LDFLAGS='-fsanitize=address,undefined' \
-	$(BIN)/python setup.py --quiet build --build-base build/$@ --build-lib build/$@
-	export LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
-	UBSAN_OPTIONS=halt_on_error=1 DELTABOOK_COMMANDS=4000 && $(IN_BUILD)
+checked sanitized:
+	DELTABOOK_COMMANDS=4000 $(MAKE) engine-tests BUILD=$@
+
+engine-tests: build-beside
+	$(PYTEST) $(ENGINE_TESTS)
 
 bench: .venv/tools
 	$(BIN)/python -m benchmarks.compare $(if $(BASE),--base $(BASE)) $(ARGS)

@@ -1,0 +1,101 @@
+"""The engine under random and hostile commands while tens or hundreds of thousands of orders are open.
+
+DELTABOOK_CROWDED and DELTABOOK_HOSTILE count the commands and the records, DELTABOOK_SEED is the first of the seeds; a test's name has its own.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from engine import Exchange, Reason
+from tests.crowds import POPULATIONS, Array, Crowd
+
+RUN = 200_000
+"""Commands of one seed, where there are so many. A run of fewer has the smallest of the populations."""
+
+FIRST = int(os.environ.get("DELTABOOK_SEED", "1"))
+CROWDED = int(os.environ.get("DELTABOOK_CROWDED", "10000"))
+HOSTILE = int(os.environ.get("DELTABOOK_HOSTILE", "10000"))
+CALLS = (1, 2, 20, 300, 2_000)
+FEW = 40
+"""Open orders of an exchange that is checked after each record."""
+
+
+def runs(count: int) -> list[tuple[int, int]]:
+    """Seeds, and the number of commands of each."""
+    return [(FIRST + number, min(RUN, count - number * RUN)) for number in range((count + RUN - 1) // RUN)]
+
+
+def crowd_of(seed: int, count: int) -> Crowd:
+    return Crowd(seed, POPULATIONS[seed % len(POPULATIONS)] if count == RUN else POPULATIONS[0])
+
+
+class Copy:
+    """Does what another exchange did, in calls of other lengths, and is saved and restored whenever the two have been compared."""
+
+    def __init__(self, crowd: Crowd) -> None:
+        self.crowd = crowd
+        self.follow()
+
+    def follow(self) -> None:
+        self.exchange = Exchange.restore(self.crowd.exchange.snapshot(), self.crowd.seed)
+
+    def run(self, group: Array) -> None:
+        ends = self.crowd.random.integers(len(group) + 1, size=3)
+        for part in np.split(group, np.sort(ends)):
+            self.exchange.execute(part.tobytes())
+
+    def compare(self) -> None:
+        self.crowd.exchange.check()
+        assert self.exchange.state_hash() == self.crowd.exchange.state_hash()
+        self.follow()
+        assert self.exchange.state_hash() == self.crowd.exchange.state_hash()
+        self.crowd.look()
+
+
+def run(crowd: Crowd, make: Callable[[int], Array], count: int) -> Counter[int]:
+    """Run as many records, and check after every so many as there are open orders; how often each reason was given."""
+    copy = Copy(crowd)
+    reasons: Counter[int] = Counter()
+    unchecked = 0
+    while count:
+        group = make(min(count, int(crowd.random.choice(CALLS))))
+        crowd.run(group)
+        copy.run(group)
+        told = crowd.events()["reason"]
+        reasons.update(told[told != 0].tolist())
+        count -= len(group)
+        unchecked += len(group)
+        if not count or unchecked >= crowd.population:
+            copy.compare()
+            unchecked = 0
+        if crowd.random.random() < 0.05:
+            crowd.settle()
+            copy.follow()
+    return reasons
+
+
+@pytest.mark.parametrize(("seed", "count"), runs(CROWDED))
+def test_a_crowd_is_served_as_a_few_are(seed: int, count: int) -> None:
+    crowd = crowd_of(seed, count)
+    reasons = run(crowd, crowd.commands, count)
+    assert crowd.exchange.order_count > crowd.population // 2
+    assert {Reason.POST_ONLY_WOULD_TAKE, Reason.UNFILLABLE, Reason.SELF_TRADE, Reason.LINKED, Reason.EXPIRED} < reasons.keys()
+
+
+@pytest.mark.parametrize(("seed", "count"), runs(HOSTILE))
+def test_a_hostile_record_harms_nothing(seed: int, count: int) -> None:
+    """A tenth of the records find a few orders, which are checked after each one; the others a crowd, which is checked now and then."""
+    crowd = crowd_of(seed, count)
+    reasons = run(crowd, crowd.hostile, count - count // 10)
+    assert {Reason.UNKNOWN_COMMAND, Reason.UNKNOWN_OPTION, Reason.NOTIONAL_TOO_LARGE, Reason.REQUESTED} < reasons.keys()
+    few = Crowd(seed, FEW)
+    for start in range(0, count // 10, FEW):
+        few.settle()
+        few.look()
+        for record in few.hostile(min(FEW, count // 10 - start)):
+            few.exchange.execute(record.tobytes())
+            few.exchange.check()
