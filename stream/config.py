@@ -153,24 +153,32 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     load_patience_ms: Annotated[Count, Meta(description="How long it must be loaded, or no longer be, before the next step is taken.")] = 1000
     loaded_intervals_ms: Annotated[tuple[Milliseconds, ...], Meta(min_length=1, description="Steps under load: books and tickers are sent no more often than this; clients are told.")] = (50, 100, 250, 500, 1000)
 
+    admin_host: Annotated[str, Meta(description="The address that `admin_port` is on.")] = "127.0.0.1"
+    admin_port: Annotated[Annotated[int, Meta(ge=0, le=65535)] | None, Meta(description="A port of its own for `/metrics`, which the other one then does not answer, and for administrators, with connections and limits of their own; none: there is none. With `workers` it is the engine's, and those behind it are theirs.")] = None
+
+    handshakes_open_max: Annotated[Count, Meta(description="Connections that are between accepting and the end of their handshake, or read a page; beyond, the oldest of the address that has most is closed.")] = 1000
+    handshakes_open_per_address_max: Annotated[Count, Meta(description="Of these, those of one address; beyond, its oldest is closed.")] = 200
+    arrivals_per_s: Annotated[Count, Meta(description="Connections of any kind a second from one address, and behind a trusted proxy its requests, in the long run; beyond, they are answered with 429.")] = 500
+    arrivals_burst: Annotated[Count, Meta(description="Connections of any kind that may come at once from one address.")] = 4000
+    connections_for_admins: Annotated[Count, Meta(description="Connections beyond `connections_max` for handshakes with a token that has the scope `admin`.")] = 16
     connections_max: Annotated[Count, Meta(description="Open connections; beyond, the handshake is answered with 503.")] = 10_000
-    connections_per_address_max: Annotated[Count, Meta(description="Open connections from one address (of IPv6: one /64).")] = 2000
+    connections_per_address_max: Annotated[Count, Meta(description="Open connections from one address (of IPv6: one /64); fewer, in proportion, where descriptors allow fewer than `connections_max`.")] = 2000
     connections_per_account_max: Annotated[Count, Meta(description="Open connections of one account.")] = 100
     handshakes_per_s: Annotated[Count, Meta(description="New connections a second from one address, in the long run.")] = 200
     handshakes_burst: Annotated[Count, Meta(description="New connections that may come at once from one address.")] = 2000
     sign_ins_per_s: Annotated[Count, Meta(description="Tokens a second from one address, in the long run.")] = 50
     sign_ins_burst: Annotated[Count, Meta(description="Tokens that may come at once from one address.")] = 500
-    header_sign_ins_per_s: Annotated[Count, Meta(description="Tokens a second in handshakes, from all addresses together; beyond, they are answered with 503.")] = 1000
+    header_sign_ins_per_s: Annotated[Count, Meta(description="Tokens a second in handshakes, from all addresses together; beyond, those from addresses that have shown a bad one are answered with 503.")] = 1000
     header_sign_ins_burst: Annotated[Count, Meta(description="Tokens in handshakes that may come at once.")] = 5000
     sign_in_timeout_s: Annotated[Count, Meta(description="Time for a connection to sign in or, where that needs no token, to subscribe.")] = 30
     idle_timeout_s: Annotated[Count, Meta(description="A client that has sent nothing for half of this is pinged, and closed at the end of it.")] = 60
     stall_timeout_s: Annotated[Count, Meta(description="Time that a write may wait for a client that does not read, before it is closed.")] = 120
-    trusted_proxies: Annotated[tuple[str, ...], Meta(description="Addresses whose `X-Forwarded-For` is believed.")] = ()
-    origins: Annotated[tuple[str, ...], Meta(description="Origins of web pages that may connect beside the server's own page, such as `https://example.com`; `*` allows all.")] = ()
+    trusted_proxies: Annotated[tuple[str, ...], Meta(description="Addresses and networks, such as `10.0.0.0/8`, whose `X-Forwarded-For` or `Forwarded` is believed: the last entry, and behind one of them the one before it.")] = ()
+    origins: Annotated[tuple[str, ...], Meta(description="Origins of web pages that may connect, such as `https://example.com`; `*` allows all. The server's own page may without being listed where it is at an address, `localhost` or this machine's name.")] = ()
     subscriptions_max: Annotated[Count, Meta(description="Subscriptions of one connection.")] = 1000
     message_bytes_max: Annotated[Count, Meta(description="Size of one message from a client.")] = 64 * 1024
     anonymous_message_bytes_max: Annotated[Count, Meta(description="Size of one message from a client that has not signed in.")] = 16 * 1024
-    messages_per_s: Annotated[Count, Meta(description="Messages a second from one connection, in the long run. Fragments, and each channel of a subscription, count as messages.")] = 2000
+    messages_per_s: Annotated[Count, Meta(description="Messages a second from one connection, in the long run. Fragments, each channel of a subscription, and every 4 KiB of an answer count as messages.")] = 2000
     messages_burst: Annotated[Count, Meta(description="Messages that may come at once, and so what one client can make the others wait for.")] = 200
     control_frames_per_s: Annotated[Count, Meta(description="Pings, pongs and close frames a second from one connection, in the long run.")] = 10
     control_frames_burst: Annotated[Count, Meta(description="Pings, pongs and close frames that may come at once.")] = 50
@@ -185,7 +193,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     write_bytes_max: Annotated[Count, Meta(description="A client that is sent more than this at once gets the rest of its frames later, merged.")] = 1 << 18
     send_buffer_bytes: Annotated[Count, Meta(description="The kernel's send buffer of each connection: all that a client which does not read is ever sent.")] = 64 * 1024
     receive_buffer_bytes: Annotated[Count, Meta(description="The kernel's receive buffer of each connection.")] = 64 * 1024
-    handshake_timeout_s: Annotated[Count, Meta(description="Time to finish the WebSocket handshake.")] = 5
+    handshake_timeout_s: Annotated[Count, Meta(description="Time from the connection to the end of the handshake's or request's head, and then to read the page that is the answer.")] = 5
     close_timeout_s: Annotated[Count, Meta(description="Time for a client to answer a close frame.")] = 2
     drain_timeout_s: Annotated[Count, Meta(description="Time for clients to read what they miss when the server leaves.")] = 5
     return_window_ms: Annotated[Count, Meta(description="Clients of a server that leaves come back at a random time within this.")] = 2000

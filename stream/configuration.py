@@ -101,7 +101,8 @@ def setting_lines() -> Iterator[str]:
     hints = get_type_hints(Config, include_extras=True)
     for name, default, meaning in settings():
         value = msgspec.json.decode(default)
-        in_file = f"[`[{name}]`](#a-table-of-{name})" if value is None else f"`{name} = {toml(value)}`"
+        is_table = any(name == table for _, table in TABLES) and value is None
+        in_file = f"[`[{name}]`](#a-table-of-{name})" if is_table else f"`{name} = {'VALUE' if value is None else toml(value)}`"
         in_shell = value if isinstance(value, str) else f"'{default}'" if default[0] in "[{" else default
         variable = f"{ENVIRONMENT_PREFIX}{name.upper()}" + ("" if value is None else f"={in_shell}")
         unit = unit_of(name)

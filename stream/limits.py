@@ -1,8 +1,8 @@
 """What one address, one account and one connection may do: token buckets and counts, and how often each limit was hit."""
 
 from collections import Counter
-from ipaddress import ip_address, ip_network
 
+from stream.addresses import block_of
 from stream.config import Config
 
 
@@ -42,10 +42,12 @@ class Bucket:
 class Address:
     """What one address has."""
 
-    __slots__ = ("connections", "handshakes", "sign_ins")
+    __slots__ = ("arrivals", "connections", "handshakes", "sign_ins", "suspect")
 
     def __init__(self, config: Config, now: int) -> None:
         self.connections = 0
+        self.suspect = False    # whether it has shown a token that was refused
+        self.arrivals = Bucket(config.arrivals_per_s, config.arrivals_burst, now)
         self.handshakes = Bucket(config.handshakes_per_s, config.handshakes_burst, now)
         self.sign_ins = Bucket(config.sign_ins_per_s, config.sign_ins_burst, now)
 
@@ -61,20 +63,12 @@ class Account:
         self.cancels = Bucket(config.cancels_per_s, config.cancels_burst, now)
 
 
-def block_of(address: str) -> str:
-    """What is counted as one address: an IPv4 address, or the /64 of an IPv6 one, which is what one customer has."""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    return address if parsed.version == 4 else str(ip_network((parsed, 64), strict=False))
-
-
 class Limits:
     """The addresses and accounts that anybody is connected from, or was a moment ago. `hit` counts by the name of the setting."""
 
     def __init__(self, config: Config, now: int) -> None:
         self._config = config
+        self.connections_per_address_max = config.connections_per_address_max
         self.header_sign_ins = Bucket(config.header_sign_ins_per_s, config.header_sign_ins_burst, now)
         self._addresses: dict[str, Address] = {}
         self._accounts: dict[int, Account] = {}
@@ -88,10 +82,28 @@ class Limits:
         """What an account has."""
         return self._accounts.setdefault(account, Account(self._config, now))
 
+    def arrive(self, address: Address, now: int) -> bool:
+        """Whether another connection or request may come from an address."""
+        if address.arrivals.take(now):
+            return True
+        self.hit["arrivals_per_s"] += 1
+        return False
+
+    def sign_in(self, address: Address, now: int, in_common: bool) -> str:
+        """Which limit keeps a token in a handshake from being looked at; "" for none. It is the address's own allowance that is taken first.
+
+        What all have `in_common` is refused only to who has shown a bad token: so no stranger, and no number of them, can use up what others need.
+        """
+        if not address.sign_ins.take(now):
+            return "sign_ins_per_s"
+        if in_common and not self.header_sign_ins.take(now) and address.suspect:
+            return "header_sign_ins_per_s"
+        return ""
+
     def forget(self, now: int) -> None:
         """Forget those who are gone and owe nothing."""
         for block, address in list(self._addresses.items()):
-            if not address.connections and address.handshakes.full(now) and address.sign_ins.full(now):
+            if not address.connections and address.arrivals.full(now) and address.handshakes.full(now) and address.sign_ins.full(now):
                 del self._addresses[block]
         for number, account in list(self._accounts.items()):
             if not account.connections and account.orders.full(now) and account.cancels.full(now):

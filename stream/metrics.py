@@ -11,6 +11,9 @@ from stream.venue import Venue
 PROCESS = ProcessCollector(registry=None)
 """Processor time, memory and open files of this process, where the system tells them."""
 
+TYPE = "text/plain; version=0.0.4; charset=utf-8"
+AGE_NS = 500_000_000
+
 
 class VenueCollector(Collector):
     """A venue's figures as metrics."""
@@ -74,3 +77,18 @@ def exposition(venue: Venue) -> bytes:
     registry.register(VenueCollector(venue))
     registry.register(PROCESS)
     return generate_latest(registry)
+
+
+class Exposition:
+    """The metrics, made anew at most twice a second, however many ask."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+        self._made_at = -AGE_NS
+        self._text = b""
+
+    def at(self, now: int) -> bytes:
+        """The text, of `now` or a little before."""
+        if now - self._made_at >= AGE_NS:
+            self._text, self._made_at = exposition(self._venue), now
+        return self._text

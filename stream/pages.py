@@ -8,7 +8,6 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
-from stream.metrics import exposition
 from stream.venue import Venue
 
 TYPES = {
@@ -63,7 +62,7 @@ def text(status: HTTPStatus, body: str) -> Page:
 
 def page(path: str, venue: Venue, leaving: bool, known: str = "") -> Page:
     """The answer to a GET of `path`, by who has the contents whose tags are in `known`."""
-    match path.partition("?")[0]:
+    match path:
         case "/health" | "/ready" if venue.failure:
             return text(HTTPStatus.SERVICE_UNAVAILABLE, f"{venue.failure}\n")
         case "/health":
@@ -71,8 +70,6 @@ def page(path: str, venue: Venue, leaving: bool, known: str = "") -> Page:
         case "/ready":
             trouble = "leaving" if leaving else "stale" if venue.stale_since else ""
             return text(HTTPStatus.SERVICE_UNAVAILABLE if trouble else HTTPStatus.OK, f"{trouble or 'ready'}\n")
-        case "/metrics":
-            return Page(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", exposition(venue))
         case other:
             found = static().get(other) or text(HTTPStatus.NOT_FOUND, "there is nothing here; the WebSocket endpoint is /v1\n")
             return found._replace(status=HTTPStatus.NOT_MODIFIED, body=b"") if found.tag and found.tag in known else found

@@ -2,37 +2,45 @@
 
 import asyncio
 import logging
+import os
 import resource
 import socket
 import time
 from collections import deque
-from collections.abc import Mapping
 from contextlib import suppress
-from http import HTTPStatus
 from typing import Any
 
-from picows import WSFrame, WSListener, WSTransport, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
+from picows import WSAutoPingStrategy, WSFrame, WSListener, WSTransport, WSUpgradeResponse, WSUpgradeResponseWithListener
+from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
-from stream.auth import TokenRefused
+from stream.addresses import Proxies
 from stream.claims import Claims
 from stream.codes import CloseCode
 from stream.config import Config
 from stream.delivery import Outbox
+from stream.door import TOO_OFTEN, Door, Visitor
 from stream.faults import FaultyLine
 from stream.faulty_writer import FaultyWriter
 from stream.fragments import TOO_BIG, Assembler, Violation, close_code
-from stream.pages import SECURITY_HEADERS, Page, page, text
+from stream.http_request import Request
+from stream.limits import Limits
+from stream.places import Places
+from stream.reception import Answer, Entrance, Reception
 from stream.session import Session
 from stream.socket_writer import SocketWriter, write_all
 from stream.trust import Trust
 from stream.venue import HOUSEKEEPINGS_PER_S, Venue
-from stream.wire import CLOSE, CODECS, MSGPACK, PING, PONG, Codec, close_frame, framed
+from stream.wire import CLOSE, PING, PONG, Codec, close_frame, framed
 
 log = logging.getLogger("deltabook")
 
-ENDPOINT = "/v1"
 FILES_KEPT_FREE = 64
-"""Descriptors that are not for connections."""
+"""Descriptors beside those of the start that are not for connections: for snapshots, links, and those who are being sent away."""
+
+BACKLOG = 1024
+HANDSHAKE = (
+    b"GET /v1 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n\r\n"
+)
 
 TICK_AFTER_ERROR_NS = 100_000_000
 
@@ -51,6 +59,9 @@ class PeerFaults(logging.LoggerAdapter[logging.Logger]):
         self.log(logging.DEBUG if str(msg).startswith("WS parser error") else logging.ERROR, msg, *args, **kwargs)
 
 
+PICOWS_LOG = PeerFaults(logging.getLogger("picows"))
+
+
 class Clock:
     """Nanoseconds since 1970 that never go back."""
 
@@ -66,11 +77,12 @@ class Clock:
 class Connection(WSListener):
     """One WebSocket. Hands whole messages to its session and writes what the session has to say."""
 
-    def __init__(self, server: "Server", codec: Codec, claims: Claims | None, forwarded_for: str) -> None:
+    def __init__(self, server: "Server", codec: Codec, claims: Claims | None, address: str, door: Door) -> None:
         self._server = server
+        self.door = door
         self._codec = codec
         self._claims = claims
-        self._forwarded_for = forwarded_for
+        self._address = address
         self._assembler = Assembler(server.config.anonymous_message_bytes_max)
         self._transport: WSTransport | None = None
         self._writer: SocketWriter | FaultyWriter
@@ -84,19 +96,10 @@ class Connection(WSListener):
         """The handshake is done."""
         self._transport = transport
         self._writer = self._server.writer(transport.underlying_transport, self._codec)
-        self.session = self._server.opened(self, self._address())
+        self.session = self._server.opened(self, self._address)
         self.session.writer = self._writer
         transport.underlying_transport.set_write_buffer_limits(high=0)    # pauses at once if the handshake's answer has not left yet
         self.session.begin(self._server.clock.now(), self._claims)
-
-    def _address(self) -> str:
-        """Where the client is: the peer, or what a trusted proxy says of its own peer."""
-        assert self._transport
-        peer = self._transport.underlying_transport.get_extra_info("peername")
-        address = str(peer[0]) if peer else ""
-        if address in self._server.config.trusted_proxies and self._forwarded_for:
-            return self._forwarded_for
-        return address
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame has come. After the session is closed nothing is looked at any more."""
@@ -200,7 +203,11 @@ class Server:
         self.venue = venue
         self._trust = Trust(venue.authenticator, config)
         self._connections: dict[Outbox, Connection] = {}
-        self._connections_max = min(config.connections_max, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_KEPT_FREE)
+        self._proxies = Proxies(config.trusted_proxies)
+        self._reception = Reception(venue, [config.host, socket.gethostname()])
+        self._doors: dict[Door, Entrance] = {}
+        self._limits_of_admins = Limits(config, clock.now())    # on their own port, so that nobody can use up theirs elsewhere
+        self._limits_of_admins.hit = venue.limits.hit
         self._faulty_lines = 0
         self._awake = False
         self.turn = 1
@@ -209,45 +216,56 @@ class Server:
         self._housekeeping: asyncio.TimerHandle | None = None
         self._leaving = False
         self._gone = asyncio.Event()
-        self._listener: asyncio.Server | None = None
         self.port = 0
+        self.admin_port: int | None = None
 
     async def start(self) -> None:
-        """Listen. `port` is then the one that was taken. OSError if it cannot be had."""
-        family = socket.AF_INET6 if ":" in self.config.host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if self.config.workers:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.config.send_buffer_bytes)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.config.receive_buffer_bytes)
+        """Listen. `port` is then the one that was taken, `admin_port` that of the administrators' own way in. OSError if one cannot be had."""
+        config = self.config
+        options = {socket.SO_REUSEADDR: 1, socket.SO_SNDBUF: config.send_buffer_bytes, socket.SO_RCVBUF: config.receive_buffer_bytes}
+        if config.workers:
+            options[socket.SO_REUSEPORT] = 1
+        apart = config.admin_port is not None
+        visitors, connections = self._share_descriptors()
+        ways = [(config.host, config.port, Entrance(False, not apart, connections, config.connections_for_admins), visitors)]
+        if config.admin_port is not None:
+            ways.append((config.admin_host, config.admin_port, Entrance(True, True, config.connections_for_admins), config.connections_for_admins))
         try:
-            listener.bind((self.config.host, self.config.port))
+            for host, port, entrance, places in ways:
+                held: Places[Visitor] = Places(places, config.handshakes_open_per_address_max)
+                limits = self._limits_of_admins if entrance.for_admins else self.venue.limits
+                door = Door(held, limits, self._proxies, config.handshake_timeout_s, self.clock.now, self._enter)
+                door.listen(host, port, BACKLOG, options)
+                self._doors[door] = entrance
         except OSError:
-            listener.close()
+            for door in self._doors:
+                door.close()
             await self.end()
             raise
-        self.port = listener.getsockname()[1]
-        # uvloop's own listener backs off when descriptors run out, the one that picows prefers spins.
-        self._listener = await ws_create_server(
-            self._route,
-            sock=listener,
-            backlog=1024,
-            use_aiofastnet=False,
-            enable_auto_pong=False,
-            max_frame_size=self.config.message_bytes_max,
-            read_buffer_init_size=4096,
-            websocket_handshake_timeout=self.config.handshake_timeout_s,
-            logger_name=PeerFaults(logging.getLogger("picows")),
-        )
+        self.port, *others = (door.port for door in self._doors)
+        self.admin_port = others[0] if others else None
         self._keep_house()
         self.wake()
+
+    def _share_descriptors(self) -> tuple[int, int]:
+        """How many may be between accepting and handshake, and how many behind it, so that the descriptors of everything else are kept free."""
+        config = self.config
+        room = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - len(os.listdir("/dev/fd")) - FILES_KEPT_FREE
+        if config.admin_port is not None:
+            room -= 2 * config.connections_for_admins
+        visitors = max(1, min(config.handshakes_open_max, room // 8))
+        connections = max(1, min(config.connections_max, room - visitors - config.connections_for_admins))
+        if connections < config.connections_max:
+            allowed = {"connections": connections, "expected": config.connections_max}
+            log.warning("descriptors (ulimit -n) allow fewer connections than connections_max", extra=allowed)
+            self.venue.limits.connections_per_address_max = -(-config.connections_per_address_max * connections // config.connections_max)
+        return visitors, connections
 
     async def stop(self) -> None:
         """Take no more connections, tell every client, give each what it is owed, and leave. Returns when all are gone."""
         self._leaving = True
-        if self._listener:
-            self._listener.close()
+        for door in self._doors:
+            door.close()
         self.tick()
         self.venue.leave()
         self._write()
@@ -275,56 +293,36 @@ class Server:
 
     # Connections
 
-    def _route(self, request: WSUpgradeRequest) -> "Connection | WSUpgradeResponseWithListener":
-        """Answer a request: a WebSocket, or a page."""
-        try:
-            path = request.path.decode()
-            if path.partition("?")[0] != ENDPOINT:
-                return answer(page(path, self.venue, self._leaving, request.headers.get("If-None-Match", "")))
-            return self._upgrade(request)
-        except Exception:
-            log.exception("a request caused an error")
-            return answer(text(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error\n"))
+    def _enter(self, door: Door, visitor: Visitor, request: Request, behind: bytes) -> None:
+        """Answer a request: a page, a refusal, or a WebSocket, which is picows's from here on."""
+        now, entrance = self.clock.now(), self._doors[door]
+        address = door.client_of(visitor, request)
+        place = door.limits.address(address, now)
+        if door.speaks_for_others(visitor, request) and not door.limits.arrive(place, now):
+            visitor.answer(TOO_OFTEN, request.method)
+            return
+        found = self._reception.receive(request, place, entrance, door.connections, self._leaving, now)
+        if isinstance(found, Answer):
+            visitor.answer(found, request.method)
+            return
+        connection = Connection(self, found.codec, found.claims, address, door)
+        response = WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(found.headers), connection)
+        visitor.become(self._websocket(response), HANDSHAKE % found.key.encode() + behind)
 
-    def _upgrade(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-        limits = self.venue.limits
-        if self._leaving or not self.venue.begun:
-            return answer(text(HTTPStatus.SERVICE_UNAVAILABLE, "not at the moment; come back later\n"))
-        if len(self._connections) >= self._connections_max:
-            limits.hit["connections_max"] += 1
-            return answer(text(HTTPStatus.SERVICE_UNAVAILABLE, "no more connections; come back later\n"))
-        if not self._may_connect(request.headers.get("Origin", ""), request.headers.get("Host", "")):
-            limits.hit["origins"] += 1
-            return answer(text(HTTPStatus.FORBIDDEN, "pages of this origin may not connect; see the setting `origins`\n"))
-        if "upgrade" in request.headers.get("Connection", "").lower():
-            request.headers["Connection"] = "Upgrade"    # picows does not read a list of options, which Firefox sends
-        offered = [name.strip() for value in request.headers.getall("Sec-WebSocket-Protocol", []) for name in value.split(",")]
-        codec = next((CODECS[name] for name in offered if name in CODECS), MSGPACK)
-        claims = None
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme:
-            if not limits.header_sign_ins.take(self.clock.now()):
-                limits.hit["header_sign_ins_per_s"] += 1
-                return answer(text(HTTPStatus.SERVICE_UNAVAILABLE, "too many tokens at once; come back later\n"))
-            try:
-                if scheme.lower() != "bearer":
-                    raise TokenRefused("Authorization: expected Bearer and a token")
-                claims = self.venue.authenticator.verify(token.strip(), self.clock.now() / 10**9)
-            except TokenRefused as error:
-                later = {"Retry-After": str(self.config.jwks_retry_s)} if error.retry else {}
-                return answer(text(HTTPStatus.UNAUTHORIZED, f"{error}\n"), later)
-        headers = {"Sec-WebSocket-Protocol": codec.subprotocol} if codec.subprotocol in offered else None
-        forwarded_for = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), Connection(self, codec, claims, forwarded_for))
-
-    def _may_connect(self, origin: str, host: str) -> bool:
-        """Whether a page of an origin may connect; only browsers send one, and they do not lie about it."""
-        return not origin or origin.partition("://")[2] == host or origin in self.config.origins or "*" in self.config.origins
+    def _websocket(self, response: WSUpgradeResponseWithListener) -> WSProtocol:
+        """picows's side of a connection, as `ws_create_server` makes it; every handshake that it reads is the one that we write."""
+        return WSProtocol(
+            host_port=None, ws_path=None, is_client_side=False, ws_listener_factory=lambda request: response, logger=PICOWS_LOG, disconnect_on_exception=True,
+            websocket_handshake_timeout=None, enable_auto_ping=False, auto_ping_idle_timeout=1, auto_ping_reply_timeout=1,
+            auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE, enable_auto_pong=False, max_frame_size=self.config.message_bytes_max, extra_headers=None,
+            read_buffer_init_size=4096,
+        )
 
     def opened(self, connection: Connection, address: str) -> Session:
         """A connection is there: its session."""
         session = self.venue.connect(connection._codec, self.clock.now(), address)
         self._connections[session] = connection
+        connection.door.connections += 1
         self.wake()
         return session
 
@@ -338,6 +336,7 @@ class Server:
     def closed(self, connection: Connection) -> None:
         """A connection is gone."""
         if self._connections.pop(connection.session, None):
+            connection.door.connections -= 1
             self.venue.disconnect(connection.session, self.clock.now())
             self.wake()
         if self._leaving and not self._connections:
@@ -386,14 +385,7 @@ class Server:
             self.venue.observe_lag(int((loop.time() - self._housekeeping.when()) * 10**9), now)
         self._trust.keep(now, self.venue.close_revoked)
         self.venue.keep_house(now)
+        self._limits_of_admins.forget(now)
         self.keep()
         self.wake()
         self._housekeeping = loop.call_later(1 / HOUSEKEEPINGS_PER_S, self._keep_house)
-
-
-def answer(found: Page, headers: Mapping[str, str] | None = None) -> WSUpgradeResponseWithListener:
-    """A page as picows sends it."""
-    headers = SECURITY_HEADERS | {"Content-Type": found.type} | ({"ETag": found.tag} if found.tag else {}) | dict(headers or {})
-    response = WSUpgradeResponse.create_ok_response(found.body, headers)
-    response.status = found.status    # picows has no way to make a 304
-    return WSUpgradeResponseWithListener(response, None)

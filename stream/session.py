@@ -114,9 +114,11 @@ class Session(Outbox):
         """The handshake is done; `claims` if its header had a token."""
         config, limits = self._market.config, self._market.limits
         self._place.connections += 1
-        if self._place.connections > config.connections_per_address_max:
+        if claims and ADMIN_SCOPE in claims.scopes:
+            pass    # whoever else is at the same address, administrators get in
+        elif self._place.connections > limits.connections_per_address_max:
             limits.hit["connections_per_address_max"] += 1
-            self.close(CloseCode.TOO_MANY_CONNECTIONS, f"expected at most {config.connections_per_address_max} connections from one address")
+            self.close(CloseCode.TOO_MANY_CONNECTIONS, f"expected at most {limits.connections_per_address_max} connections from one address")
         elif not self._place.handshakes.take(now):
             limits.hit["handshakes_per_s"] += 1
             self.close(CloseCode.TOO_MANY_CONNECTIONS, f"expected at most {config.handshakes_per_s} new connections a second from one address")
@@ -341,6 +343,7 @@ class Session(Outbox):
         try:
             claims = self._market.authenticator.verify(request.token, now / 10**9)
         except TokenRefused as error:
+            self._place.suspect = self._place.suspect or not error.retry
             self._count_error(REFUSED_TOKEN_WEIGHT)
             raise Refused(ErrorCode.BAD_TOKEN, str(error)) from error
         if self._first_subject not in ("", claims.subject):

@@ -258,10 +258,45 @@ async def message_bytes_max(server: MarketServer) -> None:
         assert await client.close_code() == 1009
 
 
+async def silent(server: MarketServer, address: str = "127.0.0.1") -> RawClient:
+    """A connection that begins a request, and says no more."""
+    client = RawClient(*await asyncio.open_connection("127.0.0.1", server.port, local_addr=(address, 0)))
+    client.writer.write(b"GET /v1 HT")
+    return client
+
+
+async def handshakes_open_per_address_max(server: MarketServer) -> None:
+    quiet = [await silent(server) for _ in range(3)]
+    await quiet[0].ended()    # the oldest gives way
+    _, head = await RawClient.open(server.port)
+    assert " 101 " in head
+    await quiet[1].ended()
+
+
+async def handshakes_open_max(server: MarketServer) -> None:
+    many = [await silent(server) for _ in range(2)]
+    other = await silent(server, "127.0.0.2")
+    await many[0].ended()    # of the address that has most
+    _, head = await RawClient.open(server.port)
+    assert " 101 " in head
+    assert not other.reader.at_eof()
+
+
+async def arrivals_per_s(server: MarketServer) -> None:
+    statuses = [(await get(server.port, "/health"))[0].split()[1] for _ in range(3)]
+    assert statuses == ["200", "200", "429"]
+    other = RawClient(*await asyncio.open_connection("127.0.0.1", server.port, local_addr=("127.0.0.2", 0)))
+    other.writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b" 200 " in await other.reader.readline()
+
+
 SOCKETS: tuple[tuple[Callable[[MarketServer], Awaitable[None]], dict[str, Any]], ...] = (
     (connections_max, {"connections_max": 2}),
     (origins, {"origins": ("https://good.example",)}),
     (header_sign_ins_per_s, {"header_sign_ins_per_s": 1, "header_sign_ins_burst": 2}),
+    (handshakes_open_per_address_max, {"handshakes_open_per_address_max": 2}),
+    (handshakes_open_max, {"handshakes_open_max": 2, "handshakes_open_per_address_max": 10}),
+    (arrivals_per_s, {"arrivals_per_s": 1, "arrivals_burst": 2}),
     (message_bytes_max, {"message_bytes_max": 2000, "anonymous_message_bytes_max": 1000}),
 )
 

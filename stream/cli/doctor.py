@@ -157,7 +157,8 @@ def port(config: Config) -> Iterator[Finding]:
 def files(config: Config) -> Iterator[Finding]:
     """How many connections there can be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = config.connections_max + FILES_KEPT_FREE
+    kept = config.handshakes_open_max + config.connections_for_admins + FILES_KEPT_FREE
+    wanted = config.connections_max + kept
     if soft >= wanted:
         yield Finding("open files", GOOD, f"{soft:,}, enough for {config.connections_max:,} connections")
     else:

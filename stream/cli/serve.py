@@ -22,8 +22,9 @@ from stream.journal.format import JournalError
 from stream.keys import load_keys
 from stream.logs import start_logging
 from stream.market_server import MarketServer
+from stream.reception import ENDPOINT
 from stream.relay_server import RelayServer
-from stream.server import ENDPOINT, Server
+from stream.server import Server
 from stream.sources import Source
 from stream.sources.recorded import RecordedSource
 from stream.sources.simulated import SimulatedSource

@@ -74,7 +74,9 @@ class Workers:
         return bound
 
     async def _keep(self, number: int) -> None:
-        environment = os.environ | as_environment(replace(self._config, port=self.port, node=f"worker {number}", sources=("none",), **self._settings))
+        behind = self._config.admin_port and self._config.admin_port + 1 + number
+        settings = self._settings | {"port": self.port, "admin_port": behind, "node": f"worker {number}", "sources": ("none",)}
+        environment = os.environ | as_environment(replace(self._config, **settings))
         while not self._leaving:
             self._processes[number] = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "stream", "serve", env=environment, stdout=asyncio.subprocess.DEVNULL,
