@@ -24,7 +24,7 @@ def mask_of(*kinds: EventKind) -> int:
 
 
 OF_BOOKS = mask_of(EventKind.LEVEL)
-OF_MARKET = mask_of(EventKind.TRADE, EventKind.PHASE)
+OF_MARKET = mask_of(EventKind.TRADE, EventKind.PHASE, EventKind.FEES_SET)
 OF_ACCOUNTS = OF_ORDERS | mask_of(EventKind.BALANCE)
 
 class Memory(msgspec.Struct, array_like=True):
@@ -62,6 +62,7 @@ class Feed:
 
     def add_books(self) -> None:
         """Take in the books that have been added to the exchange."""
+        self.terms_seq = self._exchange.seq    # at which the terms of any instrument changed last
         for book in self._exchange.books[len(self._books) :]:
             name = book.instrument.name
             channels = BookChannel(name, book.levels), TradesChannel(name, self._config, self._exchange.seq), TickerChannel(book)
@@ -150,6 +151,8 @@ class Feed:
                 self._book_channels[event.instrument].traded = event.seq
                 ticker.add(event, time)
             else:
+                self.terms_seq = event.seq
+            if event.kind == EventKind.PHASE:
                 ticker.touch(event.seq)
                 self._not_trading.discard(event.instrument)
                 if event.other != Phase.TRADING:

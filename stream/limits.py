@@ -5,6 +5,9 @@ from collections import Counter
 from stream.addresses import block_of
 from stream.config import Config
 
+ANSWER_BYTES_OF_A_MESSAGE = 4096
+"""So much of a long answer costs about what an ordinary message does."""
+
 
 class Bucket:
     """A token bucket: `burst` at once, `per_s` in the long run."""
@@ -52,6 +55,28 @@ class Address:
         self.sign_ins = Bucket(config.sign_ins_per_s, config.sign_ins_burst, now)
 
 
+class Allowance:
+    """What one connection may send, and be answered."""
+
+    __slots__ = ("_bytes", "_controls", "messages")
+
+    def __init__(self, config: Config, now: int) -> None:
+        self.messages = Bucket(config.messages_per_s, config.messages_burst, now)
+        self._controls = Bucket(config.control_frames_per_s, config.control_frames_burst, now)
+        self._bytes = Bucket(config.bytes_per_s, config.bytes_burst, now)
+
+    def take(self, size: int, now: int, control: bool) -> str:
+        """A frame of so many bytes has come, of a message or a control frame: the limit that it goes over, "" for none."""
+        over = ""
+        if not (self._controls if control else self.messages).take(now):
+            over = "control_frames_per_s" if control else "messages_per_s"
+        return over if self._bytes.take(now, size) else "bytes_per_s"
+
+    def charge_answer(self, size: int) -> None:
+        """A message is answered by so many bytes: beyond those of an ordinary answer they count as more messages."""
+        self.messages.owe(size // ANSWER_BYTES_OF_A_MESSAGE)
+
+
 class Account:
     """What one account has, over all its connections."""
 
@@ -88,6 +113,17 @@ class Limits:
             return True
         self.hit["arrivals_per_s"] += 1
         return False
+
+    def open(self, address: Address, now: int) -> str:
+        """Count one more open connection of an address; what was expected, if it is one too many."""
+        address.connections += 1
+        if address.connections > self.connections_per_address_max:
+            self.hit["connections_per_address_max"] += 1
+            return f"expected at most {self.connections_per_address_max} connections from one address"
+        if not address.handshakes.take(now):
+            self.hit["handshakes_per_s"] += 1
+            return f"expected at most {self._config.handshakes_per_s} new connections a second from one address"
+        return ""
 
     def sign_in(self, address: Address, now: int, in_common: bool) -> str:
         """Which limit keeps a token in a handshake from being looked at; "" for none. It is the address's own allowance that is taken first.

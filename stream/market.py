@@ -68,6 +68,8 @@ class Market(Venue):
         self._engine_time = history.time
         self._opening: dict[str, list[Opened]] = {}    # who waits for a subject's account
         self._deposits = self._parse_deposits()
+        self._terms: list[InstrumentTerms] = []
+        self._terms_seq = -1
 
     def _make_sequencer(self, history: History, journal: Log | None) -> Sequencer:
         return Sequencer(history.exchange, history.directory, history.results, self._applied, journal)
@@ -237,17 +239,20 @@ class Market(Venue):
         return explain(self.exchange, request, event)
 
     def instrument_terms(self) -> list[InstrumentTerms]:
-        """The terms of every instrument."""
-        decimals = self.exchange.assets()
-        return [
-            InstrumentTerms(
-                each.name, each.base, each.quote, format(each.tick, "f"), format(each.lot, "f"), decimals[each.base], decimals[each.quote],
-                each.price_max, each.size_min, each.size_max, *book.rates(), each.notional_max, each.orders_max, each.band,
-                each.hold_fee or max(each.maker_fee, each.taker_fee), each.day_end, PHASES[book.phase],
-                each.parts_max, each.stops_max, each.fills_max, bool(each.market_notional),
-            )
-            for book in self.exchange.books for each in (book.instrument,)
-        ]
+        """The terms of every instrument: the same list again until any of them changes."""
+        if self._terms_seq != self.feed.terms_seq:
+            decimals = self.exchange.assets()
+            self._terms_seq = self.feed.terms_seq
+            self._terms = [
+                InstrumentTerms(
+                    each.name, each.base, each.quote, format(each.tick, "f"), format(each.lot, "f"), decimals[each.base], decimals[each.quote],
+                    each.price_max, each.size_min, each.size_max, *book.rates(), each.notional_max, each.orders_max, each.band,
+                    each.hold_fee or max(each.maker_fee, each.taker_fee), each.day_end, PHASES[book.phase],
+                    each.parts_max, each.stops_max, each.fills_max, bool(each.market_notional),
+                )
+                for book in self.exchange.books for each in (book.instrument,)
+            ]
+        return self._terms
 
     # Time
 

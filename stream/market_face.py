@@ -11,6 +11,7 @@ from stream.config import Config
 from stream.delivery import Traffic
 from stream.fields import Message
 from stream.hub import Hub
+from stream.instrument_list import InstrumentList
 from stream.limits import Limits
 from stream.load import Load
 from stream.messages import AdminRequest, Cancel, CancelAll, InstrumentTerms, Place, Reduce, Replace
@@ -34,6 +35,7 @@ class Market(Protocol):
     load: Load
     deadlines: Deadlines
     traffic: Traffic
+    instrument_list: InstrumentList
     scopes: frozenset[str]
     """What can be asked for here."""
     refusal: ErrorCode

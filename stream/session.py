@@ -16,7 +16,7 @@ from stream.conflation import MILLISECOND, NEVER
 from stream.delivery import Outbox
 from stream.fields import Message
 from stream.hub import NOBODY, Refused, Subscriptions
-from stream.limits import Bucket
+from stream.limits import Allowance
 from stream.market_face import Market, OrderRequest
 from stream.messages import (
     AllCancelled,
@@ -27,7 +27,6 @@ from stream.messages import (
     DeadMan,
     Done,
     Error,
-    Instruments,
     ListInstruments,
     ListSubscriptions,
     LoggedIn,
@@ -83,9 +82,7 @@ class Session(Outbox):
         self._held: deque[Request] = deque()
         self._answering_held = False
         self._errors = 0
-        self._messages = Bucket(config.messages_per_s, config.messages_burst, now)
-        self._controls = Bucket(config.control_frames_per_s, config.control_frames_burst, now)
-        self._bytes = Bucket(config.bytes_per_s, config.bytes_burst, now)
+        self._allowance = Allowance(config, now)
         self._write_bytes_max = config.write_bytes_max
         self._pending_bytes_max = config.pending_bytes_max
         self._pinged = False
@@ -113,15 +110,9 @@ class Session(Outbox):
     def begin(self, now: int, claims: Claims | None) -> None:
         """The handshake is done; `claims` if its header had a token."""
         config, limits = self._market.config, self._market.limits
-        self._place.connections += 1
-        if claims and ADMIN_SCOPE in claims.scopes:
-            pass    # whoever else is at the same address, administrators get in
-        elif self._place.connections > limits.connections_per_address_max:
-            limits.hit["connections_per_address_max"] += 1
-            self.close(CloseCode.TOO_MANY_CONNECTIONS, f"expected at most {limits.connections_per_address_max} connections from one address")
-        elif not self._place.handshakes.take(now):
-            limits.hit["handshakes_per_s"] += 1
-            self.close(CloseCode.TOO_MANY_CONNECTIONS, f"expected at most {config.handshakes_per_s} new connections a second from one address")
+        over = limits.open(self._place, now)
+        if over and not (claims and ADMIN_SCOPE in claims.scopes):    # administrators get in, whoever else is at their address
+            self.close(CloseCode.TOO_MANY_CONNECTIONS, over)
         at = self._market.point(now)
         self._say(Welcome(self._market.name, at.epoch, at.seq, now, config.heartbeat_ms, claims.subject if claims else None))
         if self._market.load.interval_ms:
@@ -135,11 +126,7 @@ class Session(Outbox):
         """A frame of so many bytes has come, of a message or a control frame: take it off the allowances. The limit that it goes over, "" for none."""
         self.heard_at = now
         self._pinged = False
-        over = ""
-        if not (self._controls if control else self._messages).take(now):
-            over = "control_frames_per_s" if control else "messages_per_s"
-        if not self._bytes.take(now, size):
-            over = "bytes_per_s"
+        over = self._allowance.take(size, now, control)
         if over:
             self._market.limits.hit[over] += 1
             self._count_error()
@@ -248,6 +235,13 @@ class Session(Outbox):
     def _say(self, message: Message) -> None:
         self.push(Shared(message))
 
+    def _say_at_length(self, message: Message) -> None:
+        self._put_at_length(self._codec.frame(message))
+
+    def _put_at_length(self, frame: bytes) -> None:
+        self._allowance.charge_answer(len(frame))
+        self.put(frame)
+
     def _refuse(self, id: int, code: ErrorCode, text: str, order: int = 0) -> None:
         self._say(Error(id, code, text, order))
 
@@ -271,17 +265,17 @@ class Session(Outbox):
                 case Login():
                     self._login(request, now)
                 case Subscribe():
-                    self._messages.owe(len(request.channels))
+                    self._allowance.messages.owe(len(request.channels))
                     self._subscribe(request, now)
                 case Unsubscribe():
-                    self._messages.owe(len(request.channels))
+                    self._allowance.messages.owe(len(request.channels))
                     names = [parse_channel(name) for name in request.channels]
                     ended = self._market.hub.unsubscribe(self.subscriptions, names, self._market.point(now))
                     self._say(Unsubscribed(request.id, [str(name) for name in ended]))
                 case ListSubscriptions():
-                    self._say(SubscriptionList(request.id, [subscription.in_force for subscription in self.subscriptions.values()]))
+                    self._say_at_length(SubscriptionList(request.id, [subscription.in_force for subscription in self.subscriptions.values()]))
                 case ListInstruments():
-                    self._say(Instruments(request.id, self._market.instrument_terms()))
+                    self._put_at_length(self._market.instrument_list.answer(request.id, self._market.instrument_terms(), self._codec))
                 case Ping():
                     self._say(Pong(request.id, now))
                 case CancelOnDisconnect() | DeadMan():
@@ -296,7 +290,7 @@ class Session(Outbox):
                     self._submit(request, now)
                 case _:
                     self._require(ADMIN_SCOPE)
-                    self._market.administer(self.subject, request, now, self._say)
+                    self._market.administer(self.subject, request, now, self._say_at_length)
         except Refused as refused:
             if refused.limit:
                 self._market.limits.hit[refused.limit] += 1
@@ -422,6 +416,7 @@ class Session(Outbox):
         self._say(Subscribed(request.id, at.epoch, at.seq, in_force))
         for subscription, frame, seq in frames:
             if self.takes_frames:
+                self._allowance.charge_answer(len(frame.frame(self._codec)))
                 subscription.push([frame], seq)
             else:
                 subscription.in_step = False

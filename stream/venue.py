@@ -21,6 +21,7 @@ from stream.delivery import Traffic
 from stream.fields import Message
 from stream.histogram import Histogram
 from stream.hub import Hub
+from stream.instrument_list import InstrumentList
 from stream.keys import Key
 from stream.limits import Limits
 from stream.load import Load
@@ -68,6 +69,7 @@ class Venue(ABC):
         self._unchecked: list[Session] = []
         self._owed: set[Session] = set()    # frames that did not fit into one write
         self.traffic = Traffic()
+        self.instrument_list = InstrumentList()
         self.lags = Histogram()
         self.ticks = Histogram()
         self.connections_opened = 0

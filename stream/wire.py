@@ -49,7 +49,7 @@ class Codec(NamedTuple):
 
     subprotocol: str
     opcode: int
-    encode: Callable[[Message], bytes]
+    encode: Callable[[object], bytes]
     decode_request: Callable[[bytes], Request]
     decode_answer: Callable[[bytes], Answer]
     decode_head: Callable[[bytes], Head]
