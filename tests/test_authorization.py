@@ -1,6 +1,7 @@
-"""Who may do what, as one matrix: every request of the protocol by every way of being unauthorised. None gets in.
+"""Who may do what: every request of the protocol by every way of being unauthorised, and every kind of bad token. None gets in.
 
-What is asked would do much, if the right one asked: a test says so of every request, so that none is refused for another reason.
+A token is looked at before any request, so each token is tried once, each request once, and their pairs by a property. What is asked would do
+much, if the right one asked: a test says so of every request, so that none is refused for another reason.
 """
 
 import logging
@@ -9,6 +10,8 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple, get_args
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stream.codes import CloseCode, ErrorCode
 from stream.fields import Message
@@ -272,11 +275,16 @@ def revoked_while_waiting(**revoked: str) -> Asking:
     return ask
 
 
+WITH_TOKEN: dict[str, Callable[[str], Way]] = {
+    "bad token": lambda token: Way(ErrorCode.NOT_SIGNED_IN, bad_token(token)),
+    "bad token, renewed": lambda token: Way(ErrorCode.MISSING_SCOPE, bad_token(token, "mallory")),
+    "ahead of a bad token's refusal": lambda token: Way(ErrorCode.NOT_SIGNED_IN, behind_bad_token(token)),
+}
+"""The ways with a token that is refused."""
+
 WAYS: dict[str, Way] = {
     "no token": Way(ErrorCode.NOT_SIGNED_IN, lambda world, _, request: world.put(Desk(world.market), request)),
-    **{f"{name}": Way(ErrorCode.NOT_SIGNED_IN, bad_token(token)) for name, token in BAD_TOKENS.items()},
-    **{f"renewed: {name}": Way(ErrorCode.MISSING_SCOPE, bad_token(token, "mallory")) for name, token in BAD_TOKENS.items()},
-    **{f"ahead of the refusal: {name}": Way(ErrorCode.NOT_SIGNED_IN, behind_bad_token(token)) for name, token in BAD_TOKENS.items()},
+    **{how: way(BAD_TOKENS["another key as ed"]) for how, way in WITH_TOKEN.items()},
     "renewed: another's token": Way(ErrorCode.MISSING_SCOPE, bad_token(good("bob", NOW), "mallory")),
     "one token too many": Way(ErrorCode.NOT_SIGNED_IN, bad_token(good("bob", NOW)), {"sign_ins_burst": 2}),
     "no account": Way(ErrorCode.NOT_SIGNED_IN, without_account, {"accounts_max": 2}),
@@ -312,21 +320,37 @@ def test_every_request_is_in_the_matrix() -> None:
     assert OPEN.keys() | {Login} == {kind for kind in KINDS if "" in {scope for scope, _ in ASKED[kind]}}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("way", WAYS)
-def test_nobody_gets_in(way: str, kind: type[Message], caplog: pytest.LogCaptureFixture) -> None:
-    code, ask, settings = WAYS[way]
+def assert_refused(way: Way, kind: type[Message], log: pytest.LogCaptureFixture) -> None:
+    """Ask for all that a kind of request can do. Nothing comes of it, and the answer is the one that it has to be."""
     for scope, fields in ASKED[kind]:
-        world = World(caplog, **settings)
-        answers = ask(world, scope, kind(ID, *fields))
-        if code is None:
+        world = World(log, **way.settings)
+        answers = way.ask(world, scope, kind(ID, *fields))
+        if way.code is None:
             assert answers == []
         elif kind is Login:
             assert [answer.code for answer in answers] in ([ErrorCode.BAD_TOKEN], [ErrorCode.TOO_MANY_SIGN_INS])
         elif scope:
-            assert [(type(answer), answer.id, answer.code) for answer in answers] == [(Error, ID, code)]
+            assert [(type(answer), answer.id, answer.code) for answer in answers] == [(Error, ID, way.code)]
         else:
             assert answers == [OPEN[kind](world)]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_request_gets_in(way: str, caplog: pytest.LogCaptureFixture) -> None:
+    for kind in KINDS:
+        assert_refused(WAYS[way], kind, caplog)
+
+
+@pytest.mark.parametrize("token", BAD_TOKENS)
+def test_no_token_gets_in(token: str, caplog: pytest.LogCaptureFixture) -> None:
+    for way in WITH_TOKEN.values():
+        assert_refused(way(BAD_TOKENS[token]), Cancel, caplog)
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(sorted(BAD_TOKENS)), st.sampled_from(sorted(WITH_TOKEN)), st.sampled_from(KINDS))
+def test_no_request_gets_in_with_any_token(caplog: pytest.LogCaptureFixture, token: str, how: str, kind: type[Message]) -> None:
+    assert_refused(WITH_TOKEN[how](BAD_TOKENS[token]), kind, caplog)
 
 
 @pytest.mark.parametrize("kind", KINDS)
