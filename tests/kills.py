@@ -18,6 +18,7 @@ import time
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import uvloop
@@ -52,29 +53,34 @@ Answer = tuple[int, ...]
 class Venue:
     """The server's process, and its folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **changes: object) -> None:
         self.journal = str(folder / "journal")
-        self._port = 0
+        self.port = 0
         self._log = folder / "log"
         self._process: Process
-        settings = {"keys": [{"algorithm": "HS256", "key": SECRET}], "deposit": CONFIG.deposit, "assets": CONFIG.assets, "journal": self.journal}
-        settings |= {"instruments": [msgspec.to_builtins(each, str_keys=True) for each in CONFIG.instruments], "orders_per_s": 100_000, "orders_burst": 100_000}
-        settings |= {"handshakes_per_s": 10_000, "messages_per_s": 100_000, "journal_reserve_bytes": 0}
-        texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()}
+        settings: dict[str, Any] = {"keys": [{"algorithm": "HS256", "key": SECRET}], "deposit": CONFIG.deposit, "assets": CONFIG.assets}
+        settings |= {"instruments": [msgspec.to_builtins(each, str_keys=True) for each in CONFIG.instruments], "journal": self.journal}
+        settings |= {"orders_per_s": 100_000, "orders_burst": 100_000, "handshakes_per_s": 10_000, "messages_per_s": 100_000, "journal_reserve_bytes": 0}
+        texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in (settings | changes).items()}
         self._environment = os.environ | {f"DELTABOOK_{name.upper()}": text for name, text in texts.items()}
 
     async def start(self) -> str:
         """Start, on the port of the last time; where it is reached."""
-        command = [sys.executable, "-u", "-m", "stream", "serve", "--port", str(self._port), "--source", "none"]
+        command = [sys.executable, "-u", "-m", "stream", "serve", "--port", str(self.port), "--source", "none"]
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(*command, env=self._environment, stdout=PIPE, stderr=log)
         assert self._process.stdout
         async for line in self._process.stdout:
             if b"ws://" in line:
                 url = line.decode().split()[1]
-                self._port = int(url.rpartition(":")[2].partition("/")[0])
+                self.port = int(url.rpartition(":")[2].partition("/")[0])
                 return url
         raise RuntimeError("the server did not start")
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
 
     async def end(self, number: int) -> int:
         """End it with a signal; its exit status."""

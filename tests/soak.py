@@ -1,0 +1,383 @@
+"""A long run of short lives: clients that connect, sign in, subscribe, trade, guard their orders and drop, and leave nothing behind.
+
+    python -m tests.soak --seconds 3600 --seed 1
+
+Each subject lives many times, one life after the other, over a real socket. A life begins by looking at what the last one left: every order
+that was not to be cancelled, and no other. In the end the journal is the judge of every acknowledgement, and of what is remembered of connections.
+
+The server's memory may not rise by more than RISE_MAX an hour once it has run for WARM_UP_S, nor its descriptors. Exits with 1 if a promise
+is broken. Needs Linux.
+"""
+
+import argparse
+import asyncio
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter, deque
+from pathlib import Path
+from statistics import linear_regression, mean
+from typing import NamedTuple
+
+import uvloop
+from rich.console import Console
+from rich.progress import Progress
+
+from stream.client import Client
+from stream.journal.files import Disk
+from stream.journal.recovery import replay
+from stream.live import ClientError, LiveBook, LiveOrders, RequestRefused
+from stream.mirror import Verdict
+from stream.requests import Side
+from tests.kills import Answer, Judge, Venue
+from tests.setting import NAMES, token
+from tests.sockets import get
+
+SUBJECTS = 300
+WATCHERS = 4
+PAUSE_S = 0.5
+"""Between two lives of one subject, so that the server has seen the end of the first."""
+
+PATIENCE_S = 20
+LONG_MS = 3_600_000
+TOLD_EVERY = 120
+"""Samples between two that are told."""
+
+WARM_UP_S = 600
+RISE_MAX = 1 << 20
+"""Bytes an hour."""
+
+DESCRIPTORS_RISE_MAX = 5
+"""Descriptors an hour; so many more may there be in the end, too: the journal's files."""
+
+LATE = 0.5
+"""So large a part of the lives may be missing where the machine is too busy for all."""
+
+CONNECTIONS = ("guard", "ended", "present", "gateway")
+"""The kinds of keys of what is remembered of a connection that is there."""
+
+
+class Order(NamedTuple):
+    """An order as it is asked for, with the key of the request."""
+
+    instrument: str
+    side: Side
+    price: int
+    size: int
+    key: int
+
+
+class Sample(NamedTuple):
+    """The server at a time, in s: bytes of its memory that are no file's, and open descriptors."""
+
+    at: float
+    memory: int
+    descriptors: int
+
+
+def sample(pid: int, at: float) -> Sample:
+    """The server now."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return Sample(at, int(status["RssAnon"].split()[0]) << 10, len(list(Path(f"/proc/{pid}/fd").iterdir())))
+
+
+class Subject:
+    """One account, its lives, and all that it was told."""
+
+    def __init__(self, url: str, name: str, seed: int) -> None:
+        self.name = name
+        self.answers: dict[int, Answer] = {}
+        self.left: set[int] = set()    # the orders that the life before was to leave
+        self.wrong: list[str] = []
+        self._url = url
+        self._chance = random.Random(seed)
+        self._key = 0
+        self._unsure: Order | None = None    # one whose answer the life before did not wait for
+        self._client: Client
+
+    async def live(self) -> str:
+        """One life; how it ended."""
+        signed = token(self.name, time.time_ns(), "market account trade")
+        by_message = self._chance.random() < 0.3
+        self._client = client = Client(self._url, None if by_message else signed)
+        try:
+            await client.open()
+        except ClientError:
+            return "not connected in time"
+        try:
+            if by_message:
+                await client.login(signed)
+            await self._look_back()
+            for _ in range(self._chance.randrange(3)):
+                await self._listen()
+            await self._trade()
+            for _ in range(self._chance.randrange(1, 4)):
+                await client.dead_man(self._chance.choice((0, LONG_MS)))
+            ending = self._chance.choice((self._unguarded, self._guarded, self._session, self._to_come_back, self._withdrawn, self._logged_out, self._dead_man))
+            await ending()
+            return ending.__name__
+        finally:
+            link = client._link
+            if link and self._chance.random() < 0.7:
+                link.transport.disconnect(False)    # without a goodbye
+            await client.close()
+
+    async def say_last(self) -> None:
+        """Place an order and cancel it: all that came before has been carried out then."""
+        async with Client(self._url, token(self.name, time.time_ns())) as self._client:
+            await self._trade()
+
+    async def _look_back(self) -> None:
+        """Is everything there that the life before left, and nothing else?"""
+        if self._unsure:
+            order, self._unsure = self._unsure, None
+            await self._cancel(await self._place(order))
+        live = await self._client.orders()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while live.seq < 0 or set(live.mirror.open) != self.left:
+                    await live.changed()
+        except TimeoutError:
+            self.wrong.append(f"{self.name}: expected the orders {sorted(self.left)}, found {sorted(live.mirror.open)}")
+        await self._client.cancel_all()
+        self.left = set()
+
+    async def _listen(self) -> None:
+        chance, name = self._chance, self._chance.choice(NAMES)
+        channels = [f"orderbook:{name}", f"trades:{name}", f"ticker:{name}", "balances"]
+        await self._client.subscribe(chance.sample(channels, chance.randrange(1, 5)), chance.choice((0, 1, 10, 50)), chance.choice((0, 100, 1000)))
+        public = [channel for channel in self._client.live if ":" in channel]
+        if public and chance.random() < 0.3:
+            await self._client.unsubscribe([chance.choice(public)])
+
+    def _order(self, price: int, side: Side = "buy") -> Order:
+        self._key += 1
+        return Order(self._chance.choice(NAMES), side, price, self._chance.randrange(1, 20), self._key)
+
+    async def _place(self, order: Order) -> int:
+        try:
+            done = await self._client.place(*order[:4], key=order.key)
+        except RequestRefused as refused:
+            self.answers[order.key] = (refused.code,)
+            return 0
+        self.answers[order.key] = done.seq, done.order, done.remaining
+        return done.order
+
+    async def _cancel(self, order: int) -> None:
+        self._key += 1
+        try:
+            done = await self._client.cancel(order, key=self._key)
+        except RequestRefused as refused:
+            self.answers[self._key] = (refused.code,)
+        else:
+            self.answers[self._key] = done.seq, done.order, done.remaining
+
+    async def _rest(self) -> set[int]:
+        """Some orders away from the market."""
+        return {await self._place(self._order(self._chance.randrange(400, 600))) for _ in range(self._chance.randrange(1, 4))}
+
+    async def _trade(self) -> None:
+        await self._cancel(await self._place(self._order(1000, self._chance.choice(("buy", "sell")))))
+
+    async def _place_and_drop(self) -> None:
+        """Place an order whose answer nobody waits for."""
+        if self._chance.random() < 0.5:
+            self._unsure = self._order(self._chance.randrange(400, 600))
+            placing = asyncio.ensure_future(self._client.place(*self._unsure[:4], key=self._unsure.key))
+            placing.add_done_callback(lambda done: done.cancelled() or done.exception())
+            await asyncio.sleep(0)
+
+    # How a life ends
+
+    async def _unguarded(self) -> None:
+        self.left = await self._rest()
+        await self._place_and_drop()
+
+    async def _guarded(self) -> None:
+        before = await self._rest()
+        await self._client.cancel_on_disconnect("connection")
+        await self._rest()
+        self.left = before
+        await self._place_and_drop()
+
+    async def _session(self) -> None:
+        await self._rest()
+        await self._client.cancel_on_disconnect("session", 0)
+        await self._rest()
+        await self._place_and_drop()
+
+    async def _to_come_back(self) -> None:
+        self.left = await self._rest()
+        await self._client.cancel_on_disconnect("session", LONG_MS)
+        await self._place_and_drop()
+
+    async def _withdrawn(self) -> None:
+        await self._client.cancel_on_disconnect(self._chance.choice(("connection", "session")))
+        self.left = await self._rest()
+        await self._client.cancel_on_disconnect("off")
+        await self._place_and_drop()
+
+    async def _logged_out(self) -> None:
+        self.left = await self._rest()
+        await self._client.cancel_on_disconnect("session", 0)
+        await self._client.logout()
+
+    async def _dead_man(self) -> None:
+        await self._rest()
+        await self._client.dead_man(1)
+        live = self._client.live["orders"]
+        assert isinstance(live, LiveOrders)
+        async with asyncio.timeout(PATIENCE_S):
+            while live.mirror.open:
+                await live.changed()
+
+
+class Soak:
+    """The run as it goes."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.venue = Venue(folder, sign_ins_per_s=10_000, header_sign_ins_per_s=10_000, account_events_kept=500)
+        self.seed = seed
+        self.subjects: list[Subject] = []
+        self.watchers: list[Client] = []
+        self.endings: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self.samples: list[Sample] = []
+        self.status = -1
+
+    async def run(self, seconds: float, rate: float, console: Console) -> None:
+        """Live, so many lives a second; then wait until the server is empty, and end it."""
+        url = await self.venue.start()
+        number = signal.SIGKILL
+        try:
+            await self._run(url, seconds, rate, console)
+            number = signal.SIGTERM
+        finally:
+            self.status = await self.venue.end(number)
+
+    async def _run(self, url: str, seconds: float, rate: float, console: Console) -> None:
+        self.watchers = [Client(url) for _ in range(WATCHERS)]
+        for watcher in self.watchers:
+            await watcher.open()
+            await watcher.subscribe([f"{kind}:{name}" for name in NAMES for kind in ("orderbook", "trades")], interval_ms=0)
+        self.subjects = [Subject(url, f"subject{i}", self.seed * SUBJECTS + i) for i in range(SUBJECTS)]
+        random.Random(self.seed).shuffle(self.subjects)
+        idle = deque((0.0, subject) for subject in self.subjects)
+        began = time.monotonic()
+        measuring = asyncio.create_task(self._measure(began, console))
+        async with asyncio.TaskGroup() as lives:
+            with Progress(console=console, transient=True) as progress:
+                for number in progress.track(range(int(seconds * rate)), description="lives"):
+                    await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
+                    if time.monotonic() > began + seconds:
+                        break
+                    if idle and idle[0][0] < time.monotonic():
+                        lives.create_task(self._live(idle.popleft()[1], idle))
+        measuring.cancel()
+        try:
+            await self._end_of_lives()
+        except TimeoutError:
+            self.failures["the server has not seen the end of every connection"] += 1
+        self.samples.append(sample(self.venue.pid, time.monotonic() - began))
+        for watcher in self.watchers:
+            await watcher.ping()
+            await watcher.close()
+
+    async def _end_of_lives(self) -> None:
+        """Wait until the server has seen the end of every connection, and what follows from that is done."""
+        async with asyncio.timeout(PATIENCE_S):
+            while f"\ndeltabook_connections {WATCHERS:.1f}\n".encode() not in (await get(self.venue.port, "/metrics"))[1]:
+                await asyncio.sleep(0.1)
+            await self.subjects[0].say_last()
+
+    async def _measure(self, began: float, console: Console) -> None:
+        while True:
+            now = sample(self.venue.pid, time.monotonic() - began)
+            if len(self.samples) % TOLD_EVERY == 0:
+                console.print(f"{now.at:6.0f} s: {now.memory >> 10:10,} KiB, {now.descriptors:5} descriptors, {self.endings.total():9,} lives")
+            self.samples.append(now)
+            await asyncio.sleep(1)
+
+    async def _live(self, subject: Subject, idle: deque[tuple[float, Subject]]) -> None:
+        try:
+            async with asyncio.timeout(2 * PATIENCE_S):
+                self.endings[await subject.live()] += 1
+        except Exception as error:    # whatever it is, the others live on
+            self.failures[f"{type(error).__name__}: {error}"] += 1
+        idle.append((time.monotonic() + PAUSE_S, subject))
+
+
+def slope(samples: list[Sample], field: str) -> float:
+    """How a figure rises in an hour, by the line that is nearest to all samples."""
+    return linear_regression([each.at for each in samples], [getattr(each, field) for each in samples]).slope * 3600
+
+
+def rises(samples: list[Sample]) -> dict[str, float]:
+    """How much of each figure the server takes more of in an hour, once it is warm; nothing where the run was too short to tell."""
+    warm = [each for each in samples if each.at >= WARM_UP_S]
+    return {field: slope(warm, field) for field in ("memory", "descriptors")} if warm and warm[-1].at >= 2 * WARM_UP_S else {}
+
+
+def tally(folder: Path, soak: Soak, expected: int) -> tuple[dict[str, float], list[str]]:
+    """The figures, and which promises were broken."""
+    judge = Judge()
+    found = replay(Disk(), str(folder / "journal"), None, judge.visit, from_start=True)
+    assert found
+    directory = found.state.directory
+    accounts = {subject.name: int.from_bytes(directory[f"account:{subject.name}"], "little") for subject in soak.subjects if subject.answers}
+    books = [live for watcher in soak.watchers for live in watcher.live.values() if isinstance(live, LiveBook)]
+    digests = {f"orderbook:{book.instrument.name}": book.levels.digest for book in found.state.exchange.books}
+    rise = rises(soak.samples[:-1])
+    lives = sum(soak.endings.values()) - soak.endings["not connected in time"]
+    broken = {
+        "lost, doubled, or answered otherwise than carried out": sum(
+            judge.answers.get((accounts[subject.name], key), []) != [answer] for subject in soak.subjects for key, answer in subject.answers.items()
+        ),
+        "lives that found other orders than were left": sum(len(subject.wrong) for subject in soak.subjects),
+        "lives that failed": sum(soak.failures.values()),
+        "lives too few": lives < expected * (1 - LATE),
+        "left behind by connections": sum(key.partition(":")[0] in CONNECTIONS for key in directory),
+        "gaps and wrong books": sum(live.mirror.counts[Verdict.GAP] + live.mirror.counts[Verdict.MISMATCH] for live in books),
+        "books not the engine's in the end": sum(live.mirror.levels.digest != digests[live.channel] for live in books),
+        "memory rises": rise.get("memory", 0) > RISE_MAX,
+        "descriptors rise": rise.get("descriptors", 0) > DESCRIPTORS_RISE_MAX,
+        "the server did not leave well": soak.status,
+    }
+    figures = {
+        "lives": lives, **{f"... {ending.strip('_').replace('_', ' ')}": count for ending, count in sorted(soak.endings.items())},
+        "requests answered": sum(len(subject.answers) for subject in soak.subjects),
+        "records in the journal": found.state.seq,
+        "memory at first, KiB": soak.samples[0].memory >> 10, "memory in the end, KiB": soak.samples[-1].memory >> 10,
+        "descriptors at first": soak.samples[0].descriptors, "descriptors, mean": mean(each.descriptors for each in soak.samples),
+        "descriptors in the end": soak.samples[-1].descriptors,
+    }
+    if rise:
+        figures |= {"memory's slope, KiB an hour": rise["memory"] / 1024, "descriptors' slope, an hour": rise["descriptors"]}
+    return figures | {name: float(count) for name, count in broken.items()}, [name for name, count in broken.items() if count]
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=3600, help=f"slopes are judged from {2 * WARM_UP_S} on (default: %(default)s)")
+    parser.add_argument("--rate", type=float, default=60, help="lives a second (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
+    options = parser.parse_args()
+    console = Console(highlight=False)
+    with tempfile.TemporaryDirectory(dir=".") as name:
+        soak = Soak(Path(name).resolve(), options.seed)
+        uvloop.run(soak.run(options.seconds, options.rate, console))
+        figures, broken = tally(Path(name), soak, int(options.seconds * options.rate))
+    console.print(f"{options.seconds:.0f} s, {options.rate:.0f} lives a second, seed {options.seed}")
+    for what, count in figures.items():
+        console.print(f"  {what:55} {count:>14,.0f}")
+    console.print(*[f"  {count} x {failure}" for failure, count in soak.failures.most_common(10)], sep="\n")
+    console.print(*[f"  {wrong}" for subject in soak.subjects for wrong in subject.wrong][:10], sep="\n")
+    console.print(*([f"broken: {promise}" for promise in broken] or ["every promise was kept"]), sep="\n")
+    return bool(broken)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
