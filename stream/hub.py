@@ -1,7 +1,7 @@
 """Who listens to what: all conflations of one feed, and the one loop over them."""
 
 from collections.abc import Iterable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import NamedTuple
 
@@ -20,6 +20,9 @@ PRIORITY = (ORDERS, BALANCES, TRADES, BOOK, TICKER)
 
 NOBODY = -1
 """The account of public channels."""
+
+ENDED_MAX = 16
+"""Plans for conflations that have ended are kept until there are so many, and more of them than of the others."""
 
 Subscriptions = dict[ChannelName, Subscription]
 
@@ -63,6 +66,7 @@ class Hub:
         self._flushes: list[Plan] = []       # of what has changed
         self._heartbeats: list[Plan] = []    # of every conflation, one
         self._number = count()
+        self._ended = 0    # conflations that may still be planned
         self._left: dict[int, int] = {}    # account without subscriptions -> since when, in ns
         self.pace = Pace(config.heartbeat_ms * MILLISECOND, config.trade_flush_ms * MILLISECOND if config.trade_flush_ms else NEVER)
         self.counters = Counters()
@@ -164,9 +168,19 @@ class Hub:
         if not self._of_channel[channel]:
             del self._of_channel[channel]
             channel.heard = False
+        self._ended += 1
+        if self._ended > ENDED_MAX + sum(map(len, self._conflations.values())):
+            self._forget_ended()
         account = conflation.key[1]
         if account != NOBODY and not any(conflation.key in self._conflations[own] for own in PRIVATE):
             self._left[account] = at.now
+
+    def _forget_ended(self) -> None:
+        """Plan nothing for conflations that nobody listens to: they would be kept until then. O(1) for each of them."""
+        self._ended = 0
+        for plans in (self._flushes, self._heartbeats):
+            plans[:] = [plan for plan in plans if plan.conflation.subscriptions]
+            heapify(plans)
 
     def expect(self, accounts: Iterable[int], now: int) -> None:
         """Keep the events of these accounts for who may return, as if their last subscription had ended now."""
