@@ -16,7 +16,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]
 from stream.addresses import Proxies
 from stream.claims import Claims
 from stream.codes import CloseCode
-from stream.config import Config
+from stream.config import Config, ConfigError
 from stream.delivery import Outbox
 from stream.door import TOO_OFTEN, Door, Visitor
 from stream.faults import FaultyLine
@@ -36,6 +36,19 @@ log = logging.getLogger("deltabook")
 
 FILES_KEPT_FREE = 64
 """Descriptors beside those of the start that are not for connections: for snapshots, links, and those who are being sent away."""
+
+
+def kept_free(config: Config) -> int:
+    """Descriptors beside those of the start that only the market and administrators get."""
+    return FILES_KEPT_FREE + config.connections_for_admins * (1 if config.admin_port is None else 3)
+
+
+def share(descriptors: int, config: Config) -> tuple[int, int]:
+    """Of so many descriptors, those for connections before their handshake and for those behind it."""
+    room = descriptors - kept_free(config)
+    visitors = max(1, min(config.handshakes_open_max, room // 8))
+    return visitors, max(1, min(config.connections_max, room - visitors))
+
 
 BACKLOG = 1024
 HANDSHAKE = (
@@ -220,7 +233,7 @@ class Server:
         self.admin_port: int | None = None
 
     async def start(self) -> None:
-        """Listen. `port` is then the one that was taken, `admin_port` that of the administrators' own way in. OSError if one cannot be had."""
+        """Listen. `port` is then the one that was taken, `admin_port` that of the administrators' own way in. OSError if it cannot be had."""
         config = self.config
         options = {socket.SO_REUSEADDR: 1, socket.SO_SNDBUF: config.send_buffer_bytes, socket.SO_RCVBUF: config.receive_buffer_bytes}
         if config.workers:
@@ -237,10 +250,12 @@ class Server:
                 door = Door(held, limits, self._proxies, config.handshake_timeout_s, self.clock.now, self._enter)
                 door.listen(host, port, BACKLOG, options)
                 self._doors[door] = entrance
-        except OSError:
+        except OSError as error:
             for door in self._doors:
                 door.close()
             await self.end()
+            if entrance.for_admins:
+                raise ConfigError(f"admin_port {port}: {error.strerror}") from error
             raise
         self.port, *others = (door.port for door in self._doors)
         self.admin_port = others[0] if others else None
@@ -248,17 +263,12 @@ class Server:
         self.wake()
 
     def _share_descriptors(self) -> tuple[int, int]:
-        """How many may be between accepting and handshake, and how many behind it, so that the descriptors of everything else are kept free."""
-        config = self.config
-        room = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - len(os.listdir("/dev/fd")) - FILES_KEPT_FREE
-        if config.admin_port is not None:
-            room -= 2 * config.connections_for_admins
-        visitors = max(1, min(config.handshakes_open_max, room // 8))
-        connections = max(1, min(config.connections_max, room - visitors - config.connections_for_admins))
-        if connections < config.connections_max:
-            allowed = {"connections": connections, "expected": config.connections_max}
-            log.warning("descriptors (ulimit -n) allow fewer connections than connections_max", extra=allowed)
-            self.venue.limits.connections_per_address_max = -(-config.connections_per_address_max * connections // config.connections_max)
+        """How many may be between accepting and handshake, and how many behind it."""
+        most = self.config.connections_max
+        visitors, connections = share(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - len(os.listdir("/dev/fd")), self.config)
+        if connections < most:
+            log.warning("descriptors (ulimit -n) allow fewer connections than connections_max", extra={"connections": connections, "expected": most})
+            self.venue.limits.connections_per_address_max = -(-self.config.connections_per_address_max * connections // most)
         return visitors, connections
 
     async def stop(self) -> None:

@@ -29,7 +29,7 @@ import stream
 from stream.cluster.redis_client import TROUBLE, connect
 from stream.config import Config, load
 from stream.journal.recovery import LOCK
-from stream.server import FILES_KEPT_FREE
+from stream.server import kept_free, share
 
 PYTHON_MIN = (3, 11)
 CLOCK_STEP_NS_MAX = 1000
@@ -99,16 +99,16 @@ def dependencies() -> Iterator[Finding]:
     for requirement in metadata.requires("deltabook") or []:
         if "extra ==" in requirement:
             continue
-        name, _, least = re.sub(r"\[.*?\]", "", requirement).partition(">=")
+        name, bounds = re.split(r"[<>=\[]", requirement)[0], dict(re.findall(r"(>=|<)([\d.]+)", requirement))
         try:
             found = metadata.version(name)
         except metadata.PackageNotFoundError:
             yield Finding(name, BAD, "is not installed", f"pip install '{requirement}'")
             continue
-        if number_of(found) >= number_of(least):
+        if number_of(bounds.get(">=", "0")) <= number_of(found) < number_of(bounds.get("<", "999999")):
             yield Finding(name, GOOD, found)
         else:
-            yield Finding(name, BAD, f"{found}, but {least} or later is needed", f"pip install '{requirement}'")
+            yield Finding(name, BAD, f"{found}, but {requirement} is needed", f"pip install '{requirement}'")
 
 
 def compiled() -> Iterator[Finding]:
@@ -144,8 +144,8 @@ def port(config: Config) -> Iterator[Finding]:
         except OSError as error:
             trouble = error.strerror or str(error)
     try:
-        with urlopen(f"http://{f'[{config.host}]' if ':' in config.host else config.host}:{config.port}/metrics", timeout=PATIENCE_S) as answer:
-            ours = b"deltabook_connections " in answer.read()
+        with urlopen(f"http://{f'[{config.host}]' if ':' in config.host else config.host}:{config.port}/", timeout=PATIENCE_S) as answer:
+            ours = b"<title>deltabook" in answer.read()
     except (OSError, ValueError, HTTPException):
         ours = False
     if ours:
@@ -157,13 +157,12 @@ def port(config: Config) -> Iterator[Finding]:
 def files(config: Config) -> Iterator[Finding]:
     """How many connections there can be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    kept = config.handshakes_open_max + config.connections_for_admins + FILES_KEPT_FREE
-    wanted = config.connections_max + kept
+    wanted = config.connections_max + config.handshakes_open_max + kept_free(config)
     if soft >= wanted:
         yield Finding("open files", GOOD, f"{soft:,}, enough for {config.connections_max:,} connections")
     else:
         raise_it = f"ulimit -n {wanted}" if hard >= wanted else f"raise the hard limit, {hard:,}, in limits.conf or the unit's LimitNOFILE"
-        yield Finding("open files", DOUBT, f"{soft:,}: {max(0, soft - FILES_KEPT_FREE):,} connections instead of {config.connections_max:,}", raise_it)
+        yield Finding("open files", DOUBT, f"{soft:,}: {share(soft, config)[1]:,} connections instead of {config.connections_max:,}", raise_it)
 
 
 def journal(config: Config) -> Iterator[Finding]:

@@ -142,7 +142,7 @@ async def serve(config: Config, console: Console) -> int:
     spare_the_past()
     names = [terms.name for terms in server.venue.instrument_terms()]
     console.print(f"deltabook relays {config.upstream}" if config.upstream else f"deltabook serves {', '.join(names) or 'no instrument'}")
-    tell_where(config, server.port, console, bool(server.venue.authenticator.keys))
+    tell_where(config, server.port, server.admin_port, console, bool(server.venue.authenticator.keys))
     if isinstance(server, MarketServer) and config.journal != "none" and not config.played:
         at = server.market.point(0)
         console.print(f"  journal    {config.journal}, epoch {at.epoch}, {at.seq:,} events so far; `--journal none` keeps none")
@@ -177,8 +177,9 @@ async def serve_with_workers(config: Config, console: Console, stopped: asyncio.
     await workers.start()
     spare_the_past()
     console.print(f"deltabook serves {', '.join(terms.name for terms in workers.server.venue.instrument_terms()) or 'no instrument'}")
-    tell_where(config, workers.port, console, bool(workers.server.venue.authenticator.keys))
-    console.print(f"  {config.workers} workers there; metrics of the engine on http://127.0.0.1:{workers.server.port}/metrics")
+    tell_where(config, workers.port, workers.server.admin_port, console, bool(workers.server.venue.authenticator.keys))
+    metrics = f"; metrics of the engine on http://127.0.0.1:{workers.server.port}/metrics" if config.admin_port is None else ""
+    console.print(f"  {config.workers} workers there{metrics}")
     await stopped.wait()
     console.print("leaving")
     await workers.stop()
@@ -198,13 +199,15 @@ def end_with_parent(stopped: asyncio.Event) -> None:
     look()
 
 
-def tell_where(config: Config, port: int, console: Console, signs_in: bool) -> None:
-    """Say where the clients are served, and how they sign in if there is a key."""
-    host = f"[{config.host}]" if ":" in config.host else config.host
+def tell_where(config: Config, port: int, admin_port: int | None, console: Console, signs_in: bool) -> None:
+    """Say where the clients are served, and administrators, and how they sign in if there is a key."""
+    host, admin_host = (f"[{host}]" if ":" in host else host for host in (config.host, config.admin_host))
     console.print(f"  page       http://{host}:{port}/")
     console.print(f"  WebSocket  ws://{host}:{port}{ENDPOINT}")
     command = sys.argv[0] if Path(sys.argv[0]).name == "deltabook" else "deltabook"
     console.print(f"  verify     {command} verify ws://{host}:{port}{ENDPOINT} --seconds 20{' --faulty' if config.faults else ''}")
+    if admin_port:
+        console.print(f"  admin      ws://{admin_host}:{admin_port}{ENDPOINT}, http://{admin_host}:{admin_port}/metrics")
     if config.faults:
         console.print(f"  [red]faults     {msgspec.json.encode(config.faults).decode()}: this server is for trying clients[/red]")
     if not config.keys and signs_in:
