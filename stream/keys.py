@@ -14,6 +14,9 @@ from stream.config import Config, ConfigError
 CURVES = {"EdDSA": ("Ed25519", "Ed448"), "ES256": ("P-256",), "RS256": (None,)}
 """The algorithms of public keys, and what a key set may call their curve."""
 
+KEYS_MAX = 256
+"""Keys of one key set: each costs up to a tenth of a millisecond to be read."""
+
 
 class Key(NamedTuple):
     """A key, the only algorithm that it is used with, and the id that tokens may name it by."""
@@ -60,6 +63,8 @@ def keys_in(jwks: bytes) -> list[Key]:
         entries = msgspec.json.decode(jwks, type=Document).keys
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"key set: {error}") from error
+    if len(entries) > KEYS_MAX:
+        raise ConfigError(f"key set: {len(entries)} keys: expected at most {KEYS_MAX}")
     keys = [key for entry in entries if (key := usable(entry))]
     if not keys:
         raise ConfigError(f"key set: expected at least one key with a key id for {', '.join(CURVES)}")
@@ -92,12 +97,13 @@ class KeySet:
         return bool(self._source)
 
     def find(self, id: object) -> Key | None:
-        """The key of an id; the only configured one for a token without an id."""
-        for key in (*self._configured, *self._fetched):
+        """The key of an id; for a token without one the only key that there is, once the key set is here."""
+        keys = [*self._configured, *self._fetched]
+        for key in keys:
             if key.kid == id:
                 return key
-        if not id and len(self._configured) == 1 and not self._source:
-            return self._configured[0]
+        if not id and len(keys) == 1 and bool(self._fetched) == bool(self._source):
+            return keys[0]
         self._missed = True
         return None
 

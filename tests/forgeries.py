@@ -79,7 +79,7 @@ def bad_tokens(now: int) -> dict[str, str]:
         "issued in the future": {"iat": now + 60, "exp": now + 120},
         "not valid yet": {"nbf": now + 60},
         "another audience": {"aud": "another"},
-        "several audiences": {"aud": ["deltabook", "another"]},
+        "several other audiences": {"aud": ["another", "deltabook2"]},
         "another issuer": {"iss": "another"},
         "several issuers": {"iss": ["deltabook"]},
         "too long a life": {"exp": now + 31 * 24 * 3600},

@@ -234,7 +234,7 @@ async def test_every_kind_of_order_is_placed_in_decimal_text() -> None:
 async def test_what_cannot_be_reached_is_an_error() -> None:
     async with serving() as server:
         dead = url(server)
-        with pytest.raises(ClientError, match=r"this is no token: .*padding"):
+        with pytest.raises(ClientError, match="this is no token: expected a JSON Web Token"):
             await connect(dead, "x.y.z").open()
         with pytest.raises(ClientError, match="signed with another key"):
             await connect(dead, f"{token('alice', server.clock.now())[:-2]}AA").open()
