@@ -25,7 +25,7 @@ OPTIONS: jwt.types.Options = {
 }
 """PyJWT checks the signature, issuer and audience; the other claims are checked here, by the time that it is given."""
 
-SCOPES = {"scope": str, "scp": (str, list)}
+SCOPES: dict[str, type | tuple[type, ...]] = {"scope": str, "scp": (str, list)}
 """The claims that may tell the scopes: words separated by spaces (RFC 9068), or also a list of words, as Okta has it. All count."""
 
 LAST = 253_402_300_799

@@ -97,10 +97,10 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 
     keys: Annotated[tuple[KeyConfig, ...], Meta(description="Keys that tokens may be signed with. None: a development key in `key_file`.")] = ()
     key_file: Annotated[str, Meta(description="File of the development key (HS256), made when there are no keys and the address is local.")] = "data/development.key"
-    jwks: Annotated[str, Meta(description="A file or URL with a JSON Web Key Set whose keys are good too, as they come and go.")] = ""
+    jwks: Annotated[str, Meta(description="A file or URL (https; http only on this machine) with a JSON Web Key Set whose keys are good too, as they come and go.")] = ""
     jwks_refresh_s: Annotated[Count, Meta(description="It is fetched again this often.")] = 300
     jwks_retry_s: Annotated[Count, Meta(description="It is fetched no more often than this, when a token names a key that is not in it, or it could not be had.")] = 10
-    jwks_timeout_s: Annotated[Count, Meta(description="Time for its source to answer.")] = 5
+    jwks_timeout_s: Annotated[Count, Meta(description="Time for its whole answer, from asking to the last byte.")] = 5
     jwks_bytes_max: Annotated[Count, Meta(description="Size of a key set.")] = 1 << 20
     revocations_file: Annotated[str, Meta(description="Revoked tokens, one JSON object a line; read again when it changes, and added to by the admin request `revoke`.")] = ""
     issuer: Annotated[str, Meta(description="The only issuer whose tokens are accepted.")] = "deltabook"

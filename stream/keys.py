@@ -107,6 +107,11 @@ class KeySet:
         self._missed = True
         return None
 
+    def configure(self, keys: Sequence[Key]) -> None:
+        """Use other configured keys from here on, and have the key set fetched at once."""
+        self._configured = keys
+        self._asked_at = None
+
     def due(self, now: int) -> bool:
         """Whether the key set is to be fetched now; if so, it counts as asked for."""
         if not self._source:
@@ -131,6 +136,8 @@ def load_keys(config: Config) -> list[Key]:
             text = entry.key or Path(entry.file).read_text().strip()
         except OSError as error:
             raise ConfigError(f"key file {entry.file}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"key file {entry.file}: expected text") from error
         keys.append(key_of(entry.algorithm, text, entry.kid))
     if keys or config.host not in ("127.0.0.1", "::1", "localhost"):
         return keys

@@ -289,6 +289,10 @@ class Server:
             if timer:
                 timer.cancel()
 
+    def reload(self) -> None:
+        """Read the keys and the revocations again."""
+        self._trust.reload()
+
     async def end(self) -> None:
         """Nobody is connected any more, and nobody will be: end what is behind the venue."""
 

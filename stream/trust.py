@@ -2,54 +2,103 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable
-from http.client import HTTPException, HTTPMessage
 from ipaddress import ip_address
 from pathlib import Path
-from typing import IO
-from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+import httpx
 
 from stream.auth import Authenticator
 from stream.config import Config, ConfigError
+from stream.keys import load_keys
 from stream.revocations import as_line, read_lines
 
 log = logging.getLogger("deltabook")
 
 
-class NoRedirects(HTTPRedirectHandler):
-    """Keys come from where the configuration says, and from nowhere else."""
-
-    def redirect_request(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str) -> None:
-        """No."""
-
-
-def may_be_asked(url: str) -> bool:
-    """Whether keys from a URL can be trusted: by TLS, or because it is this machine."""
-    parts = urlsplit(url)
-    if parts.scheme == "https":
-        return True
+def is_this_machine(host: str) -> bool:
+    """Whether a host is a loopback address, or the name of one."""
     try:
-        return parts.scheme == "http" and (parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback)
+        return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
 
 
-def read(source: str, timeout_s: int, bytes_max: int) -> bytes:
-    """What stands in a file or behind a URL. ConfigError if it cannot be had. Blocks."""
+def parsed(url: str) -> httpx.URL:
+    """The address of a key set. ConfigError unless its keys can be trusted: by TLS, or because it is this machine."""
     try:
-        if "://" in source:
-            if not may_be_asked(source):
-                raise ConfigError(f"{source}: expected https")
-            with build_opener(NoRedirects).open(source, timeout=timeout_s) as answer:
-                found = answer.read(bytes_max + 1)
-        else:
-            found = Path(source).read_bytes()
-    except (OSError, ValueError, HTTPException) as error:
-        raise ConfigError(f"{source}: {error}") from error
+        address = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ConfigError(f"jwks: {error}") from error
+    if not address.host or not (address.scheme == "https" or (address.scheme == "http" and is_this_machine(address.host))):
+        raise ConfigError(f"jwks {without_secrets(address)}: expected https, or http to this machine")
+    return address
+
+
+def without_secrets(address: httpx.URL) -> str:
+    """An address as it may stand in a log: no user, password or query."""
+    return str(address.copy_with(userinfo=b"", query=None))
+
+
+def read_file(path: Path, bytes_max: int) -> bytes:
+    """A file of at most so many bytes. ConfigError if it cannot be had. Blocks as long as its disk does: of anything but a file, that might be for ever."""
+    try:
+        if not path.is_file():
+            raise ConfigError(f"{path}: there is no such file")
+        with path.open("rb") as file:
+            found = file.read(bytes_max + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
     if len(found) > bytes_max:
-        raise ConfigError(f"{source}: expected at most {bytes_max} bytes")
-    return bytes(found)
+        raise ConfigError(f"{path}: expected at most {bytes_max} bytes")
+    return found
+
+
+class KeySource:
+    """A key set's place. A URL is asked by httpx, with one deadline for the whole answer, and keys come from nowhere but there: no redirect is
+    followed, and this machine is asked by itself, whatever proxy the environment names.
+    """
+
+    def __init__(self, config: Config) -> None:
+        """ConfigError if it is a URL whose keys could be anybody's."""
+        self._config = config
+        self._client: httpx.AsyncClient | None = None
+        self._local = False
+        if "://" in config.jwks:
+            address = parsed(config.jwks)
+            self._name, self._local = without_secrets(address), is_this_machine(address.host)
+            self._client = httpx.AsyncClient(
+                verify=ssl.create_default_context() if address.scheme == "https" else False, trust_env=not self._local, timeout=config.jwks_timeout_s,
+                headers={"Accept-Encoding": "identity"}, limits=httpx.Limits(max_keepalive_connections=0),
+            )
+
+    async def read(self) -> bytes:
+        """The key set as it is now. ConfigError if it cannot be had within `jwks_timeout_s`, from the first byte to the last."""
+        config = self._config
+        if not self._client:
+            return read_file(Path(config.jwks), config.jwks_bytes_max)
+        try:
+            async with asyncio.timeout(config.jwks_timeout_s):
+                return await self._ask(self._client)
+        except TimeoutError as error:
+            raise ConfigError(f"{self._name}: expected the whole answer within {config.jwks_timeout_s} seconds") from error
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            raise ConfigError(f"{self._name}: {type(error).__name__} {error}") from error
+
+    async def _ask(self, client: httpx.AsyncClient) -> bytes:
+        async with client.stream("GET", self._config.jwks) as answer:
+            if answer.status_code != 200:
+                raise ConfigError(f"{self._name}: answered {answer.status_code}: expected 200{'; redirects are not followed' if answer.is_redirect else ''}")
+            peer = answer.extensions["network_stream"].get_extra_info("server_addr")
+            if self._local and not is_this_machine(peer[0]):
+                raise ConfigError(f"{self._name}: answered by {peer[0]}: expected this machine")
+            found = bytearray()
+            async for part in answer.aiter_raw():
+                found += part
+                if len(found) > self._config.jwks_bytes_max:
+                    raise ConfigError(f"{self._name}: expected at most {self._config.jwks_bytes_max} bytes")
+            return bytes(found)
 
 
 class Trust:
@@ -58,25 +107,34 @@ class Trust:
     def __init__(self, authenticator: Authenticator, config: Config) -> None:
         self._authenticator = authenticator
         self._config = config
+        self._source = KeySource(config)
         self._file = Path(config.revocations_file) if config.revocations_file else None
         self._file_stamp: tuple[int, int] | None = None
         self._fetching: asyncio.Task[None] | None = None
 
     def keep(self, now: int, revoked: Callable[[], None]) -> None:
         """Look whether anything is to be fetched, read or written; call `revoked` after new revocations were read."""
-        if self._authenticator.keys.due(now) and not (self._fetching and not self._fetching.done()):
+        if (self._fetching is None or self._fetching.done()) and self._authenticator.keys.due(now):
             self._fetching = asyncio.get_running_loop().create_task(self._fetch())
         self._save()
         if self._read():
             revoked()
 
     async def _fetch(self) -> None:
-        config = self._config
         try:
-            self._authenticator.keys.take(await asyncio.to_thread(read, config.jwks, config.jwks_timeout_s, config.jwks_bytes_max))
-        except ConfigError as error:
+            self._authenticator.keys.take(await self._source.read())
+        except Exception as error:    # whatever it is, it must not end the keeping of keys
             self._authenticator.keys.failures += 1
             log.error("the key set cannot be had; the keys of the last time stay good", extra={"why": str(error)})
+
+    def reload(self) -> None:
+        """Read key files, the key set and the revocations again. Keys that cannot be read stay as they were; what has been revoked stays so."""
+        try:
+            self._authenticator.keys.configure(load_keys(self._config))
+            log.info("keys and revocations are read again")
+        except ConfigError as error:
+            log.error("the keys cannot be read again; those of before stay good", extra={"why": str(error)})
+        self._file_stamp = None
 
     def _save(self) -> None:
         """Add what an administrator has revoked to the file."""

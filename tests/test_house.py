@@ -15,7 +15,7 @@ SOURCES = {".py", ".pyx", ".pxd", ".pyi", ".js", ".css", ".html", ".sh", ".toml"
 
 LINES_MAX = 450
 
-IMPURE = {"asyncio", "os", "picows", "redis", "selectors", "signal", "socket", "ssl", "threading", "time", "uvloop"}
+IMPURE = {"asyncio", "httpx", "os", "picows", "redis", "selectors", "signal", "socket", "ssl", "threading", "time", "uvloop"}
 """What knows of sockets, loops, clocks and the environment."""
 
 FACES = {

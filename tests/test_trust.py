@@ -4,18 +4,14 @@ import asyncio
 import json
 import logging
 import os
-import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from stream.auth import Authenticator, TokenRefused
 from stream.claims import Claims
@@ -24,26 +20,13 @@ from stream.config import Config, ConfigError
 from stream.keys import KeySet, key_of, keys_in
 from stream.messages import Error, LoggedIn, Login, Place, Revoke
 from stream.revocations import Revocation, Revocations, read_lines
-from stream.trust import may_be_asked, read
+from tests.issuer import PRIVATE, issuing, jwk, key_set
 from tests.setting import SECRET, START, token
 from tests.sockets import RawClient, run, serving
 from tests.worlds import Desk, QuietMarket
 
 S = 10**9
 NOW = START // S
-PRIVATE: dict[str, Any] = {
-    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
-    "ES256": ec.generate_private_key(ec.SECP256R1()),
-    "RS256": rsa.generate_private_key(65537, 2048),
-}
-
-
-def jwk(algorithm: str, kid: str, **changes: Any) -> dict[str, Any]:
-    return json.loads(jwt.get_algorithm_by_name(algorithm).to_jwk(PRIVATE[algorithm].public_key())) | {"kid": kid, "use": "sig"} | changes
-
-
-def key_set(*keys: dict[str, Any]) -> bytes:
-    return json.dumps({"keys": keys}).encode()
 
 
 def signed(algorithm: str, kid: str, **changes: Any) -> str:
@@ -112,39 +95,6 @@ def test_configured_keys_stay_good_beside_a_key_set() -> None:
         authenticator.verify(jwt.encode(claims, SECRET, algorithm="HS256"), NOW)
 
 
-class Issuer(BaseHTTPRequestHandler):
-    """A key server whose answer a test changes."""
-
-    body = b""
-    status = 200
-    asked = 0
-
-    def do_GET(self) -> None:
-        type(self).asked += 1
-        self.send_response(self.status)
-        if self.status == 302:
-            self.send_header("Location", "/elsewhere")
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def issuing(body: bytes, status: int = 200) -> Iterator[tuple[str, type[Issuer]]]:
-    handler = type("OneIssuer", (Issuer,), {"body": body, "status": status, "asked": 0})
-    server = HTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/keys", handler
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def test_a_server_follows_the_rotation_of_its_issuers_keys() -> None:
     @run
     async def scene() -> None:
@@ -207,43 +157,6 @@ def test_a_server_asks_its_issuer_seldom_and_does_without_it() -> None:
                     assert " 101 " in await head(bearer)
 
     scene()
-
-
-@pytest.mark.parametrize("answer", [
-    b"nonsense\r\n\r\n", b"", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200 + b"\r\n",
-    b"HTTP/1.1 500 Broken\r\n\r\n",
-])
-def test_a_key_server_that_does_not_speak_http_is_an_error_like_any_other(answer: bytes) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            connected, _ = listener.accept()
-            with connected:
-                connected.recv(1 << 12)
-                connected.sendall(answer)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        with pytest.raises(ConfigError, match=r"127\.0\.0\.1"):
-            read(f"http://127.0.0.1:{listener.getsockname()[1]}/keys", 5, 1000)
-        thread.join()
-
-
-def test_keys_come_from_where_the_configuration_says() -> None:
-    with issuing(b"moved", 302) as (url, issuer):
-        with pytest.raises(ConfigError, match="302"):
-            read(url, 5, 100)
-        assert issuer.asked == 1
-    with issuing(b"x" * 101) as (url, _), pytest.raises(ConfigError, match="at most 100 bytes"):
-        read(url, 5, 100)
-    for url in ("https://a.example/k", "http://localhost:1/k", "http://[::1]/k"):
-        assert may_be_asked(url)
-    for url in ("http://a.example/k", "ftp://a/k", "http://10.0.0.1/k", "file://localhost/k", "http://localhost.a.example/k", "http://localhost@a.example/k"):
-        assert not may_be_asked(url)
-    with pytest.raises(ConfigError, match="expected https"):
-        read("http://a.example/k", 5, 100)
-    with pytest.raises(ConfigError, match="absent"):
-        read("/absent", 5, 100)
 
 
 # Revocations

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -125,20 +126,47 @@ def server_of(config: Config) -> MarketServer | RelayServer:
     return RelayServer(config, keys)
 
 
+class Hangup:
+    """What SIGHUP does: keys and revocations are read again, as soon as there is a server. Where the terminal is gone that it was started in, it stops."""
+
+    def __init__(self, stopped: asyncio.Event) -> None:
+        self._stopped = stopped
+        self._attended = os.isatty(0)
+        self._reload: Callable[[], None] | None = None
+        self._came_early = False
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._come)
+
+    def reloads(self, reload: Callable[[], None]) -> None:
+        """There is a server."""
+        self._reload = reload
+        if self._came_early:
+            reload()
+
+    def _come(self) -> None:
+        if self._attended and not os.isatty(0):
+            self._stopped.set()
+        elif self._reload:
+            self._reload()
+        else:
+            self._came_early = True
+
+
 async def serve(config: Config, console: Console) -> int:
     """Serve until SIGTERM or SIGINT; the exit status."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    hangup = Hangup(stopped)
     if config.role in ("engine", "standby"):
-        return await lead(config, console, stopped)
+        return await lead(config, console, stopped, hangup)
     if config.workers and not config.engine_socket:
-        return await serve_with_workers(config, console, stopped)
+        return await serve_with_workers(config, console, stopped, hangup)
     if config.engine_socket:
         end_with_parent(stopped)
     server = await start_server(config, stopped)
     if server is None:
         return 0
+    hangup.reloads(server.reload)
     spare_the_past()
     names = [terms.name for terms in server.venue.instrument_terms()]
     console.print(f"deltabook relays {config.upstream}" if config.upstream else f"deltabook serves {', '.join(names) or 'no instrument'}")
@@ -169,12 +197,13 @@ async def start_server(config: Config, stopped: asyncio.Event) -> Server | None:
     return server
 
 
-async def serve_with_workers(config: Config, console: Console, stopped: asyncio.Event) -> int:
+async def serve_with_workers(config: Config, console: Console, stopped: asyncio.Event, hangup: Hangup) -> int:
     """Run the orders here, and serve the clients in other processes; the exit status."""
     if config.upstream or config.played:
         raise ConfigError("workers: they serve a market of one's own, neither a relay nor a journal that is played")
     workers = Workers(config, load_keys(config), sources_of(config))
     await workers.start()
+    hangup.reloads(workers.reload)
     spare_the_past()
     console.print(f"deltabook serves {', '.join(terms.name for terms in workers.server.venue.instrument_terms()) or 'no instrument'}")
     tell_where(config, workers.port, workers.server.admin_port, console, bool(workers.server.venue.authenticator.keys))
@@ -214,13 +243,14 @@ def tell_where(config: Config, port: int, admin_port: int | None, console: Conso
         console.print(f"  sign in    with what `{command} token alice` prints, in this folder: the key is {config.key_file}")
 
 
-async def lead(config: Config, console: Console, stopped: asyncio.Event) -> int:
+async def lead(config: Config, console: Console, stopped: asyncio.Event, hangup: Hangup) -> int:
     """Follow, and lead when nobody else does; the exit status, REPLACED if another node does now."""
     node = Node(config, load_keys(config), lambda: sources_of(config), stopped)
     console.print(f"deltabook node {node.name}: follows until it may lead")
     server = await node.follow()
     if server is None:
         return 0
+    hangup.reloads(server.reload)
     spare_the_past()
     console.print(f"deltabook node {node.name}: leads, term {node.term}; metrics on port {server.port}")
     await stopped.wait()

@@ -30,6 +30,11 @@ AGAIN_S = 0.5
 """The time before a worker that has ended is replaced."""
 
 
+def ignore_hangup() -> None:
+    """For a worker that is just being started: it reads everything anyway, and must not end of a signal that it does not know yet."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
 class Workers:
     """An engine in this process, and `config.workers` that are kept running. `port` is theirs."""
 
@@ -79,7 +84,7 @@ class Workers:
         environment = os.environ | as_environment(replace(self._config, **settings))
         while not self._leaving:
             self._processes[number] = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "stream", "serve", env=environment, stdout=asyncio.subprocess.DEVNULL,
+                sys.executable, "-m", "stream", "serve", env=environment, stdout=asyncio.subprocess.DEVNULL, preexec_fn=ignore_hangup,
             )
             if self._leaving:
                 self._processes[number].send_signal(signal.SIGTERM)    # it came too late to be told with the others
@@ -87,6 +92,13 @@ class Workers:
             if not self._leaving:
                 log.error("a worker has ended; starting another", extra={"worker": number, "status": status})
                 await asyncio.sleep(AGAIN_S)
+
+    def reload(self) -> None:
+        """Have everybody read the keys and the revocations again."""
+        self.server.reload()
+        for process in self._processes.values():
+            if process.returncode is None:
+                process.send_signal(signal.SIGHUP)
 
     async def stop(self) -> None:
         """Let the workers' clients go, then the engine."""

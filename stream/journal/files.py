@@ -7,6 +7,9 @@ from typing import Protocol
 FULL_SYNC = getattr(fcntl, "F_FULLFSYNC", 0)
 """Of macOS, whose fsync leaves what was written in the drive's cache."""
 
+FOLDER_MODE, FILE_MODE = 0o750, 0o640
+"""What orders and balances are in is not for everybody; a narrower umask narrows it further."""
+
 
 class Files(Protocol):
     """What the journal needs of a disk. Paths are text, a file is open under a number."""
@@ -75,7 +78,7 @@ class Disk:
         if not os.path.isdir(path):
             parent = os.path.dirname(os.path.abspath(path))
             self.make_folder(parent)
-            os.mkdir(path)
+            os.mkdir(path, FOLDER_MODE)
             self.sync_folder(parent)
 
     def names(self, folder: str) -> list[str]:
@@ -86,7 +89,7 @@ class Disk:
             return file.read() if size < 0 else file.read(size)
 
     def open(self, path: str) -> int:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
 
     def write(self, file: int, data: bytes, offset: int) -> None:
         written = os.pwrite(file, data, offset)
