@@ -51,7 +51,7 @@ class Administration:
                     if bool(request.subject) == bool(request.token_id):
                         raise Refused(ErrorCode.MALFORMED, "expected either a subject or the id of a token")
                     kind, name = (REVOKED_SUBJECT, request.subject) if request.subject else (REVOKED_TOKEN, request.token_id)
-                    self._announce(request.id, Announcement(kind, name, now), audited)
+                    self._announce(request.id, Announcement(kind, name, self._venue.wall_time(now)), audited)
                 case ListConnections():
                     self._venue.list_connections(request, now, lambda found, unheard: audited(Connections(request.id, found, unheard)))
         except Refused as refused:

@@ -19,7 +19,7 @@ CLOSED_KEPT_S = 60
 
 
 class Announcement(NamedTuple):
-    """One of them. `at` is in ns since 1970."""
+    """One of them. `at` is in ns since 1970: of a revocation by the clock on the wall, as tokens are; of what is to be closed by the market's own."""
 
     kind: str
     name: str
@@ -72,9 +72,10 @@ class Announcements:
             self._kept.pop(entry.key, None)
         return said
 
-    def forget(self, now: int, memory: Memory) -> None:
+    def forget(self, now: int, wall_time: int, memory: Memory) -> None:
         """Forget those that can matter no more."""
         for key, said in list(self._kept.items()):
-            if said.at + (self._revocations.kept_s if said.kind in REVOKED else CLOSED_KEPT_S) * 10**9 < now:
+            ends, time = (self._revocations.kept_s, wall_time) if said.kind in REVOKED else (CLOSED_KEPT_S, now)
+            if said.at + ends * 10**9 < time:
                 del self._kept[key]
                 memory.remember(key, b"")

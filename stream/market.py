@@ -225,7 +225,7 @@ class Market(Venue):
 
     def forget_what_is_over(self, now: int) -> None:
         super().forget_what_is_over(now)
-        self._announcements.forget(now, self.sequencer)
+        self._announcements.forget(now, self.wall_time(now), self.sequencer)
 
     def index_of(self, instrument: str) -> int:
         """An instrument's index. Refused if there is none of that name."""

@@ -40,6 +40,8 @@ class Market(Protocol):
     """What can be asked for here."""
     refusal: ErrorCode
     """What is said to who asks for anything else."""
+    wall_time: Callable[[int], int]
+    """What the clock on the wall says at a time of ours, in ns since 1970."""
     stale_since: int
     """Until when, in ns since 1970, what is shown is known to be complete, while it may have fallen behind; 0 while it has not."""
 

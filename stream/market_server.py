@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from stream.archive import Archive
+from stream.clock import Clock
 from stream.config import Config
 from stream.journal.files import Disk, Files
 from stream.keys import Key
 from stream.market import Market
 from stream.playback import Playback
-from stream.server import Clock, Server
+from stream.server import Server
 from stream.sources import Source
 
 

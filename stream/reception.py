@@ -140,7 +140,7 @@ class Reception:
         try:
             if scheme.lower() != "bearer":
                 raise TokenRefused("Authorization: expected Bearer and a token")
-            return self._venue.authenticator.verify(token.strip(), now / 10**9)
+            return self._venue.authenticator.verify(token.strip(), self._venue.wall_time(now) / 10**9)
         except TokenRefused as error:
             place.suspect = place.suspect or not error.retry
             headers = {"WWW-Authenticate": "Bearer"} | ({"Retry-After": str(self._venue.config.jwks_retry_s)} if error.retry else {})

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from stream.clock import Clock
 from stream.config import Config
 from stream.fields import Message
 from stream.kept_connection import KeptConnection, Link
@@ -13,7 +14,7 @@ from stream.keys import Key
 from stream.live import ClientError
 from stream.messages import Answer, Welcome
 from stream.relay import Relay
-from stream.server import Clock, Server
+from stream.server import Server
 from stream.upstream import Upstream
 
 log = logging.getLogger("deltabook")

@@ -5,7 +5,6 @@ import logging
 import os
 import resource
 import socket
-import time
 from collections import deque
 from contextlib import suppress
 from typing import Any
@@ -15,6 +14,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from stream.addresses import Proxies
 from stream.claims import Claims
+from stream.clock import Clock
 from stream.codes import CloseCode
 from stream.config import Config, ConfigError
 from stream.delivery import Outbox
@@ -73,18 +73,6 @@ class PeerFaults(logging.LoggerAdapter[logging.Logger]):
 
 
 PICOWS_LOG = PeerFaults(logging.getLogger("picows"))
-
-
-class Clock:
-    """Nanoseconds since 1970 that never go back."""
-
-    def __init__(self, floor: int = 0) -> None:
-        """Never before `floor`, though the system's clock may have been put back."""
-        self._offset = max(time.time_ns(), floor) - time.monotonic_ns()
-
-    def now(self) -> int:
-        """The time."""
-        return self._offset + time.monotonic_ns()
 
 
 class Connection(WSListener):
@@ -214,6 +202,7 @@ class Server:
         self.config = config
         self.clock = clock
         self.venue = venue
+        venue.wall_time = clock.wall_time
         self._trust = Trust(venue.authenticator, config)
         self._connections: dict[Outbox, Connection] = {}
         self._proxies = Proxies(config.trusted_proxies)

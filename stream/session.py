@@ -182,7 +182,7 @@ class Session(Outbox):
     def check_time(self, now: int) -> None:
         """Time has passed: close what has lasted too long."""
         config = self._market.config
-        if self._claims and self._claims.expires * 10**9 <= now:
+        if self._claims and self._claims.expires * 10**9 <= self._market.wall_time(now):
             self.close(CloseCode.TOKEN_EXPIRED, "the token has expired")
         elif not self.writable:    # nothing could be heard: a ping would wait behind what is not read
             if now - self._stalled_at > config.stall_timeout_s * 10**9:
@@ -335,7 +335,7 @@ class Session(Outbox):
             allowed = self._market.config.sign_ins_per_s
             raise Refused(ErrorCode.TOO_MANY_SIGN_INS, f"expected at most {allowed} tokens a second from one address", "sign_ins_per_s")
         try:
-            claims = self._market.authenticator.verify(request.token, now / 10**9)
+            claims = self._market.authenticator.verify(request.token, self._market.wall_time(now) / 10**9)
         except TokenRefused as error:
             self._place.suspect = self._place.suspect or not error.retry
             self._count_error(REFUSED_TOKEN_WEIGHT)

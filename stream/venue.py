@@ -75,6 +75,7 @@ class Venue(ABC):
         self.connections_opened = 0
         self._numbers_from = 0    # of connections: they are those of no other process of the market
         self.stale_since = 0
+        self.wall_time: Callable[[int], int] = lambda now: now    # what the clock on the wall says at a time of ours: tokens are good and bad by that
 
     # What it shows
 
@@ -206,7 +207,7 @@ class Venue(ABC):
         """Close what has lasted too long, forget what nobody can resume. Called ten times a second, looks at each session once a second or so."""
         if not self._unchecked:
             self._unchecked = list(self.sessions)
-            self.authenticator.revocations.forget(now / 10**9)
+            self.authenticator.revocations.forget(self.wall_time(now) / 10**9)
             self.forget_what_is_over(now)
             self.limits.forget(now)
         left = len(self.sessions) // HOUSEKEEPINGS_PER_S + 1

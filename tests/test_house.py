@@ -19,7 +19,7 @@ IMPURE = {"asyncio", "httpx", "os", "picows", "redis", "selectors", "signal", "s
 """What knows of sockets, loops, clocks and the environment."""
 
 FACES = {
-    "__init__.py", "__main__.py", "archive.py", "cli", "client.py", "cluster/engine_server.py", "cluster/gateway_server.py", "cluster/overview.py",
+    "__init__.py", "__main__.py", "archive.py", "cli", "client.py", "clock.py", "cluster/engine_server.py", "cluster/gateway_server.py", "cluster/overview.py",
     "cluster/redis_client.py", "cluster/redis_engine.py", "cluster/redis_gateway.py", "cluster/redis_snapshot.py", "cluster/redis_url.py",
     "cluster/socket_link.py", "cluster/succession.py", "cluster/workers.py", "docs", "door.py", "examples", "faulty_writer.py", "harness",
     "kept_connection.py", "live.py", "logs.py", "market_server.py", "redundant.py", "relay_server.py", "requests.py", "server.py", "trust.py",

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from stream.clock import Clock
 from stream.cluster.engine import Engine
 from stream.cluster.messages import Batch, Beat, News, Request, Snapshot, Status
 from stream.cluster.redis_client import AGAIN_S, BEAT_S, TROUBLE, close, connect, keys_of, require_noeviction
@@ -23,7 +24,7 @@ from stream.journal import snapshots
 from stream.journal.files import Disk
 from stream.keys import Key
 from stream.market_server import MarketServer
-from stream.server import Clock, Server
+from stream.server import Server
 from stream.sources import Source
 
 log = logging.getLogger("deltabook")

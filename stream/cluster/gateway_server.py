@@ -11,6 +11,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from stream.clock import Clock
 from stream.cluster.gateway import Gateway
 from stream.cluster.link import GatewayEnd
 from stream.cluster.messages import News, Request, Status
@@ -20,7 +21,7 @@ from stream.cluster.replica import Replica
 from stream.cluster.socket_link import SocketGatewayEnd
 from stream.config import Config
 from stream.keys import Key
-from stream.server import Clock, Server
+from stream.server import Server
 
 log = logging.getLogger("deltabook")
 

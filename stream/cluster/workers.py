@@ -13,6 +13,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from stream.clock import Clock
 from stream.cluster.engine_server import EngineServer
 from stream.cluster.messages import Batch
 from stream.cluster.replica import Replica
@@ -21,7 +22,6 @@ from stream.cluster.succession import inherit
 from stream.config import Config, as_environment
 from stream.journal.files import Disk
 from stream.keys import Key
-from stream.server import Clock
 from stream.sources import Source
 
 log = logging.getLogger("deltabook")

@@ -1,0 +1,45 @@
+"""The two clocks of a server: one that never goes back, by which a market lives, and the one on the wall, by which tokens do."""
+
+import logging
+import time
+from datetime import UTC, datetime
+
+log = logging.getLogger("deltabook")
+
+RUNNING = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""What has passed since the machine was started, the time that it was suspended too; on macOS the monotonic clock counts that already."""
+
+AHEAD_NS_TOLD = 10**9
+
+
+class Clock:
+    """Nanoseconds since 1970 that never go back and never leap: set by the clock on the wall once, at the start.
+
+    So no timer, limit or order's end is early or late because somebody put the wall clock right. Tokens are from machines that follow the wall clock, and
+    are good and bad by it as it is now: `wall_time`.
+    """
+
+    def __init__(self, floor: int = 0) -> None:
+        """Never before `floor`, the latest time in the journal, though the clock on the wall may be: then the log says so."""
+        wall = time.time_ns()
+        self._offset = max(wall, floor) - time.clock_gettime_ns(RUNNING)
+        if floor - wall > AHEAD_NS_TOLD:
+            log.warning(
+                "the journal is from the future: the market goes on from its time, and tokens are judged by this machine's clock. If that is wrong, set it and "
+                "start again. If it is right, it was ahead when the journal was written: the market's times stay ahead by as much, so that `gtd` and `day` "
+                "orders end too early, until it has caught up and the server is started again, or a new journal is begun",
+                extra={"journal": said(floor), "clock": said(wall), "ahead_s": (floor - wall) // 10**9},
+            )
+
+    def now(self) -> int:
+        """The market's time."""
+        return self._offset + time.clock_gettime_ns(RUNNING)
+
+    def wall_time(self, now: int) -> int:
+        """What the clock on the wall says, as it is set at this moment, at a time of the market's; in ns since 1970."""
+        return time.time_ns() + now - self.now()
+
+
+def said(time_ns: int) -> str:
+    """A time as people read it."""
+    return datetime.fromtimestamp(time_ns // 10**9, UTC).isoformat()
