@@ -12,21 +12,39 @@ subscriptions: the client returns and resumes each channel from its own `(epoch,
 import asyncio
 import math
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
+from stream.allowance import Allowance, cost_of
 from stream.channels import BALANCES, ORDERS, parse
+from stream.codes import ErrorCode
 from stream.fields import Message
 from stream.frames import Gap
 from stream.kept_connection import KeptConnection, Token
-from stream.live import KINDS, ClientError, Closed, Listener, Live, LiveBalances, LiveOrders, Lossless, RequestRefused, tell
+from stream.live import KINDS, ClientError, Closed, ConnectionLost, Listener, Live, LiveBalances, LiveOrders, Lossless, RequestRefused, tell
 from stream.messages import Answer, Error, Frame, Leaving, LoggedIn, Login, Pacing, Stale, Subscribe, Subscribed, Unsubscribe, Unsubscribed, Welcome
 from stream.mirror import Verdict
 from stream.requests import R, Requests
 
+NEVER_GRANTED = frozenset({
+    ErrorCode.MALFORMED, ErrorCode.NOT_SIGNED_IN, ErrorCode.MISSING_SCOPE, ErrorCode.UNKNOWN_CHANNEL, ErrorCode.UNKNOWN_INSTRUMENT,
+    ErrorCode.TOO_MANY_SUBSCRIPTIONS, ErrorCode.PUBLIC_ONLY,
+})
+"""Refusals that asking again for the same channel would only repeat. Any other one passes: another connection asks again."""
+
 RECOVERY_S = 1.0
 """The shortest time between two recoveries of one channel, so that a server that is always wrong is not flooded."""
+
+
+class Waiting(NamedTuple):
+    """A request that waits for its answer, which is still counted as under way though nobody may want it any more."""
+
+    answer: asyncio.Future[Any]
+    cost: int
+    allowance: Allowance
 
 
 class Client(KeptConnection, Requests, Listener):
@@ -41,13 +59,14 @@ class Client(KeptConnection, Requests, Listener):
         self.stale_since = 0    # until when, in ns since 1970, what the server shows is complete, if it may have fallen behind
         self.resumed: dict[tuple[str, str], int] = {}
         self._id = 0
-        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._waiting: dict[int, Waiting] = {}
         self._online = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
         self._callbacks: list[Callable[[ClientError | None], None]] = []
         self._following: set[str] = set()    # channels that are subscribed on this connection and have had no gap
         self._recovered_at: dict[str, float] = {}
         self._closed = False
+        self._why: ClientError = Closed("the client is closed")
 
     async def __aenter__(self) -> "Client":
         await self.open()
@@ -59,12 +78,15 @@ class Client(KeptConnection, Requests, Listener):
     # The connection
 
     async def open(self) -> None:
-        """Connect. ClientError if that fails."""
+        """Connect. ClientError if that fails, SignInRefused if it is for the token; when it is cancelled, no socket stays."""
+        if self._keeper or self._closed:
+            raise ClientError("the client was opened before: make another one")
         link = await self._connect()
         self._keeper = asyncio.create_task(self._keep(link))
 
     async def close(self) -> None:
         """Leave, and let every request and iteration end with Closed. Takes CLOSE_S at most."""
+        self._left = True
         self._fail(Closed("the client is closed"))
         await self._leave()
         for task in self._background:
@@ -74,28 +96,43 @@ class Client(KeptConnection, Requests, Listener):
     async def connected(self) -> None:
         """Wait until there is a connection; at once if there is one. Closed if there will be none."""
         await self._online.wait()
+        self._check()
+
+    def _check(self) -> None:
+        """Raise if there will be no connection."""
         if self._closed:
-            raise Closed("the client is closed")
+            raise self._why
+        if not self._keeper:
+            raise ClientError("the client is not open: use `async with connect(...) as client`, or `await client.open()` first")
 
     def on_connection(self, callback: Callable[[ClientError | None], None]) -> None:
-        """Have `callback` called with None whenever there is a connection, and when it is lost with why: Closed if there will be no other one."""
+        """Have `callback` called with None whenever there is a connection; and with why when it is lost, when an attempt to return fails, and when it
+        is back without the token: SignInRefused, and Closed if there will be no other one.
+        """
         self._callbacks.append(callback)
 
     async def _returned(self) -> None:
+        if self.sign_in_refused:
+            tell(self._callbacks, self.sign_in_refused)
         await self._resubscribe(list(self.live.values()))
+
+    def _missed(self, error: ClientError) -> None:
+        tell(self._callbacks, error)
 
     def _lose(self, error: ClientError) -> None:
         if not self._closed:
             self._online.clear()
         self._following.clear()
         waiting, self._waiting = self._waiting, {}
-        for future in waiting.values():
-            if not future.done():
-                future.set_exception(error)
+        for each in waiting.values():
+            if not each.answer.done():
+                each.answer.set_exception(error)
         tell(self._callbacks, error)
 
     def _fail(self, error: ClientError) -> None:
-        self._closed = True
+        if self._closed:
+            return
+        self._closed, self._why = True, error
         self._lose(error)
         self._online.set()
         for live in self.live.values():
@@ -118,7 +155,7 @@ class Client(KeptConnection, Requests, Listener):
         elif isinstance(message, Stale):
             self.stale_since = message.since
         elif not isinstance(message, Leaving):
-            future = self._waiting.pop(message.id, None)
+            waiting = self._waiting.pop(message.id, None)
             if isinstance(message, Unsubscribed) and message.id == 0:
                 for channel in message.channels:
                     self._drop(channel, Closed(f"the token does not allow {channel}"))
@@ -129,11 +166,14 @@ class Client(KeptConnection, Requests, Listener):
                     if entry.channel in self.live:
                         self.live[entry.channel].in_force = entry
                         self._following.add(entry.channel)
-            if future and not future.done():
-                if isinstance(message, Error):
-                    future.set_exception(RequestRefused(message))
+            if waiting:
+                waiting.allowance.answered(waiting.cost, time.monotonic_ns())
+                if waiting.answer.done():    # nobody waits for it any more
+                    pass
+                elif isinstance(message, Error):
+                    waiting.answer.set_exception(RequestRefused(message))
                 else:
-                    future.set_result(message)
+                    waiting.answer.set_result(message)
 
     def _follow(self, live: Live[Any], message: Any) -> None:
         if isinstance(message, Gap):
@@ -147,9 +187,7 @@ class Client(KeptConnection, Requests, Listener):
                 self._distrust(live)
             if live.channel in self._following:
                 self._following.remove(live.channel)
-                task = asyncio.create_task(self._recover(live))
-                self._background.add(task)
-                task.add_done_callback(self._background.discard)
+                self._in_background(self._recover(live))
         elif verdict is not Verdict.DROPPED:
             if verdict is Verdict.SNAPSHOT and before and before != live.mirror.resume and isinstance(live, Lossless):
                 live.heard(Gap(message.channel, message.epoch, before[1], message.seq))    # a returning client is told so by the snapshot alone
@@ -173,52 +211,87 @@ class Client(KeptConnection, Requests, Listener):
                     self._following.add(live.channel)    # the next gap asks again
 
     async def request(self, kind: Callable[..., Message], reply: type[R], *fields: Any, **named: Any) -> R:
-        """Send a request and return its reply. RequestRefused, ConnectionLost or Closed if there is none."""
-        if self._closed:
-            raise Closed("the client is closed")
+        """Send a request as soon as the server takes another one, and return its reply. RequestRefused, ConnectionLost or Closed if there is none.
+
+        ValueError or TypeError, and nothing is sent, if a field cannot be what it is to be.
+        """
+        self._check()
         self._id = id = self._id + 1
-        future = self._waiting[id] = asyncio.get_running_loop().create_future()
-        try:
-            self._send(kind(id, *fields, **named))
-            answer = await future
-        finally:
-            self._waiting.pop(id, None)
-        if not isinstance(answer, reply):
-            raise ClientError(f"expected {reply.__name__}, got {type(answer).__name__}")
-        return answer
+        message = kind(id, *fields, **named)
+        cost = cost_of(message)
+        allowance = await self._send_in_turn(message, cost)
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[id] = Waiting(answer, cost, allowance)
+        told = await answer
+        if not isinstance(told, reply):
+            raise ClientError(f"expected {reply.__name__}, got {type(told).__name__}")
+        return told
 
     # Channels
 
     async def subscribe(self, channels: list[str], depth: int | None = None, interval_ms: int | None = None) -> list[Live[Any]]:
-        """Listen to channels, all as of one sequence. Returns when the server has answered; the first frames follow.
+        """Listen to channels, all as of one sequence if they fit into one message. Returns when the server has answered; the first frames follow.
 
-        A channel that is subscribed already takes on the new depth and interval.
+        A channel that is subscribed already takes on the new depth and interval. When it is refused or cancelled, nothing is subscribed that was not before.
         """
-        known = self.live.keys() & set(channels)
+        self._check()
         lives = self.prepare(channels, depth, interval_ms)
+        for live in lives:
+            live.holders += 1
         try:
-            await self.request(Subscribe, Subscribed, channels, depth, interval_ms)
-        except ClientError:
-            for channel in set(channels) - known:
-                self.live.pop(channel, None)
+            if len(self.live) > self.allowance.subscriptions_max:
+                most = self.allowance.subscriptions_max
+                raise ClientError(f"{len(self.live)} channels: expected at most {most} on one connection; open another client for the others")
+            for part in self.allowance.parts(channels, resumed=False):
+                await self.request(Subscribe, Subscribed, part, depth, interval_ms)
+        except BaseException:
+            self.release(lives)
             raise
         for live in lives:
             live.depth, live.interval_ms = depth, interval_ms
         return lives
 
     def prepare(self, channels: list[str], depth: int | None = None, interval_ms: int | None = None) -> list[Live[Any]]:
-        """The channels' copies, still empty, as `subscribe` will fill them."""
-        for channel in channels:
+        """The channels' copies, still empty, as `subscribe` will fill them. ValueError if there is no such channel."""
+        if isinstance(channels, str) or not channels:
+            raise ValueError(f"channels: expected a list of names such as 'orderbook:BTC-USDT', got {channels!r}")
+        kinds = {channel: KINDS[parse(channel).kind] for channel in channels}
+        for channel, (live_kind, mirror_kind) in kinds.items():
             if channel not in self.live:
-                live_kind, mirror_kind = KINDS[parse(channel).kind]
                 self.live[channel] = live_kind(mirror_kind(channel), depth, interval_ms)
         return [self.live[channel] for channel in channels]
 
+    def release(self, lives: list[Live[Any]]) -> None:
+        """Give channels up that were asked for and not had; the server, which may have heard of it, is told, unless somebody else has or wants them."""
+        for live in lives:
+            live.holders -= 1
+            if not live.holders and self.live.get(live.channel) is live:
+                self._drop(live.channel, Closed(f"{live.channel} was not subscribed"))
+        self.forget([live.channel for live in lives])
+
     async def unsubscribe(self, channels: list[str]) -> None:
-        """Stop listening. Iterations over the channels end with Closed."""
+        """Stop listening. Iterations over the channels end with Closed. The server is told even if this is cancelled."""
+        self._check()
         for channel in channels:
             self._drop(channel, Closed(f"{channel} was unsubscribed"))
-        await self.request(Unsubscribe, Unsubscribed, channels)
+        await asyncio.shield(self.forget(channels))
+
+    def forget(self, channels: list[str]) -> asyncio.Task[None]:
+        """Have the server send nothing more of those of the channels that nobody wants any more."""
+        return self._in_background(self._forget(channels))
+
+    async def _forget(self, channels: list[str]) -> None:
+        with suppress(ConnectionLost, Closed):    # the next connection knows nothing of them
+            for part in self.allowance.parts(channels, resumed=False):
+                unwanted = [channel for channel in part if channel not in self.live]
+                if unwanted:    # whoever asks for one of them from here on has his turn behind this
+                    await self.request(Unsubscribe, Unsubscribed, unwanted)
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
 
     def _drop(self, channel: str, why: ClientError) -> None:
         self._following.discard(channel)
@@ -228,18 +301,28 @@ class Client(KeptConnection, Requests, Listener):
 
     async def _resubscribe(self, lives: list[Live[Any]]) -> None:
         """Subscribe again, each channel from where it is. One that the server no longer grants ends with its refusal."""
-        groups: dict[tuple[int | None, int | None], list[Live[Any]]] = {}
+        groups: dict[tuple[int | None, int | None], list[str]] = {}
         for live in lives:
-            groups.setdefault((live.depth, live.interval_ms), []).append(live)
+            groups.setdefault((live.depth, live.interval_ms), []).append(live.channel)
         for (depth, interval_ms), group in groups.items():
-            resume = {live.channel: live.mirror.resume for live in group if live.mirror.resume}
-            try:
-                await self.request(Subscribe, Subscribed, [live.channel for live in group], depth, interval_ms, resume)
-            except RequestRefused as refused:
-                if len(group) == 1:
-                    self._drop(group[0].channel, refused)
-                for live in group if len(group) > 1 else ():
-                    await self._resubscribe([live])
+            for part in self.allowance.parts(group, resumed=True):
+                await self._resume(part, depth, interval_ms)
+
+    async def _resume(self, channels: list[str], depth: int | None, interval_ms: int | None) -> None:
+        wanted = [channel for channel in channels if channel in self.live]
+        resume = {channel: at for channel in wanted if (at := self.live[channel].mirror.resume)}
+        if not wanted:
+            return
+        try:
+            await self.request(Subscribe, Subscribed, wanted, depth, interval_ms, resume)
+        except RequestRefused as refused:
+            if refused.code not in NEVER_GRANTED:
+                raise
+            if len(wanted) == 1:
+                self._drop(wanted[0], self.sign_in_refused or refused if refused.code == ErrorCode.NOT_SIGNED_IN else refused)
+            else:
+                for half in (wanted[: len(wanted) // 2], wanted[len(wanted) // 2 :]):
+                    await self._resume(half, depth, interval_ms)
 
     async def orders(self) -> LiveOrders:
         """One's own orders."""
@@ -254,9 +337,15 @@ class Client(KeptConnection, Requests, Listener):
         answer = await self.request(Login, LoggedIn, token)
         if not callable(self._token):
             self._token = token
+        if self._link:
+            self._link.token = token
+        self.sign_in_refused = None
         return answer
 
 
 def connect(url: str, token: Token = None) -> Client:
-    """A client for `async with`. `token` goes into the handshake's header; a callable is asked for a fresh one at each connection."""
+    """A client for `async with`. `token` goes into the handshake's header; a callable, which may be async, is asked for a fresh one at each connection.
+
+    ClientError if the URL or the token cannot be one.
+    """
     return Client(url, token)

@@ -1,28 +1,35 @@
-"""A WebSocket to a server that is kept: whenever it is lost it comes back, after a growing, jittered delay, until the server says not to.
+"""A WebSocket to a server that is kept: whenever it is lost, or an attempt fails in any way, it comes back, after a growing, jittered delay, until the
+server says not to.
 
-A connection that says nothing is pinged, and lost if it does not answer. Redirects are not followed: they would carry the token away.
+A connection that says nothing is pinged, and lost if it does not answer. A token that the server does not take, or no longer, is not sent again: the
+connection goes on without, for the public channels. A callable is asked for a fresh one each time.
 """
 
 import asyncio
 import random
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from inspect import isawaitable
+from typing import cast
 
-import msgspec
-from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
-from stream.codes import FINAL_FROM
+from stream.allowance import Allowance
+from stream.codes import FINAL_FROM, CloseCode
 from stream.fields import Message
-from stream.live import ClientError, Closed, ConnectionLost
-from stream.messages import Answer, Leaving, Welcome
-from stream.wire import MSGPACK
+from stream.fragments import Assembler, Violation
+from stream.handshake import FRAME_BYTES_MAX, Handshake, checked, header_of, shown
+from stream.live import ClientError, Closed, ConnectionLost, SignInRefused
+from stream.messages import Answer, Leaving, LoggedIn, Welcome
+from stream.wire import BINARY, CLOSE, MSGPACK, TEXT
 
 DELAY_S_FIRST, DELAY_S_MAX = 0.1, 30.0
 """Before the first return, and the most before any; each return doubles it until a connection outlasts the most, and a random part is taken off."""
 
-WELCOME_S = 10.0
-"""Time for a server to say who it is."""
+OPEN_S = 10.0
+"""Time for a connection to be there, with the server's welcome."""
 
 CLOSE_S = 2.0
 """Time for a server to take a goodbye."""
@@ -30,8 +37,8 @@ CLOSE_S = 2.0
 WRITE_BYTES_MAX = 1 << 22
 """Bytes of requests that wait for a server that does not read."""
 
-Token = str | Callable[[], str] | None
-"""A token, or what returns a fresh one for each connection."""
+Token = str | Callable[[], str | Awaitable[str]] | None
+"""A token, or what returns a fresh one for each connection; it may be a coroutine function."""
 
 
 class Link(WSListener):
@@ -39,8 +46,10 @@ class Link(WSListener):
 
     transport: WSTransport
 
-    def __init__(self, keeper: "KeptConnection") -> None:
+    def __init__(self, keeper: "KeptConnection", token: str | None) -> None:
         self._keeper = keeper
+        self.token = token
+        self._assembler = Assembler(FRAME_BYTES_MAX)
         self._close_code = 0
         self._said = ""
         self.welcomed = asyncio.Event()    # or gone
@@ -49,25 +58,39 @@ class Link(WSListener):
     @property
     def loss(self) -> ClientError:
         """Why there is no connection any more."""
-        kind = Closed if self._close_code >= FINAL_FROM else ConnectionLost
+        kind: type[ClientError] = Closed if self._close_code >= FINAL_FROM else ConnectionLost
+        if self.token and self._close_code in (CloseCode.TOKEN_EXPIRED, CloseCode.REVOKED):
+            kind = SignInRefused
         return kind(f"the connection was lost{self._said}")
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.transport = transport
-        self._keeper._linked(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if frame.msg_type is WSMsgType.BINARY and frame.fin:
-            try:
-                self._keeper._receive(self, frame.get_payload_as_bytes())
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, OverflowError) as error:
-                self._said = f": the server sent what cannot be read: {error}"
-                transport.send_close(WSCloseCode.PROTOCOL_ERROR)
-                transport.disconnect(False)
-        elif frame.msg_type is WSMsgType.CLOSE:
-            self._close_code = int.from_bytes(frame.get_payload_as_bytes()[:2])
-            self._said = f": the server said {self._close_code} {frame.get_close_reason() or ''}".rstrip()
-            transport.disconnect()
+        try:
+            reserved = frame.rsv1 or frame.rsv2 or frame.rsv3
+            whole = self._assembler.take(frame.msg_type.value, frame.fin, reserved, frame.get_payload_as_bytes())
+            if whole:
+                self._receive(*whole)
+        except Violation as violation:
+            self._end(violation.code, violation.text)
+        except Exception as error:    # of whatever kind: what a server sends must not end who keeps the connection
+            self._end(WSCloseCode.PROTOCOL_ERROR, str(error) or type(error).__name__)
+
+    def _receive(self, opcode: int, payload: bytes) -> None:
+        if opcode == BINARY:
+            self._keeper._receive(self, payload)
+        elif opcode == CLOSE:
+            self._close_code = int.from_bytes(payload[:2])
+            self._said = f": the server said {self._close_code} {payload[2:].decode(errors='replace')}".rstrip()
+            self.transport.disconnect()
+        elif opcode == TEXT:
+            raise Violation(WSCloseCode.UNSUPPORTED_DATA, f"a text, which {MSGPACK.subprotocol} has not")
+
+    def _end(self, code: int, text: str) -> None:
+        self._said = f": the server sent what cannot be read: {text}"
+        self.transport.send_close(cast(WSCloseCode, code))
+        self.transport.disconnect(False)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.welcomed.set()
@@ -81,13 +104,20 @@ class KeptConnection(ABC):
     _decode: Callable[[bytes], Answer] = staticmethod(MSGPACK.decode_answer)
 
     def __init__(self, url: str, token: Token, jitter: random.Random | None = None, delay_s_max: float = DELAY_S_MAX) -> None:
-        self.url = url
+        self.url = checked(url)
+        if not callable(token) and token is not None:
+            header_of(token)    # what cannot be one is told at once
         self.connections = 0
+        self.sign_in_refused: SignInRefused | None = None    # why the connection is one without the token
+        self.allowance = Allowance(None, time.monotonic_ns())
         self._token = token
+        self._refused = ""    # the token that the server did not take
         self._random = jitter or random.Random()
         self._delay_s_max = delay_s_max
         self._link: Link | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._left = False
+        self._turn = asyncio.Lock()
         self._return_s = 0.0    # the window over which a server that leaves asked its clients to return
 
     @abstractmethod
@@ -106,8 +136,12 @@ class KeptConnection(ABC):
     async def _returned(self) -> None:
         """There is a connection again. ClientError to try another one."""
 
+    def _missed(self, error: ClientError) -> None:    # noqa: B027 - most need not know
+        """An attempt to come back has failed; there will be others."""
+
     async def _leave(self) -> None:
         """Say goodbye, and do not come back. Takes CLOSE_S at most."""
+        self._left = True
         link, self._link = self._link, None
         if link:
             link.transport.send_close(WSCloseCode.OK)
@@ -119,43 +153,59 @@ class KeptConnection(ABC):
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
 
-    async def _connect(self) -> Link:
+    async def _fresh_token(self) -> str | None:
         try:
             token = self._token() if callable(self._token) else self._token
+            return await token if isawaitable(token) else token
         except Exception as error:
-            raise ClientError(f"there is no token: {error}") from error
-        headers = {"Sec-WebSocket-Protocol": MSGPACK.subprotocol}
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-        link = Link(self)
+            raise ClientError(f"there is no token: {error or type(error).__name__}") from error
+
+    async def _connect(self) -> Link:
+        """One attempt. ClientError if it fails in any way; when it is cancelled, no socket stays."""
+        token = await self._fresh_token()
+        link = Link(self, token if token and token != self._refused else None)
+        handshake, headers = Handshake(self.url), header_of(link.token) if link.token is not None else {}
         try:
-            await ws_connect(lambda: link, self.url, extra_headers=headers, max_frame_size=1 << 28, max_redirects=0, enable_auto_ping=True)
-        except WSError as error:
-            said = (getattr(error, "raw_body", None) or b"").decode(errors="replace").strip()
-            if "\n" in said:    # a page
-                said = f"what answers there is no WebSocket: is the path right, such as /v1? ({error})"
-            raise ClientError(f"{self.url}: {said or error}") from error
-        except (OSError, ValueError) as error:
-            raise ClientError(f"{self.url}: {error}") from error
-        self.connections += 1
-        try:
-            async with asyncio.timeout(WELCOME_S):
+            async with asyncio.timeout(OPEN_S):
+                await handshake.shake_hands(link, headers)
+                self.connections += 1
+                handshake.stage = "a welcome"
                 await link.welcomed.wait()
-        except TimeoutError:
-            link.transport.disconnect(False)
-            raise ClientError(f"{self.url}: no welcome within {WELCOME_S:g} seconds: is it a deltabook server?") from None
-        if link.gone.is_set():
-            raise link.loss
+            if link.gone.is_set():
+                raise link.loss
+        except BaseException as error:
+            handshake.abort()
+            if isinstance(error, TimeoutError):
+                raise ClientError(f"{shown(self.url)}: waited {OPEN_S:g} seconds for {handshake.stage}: is it a deltabook server?") from None
+            if isinstance(error, SignInRefused):
+                self._refuse(link, error)
+            raise
+        if link.token:
+            self._refused, self.sign_in_refused = "", None
         return link
 
+    def _refuse(self, link: Link, why: SignInRefused) -> None:
+        """The server does not take the token of a connection."""
+        self._refused, self.sign_in_refused = link.token or "", why
+
     async def _keep(self, link: Link | None = None) -> None:
-        """Whenever there is no connection, come back, until the server says not to."""
+        """Whenever there is no connection, come back, until the server says not to. Whatever else ends this, all who wait hear of it."""
+        failure: ClientError = Closed("the task that keeps the connection was cancelled")
+        try:
+            failure = await self._keep_on(link)
+        except Exception as error:
+            failure = Closed(f"the client has failed: {type(error).__name__}: {error}")
+            asyncio.get_running_loop().call_exception_handler({"message": "what keeps a connection has failed", "exception": error})
+        finally:
+            if not self._left:
+                self._fail(failure)
+
+    async def _keep_on(self, link: Link | None) -> Closed:
         clock = asyncio.get_running_loop().time
         delay, began = DELAY_S_FIRST, clock()
         failure: ClientError = ConnectionLost("not connected yet")
         if link:
-            await link.gone.wait()
-            failure = link.loss
+            failure = await self._outlive(link)
         while not isinstance(failure, Closed):
             if clock() - began > self._delay_s_max:
                 delay = DELAY_S_FIRST
@@ -165,13 +215,21 @@ class KeptConnection(ABC):
             try:
                 link = await self._connect()
                 await self._returned()
-                await link.gone.wait()
-                failure = link.loss
+                failure = await self._outlive(link)
             except ClientError as error:
                 failure = error
                 if self._link:
                     self._link.transport.disconnect(False)
-        self._fail(failure)
+                else:
+                    self._missed(failure)
+        return failure
+
+    async def _outlive(self, link: Link) -> ClientError:
+        """Wait for a connection's end; why it ended."""
+        await link.gone.wait()
+        if isinstance(link.loss, SignInRefused):
+            self._refuse(link, link.loss)
+        return link.loss
 
     def _linked(self, link: Link) -> None:
         self._link = link
@@ -183,11 +241,29 @@ class KeptConnection(ABC):
 
     def _receive(self, link: Link, payload: bytes) -> None:
         message = self._decode(payload)
-        if isinstance(message, Leaving):
+        if isinstance(message, Welcome):
+            self.allowance = Allowance(message, time.monotonic_ns())
+            self._linked(link)
+        elif self._link is not link:
+            if not link.welcomed.is_set():
+                raise Violation(WSCloseCode.PROTOCOL_ERROR, f"{type(message).__name__} before a welcome")
+            return    # it is being left
+        elif isinstance(message, Leaving):
             self._return_s = message.return_ms / 1000
+        elif isinstance(message, LoggedIn):
+            self.allowance.signed_in(message)
         self._hear(message)
         if isinstance(message, Welcome):
             link.welcomed.set()
+
+    async def _send_in_turn(self, message: Message, cost: int) -> Allowance:
+        """Send a message as soon as it is its turn and the server takes another one; what is to be told when its answer has come."""
+        async with self._turn:
+            while self._link and (wait := self.allowance.wait(time.monotonic_ns())):    # noqa: ASYNC110 - time is what it waits for
+                await asyncio.sleep(min(wait / 10**9, 0.05))    # an answer in between makes it shorter
+            self._send(message)
+            self.allowance.sent(cost)
+            return self.allowance
 
     def _send(self, message: Message) -> None:
         """Send a message. ConnectionLost if there is no connection, ClientError if the server does not read."""

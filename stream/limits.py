@@ -36,6 +36,11 @@ class Bucket:
         self._level = min(float(self._burst), self._level + (now - self._at) / 10**9 * self._per_s)
         self._at = now
 
+    def level(self, now: int) -> float:
+        """How many may be taken; below zero in debt."""
+        self._refill(now)
+        return self._level
+
     def full(self, now: int) -> bool:
         """Whether it is as if nothing had ever been taken."""
         self._refill(now)
@@ -98,6 +103,14 @@ class Limits:
         self._addresses: dict[str, Address] = {}
         self._accounts: dict[int, Account] = {}
         self.hit: Counter[str] = Counter()
+
+    def told(self, message_bytes_max: int) -> dict[str, int]:
+        """What a client is told of how much it may send on its connection."""
+        config = self._config
+        return {
+            "subscriptions_max": config.subscriptions_max, "message_bytes_max": message_bytes_max,
+            "messages_per_s": config.messages_per_s, "messages_burst": config.messages_burst,
+        }
 
     def address(self, address: str, now: int) -> Address:
         """What an address has."""

@@ -44,6 +44,10 @@ class RequestRefused(ClientError):
         self.order = error.order
 
 
+class SignInRefused(ConnectionLost):
+    """The server does not take the token, or no longer: it has expired, was revoked, or is none of its own. The text says which."""
+
+
 class TooSlow(ClientError):
     """A consumer left more than ITEMS_MAX items of a lossless channel waiting."""
 
@@ -65,6 +69,7 @@ class Live(ABC, Generic[Item]):
         self.depth = depth
         self.interval_ms = interval_ms
         self.in_force: InForce | None = None
+        self.holders = 0    # subscriptions that were granted, or are asked for
         self._callbacks: list[Callable[[Frame | Gap], None]] = []
         self._woken = asyncio.Event()
         self._stirred = asyncio.Event()

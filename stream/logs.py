@@ -13,6 +13,14 @@ RECORDS_PER_MINUTE = 60
 """Of one line of code. What is beyond is counted, and told with the next record that passes."""
 
 
+class Discreet(logging.LoggerAdapter[logging.Logger]):
+    """A logger for picows without its debugging, which tells whole handshakes, and tokens in them."""
+
+    def isEnabledFor(self, level: int) -> bool:    # noqa: N802 - the standard library's name
+        """Whether a record of this level is to be made."""
+        return level >= logging.INFO and super().isEnabledFor(level)
+
+
 class JsonFormatter(logging.Formatter):
     """A record as one JSON object: time, level, logger, event, its extras, and the traceback if there is one."""
 

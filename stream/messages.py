@@ -233,6 +233,10 @@ class Welcome(Message, tag="welcome"):
     time: Nanoseconds
     heartbeat_ms: Annotated[int, Meta(description="A quiet channel sends an empty frame at least this often, in milliseconds.")]
     subject: Annotated[str | None, Meta(description="Who the `Authorization` header signed in, null for nobody.")]
+    subscriptions_max: Annotated[int, Meta(description="Channels that the connection may have. Of this and what follows, 0: not told.")] = 0
+    message_bytes_max: Annotated[int, Meta(description="Bytes of one message that the connection may send; signing in may raise it.")] = 0
+    messages_per_s: Annotated[int, Meta(description="Messages a second that it may send; each channel of a subscription counts as one.")] = 0
+    messages_burst: Annotated[int, Meta(description="Messages that it may send at once.")] = 0
 
 
 class LoggedIn(Message, tag="logged_in"):
@@ -242,6 +246,10 @@ class LoggedIn(Message, tag="logged_in"):
     subject: str
     scopes: list[str]
     expires: Annotated[int, Meta(description="Seconds since 1970 at which the connection closes unless a newer token is sent.")]
+    subscriptions_max: Annotated[int, Meta(description="Channels that the connection may have. Of this and what follows, 0: not told.")] = 0
+    message_bytes_max: Annotated[int, Meta(description="Bytes of one message that the connection may send.")] = 0
+    messages_per_s: Annotated[int, Meta(description="Messages a second that it may send; each channel of a subscription counts as one.")] = 0
+    messages_burst: Annotated[int, Meta(description="Messages that it may send at once.")] = 0
 
 
 class InForce(Record):

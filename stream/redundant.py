@@ -18,7 +18,7 @@ from stream.client import Client
 from stream.frames import Gap
 from stream.kept_connection import Token
 from stream.live import ClientError, Closed, Listener, Live, Lossless
-from stream.messages import Frame, Unsubscribe, Unsubscribed
+from stream.messages import Frame
 from stream.mirror import Mirror
 
 
@@ -83,12 +83,14 @@ class Line(Client):
             super()._drop(channel, why)
 
     def _fail(self, error: ClientError) -> None:
-        self.over = error
-        self._closed = True
-        self._lose(error)
-        self._online.set()
-        if all(line.over for line in self._feed.lines):
-            super()._fail(error)
+        if not self.over:
+            self.over = self._why = error
+            self._closed = True
+            self._lose(error)
+            self._online.set()
+            if all(line.over for line in self._feed.lines):
+                for live in self.live.values():
+                    live.fail(error)
 
 
 class RedundantFeed(Listener):
@@ -129,14 +131,19 @@ class RedundantFeed(Listener):
         private = [channel for channel in channels if parse(channel).private]
         if private:
             raise ValueError(f"{', '.join(private)}: expected public channels; one's own come from a Client of the market itself")
-        new = set(channels) - self.live.keys()
         lives = self.lines[0].prepare(channels, depth, interval_ms)
+        for live in lives:
+            live.holders += 1
         asked = [line.subscribe(channels, depth, interval_ms) for line in self.lines if line.online]
         try:
             raise_if_all_failed(await asyncio.gather(*asked, return_exceptions=True))
         except BaseException:
-            for channel in new:
-                self.live.pop(channel, None)
+            for live in lives:
+                live.holders -= 1
+                if not live.holders:
+                    self.live.pop(live.channel, None)
+            for line in self.lines:
+                line.forget(channels)
             raise
         return lives
 
@@ -146,8 +153,8 @@ class RedundantFeed(Listener):
             live = self.live.pop(channel, None)
             if live:
                 live.fail(Closed(f"{channel} was unsubscribed"))
-        asked = [line.request(Unsubscribe, Unsubscribed, channels) for line in self.lines if line.online]
-        await asyncio.gather(*asked, return_exceptions=True)
+        asked = [line.forget(channels) for line in self.lines]
+        await asyncio.shield(asyncio.gather(*asked, return_exceptions=True))
 
 
 def raise_if_all_failed(outcomes: Sequence[Any]) -> None:

@@ -21,7 +21,7 @@ from stream.relay_channels import RelayedFeed
 from stream.results import Reply
 from stream.safeguards import Deadlines
 from stream.session import Session
-from stream.upstream import Upstream
+from stream.upstream import Upstream, Upstreams
 from stream.venue import Figure, Opened, Venue
 
 
@@ -36,7 +36,7 @@ class NoMemory:
 
 
 class Relay(Venue):
-    """The public channels of another server, and their clients. `upstream` is to be told of the connection and of every message."""
+    """The public channels of another server, and their clients. Each of `upstreams` is to be told of its connection and of every message."""
 
     scopes = frozenset({MARKET_SCOPE, ADMIN_SCOPE})
     refusal = ErrorCode.PUBLIC_ONLY
@@ -45,10 +45,15 @@ class Relay(Venue):
         self.feed = RelayedFeed(config)
         super().__init__(config, keys, self.feed, now)
         self.deadlines = Deadlines(NoMemory())
-        self.upstream = Upstream(config, self.feed, now)
+        self.upstreams = Upstreams(config, self.feed, now)
         self.stale_since = now
         self._begun = False
         self._accounts: dict[str, int] = {}    # a number for each subject, whose connections are counted
+
+    @property
+    def upstream(self) -> Upstream:
+        """The first connection, which knows of all instruments."""
+        return self.upstreams[0]    # type: ignore[no-any-return]
 
     @property
     def begun(self) -> bool:
@@ -57,7 +62,7 @@ class Relay(Venue):
 
     @property
     def failure(self) -> str:
-        return self.upstream.failure
+        return self.upstreams.failure
 
     def point(self, now: int) -> Point:
         """Where the latest frame came to. Each channel has a point of its own."""
@@ -70,17 +75,17 @@ class Relay(Venue):
 
     def tick(self, now: int) -> int:
         """Ask for what is missing, say whether anything is, send what is due; when the next tick is due by itself, in ns."""
-        due = self.upstream.tick(now)
-        self._begun = self._begun or self.upstream.follows
-        self.tell_stale(self.upstream.stale_since(now) if self._begun else self.stale_since)
+        due = self.upstreams.tick(now)
+        self._begun = self._begun or self.upstreams.follows
+        self.tell_stale(self.upstreams.stale_since(now) if self._begun else self.stale_since)
         return min(due, self._send(now))
 
     def figures(self) -> Iterable[Figure]:
         """What the relay tells of the other server."""
-        yield Figure("deltabook_upstream_connections", "Connections to the upstream so far", self.upstream.links, counter=True)
-        yield Figure("deltabook_upstream_frames", "Frames of the upstream", self.upstream.frames, counter=True)
-        yield Figure("deltabook_upstream_recoveries", "Channels asked for again, after a gap or a wrong digest", self.upstream.recoveries, counter=True)
-        yield Figure("deltabook_upstream_complete_time_seconds", "When all that the upstream had told was here", self.upstream.complete_at / 10**9)
+        yield Figure("deltabook_upstream_connections", "Connections to the upstream so far", self.upstreams.total("links"), counter=True)
+        yield Figure("deltabook_upstream_frames", "Frames of the upstream", self.upstreams.total("frames"), counter=True)
+        yield Figure("deltabook_upstream_recoveries", "Channels asked for again after gaps or wrong digests", self.upstreams.total("recoveries"), counter=True)
+        yield Figure("deltabook_upstream_complete_time_seconds", "When all that the upstream had told was here", self.upstreams.complete_at / 10**9)
 
     # What it cannot do
 

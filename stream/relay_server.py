@@ -9,6 +9,7 @@ from pathlib import Path
 from stream.clock import Clock
 from stream.config import Config
 from stream.fields import Message
+from stream.handshake import shown
 from stream.kept_connection import KeptConnection, Link
 from stream.keys import Key
 from stream.live import ClientError
@@ -45,7 +46,7 @@ class RelayLink(KeptConnection):
         try:
             return await super()._connect()
         except ClientError as error:
-            log.warning("the upstream cannot be reached", extra={"url": self.url, "reason": str(error)})
+            log.warning("the upstream cannot be reached", extra={"url": shown(self.url), "reason": str(error)})
             raise
 
     def _read_token(self) -> str:
@@ -53,8 +54,8 @@ class RelayLink(KeptConnection):
 
     def _hear(self, message: Answer) -> None:
         if isinstance(message, Welcome):
-            log.info("the upstream is connected", extra={"url": self.url, "server": message.server})
-            self._upstream.linked(self._say, self._clock())
+            log.info("the upstream is connected", extra={"url": shown(self.url), "server": message.server})
+            self._upstream.linked(self._say, self._clock(), message)
         else:
             self._upstream.receive(message, self._clock())
         self._heard()
@@ -67,13 +68,13 @@ class RelayLink(KeptConnection):
         """What there is to do begins with the welcome."""
 
     def _lose(self, error: ClientError) -> None:
-        log.warning("the upstream is lost", extra={"url": self.url, "reason": str(error)})
+        log.warning("the upstream is lost", extra={"url": shown(self.url), "reason": str(error)})
         self._upstream.unlinked()
         self._heard()
 
     def _fail(self, error: ClientError) -> None:
         self._upstream.failure = f"the upstream wants no more connections: {error}"
-        log.error("the upstream wants no more connections", extra={"url": self.url, "reason": str(error)})
+        log.error("the upstream wants no more connections", extra={"url": shown(self.url), "reason": str(error)})
 
 
 class RelayServer(Server):
@@ -83,11 +84,19 @@ class RelayServer(Server):
         clock = Clock()
         self.relay = Relay(config, list(keys), clock.now())
         super().__init__(config, self.relay, clock)
-        self._link = RelayLink(config, self.relay.upstream, clock.now, self.wake)
+        self._links: dict[Upstream, RelayLink] = {}
+        self._ending: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> None:
-        await super().start()
-        self._link.open()
+    def keep(self) -> None:
+        """Have a connection for each that is wanted, and no other one."""
+        for upstream in self.relay.upstreams:
+            if upstream not in self._links:
+                self._links[upstream] = RelayLink(self.config, upstream, self.clock.now, self.wake)
+                self._links[upstream].open()
+        for upstream in self._links.keys() - set(self.relay.upstreams):
+            task = asyncio.create_task(self._links.pop(upstream).close())
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
 
     async def end(self) -> None:
-        await self._link.close()
+        await asyncio.gather(*(link.close() for link in self._links.values()), *self._ending)

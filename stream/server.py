@@ -24,6 +24,7 @@ from stream.faulty_writer import FaultyWriter
 from stream.fragments import TOO_BIG, Assembler, Violation, close_code
 from stream.http_request import Request
 from stream.limits import Limits
+from stream.logs import Discreet
 from stream.places import Places
 from stream.reception import Answer, Entrance, Reception
 from stream.session import Session
@@ -64,7 +65,7 @@ ABUSE_TIMEOUT_S = 0.2
 """Time for the close frame to reach a client that is closed for abuse, and is no longer listened to."""
 
 
-class PeerFaults(logging.LoggerAdapter[logging.Logger]):
+class PeerFaults(Discreet):
     """What picows logs, without the faults of peers, who could fill the log with them."""
 
     def error(self, msg: object, *args: object, **kwargs: Any) -> None:

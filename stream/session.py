@@ -101,9 +101,9 @@ class Session(Outbox):
 
     @property
     def message_bytes_max(self) -> int:
-        """How long a message may be: before signing in there is little to say."""
+        """How long a message may be: before signing in there is little to say, but what waits for the account may be as long."""
         config = self._market.config
-        return config.message_bytes_max if self._claims else min(config.message_bytes_max, config.anonymous_message_bytes_max)
+        return config.message_bytes_max if self._waiting or self._first_subject else min(config.message_bytes_max, config.anonymous_message_bytes_max)
 
     # What the server tells the session
 
@@ -114,7 +114,8 @@ class Session(Outbox):
         if over and not (claims and ADMIN_SCOPE in claims.scopes):    # administrators get in, whoever else is at their address
             self.close(CloseCode.TOO_MANY_CONNECTIONS, over)
         at = self._market.point(now)
-        self._say(Welcome(self._market.name, at.epoch, at.seq, now, config.heartbeat_ms, claims.subject if claims else None))
+        self._waiting = bool(claims)
+        self._say(Welcome(self._market.name, at.epoch, at.seq, now, config.heartbeat_ms, claims and claims.subject, **limits.told(self.message_bytes_max)))
         if self._market.load.interval_ms:
             self._say(Pacing(self._market.load.interval_ms))
         if self._market.stale_since:
@@ -342,7 +343,8 @@ class Session(Outbox):
             raise Refused(ErrorCode.BAD_TOKEN, str(error)) from error
         if self._first_subject not in ("", claims.subject):
             raise Refused(ErrorCode.ANOTHER_SUBJECT)
-        self._sign_in(claims, now, lambda: self._say(LoggedIn(request.id, claims.subject, sorted(claims.scopes), claims.expires)), request.id)
+        scopes, told = sorted(claims.scopes), self._market.limits.told(self._market.config.message_bytes_max)
+        self._sign_in(claims, now, lambda: self._say(LoggedIn(request.id, claims.subject, scopes, claims.expires, **told)), request.id)
 
     def _sign_in(self, claims: Claims, now: int, welcome: Callable[[], None], id: int = 0) -> None:
         def opened(account: int | None, code: ErrorCode) -> None:

@@ -1,26 +1,26 @@
 """A relay's side of the conversation with the server that it relays: what it asks, and whether it hears all. Takes messages and the time, never a socket.
 
-Every channel of every instrument is followed in full. One that cannot be followed, after a gap or with a wrong digest, is asked for again; what is
-here stays as it is meanwhile. Nothing is complete any more from the moment on that a channel is not followed, or that nothing is heard.
+Every channel of every instrument is followed in full, over as many connections as it takes, each with a share of them. One that cannot be followed,
+after a gap or with a wrong digest, is asked for again; what is here stays as it is meanwhile. Nothing is complete any more from the moment on
+that a channel is not followed, or that nothing is heard.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
+from stream.allowance import CHANNELS_MAX, Allowance, cost_of
 from stream.channels import PUBLIC
 from stream.codes import ErrorCode
 from stream.config import Config
 from stream.conflation import MILLISECOND, NEVER
 from stream.fields import Message
 from stream.frames import Book, Ticker, Trades
-from stream.messages import Answer, Error, Instruments, InstrumentTerms, ListInstruments, Ping, Stale, Subscribe, Subscribed, Unsubscribed
+from stream.messages import Answer, Error, Instruments, InstrumentTerms, ListInstruments, Ping, Stale, Subscribe, Subscribed, Unsubscribed, Welcome
 from stream.mirror import Verdict
 from stream.relay_channels import RelayedFeed
 
 log = logging.getLogger("deltabook")
-
-CHANNELS_AT_ONCE = 99
-"""Channels in one request: what fits into a message of somebody who has not signed in, and into a burst."""
 
 RECOVERY = 1000 * MILLISECOND
 """The shortest time before a channel is asked for again, so that a server that is always wrong is not flooded."""
@@ -30,10 +30,16 @@ PINGS_WITHIN_STALE = 4
 
 
 class Upstream:
-    """Follows the channels of `feed`. `complete_at` is when it last held all that the other server had told, in ns."""
+    """Follows a share of the channels of `feed`: that of the connection with this `number`, from 0. `complete_at` is when it last held all that the other
+    server had told, in ns; `wanted`, how many connections it takes for all.
+    """
 
-    def __init__(self, config: Config, feed: RelayedFeed, now: int) -> None:
+    def __init__(self, config: Config, feed: RelayedFeed, now: int, number: int = 0) -> None:
         self._feed = feed
+        self._number = number
+        self.wanted = 1
+        self._allowance = Allowance(None, now)
+        self._costs: dict[int, int] = {}    # of the requests without an answer, by id
         self._interval_ms = config.upstream_interval_ms
         self._patience = config.upstream_stale_ms * MILLISECOND
         self.terms: dict[str, InstrumentTerms] = {}
@@ -45,7 +51,7 @@ class Upstream:
         self._to_ask: dict[str, bool] = {}    # channels, and whether to resume
         self._asked: list[str] = []           # those of the request that is under way
         self._answered: set[str] = set()      # those whose next frame will bring them up to date
-        self._together = CHANNELS_AT_ONCE
+        self._together = CHANNELS_MAX
         self._ask_at = self._heard_at = self._pinged_at = now
         self._asked_at = now - RECOVERY
         self._stale_since = 0    # as the other server says
@@ -61,14 +67,16 @@ class Upstream:
         """Until when what is here is complete, if it may have fallen behind; otherwise 0."""
         return self._stale_since or (self.complete_at if now - self.complete_at >= self._patience else 0)
 
-    def linked(self, say: Callable[[Message], None], now: int) -> None:
-        """There is a connection; `say` is how to use it."""
+    def linked(self, say: Callable[[Message], None], now: int, welcome: Welcome | None = None) -> None:
+        """There is a connection; `say` is how to use it, and `welcome` what it may be used for."""
         self.links += 1
+        self._allowance = Allowance(welcome, now)
+        self._costs = {}
         self._say = say
         self._under_way = 0
         self._listed = False
         self._to_ask, self._asked, self._answered = {}, [], set()
-        self._together = CHANNELS_AT_ONCE
+        self._together = CHANNELS_MAX
         self._ask_at = self._heard_at = self._pinged_at = now
         self._stale_since = 0
 
@@ -80,6 +88,7 @@ class Upstream:
     def receive(self, message: Answer, now: int) -> None:
         """A message of the other server."""
         self._heard_at = now
+        self._allowance.answered(self._costs.pop(getattr(message, "id", 0), 0), now)
         match message:
             case Instruments():
                 self._under_way = 0
@@ -126,25 +135,34 @@ class Upstream:
         """Send a request; its id."""
         assert self._say
         self._id += 1
-        self._say(kind(self._id, *fields))
+        message = kind(self._id, *fields)
+        self._costs[self._id] = cost_of(message)
+        self._allowance.sent(self._costs[self._id])
+        self._say(message)
         return self._id
 
     def _list(self, instruments: list[InstrumentTerms]) -> None:
         self.terms = {terms.name: terms for terms in instruments}
         for name in self.terms:
             self._feed.add(name)
-        self._to_ask = dict.fromkeys(self._feed.all, True)
+        channels, most = list(self._feed.all), self._allowance.subscriptions_max
+        self.wanted = max(1, -(-len(channels) // most))
+        self._to_ask = dict.fromkeys(channels[self._number * most : (self._number + 1) * most], True)
         self._listed = True
 
     def _ask(self, now: int) -> None:
         """Ask what instruments there are, or for the next channels."""
         if not self._asks or now < self._ask_at:
             return
+        wait = self._allowance.wait(now)
+        if wait:
+            self._ask_at = now + wait
+            return
         if not self._listed:
             self._under_way = self._send(ListInstruments)
         else:
             self._asked_at = now
-            self._asked = list(self._to_ask)[: self._together]
+            self._asked = next(self._allowance.parts(list(self._to_ask)[: self._together], resumed=True))
             resume = {name: self._feed.all[name].mirror.resume for name in self._asked if self._to_ask.pop(name)}
             self._under_way = self._send(Subscribe, self._asked, 0, self._interval_ms, {name: point for name, point in resume.items() if point})
 
@@ -172,3 +190,47 @@ class Upstream:
             self._answered.discard(frame.channel)
             self._to_ask[frame.channel] = verdict is Verdict.GAP
             self._ask_at = max(now, self._asked_at + RECOVERY)
+
+
+class Upstreams(Sequence[Upstream]):
+    """All connections to the server that is relayed, as many as its channels take."""
+
+    def __init__(self, config: Config, feed: RelayedFeed, now: int) -> None:
+        self._config = config
+        self._feed = feed
+        self._all = [Upstream(config, feed, now)]
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._all[number]
+
+    def tick(self, now: int) -> int:
+        """Do what is due on each, and take as many as are wanted; when something is due again, in ns."""
+        wanted = self._all[0].wanted
+        self._all[wanted:] = [Upstream(self._config, self._feed, now, number) for number in range(len(self._all), wanted)]
+        return min(upstream.tick(now) for upstream in self._all)
+
+    @property
+    def follows(self) -> bool:
+        """Whether every channel is followed."""
+        return len(self._all) >= self._all[0].wanted and all(upstream.follows for upstream in self._all)
+
+    def stale_since(self, now: int) -> int:
+        """Until when what is here is complete, if it may have fallen behind; otherwise 0."""
+        return min((since for upstream in self._all if (since := upstream.stale_since(now))), default=0)
+
+    @property
+    def failure(self) -> str:
+        """Why there will be no connection any more; "" if there is no reason."""
+        return next((upstream.failure for upstream in self._all if upstream.failure), "")
+
+    def total(self, figure: Literal["links", "frames", "recoveries"]) -> int:
+        """A count over all connections."""
+        return sum(getattr(upstream, figure) for upstream in self._all)
+
+    @property
+    def complete_at(self) -> int:
+        """When all that the other server had told was here, in ns."""
+        return min(upstream.complete_at for upstream in self._all)

@@ -37,9 +37,9 @@ async def test_a_server_that_leaves_before_it_welcomes_is_an_error() -> None:
 @run
 async def test_a_server_that_never_welcomes_is_an_error() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream.kept_connection, "WELCOME_S", 0.01)
+        patch.setattr(stream.kept_connection, "OPEN_S", 0.2)
         async with faulty(lambda peer, request: None) as server:
-            with pytest.raises(ClientError, match=r"no welcome within 0\.01 seconds"):
+            with pytest.raises(ClientError, match=r"waited 0\.2 seconds for a welcome"):
                 await client_of(server).open()
 
 

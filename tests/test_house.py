@@ -23,6 +23,7 @@ FACES = {
     "cluster/redis_client.py", "cluster/redis_engine.py", "cluster/redis_gateway.py", "cluster/redis_snapshot.py", "cluster/redis_url.py",
     "cluster/socket_link.py", "cluster/succession.py", "cluster/workers.py", "docs", "door.py", "examples", "faulty_writer.py", "harness",
     "kept_connection.py", "live.py", "logs.py", "market_server.py", "redundant.py", "relay_server.py", "requests.py", "server.py", "trust.py",
+    "handshake.py",
 }
 """The files and folders of `stream` that may import those, and each other. All the others take bytes and `now` as arguments."""
 

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -322,15 +323,27 @@ class Script:
 
 
 def test_many_instruments_are_asked_for_in_parts() -> None:
+    """No message is longer than the server takes, no more come than it takes, and what one connection may not have goes to others."""
     script = Script([f"I{i}" for i in range(100)])
+    upstream = script.relay.upstream
+    upstream.linked(script.said.append, script.now, Welcome("", 1, 1, 0, 500, None, 200, 2000, 100, 20))
+    script.relay.tick(script.now)
     script.answer()
     parts = []
-    while script.said:
-        assert len(script.said) == 1, "more than one request is under way"
-        parts += [request.channels for request in script.answer()]
-    assert [len(part) for part in parts] == [99, 99, 99, 3]
-    assert len({channel for part in parts for channel in part}) == 300
-    assert script.relay.upstream.follows
+    for _ in range(200):
+        assert len(script.said) <= 1, "more than one request is under way"
+        assert all(len(MSGPACK.encode(request)) <= 2000 for request in script.said)
+        parts += [(script.now, request.channels) for request in script.answer() if isinstance(request, Subscribe)]
+        script.now += 100 * MILLISECOND
+        script.relay.tick(script.now)
+    asked = parts
+    assert len({channel for _, part in asked for channel in part}) == 200
+    assert len(asked) > 3
+    for (then, part), (now, _) in pairwise(asked):
+        assert (now - then) / 10**9 * 100 >= len(part) - 20, "the debt of a request is not paid yet"
+    assert upstream.follows
+    assert len(script.relay.upstreams) == 2
+    assert not script.relay.upstreams.follows
 
 
 def test_an_instrument_that_is_gone_does_not_keep_the_others_waiting() -> None:

@@ -13,7 +13,7 @@ from stream import Client, ClientError, RequestRefused, connect
 from stream.cli.verify import verify
 from stream.codes import ErrorCode
 from stream.frames import Gap
-from stream.relay_server import RelayServer
+from stream.relay_server import RelayLink, RelayServer
 from stream.server import Server
 from stream.sources.simulated import SimulatedSource
 from tests.setting import CONFIG, NAMES, token
@@ -35,6 +35,12 @@ def cut_all(server: Server) -> None:
     for connection in list(server._connections.values()):
         assert connection._transport
         connection._transport.underlying_transport.abort()
+
+
+def only_link(relay: RelayServer) -> RelayLink:
+    """The connection of a relay that needs one."""
+    (link,) = relay._links.values()
+    return link
 
 
 @run
@@ -96,7 +102,7 @@ async def test_clients_are_told_when_the_upstream_is_gone_and_when_it_is_back() 
         assert (await get(leaf.port, "/ready"))[1] == b"ready\n"
         async with connect(url(leaf)) as client:
             await client.orderbook("BTC-USD")
-            relay._link.url = "ws://127.0.0.1:1/v1"
+            only_link(relay).url = "ws://127.0.0.1:1/v1"
             cut_all(server)
             await until(lambda: client.stale_since > 0)
             assert relay.relay.stale_since == client.stale_since
@@ -107,7 +113,7 @@ async def test_clients_are_told_when_the_upstream_is_gone_and_when_it_is_back() 
             async with connect(url(leaf)) as late:
                 await late.ping()
                 assert late.stale_since == client.stale_since
-            relay._link.url = url(server)
+            only_link(relay).url = url(server)
             await until(lambda: client.stale_since == 0)
             assert (await get(leaf.port, "/ready"))[1] == b"ready\n"
             assert client.connections == 1
@@ -126,7 +132,7 @@ async def test_nobody_is_let_in_before_there_is_anything_to_see() -> None:
                 assert (await get(relay.port, path))[0].split()[1] == status
             with pytest.raises(ClientError, match="come back later"):
                 await Client(url(relay)).open()
-            relay._link.url = url(server)
+            only_link(relay).url = url(server)
             await until(lambda: relay.relay.begun)
             async with connect(url(relay)) as client:
                 assert (await client.instruments()).keys() == set(NAMES)

@@ -8,14 +8,14 @@ const FRAMES = {
   balances: ["channel", "epoch", "prev", "seq", "balances", "server_time"],
 };
 const NOTICES = {
-  welcome: ["server", "epoch", "seq", "time", "heartbeat_ms", "subject"],
+  welcome: ["server", "epoch", "seq", "time", "heartbeat_ms", "subject", "subscriptions_max", "message_bytes_max", "messages_per_s", "messages_burst"],
   gap: ["channel", "epoch", "since", "seq"],
   pacing: ["interval_ms"],
   leaving: ["return_ms"],
   stale: ["since"],
 };
 const REPLIES = {
-  logged_in: ["id", "subject", "scopes", "expires"],
+  logged_in: ["id", "subject", "scopes", "expires", "subscriptions_max", "message_bytes_max", "messages_per_s", "messages_burst"],
   subscribed: ["id", "epoch", "seq", "channels"],
   unsubscribed: ["id", "channels"],
   subscriptions: ["id", "channels"],
@@ -23,7 +23,7 @@ const REPLIES = {
   pong: ["id", "time"],
   done: ["id", "seq", "order", "client_id", "status", "remaining", "filled", "value"],
   all_cancelled: ["id", "seq", "count"],
-  connection_list: ["id", "connections"],
+  connection_list: ["id", "connections", "unheard"],
   confirmed: ["id"],
   error: ["id", "code", "message", "order"],
 };
