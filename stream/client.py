@@ -24,7 +24,7 @@ from stream.codes import ErrorCode
 from stream.fields import Message
 from stream.frames import Gap
 from stream.kept_connection import KeptConnection, Token
-from stream.live import KINDS, ClientError, Closed, ConnectionLost, Listener, Live, LiveBalances, LiveOrders, Lossless, RequestRefused, tell
+from stream.live import KINDS, Callback, ClientError, Closed, ConnectionLost, Listener, Live, LiveBalances, LiveOrders, Lossless, RequestRefused, tell
 from stream.messages import Answer, Error, Frame, Leaving, LoggedIn, Login, Pacing, Stale, Subscribe, Subscribed, Unsubscribe, Unsubscribed, Welcome
 from stream.mirror import Verdict
 from stream.requests import R, Requests
@@ -62,7 +62,7 @@ class Client(KeptConnection, Requests, Listener):
         self._waiting: dict[int, Waiting] = {}
         self._online = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
-        self._callbacks: list[Callable[[ClientError | None], None]] = []
+        self._callbacks: list[Callback[ClientError | None]] = []
         self._following: set[str] = set()    # channels that are subscribed on this connection and have had no gap
         self._recovered_at: dict[str, float] = {}
         self._closed = False
@@ -95,6 +95,7 @@ class Client(KeptConnection, Requests, Listener):
 
     async def connected(self) -> None:
         """Wait until there is a connection; at once if there is one. Closed if there will be none."""
+        self._check()
         await self._online.wait()
         self._check()
 
@@ -104,12 +105,14 @@ class Client(KeptConnection, Requests, Listener):
             raise self._why
         if not self._keeper:
             raise ClientError("the client is not open: use `async with connect(...) as client`, or `await client.open()` first")
+        if self._keeper.get_loop() is not asyncio.get_running_loop():
+            raise ClientError("the client belongs to another event loop: make one in each, or use stream.sync, whose client threads may share")
 
-    def on_connection(self, callback: Callable[[ClientError | None], None]) -> None:
+    def on_connection(self, callback: Callable[[ClientError | None], object]) -> None:
         """Have `callback` called with None whenever there is a connection; and with why when it is lost, when an attempt to return fails, and when it
-        is back without the token: SignInRefused, and Closed if there will be no other one.
+        is back without the token: SignInRefused, and Closed if there will be no other one. A coroutine function is awaited before it is called again.
         """
-        self._callbacks.append(callback)
+        self._callbacks.append(Callback(callback))
 
     async def _returned(self) -> None:
         if self.sign_in_refused:

@@ -3,9 +3,10 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from stream.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES, ChannelName
 from stream.frames import Balance, Book, Gap, OrderUpdate, Ticker, Trade
@@ -52,17 +53,84 @@ class TooSlow(ClientError):
     """A consumer left more than ITEMS_MAX items of a lossless channel waiting."""
 
 
-def tell(callbacks: Sequence[Callable[[Told], None]], what: Told) -> None:
-    """Call each; what they raise goes to the event loop's exception handler."""
-    for callback in tuple(callbacks):
+class Callback(Generic[Told]):
+    """A function, or a coroutine function, that is called with what comes: the latter's calls one behind the other, each awaited before the next begins.
+
+    What it raises goes to the event loop's exception handler, and so does TooSlow, once, when more than ITEMS_MAX calls wait; from then on it is not called.
+    """
+
+    def __init__(self, function: Callable[[Told], object]) -> None:
+        if not callable(function):
+            raise TypeError(f"a callback: expected a function or a coroutine function of one argument, got {type(function).__name__}")
+        self._function = function
+        self._waiting: deque[Told] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._too_slow = False
+
+    def __call__(self, what: Told) -> None:
+        if self._task:
+            self._wait(what)
+            return
         try:
-            callback(what)
+            result = self._function(what)
         except Exception as error:
-            asyncio.get_running_loop().call_exception_handler({"message": "a callback of the client failed", "exception": error})
+            complain(error)
+        else:
+            if isawaitable(result):
+                self._task = asyncio.ensure_future(self._await(result))
+
+    def _wait(self, what: Told) -> None:
+        if not self._too_slow and len(self._waiting) == ITEMS_MAX:
+            self._too_slow = True
+            complain(TooSlow(f"more than {ITEMS_MAX} calls of a callback waited: it is not called any more"))
+        if not self._too_slow:
+            self._waiting.append(what)
+
+    async def _await(self, result: Awaitable[object]) -> None:
+        try:
+            while True:
+                try:
+                    await result
+                except Exception as error:
+                    complain(error)
+                if not self._waiting:
+                    return
+                with_next = self._function(self._waiting.popleft())
+                result = with_next if isawaitable(with_next) else nothing()
+        finally:
+            self._task = None
+
+
+async def nothing() -> None:
+    """What there is to await of a call that returned."""
+
+
+def complain(error: Exception) -> None:
+    """Hand what a callback raised to the event loop."""
+    asyncio.get_running_loop().call_exception_handler({"message": "a callback of the client failed", "exception": error})
+
+
+def tell(callbacks: Sequence[Callback[Told]], what: Told) -> None:
+    """Call each."""
+    for callback in tuple(callbacks):
+        callback(what)
+
+
+class Reader(Generic[Item]):
+    """What one task has not read yet of a channel: of a state the latest, of events each."""
+
+    def __init__(self, items: deque[Item]) -> None:
+        self.items = items
+        self.too_slow = False
 
 
 class Live(ABC, Generic[Item]):
-    """One subscribed channel: iterate over it, or look at its mirror at any time."""
+    """One subscribed channel: iterate over it, or look at its mirror at any time.
+
+    Each task that iterates gets everything from when it began, the first one from the subscription on; one that ends leaves the rest to the next that begins.
+    """
+
+    kept: ClassVar[int | None] = None    # how many items wait for a reader; None: all
 
     def __init__(self, mirror: Mirror[Any], depth: int | None, interval_ms: int | None) -> None:
         self.mirror = mirror
@@ -70,8 +138,8 @@ class Live(ABC, Generic[Item]):
         self.interval_ms = interval_ms
         self.in_force: InForce | None = None
         self.holders = 0    # subscriptions that were granted, or are asked for
-        self._callbacks: list[Callable[[Frame | Gap], None]] = []
-        self._woken = asyncio.Event()
+        self._callbacks: list[Callback[Frame | Gap]] = []
+        self._readers: dict[asyncio.Task[Any] | None, Reader[Item]] = {None: Reader(deque(maxlen=self.kept))}    # of None: nobody's yet
         self._stirred = asyncio.Event()
         self._watchers: list[Callable[[], None]] = []
         self._failure: ClientError | None = None
@@ -89,17 +157,33 @@ class Live(ABC, Generic[Item]):
     def __aiter__(self) -> AsyncIterator[Item]:
         return self
 
-    async def __anext__(self) -> Item:
-        while not self._has_next():
+    def __anext__(self) -> Coroutine[Any, Any, Item]:
+        return self._next(self._reader())    # the task that iterates is this one, though another one may be made to wait
+
+    async def _next(self, reader: Reader[Item]) -> Item:
+        while not reader.items:
+            if reader.too_slow:
+                raise TooSlow(f"more than {ITEMS_MAX} items of {self.channel} waited")
             self._check()
-            self._woken.clear()
-            await self._woken.wait()
-        return self._take_next()
+            await self._stirred.wait()
+        return reader.items.popleft()
+
+    def _reader(self) -> Reader[Item]:
+        """The current task's; if it has none, what a task that has ended left, or a new one."""
+        task = asyncio.current_task()
+        if task not in self._readers:
+            ended = [other for other in self._readers if other is None or other.done()]
+            left = [self._readers.pop(other) for other in ended]
+            self._readers[task] = left[-1] if left else self._new_reader()
+        return self._readers[task]
+
+    @abstractmethod
+    def _new_reader(self) -> Reader[Item]:
+        ...
 
     async def changed(self) -> None:
         """Wait for the next frame, whatever it holds."""
         self._check()
-        self._stirred.clear()
         await self._stirred.wait()
         self._check()
 
@@ -107,21 +191,14 @@ class Live(ABC, Generic[Item]):
         if self._failure:
             raise self._failure
 
-    @abstractmethod
-    def _has_next(self) -> bool:
-        ...
-
-    @abstractmethod
-    def _take_next(self) -> Item:
-        ...
-
-    def on(self, callback: Callable[[Frame | Gap], None]) -> Callable[[], None]:
+    def on(self, callback: Callable[[Frame | Gap], object]) -> Callable[[], None]:
         """Have `callback` called with every message of the channel, once the mirror has taken it in; returns what ends that.
 
-        What it raises goes to the event loop's exception handler, and the channel goes on.
+        A coroutine function is awaited before it is called again. What it raises goes to the event loop's exception handler, and the channel goes on.
         """
-        self._callbacks.append(callback)
-        return partial(self._callbacks.remove, callback)
+        added = Callback(callback)
+        self._callbacks.append(added)
+        return partial(self._callbacks.remove, added)
 
     def heard(self, message: Frame | Gap) -> None:
         """A message has come, and the mirror has taken it in."""
@@ -134,8 +211,8 @@ class Live(ABC, Generic[Item]):
         ...
 
     def _wake(self) -> None:
-        self._woken.set()
         self._stirred.set()
+        self._stirred.clear()    # whoever waits for it now goes on all the same
         for watcher in self._watchers:
             watcher()
 
@@ -148,18 +225,14 @@ class Live(ABC, Generic[Item]):
 class Conflated(Live[Item]):
     """A channel of states: an iteration gets the latest, and a slow consumer none of those between."""
 
-    _news: Item | None = None
+    kept = 1
 
-    def _has_next(self) -> bool:
-        return self._news is not None
-
-    def _take_next(self) -> Item:
-        news, self._news = self._news, None
-        assert news is not None
-        return news
+    def _new_reader(self) -> Reader[Item]:
+        return Reader(deque(filter(None, [self.mirror.frame]), maxlen=1))
 
     def _collect(self, message: Frame | Gap) -> None:
-        self._news = message    # type: ignore[assignment]
+        for reader in self._readers.values():
+            reader.items.append(message)    # type: ignore[arg-type]
 
 
 class Lossless(Live[Item]):
@@ -168,29 +241,17 @@ class Lossless(Live[Item]):
     They wait for it, and it ends if too many do; callbacks and the mirror go on.
     """
 
-    def __init__(self, mirror: Mirror[Any], depth: int | None, interval_ms: int | None) -> None:
-        super().__init__(mirror, depth, interval_ms)
-        self._items: deque[Item] = deque()
-        self._too_slow = False    # what comes from here on would hide that something is missing
-
-    def _has_next(self) -> bool:
-        if self._too_slow:
-            raise TooSlow(f"more than {ITEMS_MAX} items of {self.channel} waited")
-        return bool(self._items)
-
-    def _take_next(self) -> Item:
-        return self._items.popleft()
+    def _new_reader(self) -> Reader[Item]:
+        return Reader(deque())
 
     def _collect(self, message: Frame | Gap) -> None:
-        if self._too_slow:
-            return
-        if isinstance(message, Gap):
-            self._items.append(message)    # type: ignore[arg-type]
-        elif message.prev is not None:
-            self._items.extend(self._items_of(message))
-        if len(self._items) > ITEMS_MAX:
-            self._items.clear()
-            self._too_slow = True
+        items = [message] if isinstance(message, Gap) else self._items_of(message) if message.prev is not None else ()
+        for reader in self._readers.values():
+            if not reader.too_slow:
+                reader.items.extend(items)    # type: ignore[arg-type]
+                if len(reader.items) > ITEMS_MAX:
+                    reader.items.clear()
+                    reader.too_slow = True
 
     @abstractmethod
     def _items_of(self, frame: Any) -> Iterable[Item]:
