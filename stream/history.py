@@ -5,11 +5,12 @@ Whatever is done here to an exchange is written to its journal like any command.
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 import msgspec
 
-from engine import Commands, EventKind, Exchange, Instrument
+from engine import MONEY_MAX, Commands, EventKind, Exchange, Instrument
 from stream.config import Config, ConfigError
 from stream.feed import Feed
 from stream.forwarded import decode_forwarded
@@ -19,6 +20,7 @@ from stream.journal.recovery import Opened, Visit, open_journal
 from stream.journal.snapshots import State
 from stream.journal.writer import Limits
 from stream.results import Results
+from stream.scale import to_text
 from stream.sources import Source
 
 KEPT = "kept"
@@ -88,6 +90,12 @@ def remembering(history_feed: Feed, directory: dict[str, bytes]) -> dict[str, by
     """The directory of a snapshot: with what the channels remember."""
     return directory | {FEED: history_feed.remember()}
 
+DECIMALS_MAX = 12
+"""Of an asset: 4.6 million of it can be counted then."""
+
+STEP_MIN, STEP_MAX = Decimal("1e-30"), Decimal("1e30")
+"""Of ticks and lots: what is smaller or larger is a mistake, and would be long to tell."""
+
 
 def begin(config: Config, sources: Sequence[Source], now: int) -> History:
     """A history of no journal, whose epoch is the time. ConfigError if what is configured cannot be."""
@@ -152,20 +160,45 @@ def _check_terms(exchange: Exchange, assets: Mapping[str, int], instruments: Seq
             raise ConfigError(f"instrument {instrument.name!r} is in the journal with other terms: {', '.join(changed)}; new ones need a new name")
 
 
+def _countable(name: str, decimals: int) -> int:
+    """An asset's decimals. ConfigError if so little of it fits into the engine's integers that an account would soon have too much."""
+    if decimals > DECIMALS_MAX:
+        raise ConfigError(
+            f"asset {name!r} has {decimals} decimals: expected at most {DECIMALS_MAX}. An amount is a whole number of units, of all accounts together "
+            f"up to 2^62, which would be {to_text(MONEY_MAX, f'1e-{decimals}')[:4]} {name}; count it in a larger unit, such as 9 decimals (gwei, of Ether)"
+        )
+    return decimals
+
+
+def _check_assets(instrument: Instrument, exchange: Exchange) -> None:
+    """ConfigError if an instrument's assets are not there, or its steps are none."""
+    for asset in (instrument.base, instrument.quote):
+        if asset not in exchange.assets():
+            there = ", ".join(exchange.assets()) or "`assets`, which is empty"
+            raise ConfigError(f"instrument {instrument.name!r}: there is no asset {asset!r}: expected one of {there}")
+    for field in ("tick", "lot"):
+        step = getattr(instrument, field)
+        if not (step.is_finite() and STEP_MIN <= step <= STEP_MAX):
+            raise ConfigError(f"instrument {instrument.name!r}: {field} {step}: expected a decimal number from {STEP_MIN} to {STEP_MAX}")
+
+
 def _list(exchange: Exchange, config: Config, sources: Sequence[Source]) -> Listing:
     """Add the assets and instruments that are configured and not there yet; which these were."""
     assets: dict[str, int] = {}
     instruments: list[Instrument] = []
     there = {book.instrument.name for book in exchange.books}
+    configured = _configured(config, sources)
     try:
-        for more_assets, more_instruments in _configured(config, sources):
+        for more_assets, more_instruments in configured:
             _check_terms(exchange, more_assets, more_instruments)
             for name, decimals in more_assets.items():
                 if name not in exchange.assets():
-                    exchange.add_asset(name, decimals)
+                    exchange.add_asset(name, _countable(name, decimals))
                     assets[name] = decimals
+        for _, more_instruments in configured:    # whose assets may be those of a source
             for instrument in more_instruments:
                 if instrument.name not in there:
+                    _check_assets(instrument, exchange)
                     exchange.add_instrument(instrument)
                     instruments.append(instrument)
     except ValueError as error:

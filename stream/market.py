@@ -3,9 +3,10 @@
 A tick runs the commands that have gathered as one group, answers them, and sends what is due: one write for each client.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 
-from engine import Event, EventKind, OrderType, Phase, SelfTrade, Side, TimeInForce
+from engine import MONEY_MAX, Event, EventKind, OrderType, Phase, Reason, SelfTrade, Side, TimeInForce
 from stream.announcements import Announcement, Announcements
 from stream.channel import PHASES, Point
 from stream.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
@@ -22,11 +23,13 @@ from stream.messages import Cancel, CancelAll, InstrumentTerms, Place, Reduce, R
 from stream.refusals import explain
 from stream.results import Reply
 from stream.safeguards import Deadlines
-from stream.scale import from_text
+from stream.scale import from_text, to_text
 from stream.sequencer import Log, Sequencer
 from stream.session import Session
 from stream.sources import Source
 from stream.venue import Figure, Opened, Venue
+
+log = logging.getLogger("deltabook")
 
 WIRE_SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 WIRE_TYPES = {type.name.lower(): type for type in OrderType}
@@ -68,6 +71,7 @@ class Market(Venue):
         self._engine_time = history.time
         self._opening: dict[str, list[Opened]] = {}    # who waits for a subject's account
         self._deposits = self._parse_deposits()
+        self._paying: set[int] = set()    # new accounts whose deposits have not run yet
         self._terms: list[InstrumentTerms] = []
         self._terms_seq = -1
 
@@ -86,14 +90,20 @@ class Market(Venue):
             self.sequencer.remember(key, b"1" if kept else b"")
 
     def _parse_deposits(self) -> list[tuple[int, int]]:
+        """The configured deposits in units. ConfigError if one cannot be paid."""
         decimals = self.exchange.assets()
         deposits = []
         for asset, amount in self.config.deposit.items():
-            if asset in decimals:
-                try:
-                    deposits.append((self.exchange.asset(asset), from_text(amount, f"1e-{decimals[asset]}")))
-                except ValueError as error:
-                    raise ConfigError(f"deposit of {asset}: {error}") from error
+            if asset not in decimals:
+                raise ConfigError(f"deposit of {asset!r}: there is no such asset: expected some of {', '.join(decimals) or '`assets`, which is empty'}")
+            try:
+                units = from_text(amount, f"1e-{decimals[asset]}")
+            except ValueError as error:
+                raise ConfigError(f"deposit of {asset}: {error}") from error
+            if not 0 <= units <= MONEY_MAX:
+                raise ConfigError(f"deposit of {asset}: {amount}: expected 0 to {to_text(MONEY_MAX, f'1e-{decimals[asset]}')}, for all accounts together")
+            if units:
+                deposits.append((self.exchange.asset(asset), units))
         return deposits
 
     # Commands
@@ -156,6 +166,7 @@ class Market(Venue):
             commands.set_account(account, self_trade=self.self_trade, time=now)
             for asset, amount in self._deposits:
                 commands.deposit(account, asset, amount, now)
+            self._paying.update([account] if self._deposits else [])
             self.sequencer.remember(
                 key_of(subject), account.to_bytes(8, "little"), lambda kept: settled(account if kept else None, ErrorCode.FROZEN),
             )
@@ -277,7 +288,17 @@ class Market(Venue):
     def _applied(self, time: int) -> None:
         """A group of commands has run."""
         self._engine_time = time
+        if self._paying:
+            self._tell_unpaid()
         self.feed.apply(time)
+
+    def _tell_unpaid(self) -> None:
+        """Log the deposits of new accounts that could not be paid, since all accounts together would have more than can be counted."""
+        told = [event for event in self.exchange.events if event.account in self._paying and event.kind in (EventKind.BALANCE, EventKind.REJECTED)]
+        for event in told:
+            if event.reason == Reason.AMOUNT_OUT_OF_RANGE:
+                log.error("a deposit cannot be paid: there is more of the asset than the exchange can count", extra={"account": event.account})
+        self._paying.difference_update(event.account for event in told)
 
     def _run_sources(self, now: int) -> None:
         """Run the steps of the sources that are due. They look at the state, so none is while a group is under way."""

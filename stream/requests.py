@@ -62,7 +62,7 @@ class Requests(ABC):
 
     async def _count(self, instrument: str, unit: Literal["tick", "lot", "money"], value: int | str) -> int:
         """Ticks, lots or units of the quote asset, out of themselves or of decimal text."""
-        if isinstance(value, int):
+        if isinstance(value, int) and not isinstance(value, bool):
             return value
         terms = self.terms or await self.instruments()
         if instrument not in terms:

@@ -6,18 +6,30 @@ from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperatio
 _EXACT = Context(prec=60, Emax=60, Emin=-60, traps=[Inexact, InvalidOperation, Overflow])
 """Raises where the usual one would round."""
 
+TEXT_MAX = 60
+"""Characters of a text that are told."""
+
 
 def from_text(text: str, step: Decimal | str) -> int:
-    """How many steps a decimal text is. ValueError if it is not a whole number of them."""
+    """How many steps a decimal text is. ValueError if it is no text, or not a whole number of steps below 2^63."""
+    if isinstance(text, float):
+        raise ValueError(f"{text!r}: a float is seldom the number that it looks like: expected decimal text such as {str(text)!r}")
+    if isinstance(text, bool) or not isinstance(text, str | Decimal | int):
+        raise ValueError(f"{text!r}: expected decimal text such as '0.1'")
+    shown = str(text)[:TEXT_MAX]
     try:
         number = Decimal(text)
     except InvalidOperation:
-        raise ValueError(f"{text!r}: expected a decimal number") from None
+        raise ValueError(f"{shown!r}: expected a decimal number") from None
+    if number.is_finite() and number.adjusted() > _EXACT.Emax:
+        raise ValueError(f"{shown!r}: expected less than 2^63 times {step}")
     with suppress(DecimalException):
         count = _EXACT.divide(number, Decimal(step))
-        if count.is_finite() and abs(count) < 1 << 63 and count == count.to_integral_value():
+        if count.is_finite() and count == count.to_integral_value():
+            if abs(count) >= 1 << 63:
+                raise ValueError(f"{shown!r}: expected less than 2^63 times {step}")
             return int(count)
-    raise ValueError(f"{text!r}: expected a whole multiple of {step}, of 64 bits")
+    raise ValueError(f"{shown!r}: expected a whole multiple of {step}")
 
 
 def to_text(count: int, step: Decimal | str) -> str:

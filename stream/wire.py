@@ -1,16 +1,18 @@
 """Messages as bytes: the two subprotocols, and the frames of RFC 6455 that a server sends."""
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
 from stream.fields import Id, Message
+from stream.malformed import explain
 from stream.messages import Answer, Request
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 
-Read = TypeVar("Read")
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises."""
 
 
 class Malformed(Exception):
@@ -53,6 +55,8 @@ class Codec(NamedTuple):
     decode_request: Callable[[bytes], Request]
     decode_answer: Callable[[bytes], Answer]
     decode_head: Callable[[bytes], Head]
+    decode_elements: Callable[[bytes], list[msgspec.Raw]]
+    decode: Callable[..., Any]
 
     def frame(self, message: Message) -> bytes:
         """A message as a WebSocket frame."""
@@ -60,22 +64,17 @@ class Codec(NamedTuple):
 
     def read_request(self, payload: bytes) -> Request:
         """A client's message. Malformed if it is none."""
-        return read(self.decode_request, payload)
+        try:
+            return self.decode_request(payload)
+        except UNREADABLE as error:
+            raise Malformed(explain(error, payload, self.decode_elements, self.decode)) from error
 
     def read_id(self, payload: bytes) -> int:
         """The id of a client's message, which is not looked at further; 0 if it has none."""
         try:
-            return read(self.decode_head, payload).id
-        except Malformed:
+            return self.decode_head(payload).id
+        except UNREADABLE:
             return 0
-
-
-def read(decode: Callable[[bytes], Read], payload: bytes) -> Read:
-    """What a client sent. Malformed if it cannot be read."""
-    try:
-        return decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(str(error)) from error
 
 
 MSGPACK = Codec(
@@ -85,6 +84,8 @@ MSGPACK = Codec(
     msgspec.msgpack.Decoder(Request).decode,
     msgspec.msgpack.Decoder(Answer).decode,
     msgspec.msgpack.Decoder(Head).decode,
+    msgspec.msgpack.Decoder(list[msgspec.Raw]).decode,
+    msgspec.msgpack.decode,
 )
 JSON = Codec(
     "deltabook.v1.json",
@@ -93,6 +94,8 @@ JSON = Codec(
     msgspec.json.Decoder(Request).decode,
     msgspec.json.Decoder(Answer).decode,
     msgspec.json.Decoder(Head).decode,
+    msgspec.json.Decoder(list[msgspec.Raw]).decode,
+    msgspec.json.decode,
 )
 CODECS = {codec.subprotocol: codec for codec in (MSGPACK, JSON)}
 
