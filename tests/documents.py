@@ -35,8 +35,8 @@ SOCKETS = "--experimental-websocket"    # node 20 has a WebSocket under this fla
 DIRECTIVES = {"{eval-rst}", "{include}", "{toctree}"}
 """Blocks that are for Sphinx, which fails if they are wrong."""
 
-READY = re.compile(r"page +https?://[^/]*:(\d+)/|metrics on port (\d+)")
-SERVES = re.compile(r"^(\S*/)?deltabook serve\b")
+READY = re.compile(r"page +https?://[^/]*:(\d+)/|metrics on port (\d+)|:(\d+)\S* leads to")
+SERVES = re.compile(r"^(\S*/)?deltabook (serve|fault)\b")
 ELSEWHERE = re.compile(r"^(make|docker|sudo|apt-get|git clone) ")
 """Lines that are for a whole machine. A target of make has to be one."""
 
@@ -285,17 +285,19 @@ class Reader:
         lines.clear()
 
     def _serve(self, line: str) -> None:
-        named = re.search(r"--port (\d+)", line)
+        named = re.search(r"--(?:port|listen) (\d+)", line)
         port = int(named[1]) if named else PORT
         if port in self._servers:
             self._end(self._servers.pop(port), signal.SIGINT)
-        line = re.sub(r" --port \d+", "", line).partition(" #")[0] + " --port 0"
+        flag = "--listen" if "deltabook fault" in line else "--port"
+        line = re.sub(rf" {flag} \d+", "", line).partition(" #")[0] + f" {flag} 0"
         server = self._servers[port] = self._start(["bash", "-c", f"exec {line}"])
         standby = "--role standby" in line
         assert server.until(lambda said: "follows until" in said if standby else READY.search(said)), f"the server has ended:\n{server.said}"
         if found := READY.search(server.said):
-            self._ports[port] = int(found[1] or found[2])
-            self._await_ready(server, self._ports[port])
+            self._ports[port] = int(found[1] or found[2] or found[3])
+            if not found[3]:
+                self._await_ready(server, self._ports[port])
         self._latest = server
 
     def _await_ready(self, server: Running, port: int) -> None:

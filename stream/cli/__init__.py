@@ -15,6 +15,7 @@ COMMANDS = {
     "watch": "show a channel of a live server in the terminal",
     "verify": "rebuild the books of a live server and report what is wrong",
     "judge": "listen to a client in any language, and say whether its books are right",
+    "fault": "a proxy that breaks, slows and garbles connections, to try clients in any language on",
     "load": "load a server with many clients, and report what they saw",
     "replay": "feed a recording into an engine and check it against the recording's own truth",
     "journal": "say what is in a journal and whether it is whole; print, replay, repair it",

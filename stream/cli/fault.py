@@ -1,0 +1,68 @@
+"""`deltabook fault`: a proxy that does to the connections of clients what networks, balancers and servers do to them on bad days."""
+
+import argparse
+import asyncio
+import signal
+from contextlib import suppress
+
+import uvloop
+from rich.console import Console
+
+from stream.cli.numbers import positive, share, whole
+from stream.cli.verify import DEFAULT_URL
+from stream.fault import FaultError, FaultProxy, Plan, kinds, scripted, seeded
+from stream.live import ClientError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `fault`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    names = {name + (f"[:{kind.unit}]" if kind.unit else ""): kind.__doc__ for name, kind in kinds().items()}
+    parser.epilog = "\n".join((
+        "kinds of faults, some of which take an amount (an n that is not given is drawn):",
+        *(f"  {name:<24} {does}" for name, does in names.items()), "",
+        "examples:",
+        "  deltabook fault --script 'closed-at-once*3 half-status-line http-status:503*2 cut:5'",
+        "  deltabook fault --seed 7 --share 0.5",
+        "  deltabook fault --to wss://example.com/v1 --seed 1 --only fragments,pieces:1,delay:200",
+        "  deltabook fault --seed 7 & deltabook verify ws://127.0.0.1:8081/v1 --seconds 60 --faulty",
+    ))
+    parser.add_argument("--listen", type=whole, default=8081, metavar="PORT", help="where clients connect, on this machine (default: %(default)s)")
+    parser.add_argument("--to", default=DEFAULT_URL, metavar="URL", help="the server behind it (default: %(default)s)")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--script", metavar="KINDS", help="a fault for each connection as they come: kinds, with :amount or *count if you like; then all pass")
+    what.add_argument("--seed", type=whole, metavar="N", help="any fault for each connection, from this seed")
+    parser.add_argument("--repeat", action="store_true", help="begin the script anew at its end")
+    parser.add_argument("--only", metavar="A,B", help="with a seed: only these kinds")
+    parser.add_argument("--share", type=share, default=1.0, help="with a seed: the share of the connections that have a fault (default: all)")
+    parser.add_argument("--seconds", type=positive, help="end after so long (default: when interrupted or terminated)")
+
+
+def plan_of(arguments: argparse.Namespace) -> Plan:
+    """The plan that was asked for. FaultError if it cannot be."""
+    if arguments.script is not None:
+        return scripted(arguments.script, arguments.repeat)
+    return seeded(arguments.seed, (arguments.only or "").replace(",", " ").split(), arguments.share)
+
+
+async def serve(arguments: argparse.Namespace, console: Console) -> None:
+    """Run the proxy until its time is over."""
+    def told(number: int, fault: str) -> None:
+        console.print(f"{number} {fault}")
+
+    ended = asyncio.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(sign, ended.set)
+    async with FaultProxy(arguments.to, plan_of(arguments), arguments.listen, told) as proxy:
+        console.print(f"{proxy.url} leads to {arguments.to}; every connection and its fault follow")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), arguments.seconds)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the proxy; the exit status."""
+    try:
+        uvloop.run(serve(arguments, Console(soft_wrap=True, highlight=False)))
+    except (FaultError, OSError) as error:
+        raise ClientError(str(error)) from error
+    return 0
