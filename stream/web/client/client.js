@@ -1,21 +1,27 @@
-// A connection: requests and their replies, channels that stay subscribed, and the return after a loss.
+// A connection: channels that stay subscribed, and the return after a loss.
 
-import { KeptConnection } from "./connection.js";
-import { ClientError, Closed, ConnectionLost, Gap, RequestRefused } from "./errors.js";
-import { keyOf, read } from "./messages.js";
+import { KeptConnection, socketClass } from "./connection.js";
+import { ClientError, Closed, ConnectionLost, Gap, RequestRefused, SignInRefused } from "./errors.js";
+import { read } from "./messages.js";
 import { MIRRORS } from "./mirrors.js";
+import { encode } from "./msgpack.js";
+import { Outstanding } from "./outstanding.js";
 import { Requests } from "./requests.js";
+import { addressOf, tokenOf } from "./token.js";
 
 const RECOVERY_MS = 1000; // the shortest time between two recoveries of one channel, so that a server that is always wrong is not flooded
-const PATIENCE_MS = 5000; // a request with a key waits so long for a lost connection to come back
-const TOO_MANY_SIGN_INS = 204;
+const TOKEN_AGAIN_MS = 5000; // the time to ask for a token again where there was none
+const BAD_TOKEN = 201;
+const NEVER_GRANTED = [100, 200, 202, 300, 301, 302, 303]; // refusals that asking again for the same channel would only repeat; any other one passes
+const TOKEN_EXPIRED = 4001; // close codes
+const REVOKED = 4501;
 const OWN = ["orders", "balances"];
 
 /**
  * One connection with many channels. It fires these events:
- * `state` ({state, reason}) when the connection is "connecting", "open", "lost" or "closed", and when `staleSince` or `pacingMs` change;
+ * `state` ({state, reason}) when the connection is "connecting", "open", "lost" or "closed", and when `staleSince`, `pacingMs` or `signInRefused` change;
  * `frame` ({mirror, frame, verdict}), `gap` (a Gap) and `notice` (text for people);
- * `message` ({sent, bytes, fields}) for every message, as it is on the wire.
+ * `message` ({sent, bytes, fields}) for every message, as it is on the wire, but without tokens.
  *
  * A lost connection keeps the subscriptions: the client returns after a growing, jittered delay and resumes each channel from its own
  * (epoch, seq). Requests under way fail, since nobody knows whether the server saw them; those with a `key` are sent again.
@@ -28,20 +34,26 @@ export class Client extends Requests {
   welcome = null;
   pacingMs = 0; // under load the server sends books and tickers no more often than this
   staleSince = 0; // until when, in ns since 1970, what the server shows is complete, if it may have fallen behind
+  signInRefused = null; // why the connection is one without the token
   #token;
+  #signedIn = null; // the token of this connection
+  #refused = null; // the token that the server did not take, or no longer
+  #tokenLater;
   #connection = null;
+  #outstanding;
   #options;
   #opening = null;
-  #id = 0;
-  #waiting = new Map();
+  #closedBy = null;
   #following = new Set(); // channels that are subscribed on this connection and have had no gap
 
   /** `token` is text, or a function that returns a fresh one (or a promise of it) for each connection. */
   constructor(url, { token = null, WebSocket = null, random = Math.random } = {}) {
     super();
+    addressOf(url);
     this.url = url;
-    this.#token = token;
+    this.#token = typeof token === "function" ? token : tokenOf(token);
     this.#options = { WebSocket, random };
+    this.#outstanding = new Outstanding((bytes) => this.#connection.send(bytes), (fields, bytes) => this.#sent(fields, bytes));
   }
 
   /** Within how many ms a server that leaves has asked its clients to return; 0: it is not leaving. */
@@ -49,20 +61,35 @@ export class Client extends Requests {
     return this.#connection?.returnMs ?? 0;
   }
 
-  /** Connect, and sign in. Rejects if that fails; later losses are made good. Node before 22 needs the package `ws`. */
-  async open() {
-    const WebSocket = this.#options.WebSocket ?? globalThis.WebSocket ?? (await import("ws").catch(lack)).WebSocket;
-    this.#connection = new KeptConnection(this.url, WebSocket, this.#options.random, {
-      heard: (fields, bytes) => this.#hear(fields, bytes),
-      silent: () => this.ping().catch(() => {}),
-      lost: (error) => this.#lose(error),
-      ended: (error) => this.#end(error),
-    });
-    return new Promise((resolve, reject) => {
-      this.#opening = { resolve, reject };
-      this.#become("connecting");
-      this.#connection.dial();
-    });
+  /** Connect, and sign in. Rejects if that fails, or `signal` is aborted; later losses are made good. Node before 22 needs the package `ws`. */
+  async open({ signal } = {}) {
+    if (this.state !== "new" && this.state !== "closed") throw new ClientError(`the client is ${this.state}: it is opened once`);
+    signal?.throwIfAborted();
+    const abort = () => this.#fail(signal.reason);
+    signal?.addEventListener("abort", abort);
+    this.#closedBy = null;
+    this.mirrors.clear();
+    this.#become("connecting");
+    try {
+      const WebSocket = this.#options.WebSocket ?? (await socketClass());
+      if (this.#closedBy) throw this.#closedBy;
+      this.#connection = new KeptConnection(this.url, WebSocket, this.#options.random, {
+        heard: (fields, bytes) => this.#hear(fields, bytes),
+        silent: () => this.#outstanding.ask("ping", [], true).catch(() => {}),
+        survives: (code) => code === REVOKED && this.#signedIn !== null,
+        lost: (error) => this.#lose(error),
+        ended: (error) => this.#end(error),
+      });
+      return await new Promise((resolve, reject) => {
+        this.#opening = { resolve, reject };
+        this.#connection.dial();
+      });
+    } catch (error) {
+      if (!this.#closedBy) this.#fail(error);
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
   }
 
   /** Leave: all requests and iterations end with Closed. */
@@ -79,12 +106,16 @@ export class Client extends Requests {
 
   #lose(error) {
     if (this.#opening) return this.#fail(error);
-    this.#following.clear();
-    for (const [id, request] of this.#waiting) {
-      if (request.key && !request.timer) this.#hold(id, request);
-      else if (!request.key) this.#refuse(id, error);
-    }
+    this.#leftOff();
+    this.#outstanding.lost(error);
+    if (this.#signedIn !== null && (error.code === TOKEN_EXPIRED || error.code === REVOKED)) this.#refuseToken(this.#signedIn, new SignInRefused(error));
+    this.#signedIn = null;
     this.#become("lost", error.message);
+  }
+
+  #leftOff() {
+    clearTimeout(this.#tokenLater);
+    this.#following.clear();
   }
 
   #fail(error) {
@@ -93,10 +124,12 @@ export class Client extends Requests {
   }
 
   #end(error) {
+    this.#closedBy = error;
     this.#opening?.reject(error);
     this.#opening = null;
-    this.#following.clear();
-    for (const id of [...this.#waiting.keys()]) this.#refuse(id, error);
+    this.#leftOff();
+    this.#outstanding.lost(error);
+    this.#outstanding.fail(error);
     for (const mirror of this.mirrors.values()) mirror.fail(error);
     this.#become("closed", error.message);
   }
@@ -108,7 +141,7 @@ export class Client extends Requests {
     const here = () => this.#connection.socket === socket;
     try {
       await this.#signIn();
-      await this.#resubscribe([...this.mirrors.values()]);
+      await this.#resubscribe([...this.mirrors.values()].filter(({ channel }) => this.#signedIn !== null || !OWN.includes(channel)));
     } catch (error) {
       if (!here()) return;
       if (this.#opening) this.#fail(error);
@@ -116,44 +149,116 @@ export class Client extends Requests {
       return;
     }
     if (!here()) return;
-    this.#become("open");
-    for (const request of this.#waiting.values()) if (request.timer) this.#send(request);
+    this.#outstanding.opened();
+    this.#become("open", this.signInRefused?.message);
     this.#opening?.resolve(this);
     this.#opening = null;
   }
 
-  /** Sign in. On a return that is refused, own channels end and the public ones go on. */
-  async #signIn() {
-    const token = typeof this.#token === "function" ? await this.#token() : this.#token;
-    if (!token) return;
+  // The token
+
+  /** Sign in, if there is a token. On a return that is refused, own channels end and the public ones go on. */
+  async #signIn(again = true) {
+    const asked = typeof this.#token === "function";
+    let token;
     try {
-      await this.request("login", token);
+      token = tokenOf(asked ? await this.#token() : this.#token);
     } catch (error) {
-      const final = error instanceof RequestRefused && error.code !== TOO_MANY_SIGN_INS && typeof this.#token !== "function";
-      if (this.#opening || !final) throw error;
-      this.#token = null;
-      this.#endOwn(error);
-      for (const [id, request] of this.#waiting) if (request.key) this.#refuse(id, new ConnectionLost(`it could not be sent again: ${error.message}`));
-      this.#tell("notice", error.message);
+      const none = new ClientError(`there is no token: ${error?.message ?? error}`);
+      if (this.#opening) throw none;
+      this.#without(none);
+      this.#tokenLater = setTimeout(() => this.#signInLater(), TOKEN_AGAIN_MS);
+      return;
     }
+    if (token === null) return;
+    if (token === this.#refused && !this.#opening) {
+      this.#endOwn(this.signInRefused);
+      return;
+    }
+    try {
+      await this.#outstanding.ask("login", [token], true);
+      this.#accept(token);
+    } catch (error) {
+      if (error.code !== BAD_TOKEN) throw error;
+      if (asked && again) return this.#signIn(false);
+      const refused = new SignInRefused(error);
+      if (this.#opening) throw refused;
+      this.#refuseToken(token, refused);
+      this.#endOwn(refused);
+    }
+  }
+
+  /** Sign in on a connection that goes on without. */
+  async #signInLater() {
+    const { socket } = this.#connection;
+    try {
+      await this.#signIn();
+      if (this.#signedIn === null) return;
+      await this.#resubscribe(OWN.map((channel) => this.mirrors.get(channel)).filter(Boolean));
+      this.#tell("state", { state: this.state, reason: "" });
+    } catch (error) {
+      if (this.#connection.socket === socket && socket) this.#connection.abandon(error.message);
+    }
+  }
+
+  #accept(token) {
+    this.#signedIn = token;
+    this.#refused = this.signInRefused = null;
+  }
+
+  /** The server does not take a token, or no longer. A function is asked for another one. */
+  #refuseToken(token, why) {
+    this.#refused = token;
+    this.#without(why);
+    if (typeof this.#token !== "function") this.#endOwn(why);
+  }
+
+  #without(why) {
+    this.signInRefused = why;
+    this.#outstanding.fail(new ConnectionLost(`it could not be sent again: ${why.message}`), true);
+    this.#tell("notice", why.message);
+    this.#tell("state", { state: this.state, reason: why.message });
   }
 
   #endOwn(why) {
     for (const channel of OWN) this.#drop(channel, why);
   }
 
+  /** Sign in on the open connection, or renew its token. */
+  async login(token) {
+    const given = tokenOf(token);
+    if (given === null) throw new ClientError("token: expected one");
+    const answer = await this.request("login", given);
+    this.#accept(given);
+    if (typeof this.#token !== "function") this.#token = given;
+    return answer;
+  }
+
+  /** Sign out: own channels end, and `cancelOnDisconnect` does not apply. */
+  async logout() {
+    await this.request("logout");
+    this.#token = this.#signedIn = null;
+    this.#endOwn(new Closed("signed out"));
+  }
+
   // Messages
+
+  #sent(fields, bytes) {
+    const shown = fields[0] === "login" ? ["login", fields[1], "…"] : fields;
+    this.#tell("message", { sent: true, bytes: shown === fields ? bytes : encode(shown), fields: shown });
+  }
 
   #hear(fields, bytes) {
     this.#tell("message", { sent: false, bytes, fields });
     const message = read(fields);
     const mirror = message && this.mirrors.get(message.channel);
     if (message?.role === "frame") {
-      if (mirror && mirror.tag !== message.tag) this.#connection.abandon(`${mirror.channel}: a frame of ${message.tag} came`);
-      else if (mirror) this.#follow(mirror, message);
+      if (mirror && mirror.tag !== message.tag) throw new ClientError(`${mirror.channel}: a frame of ${message.tag}`);
+      if (mirror) this.#follow(mirror, message);
     } else if (message?.role === "reply") this.#answer(message);
     else if (message?.tag === "welcome") {
       this.welcome = message;
+      this.#outstanding.connected(message);
       this.#begin();
     } else if (message?.tag === "gap") this.#miss(mirror, message);
     else if (message?.tag === "leaving") this.#connection.returnMs = message.return_ms;
@@ -184,14 +289,7 @@ export class Client extends Requests {
     } else if (reply.tag === "unsubscribed" && !reply.id) {
       for (const channel of reply.channels) this.#drop(channel, new Closed(`the token does not allow ${channel}`));
     }
-    const request = this.#waiting.get(reply.id);
-    if (reply.tag === "error") {
-      if (request) this.#refuse(reply.id, new RequestRefused(reply));
-      else this.#tell("notice", reply.message);
-    } else if (request) {
-      this.#waiting.delete(reply.id);
-      request.resolve(reply);
-    }
+    if (!this.#outstanding.answer(reply) && reply.tag === "error") this.#tell("notice", reply.message);
   }
 
   #follow(mirror, frame) {
@@ -213,84 +311,75 @@ export class Client extends Requests {
     }, wait);
   }
 
-  // Requests
-
   /** Send a request; resolves to its reply. RequestRefused, ConnectionLost or Closed if there is none. */
-  request(tag, ...fields) {
-    if (this.state === "closed" || !this.#connection) return Promise.reject(new Closed("the client is not open"));
-    const id = ++this.#id;
-    return new Promise((resolve, reject) => {
-      const request = { message: [tag, id, ...fields], key: keyOf(tag, fields), timer: null, resolve, reject };
-      this.#waiting.set(id, request);
-      if (request.key && this.state !== "open") this.#hold(id, request);
-      else this.#send(request);
-    });
-  }
-
-  #send(request) {
-    clearTimeout(request.timer);
-    request.timer = null;
-    try {
-      const bytes = this.#connection.send(request.message);
-      this.#tell("message", { sent: true, bytes, fields: request.message });
-    } catch (error) {
-      this.#refuse(request.message[1], error);
-    }
-  }
-
-  /** Keep a request for when the connection is back. */
-  #hold(id, request) {
-    request.timer = setTimeout(() => this.#refuse(id, new ConnectionLost("the connection did not come back in time")), PATIENCE_MS);
-  }
-
-  #refuse(id, error) {
-    const request = this.#waiting.get(id);
-    clearTimeout(request.timer);
-    this.#waiting.delete(id);
-    request.reject(error);
-  }
-
-  /** Sign in on the open connection, or renew its token. */
-  async login(token) {
-    const answer = await this.request("login", token);
-    if (typeof this.#token !== "function") this.#token = token;
-    return answer;
-  }
-
-  /** Sign out: own channels end, and `cancelOnDisconnect` does not apply. */
-  async logout() {
-    await this.request("logout");
-    this.#token = null;
-    this.#endOwn(new Closed("signed out"));
+  async request(tag, ...fields) {
+    if (this.state === "new" || this.state === "closed") throw new Closed(this.#closedBy?.message ?? "the client is not open");
+    return this.#outstanding.ask(tag, fields);
   }
 
   // Channels
 
-  /** Listen to channels, all as of one sequence; their mirrors. One that is subscribed already takes on the new depth and interval. */
-  async subscribe(channels, { depth = null, intervalMs = null } = {}) {
-    const added = channels.filter((channel) => !this.mirrors.has(channel));
-    for (const channel of added) {
-      const Kind = MIRRORS[channel.split(":")[0]];
-      if (!Kind) throw new ClientError(`channel "${channel}": there is no such kind`);
-      this.mirrors.set(channel, Object.assign(new Kind(channel), { depth, intervalMs }));
+  /**
+   * Listen to channels; their mirrors. All are as of one sequence if they fit into one message, which some hundreds do. One that is subscribed already
+   * takes on the new depth and interval. When `signal` is aborted nothing stays subscribed that was not before.
+   */
+  async subscribe(channels, { depth = null, intervalMs = null, signal = null } = {}) {
+    for (const channel of channels) {
+      const [kind, instrument] = channel.split(":");
+      if (!Object.hasOwn(MIRRORS, kind) || OWN.includes(kind) === Boolean(instrument)) {
+        throw new ClientError(`channel "${channel}": expected orderbook:, trades: or ticker: and an instrument, orders or balances`);
+      }
     }
+    signal?.throwIfAborted();
+    for (let others; (others = this.#askedFor(channels)).length; signal?.throwIfAborted()) await unlessAborted(signal, Promise.allSettled(others));
+    const added = [...new Set(channels)].filter((channel) => !this.mirrors.has(channel));
     const mirrors = channels.map((channel) => this.mirrors.get(channel));
-    for (const channel of added) this.mirrors.get(channel).expect();
+    if (!added.length && mirrors.every((mirror) => mirror.depth === depth && mirror.intervalMs === intervalMs)) return mirrors;
+    const most = this.#outstanding.allowance.subscriptionsMax;
+    if (this.mirrors.size + added.length > most) throw new ClientError(`expected at most ${most} channels on one connection; take another client for more`);
+    channels.forEach((channel, i) => (mirrors[i] ??= this.#mirror(channel, depth, intervalMs)));
+    const asking = unlessAborted(signal, this.#ask(mirrors, depth, intervalMs, false));
+    for (const mirror of mirrors) mirror.asking = asking;
     try {
-      await this.request("subscribe", channels, depth, intervalMs, {});
+      await asking;
     } catch (error) {
-      for (const channel of added) this.#drop(channel, error);
+      const stayed = added.filter((channel) => mirrors.includes(this.mirrors.get(channel)));
+      for (const channel of stayed) this.#drop(channel, error);
+      if (stayed.length) this.#leave(stayed).catch(() => {}); // with the connection they are gone, too
       throw error;
+    } finally {
+      for (const mirror of mirrors) mirror.asking = null;
     }
     for (const mirror of mirrors) Object.assign(mirror, { depth, intervalMs });
-    setTimeout(() => added.forEach((channel) => this.mirrors.get(channel)?.begun()));
+    setTimeout(() => added.forEach((channel) => this.mirrors.get(channel)?.begun()), 0);
     return mirrors;
+  }
+
+  #mirror(channel, depth, intervalMs) {
+    if (this.mirrors.has(channel)) return this.mirrors.get(channel);
+    const mirror = Object.assign(new MIRRORS[channel.split(":")[0]](channel), { depth, intervalMs });
+    mirror.expect();
+    this.mirrors.set(channel, mirror);
+    return mirror;
+  }
+
+  /** What others wait for who are subscribing to any of these channels. */
+  #askedFor(channels) {
+    return channels.map((channel) => this.mirrors.get(channel)?.asking).filter(Boolean);
   }
 
   /** Stop listening. Iterations over the channels end with Closed. */
   async unsubscribe(channels) {
     for (const channel of channels) this.#drop(channel, new Closed(`${channel} was unsubscribed`));
-    return this.request("unsubscribe", channels);
+    try {
+      await this.#leave(channels);
+    } catch (error) {
+      if (!(error instanceof ConnectionLost)) throw error; // with the connection they are gone, too
+    }
+  }
+
+  async #leave(channels) {
+    for (const part of this.#outstanding.allowance.parts(channels)) await this.request("unsubscribe", part);
   }
 
   #drop(channel, why) {
@@ -299,7 +388,18 @@ export class Client extends Requests {
     this.mirrors.delete(channel);
   }
 
-  /** Subscribe again, each channel from where it is. One that the server no longer grants ends with its refusal. */
+  /** Subscribe to channels, each from where it is if it has the same depth, in as few messages as they fit into. */
+  async #ask(mirrors, depth, intervalMs, first) {
+    const resumes = new Map(mirrors.filter((mirror) => mirror.resume && mirror.depth === depth).map((mirror) => [mirror.channel, mirror.resume]));
+    const names = [...new Set(mirrors.map(({ channel }) => channel))];
+    for (const part of this.#outstanding.allowance.parts(names, (channel) => resumes.has(channel))) {
+      const resume = Object.fromEntries(part.filter((channel) => resumes.has(channel)).map((channel) => [channel, resumes.get(channel)]));
+      if (this.state === "new" || this.state === "closed") throw this.#closedBy ?? new Closed("the client is not open");
+      await this.#outstanding.ask("subscribe", [part, depth, intervalMs, resume], first);
+    }
+  }
+
+  /** Subscribe again. A channel that the server no longer grants ends with its refusal, which is found by halving. */
   async #resubscribe(mirrors) {
     const groups = new Map();
     for (const mirror of mirrors) {
@@ -307,40 +407,15 @@ export class Client extends Requests {
       groups.set(key, [...(groups.get(key) ?? []), mirror]);
     }
     for (const group of groups.values()) {
-      const resume = Object.fromEntries(group.filter((mirror) => mirror.resume).map((mirror) => [mirror.channel, mirror.resume]));
       try {
-        await this.request("subscribe", group.map((mirror) => mirror.channel), group[0].depth, group[0].intervalMs, resume);
+        await this.#ask(group, group[0].depth, group[0].intervalMs, true);
       } catch (error) {
-        if (!(error instanceof RequestRefused)) throw error;
+        if (!NEVER_GRANTED.includes(error.code)) throw error;
+        const half = Math.ceil(group.length / 2);
         if (group.length === 1) this.#drop(group[0].channel, error);
-        else for (const mirror of group) await this.#resubscribe([mirror]);
+        else for (const part of [group.slice(0, half), group.slice(half)]) await this.#resubscribe(part);
       }
     }
-  }
-
-  /** An order book: in full (depth 0, the default), or its best levels. */
-  async orderbook(instrument, options) {
-    return (await this.subscribe([`orderbook:${instrument}`], options))[0];
-  }
-
-  /** An instrument's trades. */
-  async trades(instrument) {
-    return (await this.subscribe([`trades:${instrument}`]))[0];
-  }
-
-  /** An instrument's ticker. */
-  async ticker(instrument, options) {
-    return (await this.subscribe([`ticker:${instrument}`], options))[0];
-  }
-
-  /** One's own orders. */
-  async orders() {
-    return (await this.subscribe(["orders"]))[0];
-  }
-
-  /** One's own balances. */
-  async balances() {
-    return (await this.subscribe(["balances"]))[0];
   }
 
   #tell(type, detail) {
@@ -348,11 +423,17 @@ export class Client extends Requests {
   }
 }
 
-function lack() {
-  throw new ClientError("there is no WebSocket: take Node 22, `node --experimental-websocket`, or the option WebSocket with the class of the package `ws`");
+/** What a promise comes to, unless the signal is aborted before. */
+function unlessAborted(signal, promise) {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }
 
-/** A connected client. */
-export function connect(url, options) {
-  return new Client(url, options).open();
+/** A connected client. When `signal` is aborted first, no connection stays. */
+export function connect(url, { signal, ...options } = {}) {
+  return new Client(url, options).open({ signal });
 }

@@ -1,17 +1,24 @@
-// A WebSocket that is kept: whenever it is lost it comes back, after a growing, jittered delay, until the server says not to.
+// A WebSocket that is kept: whenever it is lost, or an attempt fails in any way, it comes back, after a growing, jittered delay, until the server says not to.
 
 import { Closed, ClientError, ConnectionLost } from "./errors.js";
-import { decode, encode } from "./msgpack.js";
+import { decode } from "./msgpack.js";
+import { addressOf } from "./token.js";
 
 const SUBPROTOCOL = "deltabook.v1.msgpack";
 const FINAL_FROM = 4500; // close codes from here on: do not come back
 const DELAY_MS_FIRST = 100;
 const DELAY_MS_MAX = 30_000; // the delay begins anew behind a connection that outlasts this
+const WELCOME_MS = 10_000; // time for a connection to be there, with the server's welcome
 const SILENCE_MS = 10_000; // after so long a server is pinged, and after as long again lost
+const CLOSE_MS = 2000; // time for a server to take a goodbye
+const CLOSED_MS = 100; // time for a socket that has failed to say that it is closed
 const WRITE_BYTES_MAX = 1 << 22; // bytes of requests that wait for a server that does not read
 const OPEN = 1; // a socket's readyState
 
-/** Its owner has `heard(fields, bytes)`, `silent()`, `lost(error)` and `ended(error)`, behind which nothing comes. */
+/**
+ * Its owner has `heard(fields, bytes)`, `silent()`, `survives(code)` for a final close code that is not final after all, `lost(error)`
+ * and `ended(error)`, behind which nothing comes. An error that has a `code` is the server's own.
+ */
 export class KeptConnection {
   returnMs = 0; // the window over which a server that leaves asked its clients to return
   #url;
@@ -23,7 +30,9 @@ export class KeptConnection {
   #began = 0;
   #returning;
   #watch;
+  #welcomed = false;
   #heard = false;
+  #failure = ""; // what the socket said of its failure, where it says anything
 
   constructor(url, WebSocket, random, owner) {
     this.#url = url;
@@ -39,78 +48,117 @@ export class KeptConnection {
 
   dial() {
     this.#began = Date.now();
-    const socket = new this.#WebSocket(this.#url, SUBPROTOCOL);
+    this.#welcomed = false;
+    this.#failure = "";
+    let socket;
+    try {
+      socket = new this.#WebSocket(this.#url, SUBPROTOCOL);
+    } catch (error) {
+      return this.#owner.ended(new ClientError(`${addressOf(this.#url)}: ${error.name}: there can be no connection from here`));
+    }
     this.#socket = socket;
     socket.binaryType = "arraybuffer";
-    socket.onmessage = ({ data }) => this.#take(new Uint8Array(data));
-    socket.onerror = () => {}; // `onclose` follows, and says as much
+    socket.onmessage = ({ data }) => this.#take(socket, data);
+    socket.onerror = (event) => this.#fail(socket, event?.message || event?.error?.message || "");
     socket.onclose = ({ code, reason }) => this.#lost(code, reason);
-    this.#listen();
+    this.#watch = setTimeout(() => this.abandon(`no welcome within ${WELCOME_MS / 1000} seconds`), WELCOME_MS);
   }
 
-  /** Send a message; the bytes that it is. ConnectionLost if there is no connection, ClientError if the server does not read. */
-  send(message) {
+  /** Send a message. ConnectionLost if there is no connection, ClientError if the server does not read. */
+  send(bytes) {
     if (!this.socket) throw new ConnectionLost("not connected at the moment");
     if (this.socket.bufferedAmount > WRITE_BYTES_MAX) throw new ClientError("the server does not read");
-    const bytes = encode(message);
     this.socket.send(bytes);
-    return bytes;
   }
 
   /** Say goodbye, and do not come back. */
   leave() {
-    this.#detach()?.close(1000);
+    const socket = this.#detach();
+    socket?.close(1000);
+    if (socket?.terminate) setTimeout(() => socket.terminate(), CLOSE_MS).unref?.();
   }
 
   /** Take the connection for lost, whatever the socket says. */
   abandon(why) {
-    this.#detach()?.close();
+    const socket = this.#detach();
+    if (socket?.terminate) socket.terminate();
+    else socket?.close();
     this.#lost(1006, why);
   }
 
   /** Hear no more of the socket. */
   #detach() {
     const socket = this.#socket;
-    if (socket) socket.onmessage = socket.onclose = null;
+    if (socket) {
+      socket.onmessage = socket.onclose = null;
+      socket.onerror = () => {};
+    }
     this.#socket = null;
     clearTimeout(this.#watch);
     clearTimeout(this.#returning);
+    this.#watch = this.#returning = null;
     return socket;
+  }
+
+  /** A socket has failed. `onclose` follows and says more, but not in Node 20 where there never was a connection. */
+  #fail(socket, failure) {
+    this.#failure = failure;
+    setTimeout(() => {
+      if (this.#socket === socket) this.abandon(failure);
+    }, CLOSED_MS);
   }
 
   #lost(code, reason) {
     this.#detach();
-    const said = code >= 4000 ? `: the server said ${code} ${reason}` : reason && `: ${reason}`;
-    if (code >= FINAL_FROM) return this.#owner.ended(new Closed(`the connection was lost${said}`));
+    const said = code >= 3000 ? `the server said ${code} ${reason}`.trim() : reason || this.#failure;
+    const lost = `the connection was lost${said && `: ${said}`}`;
+    const text = this.#welcomed ? lost : `${addressOf(this.#url)}: ${said || "there is no WebSocket"}: is it a deltabook server, and the path right?`;
+    if (code >= FINAL_FROM && !this.#owner.survives(code)) return this.#owner.ended(new Closed(text));
     if (Date.now() - this.#began > DELAY_MS_MAX) this.#delay = DELAY_MS_FIRST;
     const delay = Math.max(this.#delay * (1 - this.#random() / 2), this.returnMs * this.#random());
     this.#delay = Math.min(this.#delay * 2, DELAY_MS_MAX);
     this.returnMs = 0;
     this.#returning = setTimeout(() => this.dial(), delay);
-    this.#owner.lost(new ConnectionLost(`the connection was lost${said}`));
+    this.#owner.lost(Object.assign(new ConnectionLost(text), { code }));
   }
 
-  #take(bytes) {
+  #take(socket, data) {
     this.#heard = true;
-    let fields;
     try {
-      fields = decode(bytes);
+      if (typeof data === "string") throw new ClientError(`a text, which ${SUBPROTOCOL} has not`);
+      const bytes = new Uint8Array(data);
+      const fields = decode(bytes);
+      if ((fields[0] === "welcome") === this.#welcomed) throw new ClientError(this.#welcomed ? "a second welcome" : `"${fields[0]}" before a welcome`);
+      if (!this.#welcomed) this.#listen();
+      this.#welcomed = true;
+      this.#owner.heard(fields, bytes);
     } catch (error) {
-      return this.abandon(`the server sent what cannot be read: ${error.message}`);
+      // Whatever it is: what a server sends must not end who keeps the connection.
+      if (this.#socket === socket) this.abandon(`the server sent what cannot be read: ${error.message}`);
     }
-    this.#owner.heard(fields, bytes);
   }
 
   /** A server that says nothing is pinged, one that does not answer that is lost. */
   #listen(silences = 0) {
+    clearTimeout(this.#watch);
     this.#heard = false;
     this.#watch = setTimeout(() => {
       if (this.#heard) this.#listen();
       else if (silences) this.abandon("the server fell silent");
       else {
-        this.#owner.silent();
         this.#listen(1);
+        this.#owner.silent();
       }
     }, SILENCE_MS);
+  }
+}
+
+/** The class of a WebSocket: the global one, or that of the package `ws`. */
+export async function socketClass() {
+  if (globalThis.WebSocket) return globalThis.WebSocket;
+  try {
+    return (await import("ws")).WebSocket;
+  } catch {
+    throw new ClientError("there is no WebSocket: `npm install ws`, or take Node 22, or give the option WebSocket its class");
   }
 }

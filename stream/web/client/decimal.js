@@ -11,15 +11,16 @@ export function toText(count, step) {
   return `${value < 0n ? "-" : ""}${digits.slice(0, point)}${fraction && "."}${digits.slice(point)}`;
 }
 
-/** How many steps a decimal text is. Throws what says why, if it is not one or not a multiple. */
-export function fromText(text, step) {
-  const match = DECIMAL.exec(text.trim());
-  if (!match) throw new RangeError(`"${text}": expected a decimal number`);
+/** How many steps a decimal text is. RangeError if it is not one or not a multiple; it begins with `name`, if there is one. */
+export function fromText(text, step, name = "") {
+  const told = (expected) => new RangeError(`${name && `${name} `}"${text}": expected ${expected}`);
+  const match = typeof text === "string" && DECIMAL.exec(text.trim());
+  if (!match) throw told(`a decimal number as text, such as "${step}"`);
   const [whole, fraction = ""] = step.split(".");
   const given = (match[2] ?? "").replace(/0+$/, "");
   const digits = BigInt(match[1] + given.padEnd(fraction.length, "0"));
   const unit = BigInt(whole + fraction);
-  if (given.length > fraction.length || digits % unit) throw new RangeError(`"${text}": expected a multiple of ${step}`);
+  if (given.length > fraction.length || digits % unit) throw told(`a multiple of ${step}`);
   const count = digits / unit;
   return count <= Number.MAX_SAFE_INTEGER ? Number(count) : count;
 }

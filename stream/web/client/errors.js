@@ -8,6 +8,14 @@ export class ClientError extends Error {
 /** The connection went away. A request under way may or may not have reached the server: only with a `key` is it safe to send it again. */
 export class ConnectionLost extends ClientError {}
 
+/** The server does not take the token, or no longer: it has expired, was revoked, or is none of its own. `code` is the error's, or that of the close. */
+export class SignInRefused extends ConnectionLost {
+  constructor({ message, code }) {
+    super(message);
+    this.code = code;
+  }
+}
+
 /** The client was closed, the channel unsubscribed, or the server said not to come back. */
 export class Closed extends ClientError {}
 

@@ -18,6 +18,10 @@ export class ConnectionLost extends ClientError {}
 export class Closed extends ClientError {}
 /** A reader left too many items of a lossless channel waiting. */
 export class TooSlow extends ClientError {}
+/** The server does not take the token, or no longer: it has expired, was revoked, or is none of its own. `code` is the error's, or that of the close. */
+export class SignInRefused extends ConnectionLost {
+  readonly code: number;
+}
 /** The server refused a request: `code` is the number of the error, `order` the order that it concerns (0 for none). */
 export class RequestRefused extends ClientError {
   readonly code: number;
@@ -131,7 +135,14 @@ export interface Terms {
   day_end: number;
   phase: Phase;
 }
-export interface Welcome {
+/** What the server takes from the connection; undefined of a server that does not tell. */
+export interface Limits {
+  subscriptions_max?: number;
+  message_bytes_max?: number;
+  messages_per_s?: number;
+  messages_burst?: number;
+}
+export interface Welcome extends Limits {
   server: string;
   epoch: number;
   seq: number;
@@ -139,7 +150,7 @@ export interface Welcome {
   heartbeat_ms: number;
   subject: string | null;
 }
-export interface LoggedIn {
+export interface LoggedIn extends Limits {
   id: number;
   subject: string;
   scopes: string[];
@@ -157,8 +168,8 @@ export interface Done {
 }
 
 /**
- * A client's copy of one channel. Iterate over it, or look at it at any time. An iteration gets what comes once it has begun; one that
- * begins right behind the subscription, with nothing awaited in between, gets all since then.
+ * A client's copy of one channel. Iterate over it, or look at it at any time. Any number of iterations each get what comes once they have
+ * begun; those that begin right behind the subscription, with nothing awaited in between, get all since then.
  */
 interface Mirror<F extends Frame, Item> extends AsyncIterable<Item> {
   readonly channel: string;
@@ -233,14 +244,21 @@ export class Balances implements Mirror<Frame & { balances: unknown[][] }, Balan
 export interface Balances extends Mirror<Frame & { balances: unknown[][] }, Balance | Gap> {}
 
 export interface Options {
-  /** A token, or what returns a fresh one for each connection. */
+  /**
+   * A token, or what returns a fresh one for each connection. When the server takes a token no longer, the connection goes on without for the
+   * public channels; own ones end with SignInRefused, if a function has no other one either.
+   */
   token?: string | (() => string | Promise<string>) | null;
-  /** The class of the socket where there is no global one, such as that of the package `ws`. */
+  /** The class of the socket, if it is to be another than the global one, or that of the package `ws` where there is none. */
   WebSocket?: unknown;
   /** Where the jitter comes from. */
   random?: () => number;
 }
-export interface SubscribeOptions {
+export interface Abortable {
+  /** When it is aborted first nothing stays, neither here nor at the server, and its reason is thrown. */
+  signal?: AbortSignal | null;
+}
+export interface SubscribeOptions extends Abortable {
   /** Levels on each side, 0 for the full book; the server's default if not given. */
   depth?: number | null;
   /** The shortest time between frames, 0 for every change; the server's default if not given. */
@@ -268,12 +286,12 @@ export interface Keyed {
   key?: Integer;
 }
 export interface ClientEvents {
-  /** The connection's state, `staleSince` or `pacingMs` has changed. */
+  /** The connection's state, `staleSince`, `pacingMs` or `signInRefused` has changed. */
   state: { state: "connecting" | "open" | "lost" | "closed"; reason: string };
   frame: { mirror: Book | Trades | Ticker | Orders | Balances; frame: Frame; verdict: Verdict };
   gap: Gap;
   notice: string;
-  /** Every message, as it is on the wire. */
+  /** Every message, as it is on the wire, but without tokens. */
   message: { sent: boolean; bytes: Uint8Array; fields: unknown[] };
 }
 
@@ -292,24 +310,26 @@ export class Client extends EventTarget {
   readonly pacingMs: number;
   /** Until when, in ns since 1970, what the server shows is complete, if it may have fallen behind; 0: it is up to date. */
   readonly staleSince: Integer;
+  /** Why the connection is one without the token; null if it is not. */
+  readonly signInRefused: ClientError | null;
   /** Within how many ms a server that leaves has asked its clients to return; 0: it is not leaving. */
   readonly returnMs: number;
   addEventListener<K extends keyof ClientEvents>(type: K, listener: (event: Event & { detail: ClientEvents[K] }) => void, options?: boolean | AddEventListenerOptions): void;
   addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
   /** Connect, and sign in. Rejects if that fails; later losses are made good. Node before 22 needs the package `ws`. */
-  open(): Promise<Client>;
+  open(options?: Abortable): Promise<Client>;
   /** Leave: all requests and iterations end with Closed. */
   close(): void;
-  /** Send any request, with all its fields; its reply. RequestRefused, ConnectionLost or Closed if there is none. */
+  /** Send any request, with all its fields, as soon as the server's limits allow; its reply. RequestRefused, ConnectionLost or Closed if there is none. */
   request(tag: string, ...fields: unknown[]): Promise<Record<string, unknown>>;
-  /** Listen to channels, all as of one sequence. */
+  /** Listen to channels, all as of one sequence if they fit into one message, which some hundreds do. */
   subscribe(channels: string[], options?: SubscribeOptions): Promise<(Book | Trades | Ticker | Orders | Balances)[]>;
   unsubscribe(channels: string[]): Promise<unknown>;
   orderbook(instrument: string, options?: SubscribeOptions): Promise<Book>;
-  trades(instrument: string): Promise<Trades>;
+  trades(instrument: string, options?: SubscribeOptions): Promise<Trades>;
   ticker(instrument: string, options?: SubscribeOptions): Promise<Ticker>;
-  orders(): Promise<Orders>;
-  balances(): Promise<Balances>;
+  orders(options?: SubscribeOptions): Promise<Orders>;
+  balances(options?: SubscribeOptions): Promise<Balances>;
   login(token: string): Promise<LoggedIn>;
   logout(): Promise<void>;
   instruments(): Promise<Map<string, Terms>>;
@@ -325,7 +345,7 @@ export class Client extends EventTarget {
 }
 
 /** A connected client. */
-export function connect(url: string, options?: Options): Promise<Client>;
+export function connect(url: string, options?: Options & Abortable): Promise<Client>;
 
 /** So many steps ("0.01") as decimal text. */
 export function toText(count: Integer, step: string): string;

@@ -7,7 +7,7 @@
 export { Client, connect } from "./client.js";
 export { fromText, stepOf, toText } from "./decimal.js";
 export { mix64 } from "./digest.js";
-export { ClientError, Closed, ConnectionLost, Gap, RequestRefused, TooSlow } from "./errors.js";
+export { ClientError, Closed, ConnectionLost, Gap, RequestRefused, SignInRefused, TooSlow } from "./errors.js";
 export { describe } from "./messages.js";
 export { Balances, Book, Orders, Ticker, Trades } from "./mirrors.js";
 export { decode, encode } from "./msgpack.js";

@@ -15,7 +15,7 @@ class Mirror {
   frame = null;
   inForce = null;
   counts = { snapshot: 0, applied: 0, heartbeat: 0, dropped: 0, gap: 0, mismatch: 0 };
-  #early = null; // the reader of who begins to iterate as soon as it is subscribed
+  #early = null; // what has come for those who begin to iterate as soon as it is subscribed
   #readers = new Set();
   #failure = null;
 
@@ -80,7 +80,7 @@ class Mirror {
     for (const reader of this.#readers) reader.fail(failure);
   }
 
-  /** Keep what comes from now on for the first iteration; `begun` ends that, unless there is one. */
+  /** Keep what comes from now on for iterations that begin until `begun`. */
   expect() {
     this.#early = new Reader(this.lossless);
     this.#readers.add(this.#early);
@@ -92,11 +92,10 @@ class Mirror {
   }
 
   async *[Symbol.asyncIterator]() {
-    const reader = this.#early ?? new Reader(this.lossless);
-    this.#early = null;
+    const reader = this.#early?.fork() ?? new Reader(this.lossless);
     this.#readers.add(reader);
     if (this.#failure) reader.fail(this.#failure);
-    else if (!this.lossless && this.frame) reader.push(this.frame);
+    else if (!this.lossless && this.frame && !this.#early) reader.push(this.frame);
     try {
       yield* reader.items();
     } finally {

@@ -2,6 +2,7 @@
 // however wide they are written. (The usual library makes BigInts of all that take 64 bits, or rounds them, and is no faster.)
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
+const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /** Read one value that fills the whole buffer. */
 export function decode(buffer) {
@@ -97,25 +98,37 @@ function write(out, value) {
   if (value === null || value === undefined) out.push(0xc0);
   else if (typeof value === "boolean") out.push(value ? 0xc3 : 0xc2);
   else if (typeof value === "bigint" || Number.isSafeInteger(value)) writeInteger(out, value);
+  else if (typeof value === "number") throw new TypeError(`${value}: expected a whole number, as a BigInt beyond 2^53`);
   else if (typeof value === "string") {
     const bytes = new TextEncoder().encode(value);
-    out.push(0xdb, ...big(bytes.length, 4), ...bytes);
+    if (LONE_SURROGATE.test(value)) throw new TypeError("text with half of a character: a lone surrogate cannot be sent");
+    writeHead(out, bytes.length, 0xa0, 32, 0xd9);
+    for (const byte of bytes) out.push(byte);
   } else if (Array.isArray(value)) {
-    out.push(0xdd, ...big(value.length, 4));
+    writeHead(out, value.length, 0x90, 16, 0xdb);
     for (const item of value) write(out, item);
   } else if (typeof value === "object") {
     const entries = Object.entries(value);
-    out.push(0xde, ...big(entries.length, 2));
+    writeHead(out, entries.length, 0x80, 16, 0xdd);
     for (const [key, item] of entries) {
       write(out, key);
       write(out, item);
     }
-  } else throw new TypeError(`${value}: expected an integer, text, a list or a map`);
+  } else throw new TypeError(`a value of type ${typeof value}: expected an integer, text, a list or a map`);
+}
+
+/** A size in as few bytes as it takes: in the type itself below `small`, else in 1 (text alone), 2 or 4 behind `wide` and its followers. */
+function writeHead(out, size, type, small, wide) {
+  if (size < small) out.push(type | size);
+  else if (size < 256 && small === 32) out.push(wide, size);
+  else if (size < 65536) out.push(wide + 1, ...big(size, 2));
+  else out.push(wide + 2, ...big(size, 4));
 }
 
 function writeInteger(out, value) {
   if (value >= 2n ** 64n || value < -(2n ** 63n)) throw new RangeError(`${value}: expected an integer of 64 bits`);
   if (value >= 0 && value < 128) out.push(Number(value));
+  else if (value >= 0 && value < 2 ** 32) out.push(0xce, ...big(value, 4));
   else if (value >= 0) out.push(0xcf, ...big(value, 8));
   else out.push(0xd3, ...big(BigInt.asUintN(64, BigInt(value)), 8));
 }

@@ -14,6 +14,13 @@ export class Reader {
     this.lossless = lossless;
   }
 
+  /** Another one, with what waits here. */
+  fork() {
+    const reader = new Reader(this.lossless);
+    reader.#items = [...this.#items];
+    return reader;
+  }
+
   push(item) {
     if (this.#failure) return; // what comes now would hide that something is missing
     if (!this.lossless) this.#items.length = 0;

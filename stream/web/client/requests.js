@@ -1,4 +1,4 @@
-// What one asks of a server about instruments and orders, as methods. Decimal text and dates become integers here, exactly.
+// What one asks of a server about instruments, channels and orders, as methods. Decimal text and dates become integers here, exactly.
 
 import { ClientError } from "./errors.js";
 import { placing } from "./placing.js";
@@ -10,7 +10,8 @@ export function newKey() {
 }
 
 /**
- * The requests of a client, whatever carries them: `request(tag, ...fields)` sends one and resolves to its reply.
+ * The requests of a client, whatever carries them: `request(tag, ...fields)` sends one and resolves to its reply, `subscribe(channels, options)`
+ * resolves to the copies of channels.
  * Where there is a `key` in the options, the request is carried out once, however often it is sent.
  */
 export class Requests extends EventTarget {
@@ -21,6 +22,31 @@ export class Requests extends EventTarget {
     const answer = await this.request("instruments");
     this.terms = new Map(answer.instruments.map((terms) => [terms.name, terms]));
     return this.terms;
+  }
+
+  /** An order book: in full (depth 0, the default), or its best levels. */
+  async orderbook(instrument, options) {
+    return (await this.subscribe([`orderbook:${instrument}`], options))[0];
+  }
+
+  /** An instrument's trades. */
+  async trades(instrument, options) {
+    return (await this.subscribe([`trades:${instrument}`], options))[0];
+  }
+
+  /** An instrument's ticker. */
+  async ticker(instrument, options) {
+    return (await this.subscribe([`ticker:${instrument}`], options))[0];
+  }
+
+  /** One's own orders. */
+  async orders(options) {
+    return (await this.subscribe(["orders"], options))[0];
+  }
+
+  /** One's own balances. */
+  async balances(options) {
+    return (await this.subscribe(["balances"], options))[0];
   }
 
   /** Ask for a sign of life. */
