@@ -1,5 +1,6 @@
 """The command line's manners: help with examples, completion, colours, errors that say what to do, and the doctor."""
 
+import argparse
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from stream.cli import COMMANDS, main, parser_of
-from stream.cli.completion import places
+from stream.cli.completion import arguments_of
 from stream.cli.doctor import BAD, DOUBT, GOOD, number_of
 from stream.journal.files import Disk
 from stream.journal.recovery import LOCK
@@ -33,7 +34,14 @@ def test_help_teaches_by_examples(command: str, capsys: pytest.CaptureFixture[st
     assert out.count("\n  deltabook ") + out.count("$(deltabook") >= 2
 
 
-@pytest.mark.parametrize("command", [place.command for place in places(parser_of(["journal", "admin"])) if " " in place.command])
+def own_commands(name: str) -> list[str]:
+    """The commands of a command."""
+    commands, own, *_ = (action.choices for action in arguments_of(parser_of([name])) if isinstance(action, argparse._SubParsersAction))
+    assert name in commands
+    return list(own)
+
+
+@pytest.mark.parametrize("command", [f"{name} {inner}" for name in ("journal", "admin") for inner in own_commands(name)])
 def test_help_of_a_command_s_own_commands_teaches_by_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     name, inner = command.split()
     with pytest.raises(SystemExit):
@@ -138,7 +146,7 @@ def bash(script: str, line: str) -> set[str]:
     """What bash offers at the end of a line."""
     words = line.split(" ")
     listed = " ".join(f"'{word}'" for word in words)
-    ask = f"{script}\nCOMP_WORDS=({listed}); COMP_CWORD={len(words) - 1}; _deltabook; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    ask = f"{script}\nCOMP_WORDS=({listed}); COMP_CWORD={len(words) - 1}; _shtab_deltabook; printf '%s\\n' \"${{COMPREPLY[@]}}\""
     return set(subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split())
 
 
@@ -168,12 +176,12 @@ def test_zsh_can_read_its_script(capsys: pytest.CaptureFixture[str]) -> None:
     written = script("zsh", capsys)
     assert written.startswith("#compdef deltabook\n")
     for name in COMMANDS:
-        assert f"'{name}:" in written
+        assert f"{name}:'" in written
     if not shutil.which("zsh"):
         pytest.skip("there is no zsh here")
-    asked = f"autoload -Uz compinit && compinit -D -u\n{written}\nprint ok $_comps[deltabook]"
-    told = subprocess.run(["zsh", "-f", "-c", asked], capture_output=True, text=True, check=True)
-    assert told.stdout == "ok _deltabook\n"
+    asked = "autoload -Uz compinit && compinit -D -u; eval \"$SCRIPT\"; print ok $_comps[deltabook]"
+    told = subprocess.run(["zsh", "-f", "-c", asked], capture_output=True, text=True, check=True, env=os.environ | {"SCRIPT": written})
+    assert told.stdout == "ok _shtab_deltabook\n"
 
 
 # Doctor
