@@ -84,7 +84,7 @@ class Handshake:
             raise
         except Exception as error:    # whatever a server sends must be one more failed attempt, never the end of who makes them
             self.abort()
-            raise self._failure(error, headers) from None    # the cause may hold the header
+            raise self._failure(error, headers) from error if isinstance(error, OSError) else None    # other causes may hold the header
         if not hasattr(listener, "transport"):
             raise ClientError(f"{shown(self._url)}: the connection was closed before the handshake was done{self._hint}")
 
