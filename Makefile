@@ -46,10 +46,10 @@ simulate: .venv/tools
 # The commands are dealt out to runs, each from a seed of its own, which its name prints.
 campaign: build-beside
 	export DELTABOOK_COMMANDS=20000 DELTABOOK_SEEDS=$$(($(or $(COMMANDS),10000000) / 20000)) DELTABOOK_CROWDED=$(or $(CROWDED),$(COMMANDS),10000000) \
-	DELTABOOK_SEED=$(or $(SEED),1) && $(PYTEST) -v tests/test_twin.py tests/test_crowds.py -k 'events_of_the_oracle or served_as_a_few'
+	DELTABOOK_SEED=$(or $(SEED),1) && $(PYTEST) -vv tests/test_twin.py tests/test_crowds.py -k 'events_of_the_oracle or served_as_a_few'
 
 hostile: build-beside
-	export DELTABOOK_HOSTILE=$(or $(RECORDS),10000000) DELTABOOK_SEED=$(or $(SEED),1) && $(PYTEST) -v tests/test_crowds.py -k hostile
+	export DELTABOOK_HOSTILE=$(or $(RECORDS),10000000) DELTABOOK_SEED=$(or $(SEED),1) && $(PYTEST) -vv tests/test_crowds.py -k hostile
 
 fuzz: .venv/tools
 	DELTABOOK_INPUTS=$(or $(INPUTS),1000000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/test_fuzz.py

@@ -39,8 +39,11 @@ EMPTIED = 4
 FILLED_TO = (0.5, 0.75, 1, 0, 1.05)
 """Each book is filled until so much of the population is there."""
 
-STYLES = (0.05, 0.1, 0.07, 0.08, 0.03, 0.17, 0.5)
-"""The shares of post-only orders, icebergs, those that expire, those that are filled at once or in some part, markets, stops, and of those without options."""
+STYLES = (0.05, 0.1, 0.07, 0.17, 0.08, 0.03, 0.5)
+"""The shares of post-only orders, icebergs, those that expire, stops, those that are filled at once or in some part, markets, and of those without options."""
+
+TAKERS = (4, 5)
+"""The styles that trade wherever their price is."""
 
 LOTS = np.array((1, 2, 3, 4, 5, 8, 10, 25, 100, 1_000))
 STARTS = np.array((-1, 0, 1, 10**9, 10**10, 10**11, 10**12, 10**13))
@@ -62,6 +65,7 @@ class Crowd:
         self.now = 0
         self.crossing = 0.0     # the share of orders that are made to trade
         self.known = np.zeros(population, KNOWN)
+        self.copy: Exchange | None = None   # which does the same, in calls of other lengths
         self.exchange = Exchange(population + population // 5 + 8, ACCOUNTS + 3, tombstones=1_000, client_ids_max=population // 8, key=seed)
         for asset in ("BTC", "ETH", "USD"):
             self.exchange.add_asset(asset, 2)
@@ -82,12 +86,11 @@ class Crowd:
         self.look()
 
     def run(self, commands: Array) -> None:
-        """Run commands in one call."""
+        """Run commands in one call, and know the orders that it accepted, in the place of others."""
         self.exchange.execute(commands.tobytes())
-        self.learn()
-
-    def learn(self) -> None:
-        """Know the orders that the last call accepted, in the place of others."""
+        if self.copy:
+            for part in np.split(commands, np.sort(self.random.integers(len(commands) + 1, size=3))):
+                self.copy.execute(part.tobytes())
         events = self.events()
         accepted = events[events["kind"] == EventKind.ACCEPTED]
         places = self.random.integers(self.population, size=len(accepted))
@@ -136,7 +139,9 @@ class Crowd:
         group["client_id"] = np.where(random.random(count) < 0.3, random.integers(4 * self.population, size=count), 0)
         group["self_trade"] = np.where(random.random(count) < 0.4, random.integers(1, 6, size=count), SelfTrade.ACCOUNT_DEFAULT)
         style = random.choice(len(STYLES), count, p=STYLES)
-        for number, options in enumerate((self.post_only, self.iceberg, self.until, self.at_once, self.market, self.stop)):
+        if not self.crossing:
+            style[np.isin(style, TAKERS)] = len(STYLES) - 1
+        for number, options in enumerate((self.post_only, self.iceberg, self.until, self.stop, self.at_once, self.market)):
             some = group[style == number]
             options(some)
             group[style == number] = some
@@ -161,7 +166,7 @@ class Crowd:
     def market(self, group: Array) -> None:
         chance = self.random.random(len(group))
         group["type"] = OrderType.MARKET
-        group["size"] = np.where(chance < 0.1, 1 << self.random.integers(30, size=len(group)), group["size"])
+        group["size"] = np.where(chance < 0.002, 1 << self.random.integers(30, size=len(group)), group["size"])
         group["flags"] = np.where(chance > 0.7, QUOTE, 0)
         group["size"] *= np.where(chance > 0.7, MIDDLE, 1)
         group["price"] *= self.random.integers(2, size=len(group))
