@@ -4,7 +4,7 @@ from libc.stdint cimport uint64_t
 from libc.stdlib cimport free
 
 from engine.accounts cimport same_owner
-from engine.core cimport Book, touch_level
+from engine.core cimport RULES, Book, touch_level
 from engine.entry cimport after_trades, note_trades
 from engine.events cimport emit
 from engine.ladder cimport Level, Levels, came_alive, find_or_add, next_worse, ran_empty
@@ -221,18 +221,25 @@ cdef void meet(Core* core, uint32_t book, uint32_t bid, uint32_t ask, int64_t pr
 
 
 cdef void uncross(Core* core, uint32_t book, int64_t price) noexcept nogil:
-    """Let everything trade that can at this price. What self-trade prevention leaves crossed trades at another."""
+    """Let everything trade that can at this price. What self-trade prevention leaves crossed trades as near to it as its limits allow.
+
+    So the price moves one way only, and finding another takes no walk through the book. O(trades).
+    """
     cdef Levels* levels = core.book[book].levels
-    cdef uint32_t bid, ask
+    cdef Level* bid
+    cdef Level* ask
     cdef int64_t volume
-    while price:
-        bid = levels.ladders[<int>BUY].best
-        ask = levels.ladders[<int>SELL].best
-        if bid and ask and levels.level[bid].price >= price >= levels.level[ask].price:
-            meet(core, book, levels.level[bid].queue.head, levels.level[ask].queue.head, price)
-        else:
+    while levels.ladders[<int>BUY].best and levels.ladders[<int>SELL].best:
+        bid = &levels.level[levels.ladders[<int>BUY].best]
+        ask = &levels.level[levels.ladders[<int>SELL].best]
+        if bid.price < ask.price:
+            break
+        if core.rules == RULES:
+            price = min(max(price, ask.price), bid.price)
+        elif not bid.price >= price >= ask.price:
             note_trades(core, book)
             price = uncrossing_price(core, book, &volume)
+        meet(core, book, bid.queue.head, ask.queue.head, price)
 
 
 cdef void set_phase(Core* core, uint32_t book, int phase) noexcept nogil:

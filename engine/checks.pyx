@@ -3,7 +3,7 @@
 
 from engine.accounts cimport Account, Limits, balance_of
 from engine.client_ids cimport find_client_id
-from engine.core cimport DAY_NS, MONEY_LIMIT, RULES, Book, cost, fee, held_asset, held_by, hold, multiplied
+from engine.core cimport DAY_NS, LOOKS_MAX, MONEY_LIMIT, RULES, Book, cost, fee, held_asset, held_by, hold, multiplied
 from engine.entry cimport in_band, market_limit
 from engine.matching cimport would_match
 from engine.model cimport (ACCOUNT_DEFAULT, ALREADY_EXPIRED, BUY, DAY, DECREMENT, DUPLICATE_CLIENT_ID, FOK, GTC, GTD, HALT, HALTED,
@@ -131,7 +131,7 @@ cdef int unfillable(Core* core, const Command* command, Intent* intent, int64_t 
     cdef int reason
     if command.flags & QUOTE:
         intent.size = lots_for(core, command.instrument, command.side, limit, command.size, command.account, intent.mode)
-        if not intent.size:
+        if not intent.size or core.looked > LOOKS_MAX:
             return UNFILLABLE
         reason = bad_size(book, account, limits, intent.size)
         return reason if reason else bad_notional(book, account, limits, 0, intent.size)

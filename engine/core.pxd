@@ -17,11 +17,13 @@ cdef extern from *:
     #define TIME_LIMIT (INT64_C(1) << 62)     /* the clock goes no further */
     #define DAY_NS (INT64_C(86400) * 1000000000)
     #define ANY_PRICE (INT64_C(1) << 62)
+    #define LOOKS_MAX (UINT32_C(1) << 20)     /* how often the checks of one command may look at an order */
     """
     const int64_t MONEY_LIMIT
     const int64_t TIME_LIMIT
     const int64_t DAY_NS
     const int64_t ANY_PRICE
+    const uint32_t LOOKS_MAX
     bint multiplied "__builtin_mul_overflow"(int64_t, int64_t, int64_t*) noexcept nogil
 
 cdef enum:
@@ -91,6 +93,7 @@ cdef struct Core:
     uint8_t rules
     Expiries expiries
     uint32_t met                # orders that those of the running command have met
+    uint32_t looked             # orders that its checks have looked at, and stops that its trades have moved
     int64_t first_price         # of the first trade of the order that is matching; 0: none yet
     Queue triggered             # stops about to enter
 

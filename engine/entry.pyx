@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint64_t
 
-from engine.core cimport ANY_PRICE, fee
+from engine.core cimport ANY_PRICE, LOOKS_MAX, fee
 from engine.effects cimport tell_order
 from engine.matching cimport cancel_partner, end_taker, finish, match, rest, would_match
 from engine.model cimport BUY, INSUFFICIENT_FUNDS, LIMIT, MARKET, PRICE_OUT_OF_BAND, STOP_LIMIT, TOO_MANY_FILLS, TRIGGERED, UNFILLED, WAITING
@@ -76,7 +76,7 @@ cdef void activate(Core* core, uint32_t slot) noexcept nogil:
     if limited and not in_band(&core.book[book], side, limit):
         end_taker(core, slot, limit, True, PRICE_OUT_OF_BAND)
     elif not limited and side == BUY and not affordable(core, book, limit, order.remaining, order.account, self_trade_of(order)):
-        end_taker(core, slot, special.price, False, INSUFFICIENT_FUNDS)
+        end_taker(core, slot, special.price, False, TOO_MANY_FILLS if core.looked > LOOKS_MAX else INSUFFICIENT_FUNDS)
     elif meets_too_many(core, book, side, limit, order.remaining, order.account, self_trade_of(order)):
         end_taker(core, slot, special.price, limited or side != BUY, TOO_MANY_FILLS)
     elif limited:

@@ -6,7 +6,7 @@ from engine.accounts cimport Account, Balance, TouchedRow
 from engine.administration cimport administer
 from engine.checks cimport Intent, check_place, check_replace
 from engine.client_ids cimport find_client_id, remember
-from engine.core cimport TIME_LIMIT, Book, Touched, held_by, hold, price_of, touch_level
+from engine.core cimport LOOKS_MAX, TIME_LIMIT, Book, Touched, held_by, hold, price_of, touch_level
 from engine.effects cimport change_hold, tell_order
 from engine.entry cimport after_trades, enter, enter_at_market, enter_stop
 from engine.events cimport EventBuffer, bytes_of, emit, end_batch
@@ -15,7 +15,7 @@ from engine.ladder cimport Level, Levels
 from engine.levels cimport publish
 from engine.matching cimport cancel, leave_level, rest
 from engine.model cimport (ACCEPTED, ALL_CANCELLED, ALL_INSTRUMENTS, BALANCE, BOTH_SIDES, CANCEL_ALL, EXPIRED, LEVEL, LIMIT, MARKET, NO_REASON,
-                           PLACE, POST_ONLY, REDUCE, REDUCED, REJECTED, REPLACE, REPLACED, REQUESTED, SELL, SIZE_TOO_SMALL, TRAILING_STOP,
+                           PLACE, POST_ONLY, REDUCE, REDUCED, REJECTED, REPLACE, REPLACED, REQUESTED, SELL, SIZE_TOO_SMALL, TOO_MANY_FILLS, TRAILING_STOP,
                            UNKNOWN_ACCOUNT, UNKNOWN_INSTRUMENT, UNKNOWN_OPTION, UNKNOWN_ORDER, WAITING, Command, Event)
 from engine.orders cimport (SELF_TRADE_SHIFT, SELLS, SLOT_BITS, SPECIAL, STAYS_MAKER, WAITS, Order, Special, instrument_of, left_of, new_slot,
                             order_id, partner_of, side_of, slot_of, unpaid_of)
@@ -99,7 +99,7 @@ cdef int place(Core* core, const Command* command, uint64_t* concerned) noexcept
     cdef Book* book
     cdef uint32_t slot
     if reason:
-        return reason
+        return TOO_MANY_FILLS if core.looked > LOOKS_MAX else reason
     book = &core.book[command.instrument]
     slot = accept(core, command, &intent)
     change_hold(core, slot, 0, intent.held)
@@ -322,7 +322,7 @@ cdef int run(Core* core, const Command* command) noexcept nogil:
         core.clock = min(command.time, TIME_LIMIT)
         expire(core)
     core.events.outcome = bytes_of(core.events)
-    core.met = 0
+    core.met = core.looked = 0
     reason = outcome(core, command, &concerned)
     if reason:
         event = emit(core.events, REJECTED)

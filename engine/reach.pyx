@@ -1,7 +1,7 @@
 """What an incoming order would meet: hidden lots too, and own orders as its self-trade prevention has it."""
 
 from engine.accounts cimport balance_of, same_owner
-from engine.core cimport FEE_PARTS, Book, fee
+from engine.core cimport FEE_PARTS, LOOKS_MAX, Book, fee
 from engine.ladder cimport Level, Levels, next_worse
 from engine.model cimport ALLOW, BUY, CANCEL_OLDEST, DECREMENT
 from engine.orders cimport SPECIAL
@@ -43,7 +43,10 @@ cdef Reach reach_of(Core* core, uint32_t book, int side, int64_t limit, uint32_t
 
 
 cdef uint32_t next_order(Core* core, Reach* reach, int64_t* price) noexcept nogil:
-    """The next order that the incoming one would meet, and its price; 0 when there is none. An iceberg comes twice, the second time for what it hides."""
+    """The next order that the incoming one would meet, and its price; 0 when there is none, or no more may be looked at.
+
+    An iceberg comes twice, the second time for what it hides.
+    """
     cdef uint32_t maker
     cdef Level* level
     while reach.level:
@@ -55,7 +58,8 @@ cdef uint32_t next_order(Core* core, Reach* reach, int64_t* price) noexcept nogi
             maker = reach.slot
             reach.slot = core.orders.order[maker].newer
             if not reach.hidden or core.orders.order[maker].tag & SPECIAL and core.orders.special[maker].reserve:
-                return maker
+                core.looked += 1
+                return maker if core.looked <= LOOKS_MAX else 0
         if level.special and not reach.hidden:
             reach.hidden = True
             reach.slot = level.queue.head
@@ -104,7 +108,7 @@ cdef bint costs_more(Core* core, uint32_t book, int side, int64_t limit, int64_t
     while size:
         lots = min(next_maker(core, &reach, &price), size)
         if not lots:
-            return False
+            return core.looked > LOOKS_MAX
         notional = price * lots * terms.tick_value
         if notional > most - total:
             return True
@@ -155,13 +159,15 @@ cdef bint meets_too_many(Core* core, uint32_t book, int side, int64_t limit, int
     cdef uint32_t maker
     cdef bint own
     cdef Reach reach
+    if core.looked > LOOKS_MAX:
+        return True
     if (size <= most and mode != CANCEL_OLDEST) or <int64_t>terms.open * terms.parts_max <= most:
         return False
     reach = reach_of(core, book, side, limit, account, mode)
     while met + min(parts, wanted) <= most:
         maker = next_order(core, &reach, &price)
         if not maker or (left <= 0 and not reach.hidden):
-            return False
+            return core.looked > LOOKS_MAX
         own = is_own(core, &reach, maker)
         if not reach.hidden:
             met += min(parts, wanted) + 1

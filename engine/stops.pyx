@@ -117,6 +117,7 @@ cdef void follow(Core* core, uint32_t book, int side, int64_t price) noexcept no
         if (stop >= special.stop) if side == BUY else (stop <= special.stop):
             break
         wait_elsewhere(core, book, slot, stop)
+        core.looked += 1
         slot = special.farther
 
 

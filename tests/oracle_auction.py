@@ -39,13 +39,12 @@ class Auctions(Matching):
 
     def uncross(self, instrument: int) -> None:
         price = self.uncrossing(instrument)[0]
-        while price:
-            bids = [order for order in self.resting(instrument, Side.BUY) if order.price >= price]
-            asks = [order for order in self.resting(instrument, Side.SELL) if order.price <= price]
-            if bids and asks:
-                self.meet(bids[0], asks[0], price)
-            else:
-                price = self.uncrossing(instrument)[0]
+        while True:
+            bids, asks = (self.resting(instrument, side) for side in Side)
+            if not bids or not asks or bids[0].price < asks[0].price:
+                return
+            price = min(max(price, asks[0].price), bids[0].price)
+            self.meet(bids[0], asks[0], price)
 
     def enter_phase(self, instrument: int, phase: Phase) -> None:
         terms = self.terms[instrument]

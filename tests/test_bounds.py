@@ -1,10 +1,11 @@
 """What one command may do, and what it costs: every bound at its edge, one below and one above."""
 
 from decimal import Decimal
+from time import process_time
 
 import pytest
 
-from engine import BadSnapshot, EventKind, Exchange, Instrument, OrderType, Phase, Reason, Rejected, SelfTrade, Side, TimeInForce
+from engine import BadSnapshot, Commands, EventKind, Exchange, Instrument, OrderType, Phase, Reason, Rejected, SelfTrade, Side, TimeInForce
 from engine.records import Event
 
 MAKER, TAKER = 0, 1
@@ -167,6 +168,103 @@ def refusal_of_a_stop(exchange: Exchange) -> Reason | None:
     except Rejected as rejected:
         return rejected.reason
     return None
+
+
+# Looking
+
+
+LOOKS_MAX = 1 << 20
+
+
+def test_the_checks_of_a_cascade_look_at_so_many_orders_and_no_more() -> None:
+    """Each stop looks at all makers to find that the last one is too dear."""
+    exchange = market()
+    makers, stops = 1 << 10, (1 << 10) + 3
+    for side in Side:
+        exchange.place(MAKER, 0, side, 100, 1)
+    for _ in range(makers):
+        exchange.place(MAKER, 0, Side.SELL, 102, 1)
+    exchange.withdraw(TAKER, 1, exchange.balance(TAKER, 1)[0] - 101 - 102 * makers + 1)
+    for _ in range(stops):
+        exchange.place(TAKER, 0, Side.BUY, 0, makers, type=OrderType.STOP, stop=101)
+    exchange.place(MAKER, 0, Side.SELL, 101, 1)
+    exchange.place(TAKER, 0, Side.BUY, 101, 1)
+    reasons = [event.reason for event in told(exchange, EventKind.CANCELLED)]
+    assert reasons == [Reason.INSUFFICIENT_FUNDS] * (LOOKS_MAX // makers) + [Reason.TOO_MANY_FILLS] * (stops - LOOKS_MAX // makers)
+    exchange.check()
+
+
+def test_a_cascade_moves_so_many_triggers_and_no_more() -> None:
+    """Each stop of a cascade trades at a lower price than ever, which moves all that trail."""
+    exchange = market()
+    trailing, stops = 1 << 10, (1 << 10) + 9
+    for side in Side:
+        exchange.place(MAKER, 0, side, 5_000, 1)
+    for number in range(stops + 1):
+        exchange.place(MAKER, 0, Side.BUY, 4_999 - number, 1)
+    for number in range(trailing):
+        exchange.place(MAKER, 0, Side.BUY, 0, 1, type=OrderType.TRAILING_STOP, stop=2_000 + number)
+    for number in range(stops):
+        exchange.place(TAKER, 0, Side.SELL, 0, 1, type=OrderType.STOP, stop=4_999 - number)
+    exchange.place(TAKER, 0, Side.SELL, 4_999, 1)
+    assert len(told(exchange, EventKind.TRADE)) == LOOKS_MAX // trailing + 1
+    assert {event.reason for event in told(exchange, EventKind.CANCELLED)} == {Reason.TOO_MANY_FILLS}
+    exchange.check()
+
+
+def test_an_order_looks_at_so_many_others_and_no_more() -> None:
+    """At icebergs twice."""
+    exchange = market()
+    crowd = Commands()
+    for _ in range(LOOKS_MAX // 2 + 1):
+        crowd.place(MAKER, 0, Side.SELL, 100, 2, display=1)
+    exchange.execute(crowd)
+    first = exchange.events[0].order
+    least = {"min_size": 1 << 30}
+    options = ({"time_in_force": TimeInForce.FOK}, least | {"time_in_force": TimeInForce.IOC}, least | {"price": 0, "type": OrderType.MARKET})
+
+    def reasons() -> set[Reason]:
+        found = set()
+        for some in options:
+            with pytest.raises(Rejected) as refused:
+                exchange.place(TAKER, 0, Side.BUY, size=1 << 30, **{"price": 100} | some)
+            found.add(refused.value.reason)
+        return found
+
+    assert reasons() == {Reason.TOO_MANY_FILLS}
+    exchange.cancel(MAKER, first)
+    assert reasons() == {Reason.UNFILLABLE}
+
+
+@pytest.mark.parametrize("mode", [SelfTrade.CANCEL_NEWEST, SelfTrade.CANCEL_OLDEST, SelfTrade.CANCEL_BOTH, SelfTrade.DECREMENT])
+def test_an_auction_that_self_trade_prevention_empties_takes_no_longer_for_that(mode: SelfTrade) -> None:
+    """The price that is left crossed moves with every bid that is cancelled; a walk through the book for each took a minute."""
+    exchange = market()
+    exchange.set_account(TAKER, self_trade=mode)
+    exchange.set_phase(0, Phase.AUCTION)
+    exchange.place(TAKER, 0, Side.SELL, 1, 1)
+    bids = Commands()
+    for number in range(50_000):
+        bids.place(TAKER, 0, Side.BUY, 10 + number, 1)
+    exchange.execute(bids)
+    start = process_time()
+    exchange.set_phase(0, Phase.TRADING)
+    assert process_time() - start < 1
+    assert len(told(exchange, EventKind.CANCELLED)) == {SelfTrade.CANCEL_NEWEST: 50_000, SelfTrade.CANCEL_OLDEST: 1}.get(mode, 2)
+    exchange.check()
+
+
+def test_what_self_trade_prevention_leaves_crossed_trades_as_near_to_the_price_as_it_may() -> None:
+    exchange = market(accounts=3)
+    exchange.set_account(TAKER, self_trade=SelfTrade.CANCEL_NEWEST)
+    exchange.set_phase(0, Phase.AUCTION)
+    exchange.place(TAKER, 0, Side.SELL, 90, 3)
+    exchange.place(TAKER, 0, Side.BUY, 100, 3)      # the price is its limit: it is cancelled
+    exchange.place(2, 0, Side.BUY, 95, 2)
+    exchange.place(2, 0, Side.BUY, 92, 2)
+    exchange.set_phase(0, Phase.TRADING)
+    assert [(event.price, event.size) for event in told(exchange, EventKind.TRADE)] == [(95, 2), (92, 1)]
+    exchange.check()
 
 
 # Limits of open orders are not for those that never are open
