@@ -2,7 +2,7 @@
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
@@ -362,6 +362,8 @@ cdef class Exchange:
         """
         cdef Writer out = Writer()
         self.turn.expect()
+        for _ in range(0, SNAPSHOT_HEAD.size, 8):
+            out.put(0)
         for number in (self.core.orders.count_max, self.core.accounts.count_max, self._tombstones, self.core.client_ids.done_max,
                        self.core.client_ids.key[0], self.core.client_ids.key[1], self.core.rules, len(self._assets)):
             out.put(number)
@@ -376,8 +378,9 @@ cdef class Exchange:
                 else:
                     out.text(str(field))
         write_state(self.read(), out)
-        body = bytes(out)
-        return SNAPSHOT_HEAD.pack(SNAPSHOT_MAGIC, len(body), crc32(body), self.state_hash()) + body
+        body = out.behind(SNAPSHOT_HEAD.size)
+        out.overwrite(SNAPSHOT_HEAD.pack(SNAPSHOT_MAGIC, len(body), crc32(body), self.state_hash()))
+        return bytes(out)
 
     @staticmethod
     def restore(data: bytes | bytearray | memoryview, key: int = 0) -> Exchange:
@@ -387,6 +390,7 @@ cdef class Exchange:
         """
         cdef Exchange exchange
         cdef Reader source
+        cdef uint64_t found
         if len(data) < SNAPSHOT_HEAD.size:
             raise BadSnapshot(f"{len(data)} bytes: expected at least the {SNAPSHOT_HEAD.size} of a snapshot's head")
         magic, length, checksum, state = SNAPSHOT_HEAD.unpack_from(data)
@@ -416,8 +420,10 @@ cdef class Exchange:
         except (ArithmeticError, MemoryError, ValueError) as error:
             raise BadSnapshot(f"byte {source.at} of the state: {error}") from error
         read_state(&exchange.core, source)
-        if not source.ended() or exchange.state_hash() != state:
-            raise BadSnapshot(f"the state's hash is {exchange.state_hash():016x}: expected {state:016x}")
+        with nogil:
+            found = hash_of(&exchange.core)
+        if not source.ended() or found != state:
+            raise BadSnapshot(f"the state's hash is {found:016x}: expected {state:016x}")
         return exchange
 
     def state_hash(self) -> int:

@@ -12,6 +12,8 @@ cdef class Writer:
 
     cdef int put(self, uint64_t value) except -1
     cdef object text(self, str value)
+    cdef object behind(self, size_t start)
+    cdef int overwrite(self, bytes head) except -1
 
 
 cdef class Reader:

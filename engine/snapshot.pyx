@@ -5,7 +5,9 @@ orders by acceptance, levels from the best on, chains from the oldest on. Where 
 for the slots of orders, since these are in their ids.
 """
 
+from cpython.buffer cimport PyBUF_READ
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
@@ -32,6 +34,10 @@ cdef extern from *:
     """
 
 
+cdef enum:
+    TURN_BYTES = 1 << 15
+
+
 cdef class Writer:
     """Bytes that grow."""
 
@@ -53,6 +59,13 @@ cdef class Writer:
         for i in range(0, len(encoded), 8):
             self.put(int.from_bytes(encoded[i : i + 8], "little"))
 
+    cdef object behind(self, size_t start):
+        """What is behind the first bytes, until more is put."""
+        return PyMemoryView_FromMemory(self.data + start, self.used - start, PyBUF_READ)
+
+    cdef int overwrite(self, bytes head) except -1:
+        memcpy(self.data, <const char*>head, len(head))
+
     def __bytes__(self) -> bytes:
         return PyBytes_FromStringAndSize(self.data, self.used)
 
@@ -70,6 +83,9 @@ cdef class Reader:
             raise BadSnapshot(f"the snapshot ends at byte {self.data.shape[0]}, in the middle of the state")
         memcpy(&value, &self.data[self.at], sizeof(uint64_t))
         self.at += sizeof(uint64_t)
+        if self.at % TURN_BYTES == 0:
+            with nogil:    # so that the process's other threads have their turn
+                pass
         return value
 
     cdef uint64_t below(self, uint64_t limit) except? 0:

@@ -7,7 +7,7 @@ import msgspec
 
 from stream.cluster.engine import Engine
 from stream.cluster.gateway import Gateway
-from stream.cluster.messages import News, Request
+from stream.cluster.messages import Batch, Beat, Part, Request, Snapshot
 from stream.cluster.replica import Replica
 from stream.config import Config
 from stream.history import begin
@@ -33,6 +33,12 @@ class QuietGateway(Gateway):
         return due
 
 
+def state_of(engine: Engine, now: int) -> Part:
+    """The engine's state of now, in one part."""
+    data = b"".join(engine.pieces(now))
+    return Part(engine.term, engine.position, len(data), 0, data)
+
+
 class Cluster:
     """A market in several processes, all of them here."""
 
@@ -51,12 +57,12 @@ class Cluster:
         history = begin(self.config, (), self.now)
         engine = Engine(self.config, KEYS, (), self.now, history, None, 1, 1, self.term, self.link.publish)
         engine.tick(self.now)
-        self.link.snapshot = engine.snapshot(self.now)
+        self.link.snapshot = state_of(engine, self.now)
         return engine
 
     def add_gateway(self) -> QuietGateway:
         """Another gateway, once it has a state."""
-        def hear(news: News) -> None:
+        def hear(news: Batch | Beat | Snapshot) -> None:
             replica.receive(news, self.now)
 
         end = self.link.join(hear)

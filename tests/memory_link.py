@@ -4,13 +4,20 @@ import random
 from collections import deque
 from collections.abc import Callable
 
-from stream.cluster.messages import Batch, News, Request, Snapshot, decode_news, decode_request, encode
+from stream.cluster.link import HearNews
+from stream.cluster.messages import Batch, News, Part, Request, Snapshot, decode_news, decode_request, encode
+from stream.journal import snapshots
+
+
+def heard_whole(part: Part) -> Snapshot:
+    """A state that is in one part."""
+    return Snapshot(part.term, part.position, snapshots.decode(part.data, ""))
 
 
 class MemoryGatewayEnd:
     """One gateway's end. `cut` says whether nothing gets through."""
 
-    def __init__(self, link: "MemoryLink", hear: Callable[[News], None]) -> None:
+    def __init__(self, link: "MemoryLink", hear: HearNews) -> None:
         self.link = link
         self.hear = hear
         self.inbox: deque[bytes] = deque()
@@ -30,7 +37,8 @@ class MemoryGatewayEnd:
     def deliver(self, count: int = 1 << 30) -> None:
         """Let what is on its way arrive."""
         for _ in range(min(count, len(self.inbox))):
-            self.hear(decode_news(self.inbox.popleft()))
+            news = decode_news(self.inbox.popleft())
+            self.hear(heard_whole(news) if isinstance(news, Part) else news)
 
 
 class MemoryLink:
@@ -41,7 +49,7 @@ class MemoryLink:
         self.ends: list[MemoryGatewayEnd] = []
         self.requests: deque[bytes] = deque()
         self.kept: list[tuple[int, bytes]] = []
-        self.snapshot: Snapshot | None = None
+        self.snapshot: Part | None = None
         self.chance = chance or random.Random(0)
         self.faults = faults
 
@@ -60,7 +68,7 @@ class MemoryLink:
             for _ in range(0 if end.cut else self.copies()):
                 end.inbox.append(encode(news))
 
-    def join(self, hear: Callable[[News], None]) -> MemoryGatewayEnd:
+    def join(self, hear: HearNews) -> MemoryGatewayEnd:
         """Another gateway's end."""
         self.ends.append(MemoryGatewayEnd(self, hear))
         return self.ends[-1]

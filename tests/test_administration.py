@@ -10,7 +10,7 @@ from stream.cluster.roll_call import PART_BYTES_MAX, Part, merged, part_of
 from stream.codes import CloseCode, ErrorCode
 from stream.journal.format import JournalError
 from stream.messages import Confirmed, Connections, ConnectionStatus, Disconnect, Error, ListConnections, Login, Revoke
-from tests.cluster import Cluster
+from tests.cluster import Cluster, state_of
 from tests.fake_disk import FakeDisk
 from tests.journaled import after_a_power_cut, start
 from tests.setting import CONFIG, START, token
@@ -78,7 +78,7 @@ def test_a_gateway_that_was_away_hears_of_it_from_the_snapshot() -> None:
     pass_time(cluster, 500)
     assert code_of(mallory) is code_of(bob) is None
     cluster.link.ends[1].cut = False
-    cluster.link.snapshot = cluster.engine.snapshot(cluster.now)
+    cluster.link.snapshot = state_of(cluster.engine, cluster.now)
     pass_time(cluster, 2000)
     assert (code_of(mallory), code_of(bob)) == (CloseCode.REVOKED, CloseCode.DISCONNECTED)
 

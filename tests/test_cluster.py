@@ -10,7 +10,7 @@ from stream.forwarded import run as run_forwarded
 from stream.frames import Book
 from stream.messages import CancelOnDisconnect, Confirmed, DeadMan, Done, Error, Login, Place, Stale, Subscribe, Subscribed
 from stream.results import Results
-from tests.cluster import Cluster
+from tests.cluster import Cluster, state_of
 from tests.setting import token
 from tests.worlds import BOOK, Desk
 
@@ -78,14 +78,14 @@ def test_whatever_is_lost_or_doubled_each_request_runs_once(seed: int) -> None:
             side, price, size = chance.choice(("buy", "sell")), chance.randrange(90, 110), chance.randrange(1, 9)
             client.ask(Place, "BTC-USD", side, price, size, client_id=requests, key=requests)
         if not chance.randrange(20):
-            cluster.link.snapshot = cluster.engine.snapshot(cluster.now)
+            cluster.link.snapshot = state_of(cluster.engine, cluster.now)
         end = chance.choice(cluster.link.ends)
         end.cut = not chance.randrange(8)
         cluster.step(chance.choice((1, 10, 300)))
     for end in cluster.link.ends:
         end.cut = False
     cluster.link.faults = 0
-    cluster.link.snapshot = cluster.engine.snapshot(cluster.now)
+    cluster.link.snapshot = state_of(cluster.engine, cluster.now)
     for _ in range(40):
         cluster.step(200)
     assert len({market.exchange.state_hash() for market in (cluster.engine, *cluster.gateways)}) == 1

@@ -10,7 +10,8 @@ from stream.codes import ErrorCode
 from stream.history import History
 from stream.journal import snapshots
 from stream.messages import Cancel, CancelOnDisconnect, Confirmed, DeadMan, Done, Error, Place
-from tests.cluster import KEYS, Cluster
+from tests.cluster import KEYS, Cluster, state_of
+from tests.memory_link import heard_whole
 from tests.test_cluster import desk, of_kind
 from tests.worlds import Desk
 
@@ -76,13 +77,13 @@ def replaced(cluster: Cluster, data: bytes) -> Engine:
 def test_a_gateway_goes_on_after_the_end_of_the_history_was_lost() -> None:
     cluster = Cluster()
     alice, bob = desk(cluster, 0, "alice"), desk(cluster, 1, "bob")
-    old = cluster.engine.snapshot(cluster.now)
+    old = state_of(cluster.engine, cluster.now)
     for price in range(100, 105):
         assert of_kind(alice.ask(Place, "BTC-USD", "sell", price, 5), Done)
-    cluster.engine = replaced(cluster, old.state)
+    cluster.engine = replaced(cluster, old.data)
     cluster.engine.tick(cluster.now)
     cluster.link.kept.clear()
-    cluster.link.snapshot = cluster.engine.snapshot(cluster.now)
+    cluster.link.snapshot = state_of(cluster.engine, cluster.now)
     pass_time(cluster, 4000)
     for client in (alice, bob):
         assert of_kind(client.ask(Place, "BTC-USD", "sell", 200, 5), Done)
@@ -141,7 +142,7 @@ def test_a_gateway_that_begins_is_stale_until_it_has_the_log_behind_the_snapshot
     asked: list[int] = []
     replica = Replica(cluster.config, lambda: asked.append(cluster.now), cluster.now)
     assert cluster.link.snapshot
-    replica.receive(cluster.link.snapshot, cluster.now)
+    replica.receive(heard_whole(cluster.link.snapshot), cluster.now)
     log = [batch for position, batch in cluster.link.kept if position > cluster.link.snapshot.position]
     assert len(log) >= 10
     for batch in log:

@@ -12,7 +12,7 @@ from stream.history import History
 from stream.journal import snapshots
 from stream.messages import CancelOnDisconnect, Confirmed, DeadMan, Done, Logout, Place
 from stream.safeguards import Deadlines
-from tests.cluster import KEYS, Cluster
+from tests.cluster import KEYS, Cluster, state_of
 from tests.worlds import MILLISECOND, Desk, QuietMarket
 
 SAFEGUARDS = ("guard", "grace", "present", "ended", "dead_man")
@@ -136,7 +136,7 @@ def test_a_gateway_that_was_unreachable_says_again_who_is_there() -> None:
     for _ in range(30):
         beat_of(cluster, 0)
         beat_of(cluster, 1)
-        cluster.link.snapshot = cluster.engine.snapshot(cluster.now)
+        cluster.link.snapshot = state_of(cluster.engine, cluster.now)
         cluster.step(100)
     assert sorted(left(cluster.engine.sequencer.directory)) == before
     lose(cluster, other)
@@ -150,7 +150,7 @@ def test_a_gateway_that_was_unreachable_says_again_who_is_there() -> None:
 
 def take_over(cluster: Cluster) -> None:
     """Have another engine lead, from what the one before has on disk."""
-    state = snapshots.decode(cluster.engine.snapshot(cluster.now).state, "test")
+    state = snapshots.decode(b"".join(cluster.engine.pieces(cluster.now)), "test")
     feed = cluster.engine.feed
     state.directory.pop("feed", None)
     cluster.term += 1

@@ -113,7 +113,7 @@ def test_a_worker_goes_on_after_an_answer_that_failed(tmp_path: Path) -> None:
 
     @run
     async def scene() -> None:
-        engine, worker = SocketEngineEnd(tmp_path / "engine"), SocketGatewayEnd(tmp_path / "engine", hear)
+        engine, worker = SocketEngineEnd(tmp_path / "engine"), SocketGatewayEnd(tmp_path / "engine", hear, lambda term, position: True)
         await engine.start(Leading())
         worker.start()
         await eventually(lambda: len(heard) > 3)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from msgspec.structs import replace
 
 from stream.channels import MARKET_SCOPE
-from stream.cluster.messages import Batch, Beat, Forward, OpenAccount, Request, Snapshot, Status
+from stream.cluster.messages import Batch, Beat, Forward, OpenAccount, Request, Status
 from stream.cluster.roll_call import GATEWAY
 from stream.cluster.shipper import Shipper
 from stream.codes import ErrorCode
@@ -150,9 +150,9 @@ class Engine(Market):
         self._beats += 1
         return Beat(self.term, self.position, self._beats, now)
 
-    def snapshot(self, now: int) -> Snapshot:
-        """The state of now. O(all of it)."""
-        return Snapshot(self.term, self.position, snapshots.encode(self.state(self.position, 0, now)))
+    def pieces(self, now: int) -> tuple[bytes, ...]:
+        """The state of now, encoded; joined it is what is told. O(all of it)."""
+        return snapshots.pieces(self.state(self.position, 0, now))
 
     def keep_house(self, now: int) -> None:
         super().keep_house(now)

@@ -11,16 +11,16 @@ from contextlib import suppress
 
 from stream.clock import Clock
 from stream.cluster.engine import Engine
-from stream.cluster.messages import Batch, Beat, News, Request, Snapshot, Status
+from stream.cluster.messages import Batch, Beat, Request, Snapshot, Status
 from stream.cluster.redis_client import AGAIN_S, BEAT_S, TROUBLE, close, connect, keys_of, require_noeviction
 from stream.cluster.redis_engine import Lease, RedisEngineEnd, fence
 from stream.cluster.redis_gateway import RedisGatewayEnd
 from stream.cluster.replica import Replica
+from stream.cluster.state_file import StateFile, encode_aside, newest_in
 from stream.cluster.succession import Inheritance, has_journal, inherit
 from stream.config import Config
 from stream.conflation import MILLISECOND
 from stream.history import check_terms
-from stream.journal import snapshots
 from stream.journal.files import Disk
 from stream.keys import Key
 from stream.market_server import MarketServer
@@ -71,9 +71,9 @@ class EngineServer(MarketServer):
         """A sign of life."""
         return self.engine.beat(self.clock.now())
 
-    def snapshot(self) -> Snapshot:
-        """The state of now. O(all of it)."""
-        return self.engine.snapshot(self.clock.now())
+    async def snapshot(self) -> StateFile:
+        """The state as it is at the first step of this. OSError if it cannot be encoded."""
+        return await encode_aside(self.term, self.engine.position, lambda: self.engine.pieces(self.clock.now()))
 
 
 class Node:
@@ -91,7 +91,7 @@ class Node:
         self._clock = Clock()
         self._origin = secrets.randbits(63)
         self._beats = 0
-        self._end = RedisGatewayEnd(connect(config.redis), self._redis_keys, self._hear)
+        self._end = RedisGatewayEnd(connect(config.redis), self._redis_keys, self._hear, self._wants)
         self._replica = Replica(config, self._end.ask, self._clock.now())
         self._end.status = self._status
         self._link: RedisEngineEnd | None = None
@@ -102,8 +102,11 @@ class Node:
         self.term = 0
         self.failure = ""    # why it led no longer, unless that was wanted
 
-    def _hear(self, news: News) -> None:
+    def _hear(self, news: Batch | Beat | Snapshot) -> None:
         self._replica.receive(news, self._clock.now())
+
+    def _wants(self, term: int, position: int) -> bool:
+        return self._replica.wants(term, position)
 
     def _status(self) -> Status:
         self._beats += 1
@@ -222,10 +225,13 @@ class Node:
         asyncio.get_running_loop().create_task(self._offer_newest())
 
     async def _offer_newest(self) -> None:
-        position, data = await asyncio.to_thread(snapshots.latest, Disk(), self._config.journal)
-        if self._link:
-            with suppress(*TROUBLE):
-                await self._link.offer(Snapshot(self.term, position, data))
+        with suppress(*TROUBLE):
+            state = await asyncio.to_thread(newest_in, self._config.journal, self.term)
+            try:
+                if self._link:
+                    await self._link.offer(state)
+            finally:
+                state.close()
 
     def _ended(self, why: str) -> None:
         """This node must not lead any longer."""

@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -13,8 +14,8 @@ from msgspec.structs import replace
 
 from stream.clock import Clock
 from stream.cluster.gateway import Gateway
-from stream.cluster.link import GatewayEnd
-from stream.cluster.messages import News, Request, Status
+from stream.cluster.link import GatewayEnd, HearNews, Wants
+from stream.cluster.messages import Batch, Beat, Request, Snapshot, Status
 from stream.cluster.redis_client import connect, keys_of, without_password
 from stream.cluster.redis_gateway import RedisGatewayEnd
 from stream.cluster.replica import Replica
@@ -66,17 +67,17 @@ class GatewayServer(Server):
         await self._end.stop()
 
 
-async def start_gateway(config: Config, keys: Sequence[Key], make_end: Callable[[Callable[[News], None]], RunningEnd]) -> GatewayServer:
+async def start_gateway(config: Config, keys: Sequence[Key], make_end: Callable[[HearNews, Wants], RunningEnd]) -> GatewayServer:
     """A gateway that listens. Waits for the engine's state, as long as that takes."""
     clock = Clock()
     server: GatewayServer | None = None
 
-    def hear(news: News) -> None:
+    def hear(news: Batch | Beat | Snapshot) -> None:
         replica.receive(news, clock.now())
         if server:
             server.wake()
 
-    end = make_end(hear)
+    end = make_end(hear, lambda term, position: replica.wants(term, position))
     replica = Replica(config, end.ask, clock.now())
     end.start()
     try:
@@ -93,11 +94,11 @@ async def start_gateway(config: Config, keys: Sequence[Key], make_end: Callable[
 
 async def start_worker(config: Config, keys: Sequence[Key]) -> GatewayServer:
     """A gateway of the engine on a socket of this machine."""
-    return await start_gateway(config, keys, lambda hear: SocketGatewayEnd(Path(config.engine_socket), hear))
+    return await start_gateway(config, keys, partial(SocketGatewayEnd, Path(config.engine_socket)))
 
 
 async def start_redis_gateway(config: Config, keys: Sequence[Key]) -> GatewayServer:
     """A gateway of the market in a Redis."""
     redis = connect(config.redis)
     log.info("waiting for the engine", extra={"redis": without_password(config.redis), "cluster": config.cluster})
-    return await start_gateway(config, keys, lambda hear: RedisGatewayEnd(redis, keys_of(config.cluster), hear))
+    return await start_gateway(config, keys, partial(RedisGatewayEnd, redis, keys_of(config.cluster)))

@@ -6,9 +6,28 @@ An engine's end tells its `Leader` each `Request`, a gateway's end calls back wi
 from collections.abc import Callable
 from typing import Protocol
 
-from stream.cluster.messages import Batch, Beat, News, Request, Snapshot
+from stream.cluster.messages import Batch, Beat, Part, Request, Snapshot
 
-HearNews = Callable[[News], None]
+HearNews = Callable[[Batch | Beat | Snapshot], None]
+
+Wants = Callable[[int, int], bool]
+"""Whether the state at a term and a position would help, which is much to send and to decode."""
+
+
+class EncodedState(Protocol):
+    """A state at a position, to be told in parts."""
+
+    term: int
+    position: int
+    size: int
+
+    async def part(self, start: int, size: int) -> Part:
+        """The bytes from `start` on. OSError if they cannot be read."""
+        ...
+
+    def close(self) -> None:
+        """Forget it."""
+        ...
 
 
 class Leader(Protocol):
@@ -34,8 +53,8 @@ class Leader(Protocol):
         """A sign of life."""
         ...
 
-    def snapshot(self) -> Snapshot:
-        """The state of now. O(all of it)."""
+    async def snapshot(self) -> EncodedState:
+        """The state as it is at the first step of this. OSError if it cannot be encoded."""
         ...
 
 

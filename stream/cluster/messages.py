@@ -4,11 +4,13 @@ A *position* is the sequence of a record in the engine's journal. A *term* is th
 """
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import msgspec
 
 from stream.forwarded import Forwarded, not_run
 from stream.journal.format import Mark
+from stream.journal.snapshots import State
 
 
 class ShippedRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -31,12 +33,14 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, tag=1):
     mark: Mark | None = None
 
 
-class Snapshot(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """The state at a position, as `stream.journal.snapshots` encodes it, with what the channels remember."""
+class Part(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """The bytes from `start` on of the `size` ones of a state at a position, as `stream.journal.snapshots` encodes it, with what the channels remember."""
 
     term: int
     position: int
-    state: bytes
+    size: int
+    start: int
+    data: bytes
 
 
 class Beat(msgspec.Struct, frozen=True, array_like=True, tag=3):
@@ -48,8 +52,16 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag=3):
     time: int
 
 
-News = Batch | Snapshot | Beat
+News = Batch | Part | Beat
 """What an engine tells."""
+
+
+class Snapshot(NamedTuple):
+    """The state at a position, when all of its parts have come; without one where whoever follows has this state or a later one."""
+
+    term: int
+    position: int
+    state: State | None
 
 
 class Forward(msgspec.Struct, frozen=True, array_like=True, tag=1):

@@ -13,8 +13,8 @@ import msgspec
 from redis.exceptions import ResponseError
 
 from stream.cluster import redis_snapshot
-from stream.cluster.link import Leader
-from stream.cluster.messages import Batch, Snapshot, Status, decode_request, encode, merged, parts, size_of
+from stream.cluster.link import EncodedState, Leader
+from stream.cluster.messages import Batch, Status, decode_request, encode, merged, parts, size_of
 from stream.cluster.redis_client import BEAT_S, BLOCK_MS, FIELD, TROUBLE, Client, Keys
 from stream.cluster.redis_gateway import Deposed, Step, cancelled, persist
 
@@ -247,17 +247,21 @@ class RedisEngineEnd:
     async def _tell_state(self) -> None:
         """Tell the state of now, beside all else: a large one takes its time."""
         await self._snapshot_due.wait()
-        await self.offer(self._leader.snapshot())
+        state = await self._leader.snapshot()
+        try:
+            await self.offer(state)
+        finally:
+            state.close()
         self._snapshot_due.clear()
 
-    async def offer(self, snapshot: Snapshot) -> None:
+    async def offer(self, state: EncodedState) -> None:
         """Tell a state, and forget the log from before the one that was told last."""
         async with self._offering:
-            if snapshot.position < self._snapshot_from:
+            if state.position < self._snapshot_from:
                 return
-            self._owe_snapshot(snapshot.position)
-            before = await redis_snapshot.write(self._redis, self._keys, snapshot)
-            self._owes_snapshot, self._log_size = snapshot.position < self._snapshot_from, 0
+            self._owe_snapshot(state.position)
+            before = await redis_snapshot.write(self._redis, self._keys, state)
+            self._owes_snapshot, self._log_size = state.position < self._snapshot_from, 0
             if before:
                 await self._redis.xtrim(self._keys.log, minid=id_of(before.term, before.position), approximate=True)
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from stream.cluster import redis_snapshot
-from stream.cluster.link import HearNews
+from stream.cluster.link import HearNews, Wants
 from stream.cluster.messages import Request, Status, decode_news, encode
 from stream.cluster.redis_client import AGAIN_S, BEAT_S, BLOCK_MS, FIELD, TROUBLE, Client, Keys, close
 
@@ -59,12 +59,13 @@ async def cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
 
 
 class RedisGatewayEnd:
-    """Hears news for `hear`. `status` is asked for what to tell of itself. Closes its Redis client in the end."""
+    """Hears news for `hear`, and the states that `wants` says are wanted. `status` is asked for what to tell of itself. Closes its Redis client in the end."""
 
-    def __init__(self, redis: Client, keys: Keys, hear: HearNews) -> None:
+    def __init__(self, redis: Client, keys: Keys, hear: HearNews, wants: Wants) -> None:
         self._redis = redis
         self._keys = keys
         self._hear = hear
+        self._wants = wants
         self._wanted = False
         self._last = "0-0"
         self._pending: list[bytes] = []
@@ -107,7 +108,7 @@ class RedisGatewayEnd:
 
     async def read_snapshot(self) -> None:
         """Read the latest snapshot, if there is one; the log is read from there."""
-        snapshot = await redis_snapshot.read(self._redis, self._keys)
+        snapshot = await redis_snapshot.read(self._redis, self._keys, self._wants)
         if snapshot:
             self._last = f"{snapshot.term}-{snapshot.position}"
             self._hear(snapshot)

@@ -8,8 +8,10 @@ import secrets
 import msgspec
 from redis.exceptions import ResponseError
 
+from stream.cluster.link import EncodedState, Wants
 from stream.cluster.messages import Snapshot, encode
 from stream.cluster.redis_client import Client, Keys
+from stream.cluster.state_file import decode_aside
 
 PART_BYTES = 4 << 20
 
@@ -33,15 +35,14 @@ async def look(redis: Client, keys: Keys) -> Head | None:
     return msgspec.msgpack.decode(found, type=Head) if found else None
 
 
-async def write(redis: Client, keys: Keys, snapshot: Snapshot) -> Head | None:
-    """Put one in the place of the latest; the head of that. Nobody sees it before it is whole."""
+async def write(redis: Client, keys: Keys, state: EncodedState) -> Head | None:
+    """Put one in the place of the latest; the head of that. Nobody sees it before it is whole. OSError if it cannot be read."""
     before = await look(redis, keys)
-    data = encode(snapshot)
-    parts = range(0, len(data), PART_BYTES)
-    head = Head(snapshot.term, snapshot.position, f"{keys.snapshot}:{secrets.token_hex(8)}", len(parts), len(data))
+    parts = range(0, state.size, PART_BYTES)
+    head = Head(state.term, state.position, f"{keys.snapshot}:{secrets.token_hex(8)}", len(parts), state.size)
     try:
         for start in parts:
-            await redis.rpush(head.parts_key, data[start:start + PART_BYTES])
+            await redis.rpush(head.parts_key, (await state.part(start, PART_BYTES)).data)
             await redis.pexpire(head.parts_key, LEFTOVER_MS)
         async with redis.pipeline(transaction=True) as pipeline:
             pipeline.persist(head.parts_key)
@@ -55,15 +56,20 @@ async def write(redis: Client, keys: Keys, snapshot: Snapshot) -> Head | None:
     return before
 
 
-async def read(redis: Client, keys: Keys) -> Snapshot | None:
-    """The latest one; None if there is none, or if it went while it was read."""
+async def read(redis: Client, keys: Keys, wants: Wants) -> Snapshot | None:
+    """The latest one, with its state if that is wanted; None if there is none, or if it went while it was read."""
     head = await look(redis, keys)
     if not head:
         return None
-    parts = [await redis.lindex(head.parts_key, number) for number in range(head.parts)]
-    if None in parts:
-        return None
-    return msgspec.msgpack.decode(b"".join(parts), type=Snapshot)
+    if not wants(head.term, head.position):
+        return Snapshot(head.term, head.position, None)
+    data = bytearray()
+    for number in range(head.parts):
+        part = await redis.lindex(head.parts_key, number)
+        if part is None:
+            return None
+        data += part
+    return await decode_aside(head.term, head.position, data)
 
 
 async def forget(redis: Client, keys: Keys) -> None:

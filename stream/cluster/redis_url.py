@@ -3,12 +3,15 @@
 redis-py reads each part that it can read; what it would pass over in silence is an error here. No text of an error holds a password.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from redis.connection import parse_url
+from redis.connection import parse_url as _parse_url
 
 from stream.config import ConfigError
+
+parse_url: Callable[[str], dict[str, Any]] = _parse_url
 
 KINDS = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname")

@@ -12,14 +12,13 @@ import msgspec
 
 from engine import BadSnapshot
 from stream import forwarded
-from stream.cluster.messages import Batch, Beat, News, ShippedRecord, Snapshot
+from stream.cluster.messages import Batch, Beat, ShippedRecord, Snapshot
 from stream.config import Config
 from stream.conflation import MILLISECOND, NEVER
 from stream.feed import Feed
 from stream.forwarded import Forwarded, decode_forwarded
 from stream.history import FEED, follow
-from stream.journal import snapshots
-from stream.journal.format import Damaged, Kind, Record
+from stream.journal.format import Kind, Record
 from stream.journal.recovery import apply, mark_of
 from stream.journal.snapshots import State
 
@@ -71,11 +70,15 @@ class Replica:
         """What the engine's clock says at a time of ours; a little less, for a beat takes time to come."""
         return now + max(self._ahead, default=0)
 
-    def receive(self, news: News, now: int) -> None:
+    def wants(self, term: int, position: int) -> bool:
+        """Whether the state at a position is needed; otherwise the log behind it will do."""
+        return self.lost and term >= self._wanted_term and (not self.state or position > self.position or self._diverged)
+
+    def receive(self, news: Batch | Beat | Snapshot, now: int) -> None:
         """Take in what the engine tells."""
         match news:
             case Snapshot():
-                self._restore(news, now)
+                self._restore(news)
             case Batch():
                 before = self.position
                 self._take(news)
@@ -107,17 +110,15 @@ class Replica:
         elif self._behind_since == NEVER:
             self._behind_since = now
 
-    def _restore(self, snapshot: Snapshot, now: int) -> None:
+    def _restore(self, snapshot: Snapshot) -> None:
         """Begin anew with a snapshot, and with the log behind it, which is told again from there."""
         if not self.lost or snapshot.term < self._wanted_term:
             return
-        if self.state and snapshot.position <= self.position and not self._diverged:
+        if not self.wants(snapshot.term, snapshot.position):
             self._follow_from(snapshot)
             return
-        try:
-            state = snapshots.decode(snapshot.state, "the engine's snapshot")
-        except Damaged as damaged:
-            log.error("a snapshot of the engine could not be used", extra={"reason": str(damaged)})
+        state = snapshot.state
+        if not state:
             return
         feed = Feed(state.exchange, self._config, replicated=True)
         memory = state.directory.pop(FEED, b"")

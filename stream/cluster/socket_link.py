@@ -8,8 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from stream.cluster.link import HearNews, Leader
-from stream.cluster.messages import Ask, Batch, Request, Status, decode_news, decode_request, encode
+from stream.cluster.link import EncodedState, HearNews, Leader, Wants
+from stream.cluster.messages import Ask, Batch, Part, Request, Snapshot, Status, decode_news, decode_request, encode
+from stream.cluster.state_file import decode_aside
 
 log = logging.getLogger("deltabook")
 
@@ -19,6 +20,12 @@ LENGTH_BYTES = 4
 
 WAITING_BYTES_MAX = 64 << 20
 """What waits for a worker that does not read, with more it is cut off, and asks for a snapshot when it is back; or for an engine, which is told again later."""
+
+PART_BYTES = 1 << 20
+"""A state is told in parts of so many bytes, each when the one before is nearly gone, so that no batch waits behind much of it."""
+
+BEHIND_BYTES_MAX = WAITING_BYTES_MAX // 2
+"""Batches that are kept behind a state which is being encoded or told; with more, a later state is encoded for who asks next."""
 
 
 def framed(message: bytes) -> bytes:
@@ -37,7 +44,8 @@ class SocketEngineEnd:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._workers: dict[asyncio.StreamWriter, bool] = {}    # and whether it has a snapshot
+        self._workers: dict[asyncio.StreamWriter, bool] = {}    # and whether it is told the batches, for its state is on the way
+        self._telling: Telling | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._beating: asyncio.Task[None] | None = None
         self._server: asyncio.Server | None = None
@@ -65,6 +73,8 @@ class SocketEngineEnd:
     def publish(self, batch: Batch) -> None:
         """Have a batch told to everybody."""
         data = framed(encode(batch))
+        if self._telling and not self._telling.keep(data):
+            self._telling = None
         for writer, follows in self._workers.items():
             if follows:
                 self._write(writer, data)
@@ -81,12 +91,13 @@ class SocketEngineEnd:
         assert self._leader
         self._tasks.add(task)
         self._workers[writer] = False
+        telling: asyncio.Task[None] | None = None
         try:
             while True:
                 request = decode_request(await read_frame(reader))
                 if isinstance(request, Ask):
-                    self._workers[writer] = True
-                    self._write(writer, framed(encode(self._leader.snapshot())))
+                    if not telling or telling.done():
+                        telling = asyncio.create_task(self._tell_state(writer))
                 else:
                     self._leader.hear(request)
         except (asyncio.IncompleteReadError, OSError):
@@ -94,9 +105,37 @@ class SocketEngineEnd:
         except msgspec.MsgspecError as error:
             log.error("a worker's message cannot be read", extra={"reason": str(error)})
         finally:
+            if telling:
+                telling.cancel()
+                await asyncio.gather(telling, return_exceptions=True)
             del self._workers[writer]
             self._tasks.discard(task)
             writer.close()
+
+    async def _tell_state(self, writer: asyncio.StreamWriter) -> None:
+        """Tell a worker the state, and from then on every batch behind it."""
+        assert self._leader
+        self._workers[writer] = False
+        while True:
+            telling = self._telling = self._telling or Telling(self._leader)
+            try:
+                state = await telling.join()
+                if telling is self._telling:
+                    for start in range(0, state.size, PART_BYTES):
+                        writer.write(framed(encode(await state.part(start, PART_BYTES))))
+                        if not start:
+                            writer.write(b"".join(telling.behind))
+                            self._workers[writer] = True
+                        await writer.drain()
+                    return
+            except ConnectionError:
+                return
+            except OSError as error:
+                log.error("the state cannot be told to a worker", extra={"reason": str(error)})
+            finally:
+                if telling.leave() and telling is self._telling:
+                    self._telling = None
+            await asyncio.sleep(BEAT_S)
 
     async def _beat(self, leader: Leader) -> None:
         while True:
@@ -107,12 +146,44 @@ class SocketEngineEnd:
             await asyncio.sleep(BEAT_S)
 
 
-class SocketGatewayEnd:
-    """A worker's end: comes back when the engine does."""
+class Telling:
+    """A state on its way to every worker that asks meanwhile, encoded once, and the batches behind it."""
 
-    def __init__(self, path: Path, hear: HearNews) -> None:
+    def __init__(self, leader: Leader) -> None:
+        self.behind: list[bytes] = []
+        self._behind_bytes = 0
+        self._encoding: asyncio.Task[EncodedState] = asyncio.create_task(leader.snapshot())
+        self._readers = 0
+
+    def keep(self, data: bytes) -> bool:
+        """Keep a batch for who comes later; False if that is too much."""
+        self.behind.append(data)
+        self._behind_bytes += len(data)
+        return self._behind_bytes <= BEHIND_BYTES_MAX
+
+    async def join(self) -> EncodedState:
+        """The state, for one more worker, until it leaves. OSError if it cannot be encoded."""
+        self._readers += 1
+        return await asyncio.shield(self._encoding)
+
+    def leave(self) -> bool:
+        """Whether that was the last one."""
+        self._readers -= 1
+        if not self._readers and not self._encoding.cancel() and not self._encoding.exception():
+            self._encoding.result().close()
+        return not self._readers
+
+
+class SocketGatewayEnd:
+    """A worker's end: comes back when the engine does. Hears news for `hear`, and the states that `wants` says are wanted."""
+
+    def __init__(self, path: Path, hear: HearNews, wants: Wants) -> None:
         self._path = path
         self._hear = hear
+        self._wants = wants
+        self._asked = False
+        self._state = bytearray()    # what has come of one
+        self._behind: list[Batch] | None = None    # the batches that came meanwhile, if any has
         self._writer: asyncio.StreamWriter | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.status: Callable[[], Status] | None = None
@@ -133,22 +204,50 @@ class SocketGatewayEnd:
             self._writer.write(framed(encode(request)))
 
     def ask(self) -> None:
-        """Ask for the state of now."""
-        self.send(Ask())
+        """Ask for the state of now, unless it is on its way; once there is an engine."""
+        if not self._asked:
+            self._asked = True
+            self.send(Ask())
 
     async def _read(self) -> None:
         while True:
             with suppress(OSError, asyncio.IncompleteReadError):
                 reader, self._writer = await asyncio.open_unix_connection(self._path)
                 try:
+                    self._behind = None
+                    if self._asked:
+                        self.send(Ask())
                     while True:
-                        self._hear(decode_news(await read_frame(reader)))
+                        match decode_news(await read_frame(reader)):
+                            case Part() as part:
+                                await self._take_part(part)
+                            case Batch() as batch if self._behind is not None:
+                                self._behind.append(batch)
+                            case news:
+                                self._hear(news)
                 except (msgspec.MsgspecError, ExceptionGroup):
                     log.exception("the link caused an error")
                 finally:
                     self._writer.close()
                     self._writer = None
             await asyncio.sleep(AGAIN_S)
+
+    async def _take_part(self, part: Part) -> None:
+        """Take in a part of a state. When that is whole, have it heard, and what came behind it."""
+        if not part.start:
+            self._state, self._behind = bytearray(), []
+        self._state += part.data
+        if len(self._state) < part.size or self._behind is None:
+            return
+        state, self._state = self._state, bytearray()
+        behind, self._behind = self._behind, None
+        wanted = self._wants(part.term, part.position)
+        snapshot = await decode_aside(part.term, part.position, state) if wanted else Snapshot(part.term, part.position, None)
+        self._asked = False
+        if snapshot:
+            self._hear(snapshot)
+            for batch in behind:
+                self._hear(batch)
 
     async def _beat(self) -> None:
         while True:

@@ -47,13 +47,18 @@ def snapshot_path(folder: str, seq: int) -> str:
 
 def encode(state: State) -> bytes:
     """A state as bytes. O(all of it)."""
+    return b"".join(pieces(state))
+
+
+def pieces(state: State) -> tuple[bytes, bytes, bytes]:
+    """The same bytes one after the other, for who would not hold a large state twice."""
     beside, exchange = msgspec.msgpack.encode((state.directory, list(state.results.items()))), state.exchange.snapshot()
     fields = MAGIC, VERSION, state.crc, state.epoch, state.seq, state.time, len(beside), len(exchange)
     checksum = crc32c(exchange, crc32c(beside, crc32c(HEADER.pack(*fields, 0))))
-    return HEADER.pack(*fields, checksum) + beside + exchange
+    return HEADER.pack(*fields, checksum), beside, exchange
 
 
-def decode(data: bytes, path: str) -> State:
+def decode(data: bytes | bytearray, path: str) -> State:
     """The state of a snapshot. Damaged if it is not whole and true. O(all of it)."""
     try:
         magic, version, crc, epoch, seq, time, beside_length, exchange_length, checksum = HEADER.unpack_from(data)
@@ -116,10 +121,10 @@ def read(files: Files, folder: str, seq: int) -> State:
     return state
 
 
-def latest(files: Files, folder: str) -> tuple[int, bytes]:
-    """The bytes of the newest snapshot, and the record that it is behind. There must be one."""
+def latest(files: Files, folder: str) -> tuple[int, str]:
+    """The record that the newest snapshot is behind, and its path. There must be one."""
     seq = numbers(files, folder, SUFFIX)[-1]
-    return seq, files.read(snapshot_path(folder, seq))
+    return seq, snapshot_path(folder, seq)
 
 
 def newest(files: Files, folder: str, upto: int | None = None) -> tuple[State | None, list[Damaged]]:
