@@ -3,12 +3,15 @@
 import random
 from typing import Any
 
+import msgspec
 import pytest
 
 from stream.announcements import CLOSED_KEPT_S
+from stream.cluster.messages import Forward
 from stream.cluster.roll_call import PART_BYTES_MAX, Part, merged, part_of
 from stream.codes import CloseCode, ErrorCode
-from stream.journal.format import JournalError
+from stream.forwarded import Forwarded, last_number
+from stream.journal.format import Entry, JournalError
 from stream.messages import Confirmed, Connections, ConnectionStatus, Disconnect, Error, ListConnections, Login, Revoke
 from tests.cluster import Cluster, state_of
 from tests.fake_disk import FakeDisk
@@ -17,7 +20,8 @@ from tests.setting import CONFIG, START, token
 from tests.test_presence import beat_of, pass_time, sign_in, take_over
 from tests.worlds import Desk, QuietMarket
 
-DAY_S = 24 * 3600
+STRANGER = 77
+"""The number of a process that is none of the cluster's."""
 
 
 def admin(cluster: Cluster, number: int = 0) -> Desk:
@@ -134,6 +138,63 @@ def test_a_gateway_that_is_gone_is_not_waited_for() -> None:
         beat_of(cluster, 0)
         cluster.step(100)
     assert ask(cluster, root, ListConnections).unheard == []
+
+
+def stray(cluster: Cluster, *entries: Entry) -> None:
+    """What a process of another version has remembered, by a group of its own."""
+    number = last_number(cluster.engine.sequencer.directory, STRANGER) + 1
+    cluster.engine.receive(Forward(Forwarded(STRANGER, number, b"", [], list(entries)), cluster.now), cluster.now)
+    cluster.step()
+
+
+UNREADABLE = [b"\xc1", b"text", b"\x91" * 5000, *map(msgspec.msgpack.encode, ([], [1], [1, "all"], ["all", 1], {"after": 0, "count": 1}, 7, None, [[7], True]))]
+"""Neither questions nor answers."""
+
+
+@pytest.mark.parametrize("value", UNREADABLE)
+def test_a_question_that_cannot_be_read_is_passed_over_and_told(value: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    cluster = Cluster(2)
+    root, _ = admin(cluster), sign_in(cluster, 1)
+    stray(cluster, Entry(f"asked_connections:{STRANGER}:1", value), Entry(f"asked_connections:{STRANGER}:1", b""))
+    assert [each.__dict__["entry"] for each in caplog.records if "cannot be read" in each.message] == [f"asked_connections:{STRANGER}:1"] * 2
+    answer = ask(cluster, root, ListConnections)
+    assert ([each.subject for each in answer.connections], answer.unheard) == (["root", "alice"], [])
+
+
+@pytest.mark.parametrize("value", UNREADABLE)
+def test_an_answer_that_cannot_be_read_is_passed_over_and_its_gateway_named(value: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    cluster = Cluster(2, gateway_timeout_ms=60_000)
+    root, _ = admin(cluster), sign_in(cluster, 1)
+    cluster.link.ends[1].cut = True
+    root.ask(ListConnections)
+    stray(cluster, Entry("told_connections:100:1:101", value), Entry("told_connections:100:1:101", b""))
+    assert "cannot be read" in caplog.text
+    for _ in range(100):
+        cluster.step(100)
+    (answer,) = [each for each in root.hear() if isinstance(each, Connections)]
+    assert ([each.subject for each in answer.connections], answer.unheard) == (["root"], ["101"])
+    assert isinstance(ask(cluster, root, Revoke, "mallory"), Confirmed), "the gateway goes on"
+
+
+def test_a_later_version_may_say_more_and_have_a_name_that_is_no_text(caplog: pytest.LogCaptureFixture) -> None:
+    cluster = Cluster(2, gateway_timeout_ms=60_000)
+    root, alice = admin(cluster), sign_in(cluster, 1)
+    stray(cluster, Entry(f"gateway:{STRANGER}", b"\xff"))
+    told: list[Any] = []
+    cluster.engine.sequencer.taken, taken = lambda group: (told.append(group), taken(group)), cluster.engine.sequencer.taken
+    stray(cluster, Entry(f"asked_connections:{STRANGER}:5", msgspec.msgpack.encode([0, 10, "more"])))
+    cluster.step()
+    answers = {entry.key for group in told for entry in group.entries if entry.key.startswith("told")}
+    assert answers == {f"told_connections:{STRANGER}:5:{gateway}" for gateway in (100, 101)}
+    root.ask(ListConnections)
+    part = [*msgspec.msgpack.decode(part_of(cluster.gateways[1].connections(0, 9))), "more"]
+    stray(cluster, Entry(f"told_connections:100:1:{STRANGER}", msgspec.msgpack.encode(part)))
+    (answer,) = [each for each in root.hear() if isinstance(each, Connections)]
+    assert ([each.subject for each in answer.connections], answer.unheard) == (["root", "alice", "alice"], [])
+    cluster.gateways[1].roll_call.follow(Entry("a word of a later version", b"1"))
+    assert alice.session.closed is None
+    assert ask(cluster, admin(cluster, 1), ListConnections).unheard == ["\ufffd"]
+    assert "cannot be read" not in caplog.text
 
 
 def test_an_answer_is_cut_off_where_it_is_too_long_and_nothing_is_missing_before_that() -> None:

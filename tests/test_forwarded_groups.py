@@ -13,7 +13,7 @@ from engine import CommandKind, Commands
 from stream.cluster.engine import Engine
 from stream.cluster.messages import Batch, Forward, decode_request, encode
 from stream.codes import ErrorCode
-from stream.forwarded import COMMAND_BYTES, COMMANDS_MAX, KIND_OFFSET, Forwarded, decode_forwarded, fault, last_number
+from stream.forwarded import COMMAND_BYTES, COMMANDS_MAX, KIND_OFFSET, WORDS_BYTES_MAX, Forwarded, decode_forwarded, fault, last_number
 from stream.journal.format import Entry, Kind
 from stream.journal.reader import Reader
 from stream.journal.recovery import replay
@@ -29,7 +29,10 @@ from tests.test_cluster import desk, of_kind
 ORIGIN = 7
 BID = Commands()
 BID.place(0, 0, 0, 100, 5)
-GOOD = Forwarded(ORIGIN, 1, bytes(BID), [Keyed(0, 0, 1)], [Entry("kept:0", b"1"), Entry("guard:0:7.12", bytes(8)), Entry("dead_man:0", bytes(7) + b"\x3f")])
+GOOD = Forwarded(ORIGIN, 1, bytes(BID), [Keyed(0, 0, 1)], [
+    Entry("kept:0", b"1"), Entry("guard:0:7.12", bytes(8)), Entry("dead_man:0", bytes(7) + b"\x3f"), Entry("present:0:7", b"1"), Entry("gateway:7", b"name"),
+    Entry("revoked_subject:mallory", START.to_bytes(8, "little")), Entry("closed_connection:9", START.to_bytes(8, "little")),
+])
 
 BAD: dict[str, dict[str, Any]] = {
     "commands of another length": {"commands": bytes(96)},
@@ -54,6 +57,16 @@ BAD: dict[str, dict[str, Any]] = {
     "an entry of no name": {"entries": [Entry("", b"1")]},
     "a guard of no gateway": {"entries": [Entry("guard:0:12", b"1")]},
     "a guard of a gateway without a number": {"entries": [Entry("guard:0:seven.12", b"1")]},
+    "somebody who is there, of no account": {"entries": [Entry("present:1:7", b"1")]},
+    "somebody who is at no gateway": {"entries": [Entry("present:0:", b"1")]},
+    "an end of a guard of no account": {"entries": [Entry("ended:1:7.1", b"1")]},
+    "a revocation of nobody": {"entries": [Entry("revoked_subject:", b"1")]},
+    "a revocation of a longer name than any": {"entries": [Entry(f"revoked_token:{'a' * 129}", b"1")]},
+    "a revocation at no time": {"entries": [Entry("revoked_token:a", b"\1" * 9)]},
+    "a connection of no name": {"entries": [Entry("closed_connection:", b"1")]},
+    "a question without a number": {"entries": [Entry("asked_connections:7", b"1")]},
+    "an answer of no gateway": {"entries": [Entry("told_connections:7:1:", b"1")]},
+    "a longer answer than any": {"entries": [Entry("told_connections:7:1:8", bytes(WORDS_BYTES_MAX + 1))]},
     "a time that no clock shows": {"entries": [Entry("dead_man:0", b"\1" * 9)]},
     "a grace that never ends": {"entries": [Entry("guard:0:7.1", ((1 << 62) + 1).to_bytes(8, "little"))]},
 }
@@ -146,7 +159,14 @@ def bid_but_for(place: int, byte: int) -> bytes:
 
 
 COMMAND = st.builds(bid_but_for, st.integers(0, COMMAND_BYTES - 1), st.integers(0, 255))
-KEYS_OF_ENTRIES = st.one_of(st.sampled_from(["kept:0", "guard:0:7.1", "grace:0", "dead_man:0", "kept:4294967296", "feed", "term"]), st.text(max_size=9))
+KEYS_OF_ENTRIES = st.one_of(
+    st.sampled_from([
+        "kept:0", "guard:0:7.1", "grace:0", "dead_man:0", "kept:4294967296", "feed", "term", "present:0:7", "ended:0:7.1", "gateway:7",
+        "gateway:18446744073709551616", "revoked_subject:alice", "revoked_token:7", "closed_subject:alice", "closed_connection:7",
+        "asked_connections:7:1", "told_connections:7:1:8",
+    ]),
+    st.text(max_size=9),
+)
 GROUPS = st.builds(
     Forwarded, st.sampled_from([ORIGIN, ORIGIN, 0, -1, 1 << 63]), st.just(1),
     st.one_of(st.lists(COMMAND, max_size=3).map(b"".join), st.binary(max_size=100)),

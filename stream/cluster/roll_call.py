@@ -1,5 +1,6 @@
 """Who is connected to any gateway of a market: asked and answered through the engine's log, which every gateway reads anyhow."""
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -9,6 +10,8 @@ from stream.conflation import NEVER
 from stream.journal.format import Entry
 from stream.messages import ConnectionStatus, ListConnections
 from stream.safeguards import Memory
+
+log = logging.getLogger("deltabook")
 
 GATEWAY = "gateway"
 """The kind of keys under which the directory has the gateways that are there, each with its name."""
@@ -29,8 +32,15 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     whole: bool = True
 
 
+class Question(msgspec.Struct, frozen=True, array_like=True):
+    """Which connections: so many, from the first number above `after`."""
+
+    after: int
+    count: int
+
+
 _decode_part = msgspec.msgpack.Decoder(Part).decode
-_decode_question = msgspec.msgpack.Decoder(tuple[int, int]).decode
+_decode_question = msgspec.msgpack.Decoder(Question).decode
 
 
 def part_of(connections: list[ConnectionStatus]) -> bytes:
@@ -81,29 +91,33 @@ class RollCall:
 
     def ask(self, request: ListConnections, now: int, listed: Listed) -> None:
         """Ask every gateway; `listed` gets what they say, and the names of those that did not."""
-        names = {key.partition(":")[2]: name.decode() for key, name in self._memory.directory.items() if key.startswith(f"{GATEWAY}:")}
+        names = {key.partition(":")[2]: name.decode(errors="replace") for key, name in self._memory.directory.items() if key.startswith(f"{GATEWAY}:")}
         names.pop(self._origin, None)
         self._number += 1
         self._calls[str(self._number)] = Call(request, listed, names, now + self._patience)
         if names:
-            self._pass_by(f"{ASKED}:{self._origin}:{self._number}", msgspec.msgpack.encode((request.after, request.count)))
+            self._pass_by(f"{ASKED}:{self._origin}:{self._number}", msgspec.msgpack.encode(Question(request.after, request.count)))
 
     def _pass_by(self, key: str, value: bytes) -> None:
         self._memory.remember(key, value)
         self._memory.remember(key, b"")
 
     def follow(self, entry: Entry) -> None:
-        """Take in a question or an answer of another gateway."""
+        """Take in a question or an answer of another gateway. One that cannot be read, since that is of another version, is passed over and told."""
         kind, _, rest = entry.key.partition(":")
         if not entry.value or kind not in (ASKED, TOLD):
             return
         asker, _, rest = rest.partition(":")
         number, _, teller = rest.partition(":")
-        if kind == ASKED and asker != self._origin:
-            after, count = _decode_question(entry.value)
-            self._pass_by(f"{TOLD}:{asker}:{number}:{self._origin}", part_of(self._gateway.connections(after, count)))
-        elif kind == TOLD and asker == self._origin and number in self._calls and self._calls[number].unheard.pop(teller, None) is not None:
-            self._calls[number].parts.append(_decode_part(entry.value))
+        try:
+            if kind == ASKED and asker != self._origin:
+                question = _decode_question(entry.value)
+                self._pass_by(f"{TOLD}:{asker}:{number}:{self._origin}", part_of(self._gateway.connections(question.after, question.count)))
+            elif kind == TOLD and asker == self._origin and number in self._calls and teller in self._calls[number].unheard:
+                self._calls[number].parts.append(_decode_part(entry.value))
+                del self._calls[number].unheard[teller]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            log.warning("what another gateway says cannot be read", extra={"entry": entry.key, "why": str(error)})
 
     def tick(self, now: int) -> int:
         """Answer what has been waiting long enough; when there is more to do, in ns."""
