@@ -8,6 +8,7 @@
 # make kills KILLS=100 SEED=1   as many `kill -9` of a real server under 5,000 orders a second
 # make faults FAULTS=100 SEED=1   as many faults between an engine, its gateways and Redis, under orders
 # make soak SECONDS=3600 SEED=1   60 connections a second that come, trade, guard and drop, under one server whose memory must not rise
+# make growth REQUESTS=1000000   as many of each kind of request, of which nothing may be kept
 # make checked   the engine's tests with bounds checks and C assertions      make sanitized   the same with ASan and UBSan
 # make page SECONDS=30   the page in a browser under 1,000 changes a second
 # make peers  installs what the benchmarks compare with
@@ -22,7 +23,7 @@ DEPOSIT := {"USDT": "1000000", "BTC": "5", "ETH": "50", "SOL": "500", "XRP": "10
 BIN := .venv/bin
 SOURCES := $(wildcard engine/*.pyx engine/*.pxd stream/*.pyx stream/*.pxd)
 
-.PHONY: run build site test lint check simulate campaign hostile build-beside engine-tests crashes kills faults soak fuzz page autobahn checked sanitized bench peers docs vectors clean
+.PHONY: run build site test lint check simulate campaign hostile build-beside engine-tests crashes kills faults soak growth fuzz page autobahn checked sanitized bench peers docs vectors clean
 
 run: .venv/built
 	$(BIN)/deltabook serve --source recorded --source simulated --set 'deposit=$(DEPOSIT)' $(ARGS)
@@ -71,6 +72,9 @@ kills: .venv/tools
 
 faults: .venv/tools
 	$(BIN)/python -m tests.faults --faults $(or $(FAULTS),100) --seed $(or $(SEED),1)
+
+growth: .venv/tools
+	DELTABOOK_REQUESTS=$(or $(REQUESTS),1000000) $(BIN)/python -m pytest tests/test_growth.py
 
 soak: .venv/tools
 	$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),3600) --seed $(or $(SEED),1)

@@ -17,6 +17,9 @@ CLOSED_SUBJECT, CLOSED_CONNECTION = CLOSED = "closed_subject", "closed_connectio
 CLOSED_KEPT_S = 60
 """Who has not heard for so long that connections are to be closed does not close them."""
 
+CLOSED_KEPT_MAX = 256
+"""Nor those before the latest so many."""
+
 
 class Announcement(NamedTuple):
     """One of them. `at` is in ns since 1970: of a revocation by the clock on the wall, as tokens are; of what is to be closed by the market's own."""
@@ -64,6 +67,7 @@ class Announcements:
         """Take in what is remembered from now on: what is to be done about it."""
         said = read(entry)
         if said:
+            self._kept.pop(said.key, None)    # so that they stand in the order in which they were said last
             self._kept[said.key] = said
             revocation = said.revocation()
             if revocation:
@@ -74,8 +78,10 @@ class Announcements:
 
     def forget(self, now: int, wall_time: int, memory: Memory) -> None:
         """Forget those that can matter no more."""
+        closed = [said.key for said in self._kept.values() if said.kind in CLOSED]
+        passed = set(closed[:-CLOSED_KEPT_MAX])
         for key, said in list(self._kept.items()):
             ends, time = (self._revocations.kept_s, wall_time) if said.kind in REVOKED else (CLOSED_KEPT_S, now)
-            if said.at + ends * 10**9 < time:
+            if key in passed or said.at + ends * 10**9 < time:
                 del self._kept[key]
                 memory.remember(key, b"")

@@ -29,7 +29,7 @@ class Revocations:
         self.kept_s = config.clock_skew_s + config.token_lifetime_s_max
         self._tokens: dict[str, float] = {}
         self._subjects: dict[str, float] = {}
-        self.unsaved: list[Revocation] = []
+        self.unsaved: dict[tuple[str, str], Revocation] = {}    # by token and subject
 
     def __len__(self) -> int:
         return len(self._tokens) + len(self._subjects)
@@ -43,7 +43,7 @@ class Revocations:
     def revoke(self, revocation: Revocation) -> None:
         """The same, for what is not in the file yet."""
         self.add(revocation)
-        self.unsaved.append(revocation)
+        self.unsaved[revocation.token_id, revocation.subject] = revocation
 
     def refuse(self, claims: Claims) -> bool:
         """Whether a token has been revoked."""

@@ -138,11 +138,11 @@ class Trust:
 
     def _save(self) -> None:
         """Add what an administrator has revoked to the file."""
-        unsaved, self._authenticator.revocations.unsaved = self._authenticator.revocations.unsaved, []
+        unsaved, self._authenticator.revocations.unsaved = self._authenticator.revocations.unsaved, {}
         if unsaved and self._file:
             try:
                 with self._file.open("ab") as file:
-                    file.writelines([b"\n", *map(as_line, unsaved)])    # who edits the file may leave its last line open
+                    file.writelines([b"\n", *map(as_line, unsaved.values())])    # who edits the file may leave its last line open
             except OSError as error:
                 log.error("a revocation cannot be written; it is good until the server ends", extra={"why": str(error)})
 
