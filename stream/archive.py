@@ -18,6 +18,7 @@ from stream.journal.format import JournalError
 from stream.journal.writer import Journal
 from stream.market import Market
 from stream.sources import Source
+from stream.trial import Guard
 
 log = logging.getLogger("deltabook")
 
@@ -33,7 +34,7 @@ class Archive:
         self._files = files
         self._config = config
         began = time.monotonic()
-        self.history: History = recover(files, config.journal, config, sources, now)
+        self.history: History = recover(files, config.journal, config, sources, now, Guard(config))
         assert self.history.opened
         self._opened = self.history.opened
         self.position = self._opened.log.seq    # the last record that was there at the start

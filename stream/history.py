@@ -5,6 +5,7 @@ Whatever is done here to an exchange is written to its journal like any command.
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -108,14 +109,16 @@ def go_on(state: State, feed: Feed, config: Config, sources: Sequence[Source], n
     return _prepare(history, config, sources, max(now, state.time), lambda records: None)
 
 
-def recover(files: Files, folder: str, config: Config, sources: Sequence[Source], now: int) -> History:
-    """The history that is in a journal's folder, or a new one that is written there. ConfigError, or what `open_journal` raises.
+def recover(
+    files: Files, folder: str, config: Config, sources: Sequence[Source], now: int, guard: AbstractContextManager[None] | None = None,
+) -> History:
+    """The history that is in a journal's folder, or a new one that is written there. ConfigError, or what `open_journal` raises. `guard` is around the replay.
 
     Replaying costs some 0.3 us a command behind the last snapshot, and as much again for each trade of theirs.
     """
     limits = Limits(config.journal_segment_bytes, reserve_bytes=config.journal_reserve_bytes)
     feeds: list[Feed] = []
-    opened = open_journal(files, folder, limits, now // 10**6, feeding(config, feeds))
+    opened = open_journal(files, folder, limits, now // 10**6, feeding(config, feeds), guard)
     try:
         if opened.replay:
             state = opened.replay.state

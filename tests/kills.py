@@ -56,19 +56,19 @@ class Venue:
     def __init__(self, folder: Path, **changes: object) -> None:
         self.journal = str(folder / "journal")
         self.port = 0
-        self._log = folder / "log"
+        self.log = folder / "log"
         self._process: Process
         settings: dict[str, Any] = {"keys": [{"algorithm": "HS256", "key": SECRET}], "deposit": CONFIG.deposit, "assets": CONFIG.assets}
         settings |= {"instruments": [msgspec.to_builtins(each, str_keys=True) for each in CONFIG.instruments], "journal": self.journal}
         settings |= {"orders_per_s": 100_000, "orders_burst": 100_000, "handshakes_per_s": 10_000, "messages_per_s": 100_000, "journal_reserve_bytes": 0}
         texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in (settings | changes).items()}
-        self._environment = os.environ | {f"DELTABOOK_{name.upper()}": text for name, text in texts.items()}
+        self.environment = os.environ | {f"DELTABOOK_{name.upper()}": text for name, text in texts.items()}
 
     async def start(self) -> str:
         """Start, on the port of the last time; where it is reached."""
         command = [sys.executable, "-u", "-m", "stream", "serve", "--port", str(self.port), "--source", "none"]
-        with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(*command, env=self._environment, stdout=PIPE, stderr=log)
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(*command, env=self.environment, stdout=PIPE, stderr=log)
         assert self._process.stdout
         async for line in self._process.stdout:
             if b"ws://" in line:
@@ -85,6 +85,10 @@ class Venue:
     async def end(self, number: int) -> int:
         """End it with a signal; its exit status."""
         self._process.send_signal(number)
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Wait until it has ended; its exit status."""
         return await self._process.wait()
 
 

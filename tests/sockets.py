@@ -23,13 +23,13 @@ PATIENCE_S = 60
 """What hangs is ended after this; nothing that works takes as long, however busy the machine."""
 
 
-def run(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+def run(test: Callable[[], Coroutine[Any, Any, None]], patience_s: float = PATIENCE_S) -> Callable[[], None]:
     """Run a coroutine test on the loop that the server is made for."""
 
     def sync() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("always", ResourceWarning)    # as an error it would keep uvloop's loop from ever closing
-            uvloop.run(asyncio.wait_for(test(), PATIENCE_S))
+            uvloop.run(asyncio.wait_for(test(), patience_s))
 
     sync.__name__ = test.__name__
     return sync

@@ -22,16 +22,21 @@ from stream.history import FEED
 from stream.journal import snapshots, tools
 from stream.journal.files import Disk
 from stream.journal.format import Damaged, JournalError, Record
+from stream.journal.leave_out import differences, leave_out, outcome_of, subjects_of
+from stream.journal.parts import Named, named
 from stream.journal.reader import SUFFIX
-from stream.journal.recovery import Replay, replay
+from stream.journal.recovery import LOCK, Replay, hold, replay
 from stream.journal.repair import repair
 from stream.journal.snapshots import State, snapshot_path
 from stream.journal.writer import Limits
 from stream.scale import to_text
+from stream.trial import explained, tried
 
 WHOLE, DAMAGED, UNREADABLE = 0, 1, 2
 BAR_STEP = 1 << 20
 """Bytes between two movements of the bar."""
+
+DIFFERENCES_MAX = 100
 
 EPOCH_OF_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -42,6 +47,7 @@ EXAMPLES = """examples:
   deltabook journal replay data/journal --time 2026-11-23T14:30:00Z
   deltabook journal snapshot data/journal --keep 3
   deltabook journal repair data/journal data/repaired
+  deltabook journal repair data/journal data/repaired --without 412.3
 
 All but `repair` may look on while a server writes. In JSON, prices are in ticks, sizes in
 lots, times in ns since 1970, and a field that is not there is 0.
@@ -65,6 +71,14 @@ def moment(text: str) -> int:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a time like 2026-11-23T14:30:00Z, or ns since 1970") from None
     return (at.replace(tzinfo=at.tzinfo or UTC) - EPOCH_OF_TIME) // timedelta(microseconds=1) * 1_000 + 999
+
+
+def command_name(text: str) -> Named:
+    """A command's record, and its place in it."""
+    try:
+        return named(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def shown(at: int) -> str:
@@ -103,6 +117,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                           help="trades that an instrument remembers: the server's trades_kept (default: %(default)s)")
     mend = add("repair", _repair, "copy what can be replayed into a new folder, under a new epoch if anything is lost")
     mend.add_argument("copy", type=Path, metavar="NEW_FOLDER", help="where the copy is to be")
+    mend.add_argument("--without", type=command_name, metavar="SEQ",
+                      help="copy all but this one command, which no replay comes past: RECORD, or RECORD.PLACE where it is one of several")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -324,7 +340,17 @@ def _snapshot(arguments: argparse.Namespace) -> int:
 
 def _repair(arguments: argparse.Namespace) -> int:
     folder, copy, now = str(arguments.folder), str(arguments.copy), time.time_ns()
-    with watched(arguments.folder) as disk:
+    lock = hold(Disk(), folder) if (arguments.folder / LOCK).exists() else None
+    try:
+        return _leave_out(folder, copy, arguments.without, now) if arguments.without else _mend(arguments.folder, copy, now)
+    finally:
+        if lock is not None:
+            Disk().close(lock)
+
+
+def _mend(path: Path, copy: str, now: int) -> int:
+    folder = str(path)
+    with watched(path) as disk:
         repaired = repair(disk, folder, copy, Limits(), now // 10**6, now, disk.see)
     for damaged in repaired.damage:
         print(f"{damaged.path}, byte {damaged.offset}: {damaged.what}")
@@ -341,3 +367,36 @@ def _repair(arguments: argparse.Namespace) -> int:
         print(f"lost: what was behind record {repaired.kept:,} ({told}); the epoch is now {state.epoch}, and clients will take a snapshot")
     print(f"state hash {state.exchange.state_hash():016x}")
     return WHOLE
+
+
+def _leave_out(folder: str, copy: str, name: Named, now: int) -> int:
+    left = leave_out(Disk(), folder, copy, name, Limits(), now // 10**6, now)
+    for line in left.lines:
+        print(f"left out: {msgspec.json.encode(line).decode()}")
+    death = tried(Config(journal=copy))
+    if death:
+        raise explained(Config(journal=copy), death)
+    state, unknown = outcome_of(Disk(), copy, name.record)
+    whose = subjects_of(state.directory)
+    accounts = dict.fromkeys(line["account"] for line in left.lines if "account" in line)
+    print(f"concerned: {', '.join(_account(account, whose) for account in accounts) or 'no account'}")
+    print(f"behind it: {left.behind:,} commands, of which {unknown:,} name an order that is not there, whatever the reason")
+    _print_differences(folder, name, state, whose)
+    print(f"{copy} has the records up to {left.last:,}; the epoch is now {state.epoch}, and clients will take a snapshot")
+    print(f"state hash {state.exchange.state_hash():016x}")
+    return WHOLE
+
+
+def _account(account: int, whose: dict[int, str]) -> str:
+    return f"account {account} ({whose[account]})" if account in whose else f"account {account}"
+
+
+def _print_differences(folder: str, name: Named, state: State, whose: dict[int, str]) -> None:
+    """How the copy ends otherwise than the journal did; or, if that cannot be replayed to its end, than it was before the command."""
+    upto = name.record - 1 if tried(Config(journal=folder)) else None
+    before = tools.state_at(Disk(), folder, upto).state
+    print(f"the copy's end beside {f'the state behind record {upto:,}, where the journal stops' if upto else 'that of the journal'}:")
+    lines = list(differences(before.exchange, state.exchange))
+    for account, what in lines[:DIFFERENCES_MAX]:
+        print(f"  {_account(account, whose)}: {what}")
+    print(f"  {len(lines) - DIFFERENCES_MAX:,} more" if len(lines) > DIFFERENCES_MAX else "  nothing else is different" if lines else "  nothing is different")

@@ -14,12 +14,13 @@ import msgspec
 import uvloop
 from rich.console import Console
 
+from stream.cli import complain
 from stream.cluster.engine_server import Node
 from stream.cluster.gateway_server import start_redis_gateway, start_worker
 from stream.cluster.redis_client import without_password
 from stream.cluster.workers import Workers
 from stream.config import FLAGS, Config, ConfigError, Role, load, settings
-from stream.journal.format import JournalError
+from stream.journal.format import Damaged, JournalError
 from stream.keys import load_keys
 from stream.logs import start_logging
 from stream.market_server import MarketServer
@@ -29,6 +30,7 @@ from stream.server import Server
 from stream.sources import Source
 from stream.sources.recorded import RecordedSource
 from stream.sources.simulated import SimulatedSource
+from stream.trial import note_crashes
 
 EXAMPLES = """examples:
   deltabook serve --source recorded                      a real market, looped, on http://localhost:8080/
@@ -48,6 +50,9 @@ EXAMPLES = """examples:
 PARENT_S = 0.5
 REPLACED = 75
 """The exit status of an engine that another one has replaced: start it again, and it is a standby."""
+
+UNRECOVERABLE = 65
+"""The exit status when the journal cannot be brought back: to start again does not help."""
 
 
 def settings_help() -> str:
@@ -168,6 +173,8 @@ async def serve(config: Config, console: Console) -> int:
         return 0
     hangup.reloads(server.reload)
     spare_the_past()
+    if isinstance(server, MarketServer) and not config.played:
+        note_crashes(config)
     names = [terms.name for terms in server.venue.instrument_terms()]
     console.print(f"deltabook relays {config.upstream}" if config.upstream else f"deltabook serves {', '.join(names) or 'no instrument'}")
     tell_where(config, server.port, server.admin_port, console, bool(server.venue.authenticator.keys))
@@ -205,6 +212,7 @@ async def serve_with_workers(config: Config, console: Console, stopped: asyncio.
     await workers.start()
     hangup.reloads(workers.reload)
     spare_the_past()
+    note_crashes(config)
     console.print(f"deltabook serves {', '.join(terms.name for terms in workers.server.venue.instrument_terms()) or 'no instrument'}")
     tell_where(config, workers.port, workers.server.admin_port, console, bool(workers.server.venue.authenticator.keys))
     metrics = f"; metrics of the engine on http://127.0.0.1:{workers.server.port}/metrics" if config.admin_port is None else ""
@@ -252,6 +260,7 @@ async def lead(config: Config, console: Console, stopped: asyncio.Event, hangup:
         return 0
     hangup.reloads(server.reload)
     spare_the_past()
+    note_crashes(config)
     console.print(f"deltabook node {node.name}: leads, term {node.term}; metrics on port {server.port}")
     await stopped.wait()
     console.print("leaving")
@@ -266,6 +275,9 @@ def run(arguments: argparse.Namespace) -> int:
     start_logging()
     try:
         return uvloop.run(serve(config, console))
+    except Damaged as damaged:
+        complain("serve", damaged)
+        return UNRECOVERABLE
     except JournalError as error:
         raise ConfigError(str(error)) from error
     except OSError as error:

@@ -47,6 +47,14 @@ class Damaged(JournalError):
         self.remedy = remedy
 
 
+class Stuck(Damaged):
+    """A record is whole, and no replay comes past it. `record` is its sequence, 0 if it is not even known which."""
+
+    def __init__(self, path: str, offset: int, what: str, remedy: str, record: int) -> None:
+        super().__init__(path, offset, what, remedy)
+        self.record = record
+
+
 class Kind(IntEnum):
     """What a record holds."""
 

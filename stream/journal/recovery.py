@@ -6,6 +6,7 @@ reach the snapshot, all refuse with the file and the offset.
 
 import secrets
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +15,8 @@ from engine import Exchange
 from stream import forwarded
 from stream.journal import snapshots
 from stream.journal.files import Files
-from stream.journal.format import REMEDY, Damaged, JournalError, Kind, Listing, Mark, Record, decode_entry, decode_keyed
+from stream.journal.format import REMEDY, Damaged, JournalError, Kind, Listing, Mark, Record, Stuck, decode_entry, decode_keyed
+from stream.journal.parts import CAN_GO
 from stream.journal.reader import SUFFIX, Reader, numbers, segment_path
 from stream.journal.snapshots import State
 from stream.journal.writer import Limits, Log
@@ -24,6 +26,9 @@ LOCK = "lock"
 
 Visit = Callable[[State, Record | None], None]
 """Called with the state where the replay begins and no record, unless that is with the first; then after each, `state.exchange.events` being what it caused."""
+
+Before = Callable[[State | None, Record], None]
+"""Called with each record before it is applied, and the state that it is applied to; None for the first record of all."""
 
 _decode_listing = msgspec.msgpack.Decoder(Listing).decode
 _decode_mark = msgspec.msgpack.Decoder(Mark).decode
@@ -97,10 +102,12 @@ def begin(record: Record, epoch: int) -> State:
     return State(Exchange.restore(record.payload, secrets.randbits(128)), {}, Results(), epoch, record.seq, record.crc, record.time)
 
 
-def replay(files: Files, folder: str, upto: int | None = None, visit: Visit | None = None, from_start: bool = False) -> Replay | None:
+def replay(
+    files: Files, folder: str, upto: int | None = None, visit: Visit | None = None, from_start: bool = False, before: Before | None = None,
+) -> Replay | None:
     """The state behind the last record, or behind record `upto`; None if there never was one. Damaged if it cannot be had. Changes nothing.
 
-    From the newest snapshot that is whole, unless `from_start`. Holds one segment in memory beside the state.
+    From the newest snapshot that is whole, unless `from_start`. Holds one segment in memory beside the state. Stuck if a record cannot be applied.
     """
     state, wrong = (snapshots.oldest(files, folder), []) if from_start else snapshots.newest(files, folder, upto)
     after = state.seq if state else 0
@@ -108,31 +115,46 @@ def replay(files: Files, folder: str, upto: int | None = None, visit: Visit | No
     if visit and state:
         visit(state, None)
     for record in reader:
+        if before:
+            before(state, record)
         try:
             if state:
                 apply(state, record)
             else:
                 state = begin(record, reader.epoch)
+            if visit:
+                visit(state, record)
+        except (MemoryError, OSError, JournalError):    # of the machine, or the visitor's own
+            raise
         except Exception as error:    # whatever it is, no replay comes past this record
+            if state and record.kind in CAN_GO:
+                remedy = f"`deltabook journal repair {folder} {folder}.repaired --without {record.seq}` makes a copy without it"
+                raise Stuck(reader.path, record.offset, f"record {record.seq}: {error}", remedy, record.seq) from error
             raise Damaged(reader.path, record.offset, f"record {record.seq}: {error}", REMEDY) from error
-        if visit:
-            visit(state, record)
     return Replay(state, reader, reader.seq - after, wrong) if state else None
 
 
-def open_journal(files: Files, folder: str, limits: Limits, epoch: int, visit: Visit | None = None) -> Opened:
-    """Lock a folder, bring back what is in it, and cut off what an unfinished write has left. Locked, Damaged or OSError if that cannot be.
-
-    A folder without a record gives a log that begins a history of this epoch: commit a GENESIS to it first.
-    """
-    files.make_folder(folder)
+def hold(files: Files, folder: str) -> int:
+    """Keep other processes from going on with a journal, until the file that is returned is closed. Locked if one has it."""
     try:
-        lock = files.lock(f"{folder}/{LOCK}")
+        return files.lock(f"{folder}/{LOCK}")
     except BlockingIOError:
         raise Locked(f"{folder}: another process has this journal") from None
+
+
+def open_journal(
+    files: Files, folder: str, limits: Limits, epoch: int, visit: Visit | None = None, guard: AbstractContextManager[None] | None = None,
+) -> Opened:
+    """Lock a folder, bring back what is in it, and cut off what an unfinished write has left. Locked, Damaged or OSError if that cannot be.
+
+    A folder without a record gives a log that begins a history of this epoch: commit a GENESIS to it first. The replay is done inside of `guard`.
+    """
+    files.make_folder(folder)
+    lock = hold(files, folder)
     try:
         segments = numbers(files, folder, SUFFIX)
-        found = replay(files, folder, None, visit) if segments or numbers(files, folder, snapshots.SUFFIX) else None
+        with guard or nullcontext():
+            found = replay(files, folder, None, visit) if segments or numbers(files, folder, snapshots.SUFFIX) else None
         if found:
             log = Log(files, folder, limits, found.state.epoch, found.state.seq, found.state.crc)
             log.resume(found.reader.segment, found.reader.offset, found.reader.torn)

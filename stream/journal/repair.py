@@ -6,10 +6,11 @@ from typing import NamedTuple
 from stream.journal import snapshots
 from stream.journal.files import Files
 from stream.journal.format import ALIGNMENT, SEGMENT_HEADER, Damaged, JournalError, Kind, Record, decode_segment
+from stream.journal.parts import count_of
 from stream.journal.reader import SUFFIX, numbers, segment_path
 from stream.journal.recovery import Visit, replay
 from stream.journal.snapshots import State
-from stream.journal.tools import COMMAND, Checked, check, commands_of
+from stream.journal.tools import Checked, check
 from stream.journal.writer import Limits, Log
 from stream.records import decode_record
 
@@ -46,10 +47,7 @@ def repair(files: Files, folder: str, copy: str, limits: Limits, epoch: int, tim
 
     If anything may be lost, the copy goes on under a new `epoch`, from `time` on. What it is made from stays as it is.
     """
-    files.make_folder(copy)
-    if files.names(copy):
-        raise JournalError(f"{copy}: there are files in it already; name a folder that is not there yet")
-    cut_off = _copy(files, folder, copy)
+    cut_off = begin_copy(files, folder, copy)
     start, newest = _reach(files, copy, True, visit), _reach(files, copy, False, visit)
     reach = newest if newest.seq > start.seq else start
     damage = cut_off + [each for each in dict.fromkeys((start.damage, newest.damage)) if each]
@@ -73,8 +71,11 @@ def repair(files: Files, folder: str, copy: str, limits: Limits, epoch: int, tim
     return Repaired(checked, reach.base, reach.seq, here, lost, commands_lost, last)
 
 
-def _copy(files: Files, folder: str, copy: str) -> list[Damaged]:
-    """Copy everything; a segment that was cut off gets zeros for what is missing. Which these are."""
+def begin_copy(files: Files, folder: str, copy: str) -> list[Damaged]:
+    """Copy everything into an empty folder; a segment that was cut off gets zeros for what is missing. Which these are. JournalError if it is not empty."""
+    files.make_folder(copy)
+    if files.names(copy):
+        raise JournalError(f"{copy}: there are files in it already; name a folder that is not there yet")
     cut_off = []
     paths = [segment_path("", first) for first in numbers(files, folder, SUFFIX)]
     paths += [snapshots.snapshot_path("", seq) for seq in numbers(files, folder, snapshots.SUFFIX)]
@@ -138,7 +139,7 @@ def _behind(files: Files, folder: str, seq: int) -> tuple[int, int]:
         while offset < end:
             record = decode_record(data, offset, seed)
             if record and record.seq > seq:
-                commands += len(commands_of(record)) // COMMAND.size
+                commands += count_of(record)
                 last = max(last, record.seq)
             offset = record.end if record else offset + ALIGNMENT
     return commands, last

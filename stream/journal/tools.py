@@ -15,6 +15,7 @@ from stream.history import FEED, feeding, remembering
 from stream.journal import snapshots
 from stream.journal.files import Files
 from stream.journal.format import REMEDY, Damaged, Entry, JournalError, Kind, Listing, Mark, Record, decode_keyed, decode_segment
+from stream.journal.parts import commands_of, count_of
 from stream.journal.reader import SUFFIX, Reader, numbers, segment_path
 from stream.journal.recovery import Locked, Replay, Visit, replay
 from stream.journal.snapshots import State
@@ -48,7 +49,7 @@ class Summary(msgspec.Struct):
         self.first, self.last = self.first or record.seq, record.seq
         self.began, self.ended = self.began or record.time, max(self.ended, record.time)
         self.bytes += record.end - record.offset if record.kind != Kind.GENESIS else 0
-        self.commands += len(commands_of(record)) // COMMAND.size
+        self.commands += count_of(record)
 
 
 class Checked(NamedTuple):
@@ -62,18 +63,10 @@ class Checked(NamedTuple):
 def name_of(names: type[IntEnum], value: int) -> str:
     """The name that a number stands for, or the number where it stands for nothing."""
     try:
-        return names(value).name.lower()
+        name: str | None = names(value).name    # of a flag's 0 there is none
     except ValueError:
-        return str(value)
-
-
-def commands_of(record: Record) -> memoryview:
-    """The commands of a record."""
-    if record.kind == Kind.KEYED_COMMANDS:
-        return decode_keyed(record.payload)[1]
-    if record.kind == Kind.FORWARDED:
-        return memoryview(decode_forwarded(record.payload).commands)
-    return record.payload if record.kind == Kind.COMMANDS else record.payload[:0]
+        name = None
+    return name.lower() if name else str(value)
 
 
 def read_from(files: Files, folder: str, segment: int = 0) -> Reader:
@@ -180,9 +173,19 @@ def take_snapshot(files: Files, folder: str, config: Config, upto: int | None, k
 
 
 def describe(record: Record, exchange: Exchange | None = None) -> Iterator[dict[str, Any]]:
-    """A record as JSON has it: a line for each command, with the events that it has just caused if its exchange is given, and one for any other record."""
+    """A record as JSON has it: a line for each command, with the events that it has just caused if its exchange is given, and one for any other record.
+
+    One that is whole and cannot be read has a line that says why.
+    """
     line: dict[str, Any] = {"record": record.seq, "kind": name_of(Kind, record.kind), "time": record.time}
-    commands = [_command(dict(zip(FIELDS, values, strict=True))) for values in COMMAND.iter_unpack(commands_of(record))]
+    try:
+        yield from _lines(line, record, exchange)
+    except (ValueError, msgspec.MsgspecError) as error:
+        yield line | {"bytes": len(record.payload), "unreadable": str(error)}
+
+
+def _lines(line: dict[str, Any], record: Record, exchange: Exchange | None) -> Iterator[dict[str, Any]]:
+    commands = [command_at(record, place) for place in range(count_of(record))]
     if record.kind == Kind.FORWARDED:
         group = decode_forwarded(record.payload)
         line |= {"origin": group.origin, "number": group.number}
@@ -193,12 +196,22 @@ def describe(record: Record, exchange: Exchange | None = None) -> Iterator[dict[
         commands[place]["key"] = key
     ran = sum(event.flags & LAST_OF_COMMAND for event in exchange.events) if exchange else 0
     for index, command in enumerate(commands):
+        if len(commands) > 1:
+            command["place"] = index + 1
         if exchange and ran == len(commands):    # or some had run before
             command["events"] = [_event(event._asdict()) for event in exchange.events.batch(index)]
         yield line | command
     content = _content(record)
     if content or not commands:
         yield line | content
+
+
+def command_at(record: Record, place: int) -> dict[str, Any]:
+    """The command at a place of a record, from 0, as `describe` tells it."""
+    data = commands_of(record)[place * COMMAND.size : (place + 1) * COMMAND.size]
+    if len(data) != COMMAND.size:
+        return {"unreadable": f"{len(data)} bytes: expected {COMMAND.size}"}
+    return _command(dict(zip(FIELDS, COMMAND.unpack(data), strict=True)))
 
 
 def _fields(fields: dict[str, int]) -> dict[str, Any]:
