@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, cast
 
 from stream.allowance import Allowance, cost_of
 from stream.channels import BALANCES, ORDERS, parse
+from stream.clock import running
 from stream.codes import ErrorCode
 from stream.fields import Message
 from stream.frames import Gap
@@ -37,6 +38,9 @@ NEVER_GRANTED = frozenset({
 
 RECOVERY_S = 1.0
 """The shortest time between two recoveries of one channel, so that a server that is always wrong is not flooded."""
+
+KEYS_DATED_MAX = 1 << 16
+"""Keys of which a client knows when it first sent them."""
 
 
 class Waiting(NamedTuple):
@@ -59,6 +63,8 @@ class Client(KeptConnection, Requests, Listener):
         self.stale_since = 0    # until when, in ns since 1970, what the server shows is complete, if it may have fallen behind
         self.resumed: dict[tuple[str, str], int] = {}
         self._id = 0
+        self._welcomed_at = 0    # by the clock of this machine, as are the next
+        self._first_sent: dict[int, int] = {}    # requests, by their key
         self._waiting: dict[int, Waiting] = {}
         self._online = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
@@ -146,6 +152,7 @@ class Client(KeptConnection, Requests, Listener):
     def _hear(self, message: Answer) -> None:
         if isinstance(message, Welcome):
             self.welcome = message
+            self._welcomed_at = running()
             self.pacing_ms = self.stale_since = 0
             self._online.set()
             tell(self._callbacks, None)
@@ -221,6 +228,8 @@ class Client(KeptConnection, Requests, Listener):
         self._check()
         self._id = id = self._id + 1
         message = kind(id, *fields, **named)
+        if getattr(message, "key", 0):
+            self._date(message)
         cost = cost_of(message)
         allowance = await self._send_in_turn(message, cost)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -229,6 +238,22 @@ class Client(KeptConnection, Requests, Listener):
         if not isinstance(told, reply):
             raise ClientError(f"expected {reply.__name__}, got {type(told).__name__}")
         return told
+
+    def server_time(self) -> int:
+        """What the server's clock says, in ns since 1970, less the time that its welcome took. ConnectionLost if there was no connection yet."""
+        if not self.welcome:
+            raise ConnectionLost("not connected yet")
+        return self.welcome.time + running() - self._welcomed_at
+
+    def _date(self, message: Any) -> None:
+        """Say when the first request of this key was sent, by the clock of the server that this one goes to."""
+        now = running()
+        if message.sent:
+            self._first_sent[message.key] = now - self.server_time() + message.sent
+        first = self._first_sent.setdefault(message.key, now)
+        message.sent = max(1, self.server_time() - now + first)
+        while len(self._first_sent) > KEYS_DATED_MAX:
+            del self._first_sent[next(iter(self._first_sent))]
 
     # Channels
 

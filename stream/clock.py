@@ -12,6 +12,11 @@ RUNNING = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 AHEAD_NS_TOLD = 10**9
 
 
+def running() -> int:
+    """Nanoseconds that have passed since the machine was started. Never goes back."""
+    return time.clock_gettime_ns(RUNNING)
+
+
 class Clock:
     """Nanoseconds since 1970 that never go back and never leap: set by the clock on the wall once, at the start.
 
@@ -22,7 +27,7 @@ class Clock:
     def __init__(self, floor: int = 0) -> None:
         """Never before `floor`, the latest time in the journal, though the clock on the wall may be: then the log says so."""
         wall = time.time_ns()
-        self._offset = max(wall, floor) - time.clock_gettime_ns(RUNNING)
+        self._offset = max(wall, floor) - running()
         if floor - wall > AHEAD_NS_TOLD:
             log.warning(
                 "the journal is from the future: the market goes on from its time, and tokens are judged by this machine's clock. If that is wrong, set it and "
@@ -33,7 +38,7 @@ class Clock:
 
     def now(self) -> int:
         """The market's time."""
-        return self._offset + time.clock_gettime_ns(RUNNING)
+        return self._offset + running()
 
     def wall_time(self, now: int) -> int:
         """What the clock on the wall says, as it is set at this moment, at a time of the market's; in ns since 1970."""

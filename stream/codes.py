@@ -21,6 +21,7 @@ class ErrorCode(Code):
     MALFORMED = 100, "The message cannot be read; the text says where and what was expected. Correct it."
     TOO_MANY_REQUESTS = 101, "Too many messages in too short a time. Send again, slower."
     TOO_LONG = 102, "A time is longer than the server allows. Ask for a shorter one."
+    KEY_FORGOTTEN = 103, "The request may have been carried out, so long ago that the server does not remember its key. Look at one's orders and balances, and use another key if it was not."
     NOT_SIGNED_IN = 200, "This needs a token. Sign in first."
     BAD_TOKEN = 201, "The token was refused; the text says why. Get another one."
     MISSING_SCOPE = 202, "The token does not allow this. Get one with the scope that the text names."

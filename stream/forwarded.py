@@ -108,8 +108,8 @@ def last_number(directory: dict[str, bytes], origin: int) -> int:
     return int.from_bytes(directory.get(f"{ORIGIN}:{origin}", b""), "little")
 
 
-def run(exchange: Exchange, directory: dict[str, bytes], results: Results, forwarded: Forwarded) -> list[int]:
-    """Run a group, but for the commands whose key has been used; for each command its index in the exchange's call, or REPEATED, or NOT_RUN."""
+def run(exchange: Exchange, directory: dict[str, bytes], results: Results, forwarded: Forwarded, time: int) -> list[int]:
+    """Run a group at `time`, but for the commands whose key has been used; for each command its index in the exchange's call, or REPEATED, or NOT_RUN."""
     commands, count = forwarded.commands, len(forwarded.commands) // COMMAND_BYTES
     if forwarded.refused and forwarded.refused not in STOPPED:
         raise ValueError(f"a group that did not run for reason {forwarded.refused}: expected {', '.join(str(int(code)) for code in STOPPED)}")
@@ -123,7 +123,7 @@ def run(exchange: Exchange, directory: dict[str, bytes], results: Results, forwa
         found = left_out | {place: index for index, place in enumerate(others)}
         indexes = [found[place] for place in range(count)]
     exchange.execute(commands)
-    results.take(exchange, [each._replace(place=indexes[each.place]) for each in forwarded.keyed if each.place not in left_out])
+    results.take(exchange, [each._replace(place=indexes[each.place]) for each in forwarded.keyed if each.place not in left_out], time)
     for entry in forwarded.entries:
         entry.change(directory)
     _note(directory, forwarded)

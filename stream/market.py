@@ -21,7 +21,7 @@ from stream.keys import Key
 from stream.market_face import OrderRequest
 from stream.messages import Cancel, CancelAll, InstrumentTerms, Place, Reduce, Replace, SetLimits, SetPhase
 from stream.refusals import explain
-from stream.results import Reply
+from stream.results import KEY_TIME, KEYS_MAX, SENT_MARGIN, Reply
 from stream.safeguards import Deadlines
 from stream.scale import from_text, to_text
 from stream.sequencer import Log, Sequencer
@@ -174,10 +174,12 @@ class Market(Venue):
     def submit(self, account: int, request: OrderRequest, now: int, done: Reply) -> None:
         """Put a command into the next group; then call `done` with what became of it. Refused if the instrument is unknown, or the disk will not take it.
 
-        A request whose key the account has used before is not run again: `done` gets what became of the first.
+        A request whose key the account has used before is not run again: `done` gets what became of the first, and Refused is raised if that may be forgotten.
         """
-        if request.key and self.sequencer.repeats(account, request.key, done):
-            return
+        if request.key:
+            if self.sequencer.repeats(account, request.key, done):
+                return
+            self._check_key(account, request.sent, now)
         self.require_running()
         if self.sequencer.low and isinstance(request, Place | Replace):
             raise Refused(ErrorCode.DISK_NEARLY_FULL)
@@ -200,6 +202,20 @@ class Market(Venue):
                 index = ALL_INSTRUMENTS if request.instrument is None else self.index_of(request.instrument)
                 commands.cancel_all(account, index, now, BOTH_SIDES if request.side is None else WIRE_SIDES[request.side])
         self.sequencer.expect(done, account, request.key)
+
+    def _check_key(self, account: int, sent: int, now: int) -> None:
+        """Refused if a request with a key that is not known must not be taken for a new one, or there is no room for another key."""
+        results, sent, now = self.sequencer.results, self.engine_time(sent) if sent else 0, self.engine_time(now)
+        if sent > now + SENT_MARGIN:
+            raise Refused(ErrorCode.MALFORMED, f"sent {sent}: expected a time that has passed by the server's clock, which says {now}")
+        if sent and results.may_have_had(account, sent):
+            raise Refused(ErrorCode.KEY_FORGOTTEN)
+        if results.is_full(account, now):
+            raise Refused(ErrorCode.TOO_MANY_REQUESTS, f"expected at most {KEYS_MAX} keys of one account within {KEY_TIME // 10**9} seconds")
+
+    def engine_time(self, time: int) -> int:
+        """What the clock of the engine that runs the commands says at a time of ours."""
+        return time
 
     def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> None:
         """Put an administrator's command into the next group; then call `done` with what became of it. Refused if there is no such instrument or account."""

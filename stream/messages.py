@@ -14,6 +14,7 @@ from stream.fields import (
     ClientId,
     Depth,
     Epoch,
+    FirstSent,
     Id,
     InstrumentName,
     IntervalMs,
@@ -104,6 +105,7 @@ class Place(Message, tag="place"):
     linked: Annotated[OrderId, Meta(description="One's own open order that this one cancels, and that cancels this one; one of the two is a stop. 0 for none.")] = 0
     self_trade: SelfTradeName = "account"
     key: RequestKey = 0
+    sent: FirstSent = 0
 
 
 class Cancel(Message, tag="cancel"):
@@ -113,6 +115,7 @@ class Cancel(Message, tag="cancel"):
     order: OrderId = 0
     client_id: ClientId = 0
     key: RequestKey = 0
+    sent: FirstSent = 0
 
 
 class Reduce(Message, tag="reduce"):
@@ -123,6 +126,7 @@ class Reduce(Message, tag="reduce"):
     by: Lots
     client_id: ClientId = 0
     key: RequestKey = 0
+    sent: FirstSent = 0
 
 
 class Replace(Message, tag="replace"):
@@ -135,6 +139,7 @@ class Replace(Message, tag="replace"):
     client_id: ClientId = 0
     stop: Annotated[Ticks, Meta(description="The new trigger of a stop that waits; 0 keeps it.")] = 0
     key: RequestKey = 0
+    sent: FirstSent = 0
 
 
 class CancelAll(Message, tag="cancel_all"):
@@ -144,6 +149,7 @@ class CancelAll(Message, tag="cancel_all"):
     instrument: InstrumentName | None = None
     side: SideName | None = None
     key: RequestKey = 0
+    sent: FirstSent = 0
 
 
 class CancelOnDisconnect(Message, tag="cancel_on_disconnect"):

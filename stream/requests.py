@@ -76,7 +76,7 @@ class Requests(ABC):
         time_in_force: Literal["gtc", "ioc", "fok", "gtd", "day"] = "gtc", post_only: bool = False, client_id: int = 0,
         *, slide: bool = False, quote: bool = False, stop: int | str = 0, display: int | str = 0, min_size: int | str = 0,
         expires: int | datetime = 0, linked: int = 0,
-        self_trade: Literal["account", "allow", "cancel_newest", "cancel_oldest", "cancel_both", "decrement"] = "account", key: int = 0,
+        self_trade: Literal["account", "allow", "cancel_newest", "cancel_oldest", "cancel_both", "decrement"] = "account", key: int = 0, sent: int = 0,
     ) -> Done:
         """Place an order; what the options mean is in PROTOCOL.md.
 
@@ -84,26 +84,28 @@ class Requests(ABC):
         quote asset; or decimal text, which is converted exactly (ValueError if it cannot be). A market order without `price` has
         no protection. `expires` is in ns since 1970, or a datetime.
 
-        A request whose reply was lost can be sent again with the same `key` (any number but 0 that the account has not used): it is carried out once.
+        A request whose reply was lost can be sent again with the same `key` (any number but 0 that the account has not used): it is carried out
+        once. The client tells the server when it first sent it, so that one which may be forgotten there is refused (KEY_FORGOTTEN) and not carried out anew.
+        To go on in another process, keep `server_time()` with the key, and give it as `sent`.
         """
         return await self.request(
             Place, Done, instrument, side, await self._count(instrument, "tick", price),
             await self._count(instrument, "money" if quote else "lot", size), type, time_in_force, post_only, client_id,
             slide, quote, await self._count(instrument, "tick", stop), await self._count(instrument, "lot", display),
-            await self._count(instrument, "lot", min_size), nanoseconds(expires), linked, self_trade, key,
+            await self._count(instrument, "lot", min_size), nanoseconds(expires), linked, self_trade, key, sent,
         )
 
-    async def cancel(self, order: int = 0, client_id: int = 0, *, key: int = 0) -> Done:
+    async def cancel(self, order: int = 0, client_id: int = 0, *, key: int = 0, sent: int = 0) -> Done:
         """Cancel an order, named by the exchange's id or by one's own."""
-        return await self.request(Cancel, Done, order, client_id, key)
+        return await self.request(Cancel, Done, order, client_id, key, sent)
 
-    async def reduce(self, order: int, by: int, client_id: int = 0, *, key: int = 0) -> Done:
+    async def reduce(self, order: int, by: int, client_id: int = 0, *, key: int = 0, sent: int = 0) -> Done:
         """Take lots off an order, which keeps its place."""
-        return await self.request(Reduce, Done, order, by, client_id, key)
+        return await self.request(Reduce, Done, order, by, client_id, key, sent)
 
-    async def replace(self, order: int, price: int, size: int, client_id: int = 0, *, stop: int = 0, key: int = 0) -> Done:
+    async def replace(self, order: int, price: int, size: int, client_id: int = 0, *, stop: int = 0, key: int = 0, sent: int = 0) -> Done:
         """Give an order a new price in ticks and remaining size in lots, and one that waits a new trigger in ticks."""
-        return await self.request(Replace, Done, order, price, size, client_id, stop, key)
+        return await self.request(Replace, Done, order, price, size, client_id, stop, key, sent)
 
     async def cancel_on_disconnect(self, scope: Scope, grace_ms: int = 0) -> None:
         """Say what happens to one's open orders when this connection ends without `logout`. It holds for this connection only: say it again after a return."""
@@ -117,6 +119,6 @@ class Requests(ABC):
         """Sign out: own channels end, and `cancel_on_disconnect` does not apply."""
         await self.request(Logout, Confirmed)
 
-    async def cancel_all(self, instrument: str | None = None, side: Side | None = None, *, key: int = 0) -> int:
+    async def cancel_all(self, instrument: str | None = None, side: Side | None = None, *, key: int = 0, sent: int = 0) -> int:
         """Cancel all own orders, of one instrument or of all, on one side or on both; how many there were."""
-        return (await self.request(CancelAll, AllCancelled, instrument, side, key)).count
+        return (await self.request(CancelAll, AllCancelled, instrument, side, key, sent)).count

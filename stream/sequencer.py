@@ -137,7 +137,7 @@ class Sequencer(Gatherer):
         self.executed += len(group.commands)
         self.refused += self._exchange.execute(group.commands)
         if group.keyed:
-            self.results.take(self._exchange, group.keyed)
+            self.results.take(self._exchange, group.keyed, group.time)
             for _, account, key in group.keyed:
                 del self._under_way[account, key]
         for entry in group.entries:
@@ -153,7 +153,7 @@ class Sequencer(Gatherer):
         call_all(answers)
 
     def _run_forwarded(self, group: Forwarded, time: int) -> None:
-        indexes = forwarded.run(self._exchange, self.directory, self.results, group)
+        indexes = forwarded.run(self._exchange, self.directory, self.results, group, time)
         self.executed += len(indexes)
         self._applied(time)
         self.taken(group)

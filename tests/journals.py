@@ -87,7 +87,7 @@ class World:
         if found:
             assert (found.state.exchange.state_hash(), found.state.directory, found.state.results) == self.behind[log.seq]
             assert [record.seq for record in seen] == list(range(log.seq - found.records + 1, log.seq + 1))
-            self.exchange, self.directory, self.results = found.state.exchange, dict(found.state.directory), Results(found.state.results)
+            self.exchange, self.directory, self.results = found.state.exchange, dict(found.state.directory), found.state.results.copy()
         else:
             self.exchange, self.directory, self.results = self.opening, {}, Results()
         self.behind = {seq: behind for seq, behind in self.behind.items() if seq <= log.seq}
@@ -104,11 +104,11 @@ class World:
             elif kind == Kind.KEYED_COMMANDS:
                 keyed, group = decode_keyed(memoryview(payload))
                 self.exchange.execute(group)
-                self.results = Results(self.results)
-                self.results.take(self.exchange, keyed)
+                self.results = self.results.copy()
+                self.results.take(self.exchange, keyed, time)
             elif kind == Kind.FORWARDED:
-                self.directory, self.results = dict(self.directory), Results(self.results)
-                forwarded.run(self.exchange, self.directory, self.results, decode_forwarded(bytes(payload)))
+                self.directory, self.results = dict(self.directory), self.results.copy()
+                forwarded.run(self.exchange, self.directory, self.results, decode_forwarded(bytes(payload)), time)
             elif kind == Kind.ENTRY:
                 entry = msgspec.msgpack.decode(bytes(payload), type=Entry)
                 self.directory = {**self.directory, entry.key: entry.value}

@@ -4,6 +4,7 @@ import { mock, test } from "node:test";
 
 import { Client, decode, encode, mix64 } from "../stream/web/client/index.js";
 
+export const TIME = 1_700_000_000_000_000;
 export const EPOCH = 1_700_000_000_000;
 export const BOOK = "orderbook:BTC-USD";
 
@@ -30,7 +31,7 @@ export class Peer {
   /** Say who it is, and with `limits` what it takes: subscriptions, bytes of a message, messages a second, and at once. */
   welcome(...limits) {
     this.readyState = 1;
-    this.say("welcome", "deltabook", EPOCH, 0, 0, 2000, null, ...limits);
+    this.say("welcome", "deltabook", EPOCH, 0, TIME, 2000, null, ...limits);
   }
 
   /** The latest request of a kind: its fields behind the id, with the id. */

@@ -195,8 +195,8 @@ def test_a_dead_man_timer_is_kept_up_from_any_gateway() -> None:
 def test_origins_are_forgotten_in_the_order_of_their_last_group() -> None:
     exchange, directory = Cluster(0).engine.exchange, {}
     for origin in range(ORIGINS_MAX + 5):
-        run_forwarded(exchange, directory, Results(), Forwarded(origin, 1, b"", [], []))
-        run_forwarded(exchange, directory, Results(), Forwarded(0, origin + 2, b"", [], []))
+        run_forwarded(exchange, directory, Results(), Forwarded(origin, 1, b"", [], []), 1)
+        run_forwarded(exchange, directory, Results(), Forwarded(0, origin + 2, b"", [], []), 1)
     assert len(directory) == ORIGINS_MAX
     assert last_number(directory, 0) == ORIGINS_MAX + 6
     assert (last_number(directory, 5), last_number(directory, ORIGINS_MAX)) == (0, 1)

@@ -146,6 +146,9 @@ class Gateway(Market):
 
     # Time
 
+    def engine_time(self, time: int) -> int:
+        return self.replica.engine_time(time)
+
     def tick(self, now: int) -> int:
         """Forward what has gathered, say whether this has fallen behind, send what is due; when the next tick is due by itself, in ns."""
         due = min(self.replica.tick(now), self._send_openings(now), self.roll_call.tick(now))

@@ -168,7 +168,7 @@ class Replica:
         group, indexes = None, []
         if shipped.kind == Kind.FORWARDED:
             group = decode_forwarded(shipped.payload)
-            indexes = forwarded.run(self.state.exchange, self.state.directory, self.state.results, group)
+            indexes = forwarded.run(self.state.exchange, self.state.directory, self.state.results, group, shipped.time)
             self.state.seq, self.state.time = shipped.seq, max(self.state.time, shipped.time)
         else:
             apply(self.state, record)

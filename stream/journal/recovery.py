@@ -68,9 +68,9 @@ def apply(state: State, record: Record) -> None:
         case Kind.KEYED_COMMANDS:
             keyed, commands = decode_keyed(record.payload)
             state.exchange.execute(commands)
-            state.results.take(state.exchange, keyed)
+            state.results.take(state.exchange, keyed, record.time)
         case Kind.FORWARDED:
-            forwarded.run(state.exchange, state.directory, state.results, forwarded.decode_forwarded(record.payload))
+            forwarded.run(state.exchange, state.directory, state.results, forwarded.decode_forwarded(record.payload), record.time)
         case Kind.ENTRY:
             decode_entry(record.payload).change(state.directory)
         case Kind.LISTING:

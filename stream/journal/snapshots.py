@@ -24,7 +24,16 @@ SUFFIX = ".snapshot"
 ASIDE = "snapshot"
 REMEDY = "remove it: an older one and the records will do, or put a copy of the file in its place"
 
-_decode_beside = msgspec.msgpack.Decoder(tuple[dict[str, bytes], list[tuple[tuple[int, int], Result]]]).decode
+
+class Beside(msgspec.Struct, frozen=True, array_like=True):
+    """What a snapshot has beside the exchange: the directory, the results of requests with a key, and by account when the latest ran that is forgotten."""
+
+    directory: dict[str, bytes]
+    results: list[tuple[tuple[int, int], Result]]
+    forgotten: dict[int, int] = {}
+
+
+_decode_beside = msgspec.msgpack.Decoder(Beside).decode
 
 
 class State:
@@ -52,7 +61,7 @@ def encode(state: State) -> bytes:
 
 def pieces(state: State) -> tuple[bytes, bytes, bytes]:
     """The same bytes one after the other, for who would not hold a large state twice."""
-    beside, exchange = msgspec.msgpack.encode((state.directory, list(state.results.items()))), state.exchange.snapshot()
+    beside, exchange = msgspec.msgpack.encode(Beside(state.directory, list(state.results.items()), state.results.forgotten)), state.exchange.snapshot()
     fields = MAGIC, VERSION, state.crc, state.epoch, state.seq, state.time, len(beside), len(exchange)
     checksum = crc32c(exchange, crc32c(beside, crc32c(HEADER.pack(*fields, 0))))
     return HEADER.pack(*fields, checksum), beside, exchange
@@ -71,8 +80,9 @@ def decode(data: bytes | bytearray, path: str) -> State:
     if magic != MAGIC or len(body) != beside_length + exchange_length or checksum != crc32c(body, crc32c(blank)) or any(data[HEADER.size - 4 : HEADER.size]):
         raise Damaged(path, 0, "the snapshot is damaged", REMEDY)
     try:
-        directory, results = _decode_beside(body[:beside_length])
-        return State(Exchange.restore(body[beside_length:], secrets.randbits(128)), directory, Results(results), epoch, seq, crc, time)
+        beside = _decode_beside(body[:beside_length])
+        results = Results(beside.results, beside.forgotten, time)
+        return State(Exchange.restore(body[beside_length:], secrets.randbits(128)), beside.directory, results, epoch, seq, crc, time)
     except (BadSnapshot, msgspec.MsgspecError) as wrong:
         raise Damaged(path, HEADER.size, str(wrong), REMEDY) from wrong
 

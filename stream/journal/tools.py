@@ -6,6 +6,7 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from engine import CommandKind, EventKind, Exchange, OrderType, Reason, Side, TimeInForce
 from stream.config import Config
@@ -142,9 +143,13 @@ def check(files: Files, folder: str, visit: Visit | None = None) -> Checked | No
 
 
 def _compared(state: State) -> tuple[object, ...]:
-    """What the snapshot of a state must have. What the channels remember is in snapshots alone: it depends on the configuration."""
+    """What the snapshot of a state must have. What the channels remember is in snapshots alone: it depends on the configuration.
+
+    The times of results are left out, for snapshots of an earlier version have none.
+    """
     directory = {key: value for key, value in state.directory.items() if key != FEED}
-    return state.crc, state.epoch, directory, state.results, state.exchange.state_hash()
+    results = {name: replace(result, time=0) for name, result in state.results.items()}
+    return state.crc, state.epoch, directory, results, state.exchange.state_hash()
 
 
 def take_snapshot(files: Files, folder: str, config: Config, upto: int | None, keep: int, visit: Visit) -> tuple[State, list[str]]:

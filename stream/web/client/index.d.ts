@@ -281,7 +281,10 @@ export interface OrderOptions {
   self_trade?: "account" | "allow" | "cancel_newest" | "cancel_oldest" | "cancel_both" | "decrement";
   key?: Integer;
 }
-/** Where there is a key (see `newKey`), the request is carried out once, however often it is sent: the client sends it again when a lost connection is back in time. */
+/**
+ * Where there is a key (see `newKey`), the request is carried out once, however often it is sent: the client sends it again when a lost connection is back in time,
+ * and says when it first did, so that a server that may have forgotten it refuses it.
+ */
 export interface Keyed {
   key?: Integer;
 }

@@ -34,11 +34,11 @@ const REQUESTS = {
   list: ["id"],
   instruments: ["id"],
   ping: ["id"],
-  place: ["id", "instrument", "side", "price", "size", "type", "time_in_force", "post_only", "client_id", "slide", "quote", "stop", "display", "min_size", "expires", "linked", "self_trade", "key"],
-  cancel: ["id", "order", "client_id", "key"],
-  reduce: ["id", "order", "by", "client_id", "key"],
-  replace: ["id", "order", "price", "size", "client_id", "stop", "key"],
-  cancel_all: ["id", "instrument", "side", "key"],
+  place: ["id", "instrument", "side", "price", "size", "type", "time_in_force", "post_only", "client_id", "slide", "quote", "stop", "display", "min_size", "expires", "linked", "self_trade", "key", "sent"],
+  cancel: ["id", "order", "client_id", "key", "sent"],
+  reduce: ["id", "order", "by", "client_id", "key", "sent"],
+  replace: ["id", "order", "price", "size", "client_id", "stop", "key", "sent"],
+  cancel_all: ["id", "instrument", "side", "key", "sent"],
   cancel_on_disconnect: ["id", "scope", "grace_ms"],
   dead_man: ["id", "timeout_ms"],
   logout: ["id"],
@@ -84,6 +84,9 @@ export function read([tag, ...values]) {
 
 /** The key of a request's fields, 0 if it has none. */
 export const keyOf = (tag, fields) => fields[(REQUESTS[tag]?.indexOf("key") ?? 0) - 1] ?? 0;
+
+/** A request's message with when it was first sent, by the server's clock, behind its key. */
+export const dated = (message, sent) => [...message.slice(0, REQUESTS[message[0]].indexOf("key") + 2), sent];
 
 /** A whole message, of either side, with the names of its fields and of their parts: for people to read. */
 export function describe([tag, ...values]) {

@@ -2,11 +2,14 @@
 
 import { Allowance, costOf } from "./allowance.js";
 import { ClientError, ConnectionLost, RequestRefused } from "./errors.js";
-import { keyOf } from "./messages.js";
+import { dated, keyOf } from "./messages.js";
 import { encode } from "./msgpack.js";
 
 const PATIENCE_MS = 5000; // a request with a key waits so long for a lost connection to come back
 const LOOK_MS = 50; // an answer that comes makes the wait for the next turn shorter
+
+/** This machine's clocks, in ms: one stands still while it sleeps, the other may be set. */
+const clocks = () => [performance.now(), Date.now()];
 
 /** `send(bytes)` sends a message, or throws why it cannot; `told(fields, bytes)` hears what was sent. */
 export class Outstanding {
@@ -18,6 +21,7 @@ export class Outstanding {
   #connected = false; // there is a connection,
   #open = false; // and it is as the last one was: others than the client's own requests may go
   #timer;
+  #welcome = null; // when it came, by our clocks, and what the server's said then, in ns
 
   constructor(send, told) {
     this.#send = send;
@@ -28,11 +32,11 @@ export class Outstanding {
   async ask(tag, fields, first = false) {
     const id = ++this.#id;
     const message = [tag, id, ...fields];
-    const bytes = encode(message);
+    encode(message); // or it throws, before anything waits
     const key = keyOf(tag, fields);
     if (!this.#connected && !key) throw new ConnectionLost("not connected at the moment");
     return new Promise((resolve, reject) => {
-      const request = { id, message, bytes, key, first, cost: costOf(tag, fields), sent: false, patience: null, resolve, reject };
+      const request = { id, message, key, first, cost: costOf(tag, fields), began: clocks(), sent: false, patience: null, resolve, reject };
       this.#asked.set(id, request);
       if (key && !this.#open) this.#hold(request);
       this.#advance();
@@ -43,6 +47,7 @@ export class Outstanding {
   connected(welcome) {
     this.allowance = new Allowance(welcome, Date.now());
     this.#connected = true;
+    this.#welcome = { at: clocks(), time: BigInt(["number", "bigint"].includes(typeof welcome.time) ? welcome.time : 0) };
   }
 
   /** All may go now. */
@@ -98,8 +103,16 @@ export class Outstanding {
     }
   }
 
+  /** What the server's clock said at a time of ours, in ns; earlier where our own clocks do not agree on how long that is ago. */
+  #serverTime(at) {
+    const since = (then) => clocks().map((now, i) => now - then[i]);
+    const ms = Math.min(...since(this.#welcome.at)) - Math.max(...since(at));
+    return this.#welcome.time + BigInt(Math.floor(ms * 1e6));
+  }
+
   #dispatch(request) {
-    const { message, bytes } = request;
+    const message = request.key ? dated(request.message, this.#serverTime(request.began)) : request.message;
+    const bytes = encode(message);
     clearTimeout(request.patience);
     request.patience = null;
     try {
