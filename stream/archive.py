@@ -18,6 +18,7 @@ from stream.journal.format import JournalError
 from stream.journal.writer import Journal
 from stream.market import Market
 from stream.sources import Source
+from stream.tasks import once
 from stream.trial import Guard
 
 log = logging.getLogger("deltabook")
@@ -68,7 +69,7 @@ class Archive:
         self._failed, self._low, self._waits = self.journal.failure is not None, self.journal.low, bool(self.journal.waits_for)
         if executed - self._snapshot_at >= self._config.journal_snapshot_commands and not self._snapshooter and not self.journal.failure:
             self._snapshot_at = executed
-            self._snapshooter = asyncio.get_running_loop().create_task(self._snapshot())
+            self._snapshooter = once("a snapshot", self._snapshot())
 
     async def _snapshot(self) -> None:
         flags = {"--upto": self.journal.durable, "--keep": self._config.journal_snapshots_kept, "--trades": self._config.trades_kept}
@@ -82,8 +83,6 @@ class Archive:
                 log.error("a snapshot was not taken", extra={"reason": said.decode(errors="replace")[-1000:]})
             else:
                 self._taken()
-        except Exception as error:
-            log.error("a snapshot was not taken", extra={"reason": repr(error)})
         finally:
             self._snapshooter = self._process = None
 

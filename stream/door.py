@@ -19,6 +19,7 @@ from stream.limits import Limits
 from stream.pages import text
 from stream.places import Places
 from stream.reception import LATER, Answer
+from stream.tasks import once
 
 log = logging.getLogger("deltabook")
 
@@ -244,16 +245,18 @@ class Door:
         if leaver:
             self.limits.hit["handshakes_open_max" if self.places.taken > self.places.most else "handshakes_open_per_address_max"] += 1
             leaver.go()
-        task = asyncio.get_running_loop().create_task(self._open(visitor, connection))
+        task = once("the opening of a connection", self._open(visitor, connection))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
     async def _open(self, visitor: Visitor, connection: socket.socket) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(lambda: visitor, connection)
-        except OSError:    # it is gone already
+        except Exception as error:
             connection.close()
             visitor.go()
+            if not isinstance(error, OSError):    # it is gone already
+                raise
 
     def _turn_away(self, connection: socket.socket) -> None:
         """Tell one that has come too often, as far as that goes at once."""

@@ -16,6 +16,7 @@ from stream.live import ClientError
 from stream.messages import Answer, Welcome
 from stream.relay import Relay
 from stream.server import Server
+from stream.tasks import once
 from stream.upstream import Upstream
 
 log = logging.getLogger("deltabook")
@@ -94,7 +95,7 @@ class RelayServer(Server):
                 self._links[upstream] = RelayLink(self.config, upstream, self.clock.now, self.wake)
                 self._links[upstream].open()
         for upstream in self._links.keys() - set(self.relay.upstreams):
-            task = asyncio.create_task(self._links.pop(upstream).close())
+            task = once("the end of a link", self._links.pop(upstream).close())
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
 

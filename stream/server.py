@@ -7,6 +7,7 @@ import resource
 import socket
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from picows import WSAutoPingStrategy, WSFrame, WSListener, WSTransport, WSUpgradeResponse, WSUpgradeResponseWithListener
@@ -364,9 +365,9 @@ class Server:
         due = began + TICK_AFTER_ERROR_NS
         try:
             due = self.venue.tick(began)
+            self._write()
         except Exception:
             log.exception("a tick caused an error")
-        self._write()
         if self.waiting:
             due = began
         self.venue.ticks.observe(self.clock.now() - began)
@@ -387,9 +388,11 @@ class Server:
         now = self.clock.now()
         if self._housekeeping:
             self.venue.observe_lag(int((loop.time() - self._housekeeping.when()) * 10**9), now)
-        self._trust.keep(now, self.venue.close_revoked)
-        self.venue.keep_house(now)
-        self._limits_of_admins.forget(now)
-        self.keep()
-        self.wake()
         self._housekeeping = loop.call_later(1 / HOUSEKEEPINGS_PER_S, self._keep_house)
+        trust, limits = partial(self._trust.keep, now, self.venue.close_revoked), partial(self._limits_of_admins.forget, now)
+        for keep in (trust, partial(self.venue.keep_house, now), limits, self.keep):
+            try:
+                keep()
+            except Exception:
+                log.exception("housekeeping caused an error")
+        self.wake()

@@ -44,6 +44,7 @@ LOADING = 10
 """So many times as long before the first record, where a snapshot is read."""
 
 SAID_MAX = 500
+TRACEBACK_MAX = 10_000
 
 NO_MEMORY = 71
 """The exit status of a child that has run out of memory."""
@@ -86,8 +87,8 @@ class Guard:
             note = self._note.read_bytes()
         if note:
             self._refuse(note)
-            first = note.decode(errors="replace").splitlines()[0]
-            log.warning("the process before has crashed: its journal is replayed by a child first", extra={"reason": first, "file": str(self._note)})
+            traceback = note.decode(errors="replace")[:TRACEBACK_MAX]
+            log.warning("the process before has crashed: its journal is replayed by a child first", extra={"traceback": traceback})
             death = tried(self._config, self._patience_s)
             if death:
                 raise self._known(explained(self._config, death, self._patience_s))

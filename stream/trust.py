@@ -13,6 +13,7 @@ from stream.auth import Authenticator
 from stream.config import Config, ConfigError
 from stream.keys import load_keys
 from stream.revocations import as_line, read_lines
+from stream.tasks import once
 
 log = logging.getLogger("deltabook")
 
@@ -115,7 +116,7 @@ class Trust:
     def keep(self, now: int, revoked: Callable[[], None]) -> None:
         """Look whether anything is to be fetched, read or written; call `revoked` after new revocations were read."""
         if (self._fetching is None or self._fetching.done()) and self._authenticator.keys.due(now):
-            self._fetching = asyncio.get_running_loop().create_task(self._fetch())
+            self._fetching = once("the key set", self._fetch())
         self._save()
         if self._read():
             revoked()

@@ -24,9 +24,16 @@ FACES = {
     "cluster/redis_url.py", "cluster/socket_link.py", "cluster/state_file.py", "cluster/succession.py", "cluster/workers.py", "docs", "door.py", "examples",
     "fault/__init__.py", "fault/proxy.py", "faulty_writer.py", "handshake.py", "harness", "kept_connection.py", "live.py", "logs.py", "market_server.py",
     "redundant.py", "relay_server.py", "requests.py", "server.py", "trust.py",
-    "trial.py", "trial_child.py",
+    "tasks.py", "trial.py", "trial_child.py",
 }
 """The files and folders of `stream` that may import those, and each other. All the others take bytes and `now` as arguments."""
+
+PARTS = ROOT / "stream" / "docs" / "explanation" / "running-parts.md"
+
+BEGIN = {"create_task", "ensure_future", "going_on", "once", "Thread", "Popen", "create_subprocess_exec", "create_subprocess_shell", "to_thread",
+         "run_in_executor", "fork", "start_unix_server", "call_later", "call_at", "start_new_thread", "Process", "TaskGroup"}
+TOOLS = ("cli/", "examples/", "fault/", "harness/", "replay/", "tasks.py")
+"""Not a part of what serves, but for `cli/serve.py`; and the helper that begins what others name."""
 
 ALLOWED = {
     "stream/journal/files.py": {"os"},
@@ -118,3 +125,39 @@ def test_no_file_knows_a_machine() -> None:
 def test_a_module_says_what_it_is() -> None:
     modules = [path for path in sources() if path.suffix in {".py", ".pyx", ".pxd"} and path.read_text()]
     assert [path.name for path in modules if not path.read_text().lstrip().startswith('"""')] == []
+
+
+def begun_in(path: Path) -> set[str]:
+    """Where a file begins something that runs beside it."""
+    found = set()
+
+    def visit(node: ast.AST, names: list[str]) -> None:
+        for child in ast.iter_child_nodes(node):
+            inside = [*names, child.name] if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) else names
+            if isinstance(child, ast.Call):
+                name = child.func.attr if isinstance(child.func, ast.Attribute) else getattr(child.func, "id", "")
+                if name in BEGIN:
+                    found.add(f"{path.relative_to(ROOT / 'stream').as_posix()} {'.'.join(inside)}")
+            visit(child, inside)
+
+    visit(ast.parse(path.read_text()), [])
+    return found
+
+
+def rows_of_parts() -> list[tuple[str, ...]]:
+    lines = [line for line in PARTS.read_text().splitlines() if re.match(r"\| (task|tasks|thread|timer|process): ", line)]
+    return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines]
+
+
+def test_the_table_of_what_runs_names_all_that_is_begun() -> None:
+    """Whoever begins a thread, task, timer or process gives it a row, with who notices its end."""
+    files = [path for path in (ROOT / "stream").rglob("*.py") if not path.relative_to(ROOT / "stream").as_posix().startswith(TOOLS) or path.name == "serve.py"]
+    assert {row[1].strip("`") for row in rows_of_parts()} == set().union(*map(begun_in, files))
+
+
+def test_each_row_of_what_runs_has_a_test_that_ends_it() -> None:
+    tests = set(re.findall(r"def (test_\w+)\(", "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))))
+    for row in rows_of_parts():
+        assert len(row) == 5
+        assert all(row)
+        assert row[4].strip("`") in tests

@@ -26,6 +26,7 @@ from stream.keys import Key
 from stream.market_server import MarketServer
 from stream.server import Server
 from stream.sources import Source
+from stream.tasks import going_on, once
 
 log = logging.getLogger("deltabook")
 
@@ -96,6 +97,7 @@ class Node:
         self._end.status = self._status
         self._link: RedisEngineEnd | None = None
         self._server: EngineServer | None = None
+        self._offering: asyncio.Task[None] | None = None
         self._has_journal = has_journal(Disk(), config.journal)
         self._checked = 0    # snapshots whose terms have been compared with the configuration's
         self._fit = False    # whether the Redis has been looked at
@@ -189,7 +191,7 @@ class Node:
         """Lead."""
         await self._end.stop()
         sources = self._sources()
-        renewing = asyncio.create_task(self._renew())
+        renewing = going_on("the lease", self._renew)
         try:
             inheritance = await asyncio.to_thread(
                 inherit, Disk(), self._config, sources, self._replica, self._clock.now(), self._wake_from_thread, self._offer,
@@ -207,10 +209,9 @@ class Node:
 
     async def _renew(self) -> None:
         """Keep the lease while a journal is read, which may take long."""
-        while True:
-            await asyncio.sleep(BEAT_S)
-            with suppress(*TROUBLE):
-                await self._lease.renew(self.term)
+        await asyncio.sleep(BEAT_S)
+        with suppress(*TROUBLE):
+            await self._lease.renew(self.term)
 
     def _publish(self, batch: Batch) -> None:
         if self._link:
@@ -222,7 +223,7 @@ class Node:
 
     def _offer(self) -> None:
         """There is another snapshot in the journal's folder: tell it."""
-        asyncio.get_running_loop().create_task(self._offer_newest())
+        self._offering = once("the offer of a snapshot", self._offer_newest())
 
     async def _offer_newest(self) -> None:
         with suppress(*TROUBLE):

@@ -46,7 +46,9 @@ async def persist(what: str, step: Step) -> None:
             await asyncio.sleep(AGAIN_S)
         except Deposed:
             raise
-        except Exception:
+        except (Exception, asyncio.CancelledError):
+            if task.cancelling():
+                raise
             log.exception("the link caused an error", extra={"what": what})
             await asyncio.sleep(AGAIN_S)
 

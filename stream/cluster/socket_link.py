@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from stream.cluster.link import EncodedState, HearNews, Leader, Wants
 from stream.cluster.messages import Ask, Batch, Part, Request, Snapshot, Status, decode_news, decode_request, encode
 from stream.cluster.state_file import decode_aside
+from stream.tasks import going_on, once
 
 log = logging.getLogger("deltabook")
 
@@ -57,7 +59,7 @@ class SocketEngineEnd:
         self._path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, self._path)
         self._path.chmod(0o600)
-        self._beating = asyncio.create_task(self._beat(leader))
+        self._beating = going_on("beats to the workers", partial(self._beat, leader))
 
     async def stop(self) -> None:
         """Hear nobody any more."""
@@ -97,13 +99,15 @@ class SocketEngineEnd:
                 request = decode_request(await read_frame(reader))
                 if isinstance(request, Ask):
                     if not telling or telling.done():
-                        telling = asyncio.create_task(self._tell_state(writer))
+                        telling = once("the state to a worker", self._tell_state(writer))
                 else:
                     self._leader.hear(request)
         except (asyncio.IncompleteReadError, OSError):
             pass
         except msgspec.MsgspecError as error:
             log.error("a worker's message cannot be read", extra={"reason": str(error)})
+        except Exception:
+            log.exception("a worker's message caused an error")    # the worker comes back, and asks for the state of then
         finally:
             if telling:
                 telling.cancel()
@@ -132,18 +136,20 @@ class SocketEngineEnd:
                 return
             except OSError as error:
                 log.error("the state cannot be told to a worker", extra={"reason": str(error)})
+            except Exception:
+                writer.transport.abort()    # the worker comes back, and asks again
+                raise
             finally:
                 if telling.leave() and telling is self._telling:
                     self._telling = None
             await asyncio.sleep(BEAT_S)
 
     async def _beat(self, leader: Leader) -> None:
-        while True:
-            data = framed(encode(leader.beat()))
-            for writer in self._workers:
-                self._write(writer, data)
-            leader.gone.clear()
-            await asyncio.sleep(BEAT_S)
+        data = framed(encode(leader.beat()))
+        for writer in self._workers:
+            self._write(writer, data)
+        leader.gone.clear()
+        await asyncio.sleep(BEAT_S)
 
 
 class Telling:
@@ -190,7 +196,7 @@ class SocketGatewayEnd:
 
     def start(self) -> None:
         """Begin to read and to beat."""
-        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._beat())]
+        self._tasks = [going_on("news of the engine", self._read), going_on("beats to the engine", self._beat)]
 
     async def stop(self) -> None:
         """Leave."""
@@ -210,27 +216,24 @@ class SocketGatewayEnd:
             self.send(Ask())
 
     async def _read(self) -> None:
-        while True:
-            with suppress(OSError, asyncio.IncompleteReadError):
-                reader, self._writer = await asyncio.open_unix_connection(self._path)
-                try:
-                    self._behind = None
-                    if self._asked:
-                        self.send(Ask())
-                    while True:
-                        match decode_news(await read_frame(reader)):
-                            case Part() as part:
-                                await self._take_part(part)
-                            case Batch() as batch if self._behind is not None:
-                                self._behind.append(batch)
-                            case news:
-                                self._hear(news)
-                except (msgspec.MsgspecError, ExceptionGroup):
-                    log.exception("the link caused an error")
-                finally:
-                    self._writer.close()
-                    self._writer = None
-            await asyncio.sleep(AGAIN_S)
+        with suppress(OSError, asyncio.IncompleteReadError):
+            reader, self._writer = await asyncio.open_unix_connection(self._path)
+            try:
+                self._behind = None
+                if self._asked:
+                    self.send(Ask())
+                while True:
+                    match decode_news(await read_frame(reader)):
+                        case Part() as part:
+                            await self._take_part(part)
+                        case Batch() as batch if self._behind is not None:
+                            self._behind.append(batch)
+                        case news:
+                            self._hear(news)
+            finally:
+                self._writer.close()
+                self._writer = None
+        await asyncio.sleep(AGAIN_S)
 
     async def _take_part(self, part: Part) -> None:
         """Take in a part of a state. When that is whole, have it heard, and what came behind it."""
@@ -250,7 +253,6 @@ class SocketGatewayEnd:
                 self._hear(batch)
 
     async def _beat(self) -> None:
-        while True:
-            if self.status:
-                self.send(self.status())
-            await asyncio.sleep(BEAT_S)
+        if self.status:
+            self.send(self.status())
+        await asyncio.sleep(BEAT_S)

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from stream.config import Config, as_environment
 from stream.journal.files import Disk
 from stream.keys import Key
 from stream.sources import Source
+from stream.tasks import going_on
 
 log = logging.getLogger("deltabook")
 
@@ -65,7 +67,7 @@ class Workers:
         self.port = self._holder.getsockname()[1]
         await self.server.start()
         await self._end.start(self.server)
-        self._keepers = [asyncio.create_task(self._keep(number)) for number in range(self._config.workers)]
+        self._keepers = [going_on(f"worker {number}", partial(self._keep, number), lambda: self._leaving) for number in range(self._config.workers)]
 
     def _bind(self, option: int) -> socket.socket:
         bound = socket.socket(socket.AF_INET6 if ":" in self._config.host else socket.AF_INET)
@@ -79,19 +81,19 @@ class Workers:
         return bound
 
     async def _keep(self, number: int) -> None:
+        """Start a worker, and wait for its end."""
         behind = self._config.admin_port and self._config.admin_port + 1 + number
         settings = self._settings | {"port": self.port, "admin_port": behind, "node": f"worker {number}", "sources": ("none",)}
         environment = os.environ | as_environment(replace(self._config, **settings))
-        while not self._leaving:
-            self._processes[number] = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "stream", "serve", env=environment, stdout=asyncio.subprocess.DEVNULL, preexec_fn=ignore_hangup,
-            )
-            if self._leaving:
-                self._processes[number].send_signal(signal.SIGTERM)    # it came too late to be told with the others
-            status = await self._processes[number].wait()
-            if not self._leaving:
-                log.error("a worker has ended; starting another", extra={"worker": number, "status": status})
-                await asyncio.sleep(AGAIN_S)
+        self._processes[number] = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "stream", "serve", env=environment, stdout=asyncio.subprocess.DEVNULL, preexec_fn=ignore_hangup,
+        )
+        if self._leaving:
+            self._processes[number].send_signal(signal.SIGTERM)    # it came too late to be told with the others
+        status = await self._processes[number].wait()
+        if not self._leaving:
+            log.error("a worker has ended; starting another", extra={"worker": number, "status": status})
+            await asyncio.sleep(AGAIN_S)
 
     def reload(self) -> None:
         """Have everybody read the keys and the revocations again."""
