@@ -9,6 +9,7 @@
 # make faults FAULTS=100 SEED=1   as many faults between an engine, its gateways and Redis, under orders
 # make soak SECONDS=3600 SEED=1   60 connections a second that come, trade, guard and drop, under one server whose memory must not rise
 # make growth REQUESTS=1000000   as many of each kind of request, of which nothing may be kept
+# make attack SECONDS=60 SEED=1   honest clients beside hostile ones, over IPv4, IPv6 and a proxy: fails if a promise to the honest is broken
 # make checked   the engine's tests with bounds checks and C assertions      make sanitized   the same with ASan and UBSan
 # make page SECONDS=30   the page in a browser under 1,000 changes a second
 # make peers  installs what the benchmarks compare with
@@ -23,7 +24,7 @@ DEPOSIT := {"USDT": "1000000", "BTC": "5", "ETH": "50", "SOL": "500", "XRP": "10
 BIN := .venv/bin
 SOURCES := $(wildcard engine/*.pyx engine/*.pxd stream/*.pyx stream/*.pxd)
 
-.PHONY: run build site test lint check simulate campaign hostile build-beside engine-tests crashes kills faults soak growth fuzz page autobahn checked sanitized bench peers docs vectors clean
+.PHONY: run build site test lint check simulate campaign hostile build-beside engine-tests crashes kills faults attack soak growth fuzz page autobahn checked sanitized bench peers docs vectors clean
 
 run: .venv/built
 	$(BIN)/deltabook serve --source recorded --source simulated --set 'deposit=$(DEPOSIT)' $(ARGS)
@@ -69,6 +70,9 @@ crashes: .venv/tools
 
 kills: .venv/tools
 	$(BIN)/python -m tests.kills --kills $(or $(KILLS),100) --seed $(or $(SEED),1)
+
+attack: .venv/tools
+	$(BIN)/python -m benchmarks.attack --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
 
 faults: .venv/tools
 	$(BIN)/python -m tests.faults --faults $(or $(FAULTS),100) --seed $(or $(SEED),1)

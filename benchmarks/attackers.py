@@ -1,9 +1,9 @@
 """Hostile clients in one process, from addresses of their own on this machine: each attack goes on in several connections at once.
 
-    python -m benchmarks.attackers PORT SECONDS SEED CONNECTS ATTACKS TOKENS
+    python -m benchmarks.attackers WAYS SECONDS SEED CONNECTS ATTACKS TOKENS
 
-ATTACKS: names, separated by commas. TOKENS: by name, as JSON, the tokens `good` (of the account that floods), `expired` and `forged`.
-Prints how often each attack was made, as JSON.
+WAYS: as JSON, name, host and port of each way to the server, which are taken by chance. ATTACKS: names, separated by commas. TOKENS: by name, as
+JSON, the tokens `good` (of the account that floods), `expired` and `forged`. Prints how often each attack was made, as JSON.
 """
 
 import asyncio
@@ -20,8 +20,9 @@ from typing import NamedTuple
 import msgspec
 import uvloop
 
+from benchmarks.attacked import NICE, Way
 from stream.fields import Message
-from stream.messages import CancelAll, ListInstruments, Login, Place, Subscribe, Unsubscribe
+from stream.messages import CancelAll, CancelOnDisconnect, DeadMan, ListInstruments, Login, Place, Subscribe, Unsubscribe
 from stream.wire import BINARY, MSGPACK, PING, TEXT
 
 CONTINUATION = 0
@@ -30,9 +31,6 @@ PATIENCE_S = 5.0
 
 INSTRUMENTS = ("ETH-USDT", "SOL-USDT", "XRP-USDT")
 CHANNELS = [f"{kind}:{name}" for kind in ("orderbook", "trades", "ticker") for name in INSTRUMENTS]
-NICE = 19
-"""So that attackers do not take the processor from the honest clients, who would not share a machine with them."""
-
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -52,26 +50,28 @@ def request(message: Message) -> bytes:
 class Target(NamedTuple):
     """The server, and what the attackers have."""
 
-    port: int
+    ways: list[Way]
     tokens: dict[str, str]
     random: Random
 
     def handshake(self, token: str = "") -> bytes:
-        """A request for a WebSocket."""
+        """A request for a WebSocket, which says that it is somebody else's."""
         signed = f"Authorization: Bearer {token}\r\n" if token else ""
         return (
             "GET /v1 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: {MSGPACK.subprotocol}\r\n{signed}\r\n"
+            f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: {MSGPACK.subprotocol}\r\n"
+            f"X-Forwarded-For: 10.0.0.{self.random.randrange(256)}\r\n{signed}\r\n"
         ).encode()
 
     async def connect(self, receive_buffer: int = 0) -> Streams:
         """A TCP connection from one of the attackers' addresses."""
-        connection = socket.socket()
+        _, host, port = self.random.choice(self.ways)
+        connection = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         connection.setblocking(False)
         if receive_buffer:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        connection.bind((f"127.0.0.{self.random.randrange(2, 250)}", 0))
-        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", self.port))
+        connection.bind((host if ":" in host else f"127.0.0.{self.random.randrange(2, 250)}", 0))
+        await asyncio.get_running_loop().sock_connect(connection, (host, port))
         return await asyncio.open_connection(sock=connection, limit=1 << 12)
 
     async def open(self, token: str = "", receive_buffer: int = 0) -> Streams:
@@ -213,9 +213,55 @@ async def never_read(target: Target) -> None:
     await asyncio.sleep(10)
 
 
+async def silence(target: Target) -> None:
+    """A connection without a handshake, or with a part of one."""
+    reader, writer = await target.connect()
+    writer.write(target.handshake()[: target.random.choice((0, 0, 10, 100))])
+    await swallow(reader, 20)
+
+
+async def header_sign_ins(target: Target) -> None:
+    """Forged tokens, each in the handshake of a connection of its own."""
+    for _ in range(50):
+        _, writer = await target.open(target.tokens["forged"])
+        writer.transport.abort()
+
+
+async def pages(target: Target) -> None:
+    """Pages and metrics, which are not read."""
+    reader, writer = await target.connect(receive_buffer=4096)
+    writer.write(b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % target.random.choice((b"/", b"/metrics", b"/page.js", b"/health")))
+    await asyncio.sleep(target.random.random() * 6)
+    await swallow(reader)
+
+
+async def keys(target: Target) -> None:
+    """Requests of one account, each with a key that is to be remembered."""
+    streams = await target.open(target.tokens["good"])
+    batch = b"".join(request(Place(id, INSTRUMENTS[0], "buy", 1, 1, key=target.random.randrange(1, 1 << 60))) for id in range(1, 200))
+    flood = asyncio.create_task(pour(streams, batch + request(CancelAll(200)), 100))
+    try:
+        await swallow(streams[0], 10)
+    finally:
+        flood.cancel()
+        await asyncio.gather(flood, return_exceptions=True)
+
+
+async def guards(target: Target) -> None:
+    """Guards of orders, dead-man timers, and no goodbye."""
+    _, writer = await target.open(target.tokens["good"])
+    for id in range(1, 40, 4):
+        writer.write(
+            request(CancelOnDisconnect(id, target.random.choice(("connection", "session")), 5000)) + request(DeadMan(id + 1, 60_000))
+            + request(Place(id + 2, INSTRUMENTS[0], "buy", 1, 1))
+        )
+    await writer.drain()
+    await asyncio.sleep(target.random.random() / 5)
+
+
 ATTACKS: dict[Callable[[Target], Awaitable[None]], int] = {
     ping_flood: 3, half_frames: 20, slow_handshake: 100, connect: 12, reset: 3, oversize: 8, garbage: 12, nesting: 8, tokens: 12, subscriptions: 6, orders: 6,
-    never_read: 20,
+    never_read: 20, silence: 300, header_sign_ins: 8, pages: 30, keys: 4, guards: 8,
 }
 """Every attack, and in how many connections at once."""
 
@@ -261,9 +307,9 @@ async def attack(target: Target, seconds: float, connects: int, names: list[str]
 
 def main() -> None:
     """The command line."""
-    port, seconds, seed, connects, names, granted = sys.argv[1:]
+    ways, seconds, seed, connects, names, granted = sys.argv[1:]
     os.nice(NICE)
-    target = Target(int(port), msgspec.json.decode(granted, type=dict[str, str]), Random(seed))
+    target = Target(msgspec.json.decode(ways, type=list[Way]), msgspec.json.decode(granted, type=dict[str, str]), Random(seed))
     print(json.dumps(uvloop.run(attack(target, float(seconds), int(connects), names.split(",")))))
 
 

@@ -2,19 +2,19 @@
 
 import asyncio
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from benchmarks.attacked import HAPROXY, held
 from stream.market_server import MarketServer
 from stream.messages import Welcome
 from tests.sockets import run, serving
 from tests.test_door import connect, handshake, has_ipv6
 
-HAPROXY, NGINX = shutil.which("haproxy"), shutil.which("nginx")
+NGINX = shutil.which("nginx")
 
 HAPROXY_SETTINGS = """
 global
@@ -69,14 +69,6 @@ http {{
     }}
 }}
 """
-
-
-def held(ip: str) -> socket.socket:
-    """A port that a proxy may listen on, and nobody else takes meanwhile."""
-    holder = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET)
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    holder.bind((ip, 0))
-    return holder
 
 
 @asynccontextmanager
