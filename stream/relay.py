@@ -70,8 +70,8 @@ class Relay(Venue):
 
     def instrument_terms(self) -> list[InstrumentTerms]:
         """The other server's terms of every instrument whose channels are here."""
-        phases = {name: self.feed.phase_of(name) for name in self.upstream.terms}
-        return [replace(terms, phase=phases[terms.name]) for terms in self.upstream.terms.values() if phases[terms.name]]
+        phases = ((terms, self.feed.phase_of(name)) for name, terms in self.upstream.terms.items())
+        return [terms if terms.phase == phase else replace(terms, phase=phase) for terms, phase in phases if phase]
 
     def tick(self, now: int) -> int:
         """Ask for what is missing, say whether anything is, send what is due; when the next tick is due by itself, in ns."""
