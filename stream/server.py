@@ -89,7 +89,7 @@ class Connection(WSListener):
         self._assembler = Assembler(server.config.anonymous_message_bytes_max)
         self._transport: WSTransport | None = None
         self._writer: SocketWriter | FaultyWriter
-        self._closing = False
+        self.closing = False
         self._inbox: deque[tuple[int, bytes, str]] = deque()    # messages that wait for a later turn, each with the limit that it went over
         self._turn = 0
         self._taken = 0    # messages in this turn
@@ -106,7 +106,7 @@ class Connection(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame has come. After the session is closed nothing is looked at any more."""
-        if self._closing or self.session.closed:
+        if self.closing or self.session.closed:
             if frame.msg_type.value == CLOSE:
                 transport.disconnect(False)
             return
@@ -138,7 +138,7 @@ class Connection(WSListener):
         except Exception:
             log.exception("a message caused an error")
             self._close(1011, "internal error")
-        if self._inbox and not self._closing and not self.session.closed:
+        if self._inbox and not self.closing and not self.session.closed:
             self._server.waiting[self] = None
 
     def _received(self, opcode: int, payload: bytes, over: str) -> None:
@@ -173,7 +173,7 @@ class Connection(WSListener):
 
     def write(self) -> None:
         """One write for all that the session has to say."""
-        if self._transport is None or self._closing:
+        if self._transport is None or self.closing:
             return
         self._write_out()
         if self.session.closed:
@@ -185,16 +185,22 @@ class Connection(WSListener):
 
     def _close(self, code: int, reason: str) -> None:
         """Say what is left to say, and goodbye; who does not answer in time is cut off."""
-        if self._transport and not self._closing:
+        if self._transport and not self.closing:
             self._write_out()
-            self._closing = True
+            self.closing = True
+            self._server.sends_away(self)
             self.session.writer = None
             self._writer.write(close_frame(code, reason))
             timeout_s: float = self._server.config.close_timeout_s
             if code == CloseCode.ABUSE:
                 self._transport.underlying_transport.pause_reading()    # or a flood would be read until the end
                 timeout_s = min(timeout_s, ABUSE_TIMEOUT_S)
-            asyncio.get_running_loop().call_later(timeout_s, self._transport.disconnect, False)
+            asyncio.get_running_loop().call_later(timeout_s, self.cut_off)
+
+    def cut_off(self) -> None:
+        """Wait for no answer to the goodbye."""
+        if self._transport:
+            self._transport.disconnect(False)
 
 
 class Server:
@@ -209,6 +215,8 @@ class Server:
         self._connections: dict[Outbox, Connection] = {}
         self._proxies = Proxies(config.trusted_proxies)
         self._reception = Reception(venue, [config.host, socket.gethostname()])
+        self._sent_away: dict[Outbox, Connection] = {}    # those that are being closed, the first one first
+        self._room = 0    # connections that there may be, whatever is said to them
         self._doors: dict[Door, Entrance] = {}
         self._limits_of_admins = Limits(config, clock.now())    # on their own port, so that nobody can use up theirs elsewhere
         self._limits_of_admins.hit = venue.limits.hit
@@ -234,20 +242,21 @@ class Server:
         ways = [(config.host, config.port, Entrance(False, not apart, connections, config.connections_for_admins), visitors)]
         if config.admin_port is not None:
             ways.append((config.admin_host, config.admin_port, Entrance(True, True, config.connections_for_admins), config.connections_for_admins))
-        try:
-            for host, port, entrance, places in ways:
-                held: Places[Visitor] = Places(places, config.handshakes_open_per_address_max)
-                limits = self._limits_of_admins if entrance.for_admins else self.venue.limits
-                door = Door(held, limits, self._proxies, config.handshake_timeout_s, self.clock.now, self._enter)
+        for host, port, entrance, places in ways:
+            held: Places[Visitor] = Places(places, config.handshakes_open_per_address_max)
+            limits = self._limits_of_admins if entrance.for_admins else self.venue.limits
+            door = Door(held, limits, self._proxies, config.handshake_timeout_s, self.clock.now, self._enter)
+            try:
                 door.listen(host, port, BACKLOG, options)
-                self._doors[door] = entrance
-        except OSError as error:
-            for door in self._doors:
-                door.close()
-            await self.end()
-            if entrance.for_admins:
-                raise ConfigError(f"admin_port {port}: {error.strerror}") from error
-            raise
+            except OSError as error:
+                for other in self._doors:
+                    other.close()
+                await self.end()
+                if entrance.for_admins:
+                    raise ConfigError(f"admin_port {port}: {error.strerror}") from error
+                raise
+            self._doors[door] = entrance
+            self._room += entrance.connections_max + entrance.connections_for_admins
         self.port, *others = (door.port for door in self._doors)
         self.admin_port = others[0] if others else None
         self._keep_house()
@@ -328,8 +337,15 @@ class Server:
         session = self.venue.connect(connection._codec, self.clock.now(), address)
         self._connections[session] = connection
         connection.door.connections += 1
+        if len(self._connections) > self._room and self._sent_away:
+            self._sent_away.pop(next(iter(self._sent_away))).cut_off()
         self.wake()
         return session
+
+    def sends_away(self, connection: Connection) -> None:
+        """A connection is being closed: somebody else may have its place, and its descriptor too, if there is no other."""
+        connection.door.connections -= 1
+        self._sent_away[connection.session] = connection
 
     def writer(self, transport: asyncio.Transport, codec: Codec) -> SocketWriter | FaultyWriter:
         """What writes to a new connection."""
@@ -341,7 +357,8 @@ class Server:
     def closed(self, connection: Connection) -> None:
         """A connection is gone."""
         if self._connections.pop(connection.session, None):
-            connection.door.connections -= 1
+            self._sent_away.pop(connection.session, None)
+            connection.door.connections -= not connection.closing
             self.venue.disconnect(connection.session, self.clock.now())
             self.wake()
         if self._leaving and not self._connections:

@@ -204,6 +204,17 @@ async def test_no_visitor_is_kept_more_than_a_head_of() -> None:
         assert not door.places.taken
 
 
+@run
+async def test_who_is_sent_away_keeps_no_place() -> None:
+    async with serving(connections_max=3, connections_for_admins=1, connections_per_address_max=1, close_timeout_s=60) as server:
+        for _ in range(12):    # all but the first are one too many, and do not answer the goodbye
+            assert await status(server.port, handshake(), "127.0.0.9") == 101
+        assert await status(server.port, handshake(), "127.0.0.2") == 101
+        assert await status(server.port, handshake(), "127.0.0.3") == 101
+        assert await status(server.port, handshake(), "127.0.0.4") == 503
+        assert len(server._connections) <= 5    # as many as there are descriptors for, and the one that is being cut off
+
+
 # Administrators
 
 
