@@ -23,8 +23,8 @@ from stream.tasks import once
 
 log = logging.getLogger("deltabook")
 
-ACCEPTS_PER_TURN = 16
-"""Connections that are accepted in one turn of the loop; those who have to leave for them are gone before the next one."""
+OPENING_MAX = 16
+"""Connections that have been accepted and are not yet the loop's: so many more than there are places for may be there for a moment."""
 
 CHUNK = 4096
 IGNORED_BYTES_MAX = 4 * HEAD_BYTES_MAX
@@ -214,7 +214,7 @@ class Door:
 
     def _accept(self) -> None:
         assert self._listener
-        for _ in range(ACCEPTS_PER_TURN):
+        for _ in range(OPENING_MAX - len(self._opening)):
             try:
                 connection, peer = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
