@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from stream import reception
 from stream.codes import CloseCode
 from stream.door import CHUNK
 from stream.http_request import HEAD_BYTES_MAX
 from stream.market_server import MarketServer
 from stream.messages import Welcome
+from stream.revocations import Revocation
 from tests.setting import token
 from tests.sockets import RawClient, run, serving
 
@@ -125,7 +127,24 @@ async def test_bad_tokens_of_one_address_cost_no_other() -> None:
         # and whoever has shown no bad token gets in all the same, at an address of good ones as often as that may
         assert [await status(server.port, good, "127.0.0.2") for _ in range(5)] == [101] * 5
         assert await status(server.port, good, "127.0.0.3") == 101
-        assert await status(server.port, good, "127.0.0.9") == 429
+        assert await status(server.port, handshake(bearer(token("bob", server.clock.now()))), "127.0.0.9") == 429
+        # nor who was here before, even at the address of the bad ones
+        assert [await status(server.port, good, "127.0.0.9") for _ in range(10)] == [101] * 10
+
+
+def test_only_so_many_good_tokens_are_known_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reception, "KNOWN_MAX", 2)
+
+    @run
+    async def go() -> None:
+        async with serving(sign_ins_burst=3, sign_ins_per_s=1) as server:
+            tokens = [handshake(bearer(token(subject, server.clock.now()))) for subject in ("alice", "bob", "carol")]
+            assert [await status(server.port, each) for each in tokens] == [101] * 3
+            assert [await status(server.port, each) for each in tokens] == [429, 101, 101]
+            server.market.authenticator.revocations.revoke(Revocation(server.clock.now() / 10**9, "", "bob"))
+            assert [await status(server.port, tokens[1]) for _ in range(2)] == [401, 429]    # and what is not good any more is not
+
+    go()
 
 
 @run
@@ -135,7 +154,8 @@ async def test_behind_a_proxy_too_they_cost_no_other() -> None:
         for number in range(30):
             assert await status(server.port, handshake(bearer("a"), f"X-Forwarded-For: 10.0.0.{number}", "X-Forwarded-For: 203.0.113.7")) in (401, 429, 503)
         assert [await status(server.port, handshake(good, f"X-Forwarded-For: 203.0.113.{number}")) for number in range(8, 18)] == [101] * 10
-        assert await status(server.port, handshake(good, "X-Forwarded-For: 203.0.113.7")) == 429
+        other = bearer(token("bob", server.clock.now()))
+        assert await status(server.port, handshake(other, "X-Forwarded-For: 203.0.113.7")) == 429
 
 
 @run
