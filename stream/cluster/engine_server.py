@@ -15,6 +15,7 @@ from stream.cluster.messages import Batch, Beat, Request, Snapshot, Status
 from stream.cluster.redis_client import AGAIN_S, BEAT_S, TROUBLE, close, connect, keys_of, require_noeviction
 from stream.cluster.redis_engine import Lease, RedisEngineEnd, fence
 from stream.cluster.redis_gateway import RedisGatewayEnd
+from stream.cluster.redis_strays import of_wrong_type, remove_wrong_types
 from stream.cluster.replica import Replica
 from stream.cluster.state_file import StateFile, encode_aside, newest_in
 from stream.cluster.succession import Inheritance, has_journal, inherit
@@ -128,6 +129,9 @@ class Node:
                     may_lead = await self._may_lead()
                     failing = False
                 except TROUBLE as error:
+                    if of_wrong_type(error):
+                        with suppress(*TROUBLE):
+                            await remove_wrong_types(self._redis, self._redis_keys)
                     if not failing:
                         log.warning("redis fails", extra={"what": "the lease", "reason": str(error)})
                     failing = True
@@ -159,7 +163,7 @@ class Node:
         if not self._fit:
             await require_noeviction(self._redis)
             self._fit = True
-        self.term = await self._lease.acquire(max(self._replica.term, int(time.time())))
+        self.term = await self._lease.acquire(max(self._replica.term, int(time.time())), self._replica.term)
         if not self.term:
             return False
         log.info("this node may lead", extra={"node": self.name, "term": self.term})

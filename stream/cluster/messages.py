@@ -98,7 +98,13 @@ Request = Forward | OpenAccount | Status | Ask
 """What a gateway tells."""
 
 decode_news = msgspec.msgpack.Decoder(News).decode
+decode_batch = msgspec.msgpack.Decoder(Batch).decode
+decode_beat = msgspec.msgpack.Decoder(Beat).decode
+decode_status = msgspec.msgpack.Decoder(Status).decode
 encode = msgspec.msgpack.encode
+
+UNREADABLE = (msgspec.MsgspecError, KeyError, RecursionError, ValueError)
+"""What reading something that nobody of ours has written raises."""
 
 _decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
 

@@ -3,11 +3,12 @@
 import asyncio
 from typing import NamedTuple
 
-import msgspec
+from redis.exceptions import ResponseError
 
 from stream.cluster import redis_snapshot
-from stream.cluster.messages import Beat, Status, decode_news
+from stream.cluster.messages import Beat, Status, decode_beat, decode_status
 from stream.cluster.redis_client import BEAT_S, Client, Keys
+from stream.cluster.redis_strays import readable
 
 
 class Overview(NamedTuple):
@@ -28,22 +29,43 @@ async def look(redis: Client, keys: Keys) -> Overview:
     await asyncio.sleep(2 * BEAT_S)
     nodes = await _nodes(redis, keys)
     async with redis.pipeline(transaction=False) as pipeline:
-        pipeline.get(keys.lease)
         pipeline.get(keys.beat)
+        pipeline.get(keys.snapshot)
         pipeline.xlen(keys.log)
         pipeline.xlen(keys.commands)
-        lease, beat, batches, requests = await pipeline.execute()
-    snapshot = await redis_snapshot.look(redis, keys)
-    found = decode_news(beat) if beat else Beat(0, 0, 0, 0)
-    assert isinstance(found, Beat)
+        beat, head, batches, requests = await pipeline.execute(raise_on_error=False)
+    snapshot = readable("the snapshot", head, redis_snapshot.decode_head)
+    found = readable("the engine's beat", beat, decode_beat) or Beat(0, 0, 0, 0)
+    batches, requests = (readable(what, count, len) or 0 if isinstance(count, ResponseError) else count for what, count in
+                         (("the log", batches), ("the commands", requests)))
     silent = {origin for origin, status in nodes.items() if origin in before and before[origin].beat == status.beat}
-    leader = lease.decode().partition(" ")[2] if lease else ""
-    return Overview(leader, found, list(nodes.values()), silent, batches, requests, snapshot.size if snapshot else 0)
+    return Overview(await _leader(redis, keys), found, list(nodes.values()), silent, batches, requests, snapshot.size if snapshot else 0)
 
 
 async def _nodes(redis: Client, keys: Keys) -> dict[int, Status]:
-    found = await redis.hgetall(keys.nodes)
-    return {status.origin: status for status in (msgspec.msgpack.decode(each, type=Status) for each in found.values())}
+    async with redis.pipeline(transaction=False) as pipeline:
+        pipeline.hgetall(keys.nodes)
+        [found] = await pipeline.execute(raise_on_error=False)
+    if not isinstance(found, dict):
+        readable("the nodes", found, decode_status)
+        return {}
+    nodes = [readable("a node's status", each, decode_status) for each in found.values()]
+    return {status.origin: status for status in nodes if status}
+
+
+async def _leader(redis: Client, keys: Keys) -> str:
+    """Who has the lease; "" for nobody."""
+    async with redis.pipeline(transaction=False) as pipeline:
+        pipeline.get(keys.lease)
+        [lease] = await pipeline.execute(raise_on_error=False)
+    return readable("the lease", lease, holder) or ""
+
+
+def holder(lease: bytes) -> str:
+    """Who has a lease. ValueError if it is none."""
+    term, _, node = lease.decode().partition(" ")
+    int(term or 0)
+    return node
 
 
 async def hand_over(redis: Client, keys: Keys, patience_s: float) -> str:
@@ -56,9 +78,8 @@ async def hand_over(redis: Client, keys: Keys, patience_s: float) -> str:
     await redis.set(keys.handover, there.leader, px=int(patience_s * 1000))
     for _ in range(int(patience_s / BEAT_S)):
         await asyncio.sleep(BEAT_S)
-        lease = await redis.get(keys.lease)
-        leader = lease.decode().partition(" ")[2] if lease else ""
+        leader = await _leader(redis, keys)
         if leader not in ("", there.leader):
-            return str(leader)
+            return leader
     await redis.delete(keys.handover)
     return ""

@@ -9,14 +9,14 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-import msgspec
 from redis.exceptions import ResponseError
 
 from stream.cluster import redis_snapshot
 from stream.cluster.link import EncodedState, Leader
-from stream.cluster.messages import Batch, Status, decode_request, encode, merged, parts, size_of
+from stream.cluster.messages import Batch, decode_request, decode_status, encode, merged, parts, size_of
 from stream.cluster.redis_client import BEAT_S, BLOCK_MS, FIELD, TROUBLE, Client, Keys
 from stream.cluster.redis_gateway import Deposed, Step, cancelled, persist
+from stream.cluster.redis_strays import of_wrong_type, readable, remove_stray, remove_wrong_types
 
 log = logging.getLogger("deltabook")
 
@@ -45,25 +45,46 @@ return top
 """
 """Adds an entry if the log ends with the one that was told last; the id with which the log ended."""
 
-ACQUIRE = """
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-local term = math.max(tonumber(redis.call('GET', KEYS[2]) or '0'), tonumber(ARGV[2])) + 1
+NUMBER = """
+local function number(key)
+  local found = redis.pcall('GET', key)
+  found = type(found) == 'string' and tonumber(found) or 0
+  return found >= 0 and found < 2^53 and math.floor(found) or 0
+end
+"""
+"""The number at a key; 0 if there is none."""
+
+ACQUIRE = NUMBER + """
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  if redis.call('PTTL', KEYS[1]) == -1 then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+  return 0
+end
+local followed = tonumber(ARGV[4])
+if followed > 0 and number(KEYS[2]) == 0 then
+  redis.call('SET', KEYS[2], ARGV[4])
+  redis.call('SET', KEYS[1], '', 'PX', ARGV[3])
+  return 0
+end
+local term = math.max(number(KEYS[2]), tonumber(ARGV[2])) + 1
 redis.call('SET', KEYS[2], term)
 redis.call('SET', KEYS[1], term .. ' ' .. ARGV[1], 'PX', ARGV[3])
 return term
 """
 
-RENEW = """
-local held = redis.call('GET', KEYS[1])
-if held and held ~= ARGV[1] .. ' ' .. ARGV[2] then return 0 end
-if tonumber(redis.call('GET', KEYS[2]) or '0') > tonumber(ARGV[1]) then return 0 end
+"""A lease that no leader renews, such as a stray one, ends. Where Redis has forgotten the term of the leader that is followed, it gets the time to renew."""
+
+RENEW = NUMBER + """
+local held = redis.pcall('GET', KEYS[1])
+local another = type(held) == 'string' and held:find('^%d+ ') and held ~= ARGV[1] .. ' ' .. ARGV[2]
+if another and redis.call('PTTL', KEYS[1]) ~= -1 then return 0 end
+if number(KEYS[2]) > tonumber(ARGV[1]) then return 0 end
 redis.call('SET', KEYS[2], ARGV[1])
 redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2], 'PX', ARGV[3])
 return 1
 """
 
 RELEASE = """
-if redis.call('GET', KEYS[1]) == ARGV[1] .. ' ' .. ARGV[2] then redis.call('DEL', KEYS[1]) end
+if redis.pcall('GET', KEYS[1]) == ARGV[1] .. ' ' .. ARGV[2] then redis.call('DEL', KEYS[1]) end
 redis.call('DEL', KEYS[3])
 return 0
 """
@@ -75,20 +96,20 @@ class Lease:
     def __init__(self, redis: Client, keys: Keys, node: str, lease_ms: int) -> None:
         self._redis = redis
         self._keys = keys.lease, keys.term, keys.handover
-        self._node = node
+        self.node = node
         self._lease_ms = lease_ms
 
-    async def acquire(self, known: int) -> int:
-        """A term above all that Redis or we know of; 0 if another node leads."""
-        return int(await self._redis.eval(ACQUIRE, 3, *self._keys, self._node, known, self._lease_ms))
+    async def acquire(self, known: int, followed: int) -> int:
+        """A term above all that Redis or we know of; 0 if another node leads. `followed` is the term of the leader that is followed, 0 for none."""
+        return int(await self._redis.eval(ACQUIRE, 3, *self._keys, self.node, known, self._lease_ms, followed))
 
     async def renew(self, term: int) -> bool:
         """Whether we still lead, for as long again."""
-        return bool(await self._redis.eval(RENEW, 3, *self._keys, term, self._node, self._lease_ms))
+        return bool(await self._redis.eval(RENEW, 3, *self._keys, term, self.node, self._lease_ms))
 
     async def release(self, term: int) -> None:
         """Lead no longer."""
-        await self._redis.eval(RELEASE, 3, *self._keys, term, self._node)
+        await self._redis.eval(RELEASE, 3, *self._keys, term, self.node)
 
 
 def id_of(term: int, position: int) -> str:
@@ -109,7 +130,7 @@ async def fence(redis: Client, keys: Keys, term: int) -> bool:
     except ResponseError as error:
         if REFUSED not in str(error):
             raise
-        return False
+        return await remove_stray(redis, keys, term, id_of(term, 0)) and await fence(redis, keys, term)
     return True
 
 
@@ -154,6 +175,8 @@ class RedisEngineEnd:
             except ResponseError as error:
                 if FULL in str(error):
                     await self._make_room()
+                elif of_wrong_type(error):
+                    await remove_wrong_types(self._redis, self._keys)
                 raise
 
         try:
@@ -203,6 +226,8 @@ class RedisEngineEnd:
         batch, data = entry or (None, b"")
         id = id_of(batch.term, batch.position) if batch else ""
         top = parsed(await self._redis.eval(ADD, 1, self._keys.log, id_of(*self._told), id, FIELD, data))
+        if top > self._told and await remove_stray(self._redis, self._keys, self._term, id_of(*self._told)):
+            return
         if top[0] > self._term:
             raise Deposed(f"the leader of term {top[0]} has written to the log")
         if entry and (top == self._told or id == id_of(*top)):    # now, or before, when the answer was lost
@@ -281,11 +306,8 @@ class RedisEngineEnd:
             return
         for id, fields in streams[0][1] if streams else []:
             self._last_command = id.decode()
-            try:
-                request = decode_request(fields[FIELD])
-            except (KeyError, msgspec.MsgspecError) as error:
-                log.error("a request cannot be read", extra={"id": self._last_command, "reason": str(error)})
-            else:
+            request = readable(f"request {self._last_command}", fields.get(FIELD, b""), decode_request)
+            if request:
                 self._leader.hear(request)
 
     # Signs of life
@@ -302,18 +324,25 @@ class RedisEngineEnd:
             pipeline.hdel(self._keys.nodes, "", *(str(origin) for origin in self._leader.gone))
             pipeline.hgetall(self._keys.nodes)
             pipeline.xrevrange(self._keys.commands, count=1)
-            pipeline.exists(self._keys.snapshot)
-            pipeline.exists(self._keys.handover)
+            pipeline.get(self._keys.snapshot)
+            pipeline.get(self._keys.handover)
             pipeline.xtrim(self._keys.commands, minid=self._last_command)
             _, _, nodes, asked, offered, handover, _ = await pipeline.execute()
         self._leader.gone.clear()
-        for status in nodes.values():
-            self._leader.hear(msgspec.msgpack.decode(status, type=Status))
+        for field, data in nodes.items():
+            status = readable("a node's status", data, decode_status)
+            if status:
+                self._leader.hear(status)
+            else:
+                await self._redis.hdel(self._keys.nodes, field)
         self._news.set()    # so that the log is looked at
-        if self._owes_snapshot or not offered or self._log_size > LOG_BYTES_MAX:
+        if self._owes_snapshot or not readable("the snapshot", offered, redis_snapshot.decode_head) or self._log_size > LOG_BYTES_MAX:
             self._snapshot_due.set()
         if asked and parsed(asked[0][0]) < parsed(self._last_command.encode()):
             self._last_command = "0-0"    # another stream, whose clock is behind
-        if handover:
+        if handover == self._lease.node.encode():
             self._ended("")
+        elif handover:
+            log.error("a hand-over is asked for of a node that does not lead", extra={"node": handover.decode(errors="replace")})
+            await self._redis.delete(self._keys.handover)
         await asyncio.sleep(max(0, began + BEAT_S - asyncio.get_running_loop().time()))

@@ -6,12 +6,11 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any
 
-import msgspec
-
 from stream.cluster import redis_snapshot
 from stream.cluster.link import HearNews, Wants
-from stream.cluster.messages import Request, Status, decode_news, encode
+from stream.cluster.messages import Request, Status, decode_batch, decode_beat, encode
 from stream.cluster.redis_client import AGAIN_S, BEAT_S, BLOCK_MS, FIELD, TROUBLE, Client, Keys, close
+from stream.cluster.redis_strays import readable
 
 log = logging.getLogger("deltabook")
 
@@ -121,10 +120,9 @@ class RedisGatewayEnd:
         entries = streams[0][1] if streams else []
         for id, fields in entries:
             self._last = id.decode()
-            try:
-                self._hear(decode_news(fields[FIELD]))
-            except (KeyError, msgspec.MsgspecError) as error:
-                log.error("an entry of the log cannot be read", extra={"id": self._last, "reason": str(error)})
+            batch = readable(f"entry {self._last} of the log", fields.get(FIELD, b""), decode_batch)
+            if batch:
+                self._hear(batch)
         return len(entries)
 
     async def _send(self) -> None:
@@ -143,6 +141,7 @@ class RedisGatewayEnd:
                 status = self.status()
                 pipeline.hset(self._keys.nodes, str(status.origin), encode(status))
             beat = (await pipeline.execute())[0]
-        if beat:
-            self._hear(decode_news(beat))
+        found = readable("the engine's beat", beat, decode_beat)
+        if found:
+            self._hear(found)
         await asyncio.sleep(BEAT_S)

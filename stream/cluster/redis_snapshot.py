@@ -3,6 +3,7 @@
 In parts, each of them is written and read within the client's patience whatever the size of a market, and none comes near the largest value that Redis takes.
 """
 
+import logging
 import secrets
 
 import msgspec
@@ -11,7 +12,10 @@ from redis.exceptions import ResponseError
 from stream.cluster.link import EncodedState, Wants
 from stream.cluster.messages import Snapshot, encode
 from stream.cluster.redis_client import Client, Keys
+from stream.cluster.redis_strays import readable
 from stream.cluster.state_file import decode_aside
+
+log = logging.getLogger("deltabook")
 
 PART_BYTES = 4 << 20
 
@@ -29,10 +33,17 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     size: int
 
 
+decode_head = msgspec.msgpack.Decoder(Head).decode
+
+FORGET = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 0
+"""
+
+
 async def look(redis: Client, keys: Keys) -> Head | None:
-    """The head of the latest one, if there is one."""
-    found = await redis.get(keys.snapshot)
-    return msgspec.msgpack.decode(found, type=Head) if found else None
+    """The head of the latest one, if there is one that can be read."""
+    return readable("the snapshot", await redis.get(keys.snapshot), decode_head)
 
 
 async def write(redis: Client, keys: Keys, state: EncodedState) -> Head | None:
@@ -57,19 +68,36 @@ async def write(redis: Client, keys: Keys, state: EncodedState) -> Head | None:
 
 
 async def read(redis: Client, keys: Keys, wants: Wants) -> Snapshot | None:
-    """The latest one, with its state if that is wanted; None if there is none, or if it went while it was read."""
+    """The latest one, with its state if that is wanted; None if there is none, or if it went while it was read.
+
+    One that cannot be used is forgotten, so that the engine tells another.
+    """
     head = await look(redis, keys)
     if not head:
         return None
     if not wants(head.term, head.position):
         return Snapshot(head.term, head.position, None)
+    snapshot = None
+    data = await _joined(redis, head)
+    if data is not None:
+        snapshot = await decode_aside(head.term, head.position, data)
+    if not snapshot:
+        await redis.eval(FORGET, 1, keys.snapshot, encode(head))
+    return snapshot
+
+
+async def _joined(redis: Client, head: Head) -> bytearray | None:
     data = bytearray()
     for number in range(head.parts):
-        part = await redis.lindex(head.parts_key, number)
+        try:
+            part = await redis.lindex(head.parts_key, number)
+        except ResponseError as error:
+            log.error("the parts of a snapshot are not ours", extra={"key": head.parts_key, "reason": str(error)})
+            return None
         if part is None:
             return None
         data += part
-    return await decode_aside(head.term, head.position, data)
+    return data
 
 
 async def forget(redis: Client, keys: Keys) -> None:
