@@ -64,6 +64,7 @@ class ErrorCode(Code):
     NO_ENGINE = 505, "This server has lost the one that runs the orders: what it shows is as of `stale`, and it takes no requests. Send it again, or elsewhere."
     TOO_LATE = 506, "The request took too long to get to the server that runs the orders, and was not carried out. Send it again."
     BAD_GROUP = 507, "What this server passed on for the request cannot be run, and was not: the two servers' versions differ. Send it elsewhere, or later."
+    TOO_MANY_WAITING = 508, "As many requests wait here for the server that runs the orders as may. This one was not carried out. Send it again, later or elsewhere."
 
 
 FINAL_FROM = 4500

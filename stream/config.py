@@ -124,6 +124,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     link_stale_ms: Annotated[int, Meta(ge=100, le=1 << 31, description="Clients of a gateway are told that what they see may have fallen behind after so long without a sign of the engine.")] = 1500
     gateway_timeout_ms: Annotated[int, Meta(ge=500, le=1 << 31, description="A gateway without a sign of life for so long is gone: the engine ends its clients' connections for `cancel_on_disconnect`.")] = 10_000
     command_patience_ms: Annotated[int, Meta(ge=100, le=1 << 31, description="A request that takes longer than this from a gateway to the engine is not carried out, unless it cancels one order.")] = 5000
+    unanswered_max: Annotated[Count, Meta(description="Commands of a gateway's clients that wait for the engine; beyond, requests are refused with 508.")] = 1 << 17
     link_bytes_kept: Annotated[Count, Meta(description="Bytes of records that an engine holds to tell them again when the link has lost some.")] = 64 << 20
     engine_socket: Annotated[str, Meta(description="The Unix socket of the engine whose clients this worker serves; set by `workers`.")] = ""
     workers: Annotated[int, Meta(ge=0, le=256, description="Processes that serve the clients on one port, beside the one that runs the orders; 0: that one serves them.")] = 0

@@ -1,7 +1,7 @@
 """A gateway's sequencer: what gathers is forwarded to the engine, and answered when it comes back among the engine's records.
 
 A group is sent again until it has come back, under the same number, so the engine runs it once; one that came too late for the engine comes
-back without its commands.
+back without its commands. Each time it says how old it is by the clock of the engine that is followed then, so its deadline stays where it was.
 """
 
 from collections.abc import Callable
@@ -13,19 +13,26 @@ from stream.codes import ErrorCode
 from stream.conflation import MILLISECOND, NEVER
 from stream.forwarded import NOT_RUN, REPEATED, Forwarded, last_number
 from stream.gathering import Group, call_all
+from stream.journal.format import Entry
 from stream.results import Reply, Result, Results, result_of
 from stream.sequencer import Sequencer
 
 SEND_AGAIN = 1000 * MILLISECOND
 
+UNDER_WAY_MAX = 64
+"""Groups that have not come back, from which on more commands gather instead of being sent."""
+
+ENTRIES_AT_ONCE = 64
+"""Entries that gather before those that a later one replaces are dropped."""
+
 
 class Sent:
-    """A group on its way: its message, and who waits."""
+    """A group on its way: what is sent, who waits, and since when."""
 
-    __slots__ = ("at", "group", "message")
+    __slots__ = ("at", "forwarded", "group")
 
-    def __init__(self, message: Forward, group: Group, at: int) -> None:
-        self.message = message
+    def __init__(self, forwarded: Forwarded, group: Group, at: int) -> None:
+        self.forwarded = forwarded
         self.group = group
         self.at = at
 
@@ -48,6 +55,9 @@ class Forwarder(Sequencer):
         self._number = 0
         self._sent: dict[int, Sent] = {}
         self._send_again_at = NEVER
+        self._commands_sent = 0
+        self._since = 0    # when what gathers began to, if it could not be sent
+        self._entries_max = ENTRIES_AT_ONCE
 
     def adopt(self, exchange: Exchange, directory: dict[str, bytes], results: Results) -> None:
         """Go on with another state. Groups that it has run already are answered by what it remembers of them.
@@ -61,9 +71,10 @@ class Forwarder(Sequencer):
         if len(self._sent) < self._number - ran:
             self._sent = {number: self._sent.get(number) or self._without_commands(number) for number in range(ran + 1, self._number + 1)}
             self._send_again_at = 0
+        self._count()
 
     def _without_commands(self, number: int) -> Sent:
-        return Sent(Forward(Forwarded(self.origin, number, b"", [], []), 0), Group(), 0)
+        return Sent(Forwarded(self.origin, number, b"", [], []), Group(), 0)
 
     @property
     def waits(self) -> bool:
@@ -77,33 +88,61 @@ class Forwarder(Sequencer):
 
     def advance(self, now: int) -> None:
         """Forward what has gathered, and again what has not come back."""
-        if self._gathering.entries or len(self.commands):
+        gathers = self._gathering.entries or len(self.commands)
+        if gathers and len(self._sent) < UNDER_WAY_MAX:
             group, self._gathering = self._gathering, Group()
             self._number += 1
             self.groups += 1
-            message = Forward(Forwarded(self.origin, self._number, bytes(group.commands), group.keyed, group.entries), self._engine_time(now))
-            self._sent[self._number] = Sent(message, group, now)
-            self._send(message)
+            sent = Sent(Forwarded(self.origin, self._number, bytes(group.commands), group.keyed, group.entries), group, self._since or now)
+            self._sent[self._number], self._since = sent, 0
+            self._count()
+            self._send_out(sent)
             if self._send_again_at == NEVER:
                 self._send_again_at = now + SEND_AGAIN
         elif now >= self._send_again_at:
             self.send_again(now)
+        if gathers and len(self._sent) == UNDER_WAY_MAX:
+            self._keep_waiting(now)
+
+    def _send_out(self, sent: Sent) -> None:
+        self._send(Forward(sent.forwarded, self._engine_time(sent.at)))
+
+    def _keep_waiting(self, now: int) -> None:
+        """What gathers cannot be sent yet: hold as little of it as will do, and tell who waits for too long."""
+        self._since = self._since or now
+        if now - self._since >= self._patience:
+            self._tell_unknown(self._gathering)
+        if len(self._gathering.entries) > self._entries_max:
+            latest: dict[str, Entry] = {}
+            for entry in self._gathering.entries:
+                latest.pop(entry.key, None)
+                latest[entry.key] = entry
+            self._gathering.entries = list(latest.values())
+            self._entries_max = 2 * len(latest) + ENTRIES_AT_ONCE
+
+    @property
+    def unanswered(self) -> int:
+        """Commands that gather here or have not come back."""
+        return len(self.commands) + self._commands_sent
+
+    def _count(self) -> None:
+        self._commands_sent = sum(len(sent.group.commands) for sent in self._sent.values())
 
     def send_again(self, now: int) -> None:
         """Send everything that has not come back, in order; who has waited too long is told."""
         for sent in self._sent.values():
-            self._send(sent.message)
+            self._send_out(sent)
         self._send_again_at = now + SEND_AGAIN if self._sent else NEVER
         for sent in self._sent.values():
             if now - sent.at >= self._patience:
-                self._give_up(sent.group)
-                sent.group.replies, sent.group.after = {}, []
+                self._tell_unknown(sent.group)
 
     def came_back(self, group: Forwarded, indexes: list[int]) -> None:
         """The engine has run a group of ours; the exchange's latest call is that group."""
         for number in [number for number in self._sent if number <= group.number]:
             sent = self._sent.pop(number).group
             call_all(self._outcomes(sent, indexes, group.refused) if number == group.number else self._recalled(sent))
+        self._count()
         if not self._sent:
             self._send_again_at = NEVER
 
@@ -141,6 +180,9 @@ class Forwarder(Sequencer):
         for _, account, key in sent.keyed:
             self._under_way.pop((account, key), None)
 
-    def _give_up(self, group: Group) -> None:
+    def _tell_unknown(self, group: Group) -> None:
+        """Tell who waits for a group that nobody knows what becomes of it."""
         self._forget_keys(group)
-        call_all([partial(reply, None, None) for replies in group.replies.values() for reply in replies] + [partial(after, False) for after in group.after])
+        replies, after = group.replies, group.after
+        group.replies, group.after = {}, []
+        call_all([partial(reply, None, None) for each in replies.values() for reply in each] + [partial(each, False) for each in after])

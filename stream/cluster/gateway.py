@@ -130,6 +130,8 @@ class Gateway(Market):
     def require_running(self) -> None:
         if self.stale_since:
             raise Refused(ErrorCode.NO_ENGINE)
+        if self.sequencer.unanswered >= self.config.unanswered_max:
+            raise Refused(ErrorCode.TOO_MANY_WAITING)
 
     def open_account(self, subject: str, now: int, opened: Opened) -> None:
         """Find a subject's account, or have the engine open one; then call `opened` with its number."""

@@ -19,6 +19,9 @@ COMMANDS_KEPT = 100_000
 
 BATCHES_AT_ONCE = 50
 
+PENDING_BYTES_MAX = 16 << 20
+"""Requests that wait here for Redis."""
+
 OF_PIPELINE = "of pipeline caused error: "
 """What the client puts before an error of a pipeline, behind the command, whose bytes are nothing to read."""
 
@@ -70,6 +73,7 @@ class RedisGatewayEnd:
         self._wanted = False
         self._last = "0-0"
         self._pending: list[bytes] = []
+        self._pending_bytes = 0
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.status: Callable[[], Status] | None = None
@@ -88,9 +92,11 @@ class RedisGatewayEnd:
         await close(self._redis)
 
     def send(self, request: Request) -> None:
-        """Have the engine told."""
-        self._pending.append(encode(request))
-        self._news.set()
+        """Have the engine told. What finds too much waiting for a Redis that is away is dropped: it comes again."""
+        if self._pending_bytes <= PENDING_BYTES_MAX:
+            self._pending.append(encode(request))
+            self._pending_bytes += len(self._pending[-1])
+            self._news.set()
 
     def ask(self) -> None:
         """Ask for the latest snapshot."""
@@ -128,7 +134,7 @@ class RedisGatewayEnd:
     async def _send(self) -> None:
         await self._news.wait()
         self._news.clear()
-        pending, self._pending = self._pending, []    # if this fails, the forwarder sends them again
+        pending, self._pending, self._pending_bytes = self._pending, [], 0    # if this fails, the forwarder sends them again
         async with self._redis.pipeline(transaction=False) as pipeline:
             for request in pending:
                 pipeline.xadd(self._keys.commands, {FIELD: request}, maxlen=COMMANDS_KEPT, approximate=True)
