@@ -21,13 +21,9 @@ IMPURE = {"asyncio", "httpx", "os", "picows", "redis", "selectors", "signal", "s
 FACES = {
     "__init__.py", "__main__.py", "archive.py", "cli", "client.py", "clock.py", "cluster/engine_server.py", "cluster/gateway_server.py",
     "cluster/overview.py", "cluster/redis_client.py", "cluster/redis_engine.py", "cluster/redis_gateway.py", "cluster/redis_snapshot.py",
-    "cluster/redis_url.py", "cluster/socket_link.py", "cluster/state_file.py", "cluster/succession.py", "cluster/workers.py", "docs", "door.py", "examples",
-    "fault/__init__.py", "fault/proxy.py", "faulty_writer.py", "handshake.py", "harness", "kept_connection.py", "live.py", "logs.py", "market_server.py",
-    "redundant.py", "relay_server.py", "requests.py", "server.py", "trust.py",
-    "tasks.py", "trial.py", "trial_child.py",
     "cluster/redis_strays.py", "cluster/redis_url.py", "cluster/socket_link.py", "cluster/state_file.py", "cluster/succession.py", "cluster/workers.py",
-    "docs", "door.py", "examples", "faulty_writer.py", "handshake.py", "harness", "kept_connection.py", "live.py", "logs.py", "market_server.py",
-    "redundant.py", "relay_server.py", "requests.py", "server.py", "trust.py",
+    "docs", "door.py", "examples", "fault/__init__.py", "fault/proxy.py", "faulty_writer.py", "handshake.py", "harness", "kept_connection.py", "live.py",
+    "logs.py", "market_server.py", "redundant.py", "relay_server.py", "requests.py", "server.py", "tasks.py", "trial.py", "trial_child.py", "trust.py",
 }
 """The files and folders of `stream` that may import those, and each other. All the others take bytes and `now` as arguments."""
 

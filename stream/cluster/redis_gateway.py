@@ -121,14 +121,22 @@ class RedisGatewayEnd:
             self._hear(snapshot)
 
     async def read_log(self, block_ms: int | None) -> int:
-        """Read what is behind the last batch, at most so many; how many there were."""
+        """Read what is behind the last batch, at most so many; how many there were.
+
+        What cannot be read is passed over when a batch follows it; if none does, it is in the engine's way too, which removes it.
+        """
         streams = await self._redis.xread({self._keys.log: self._last}, BATCHES_AT_ONCE, block_ms)
         entries = streams[0][1] if streams else []
+        before = self._last
         for id, fields in entries:
-            self._last = id.decode()
-            batch = readable(f"entry {self._last} of the log", fields.get(FIELD, b""), decode_batch)
+            batch = readable(f"entry {id.decode()} of the log", fields.get(FIELD, b""), decode_batch)
             if batch:
+                self._last = id.decode()
                 self._hear(batch)
+        if len(entries) == BATCHES_AT_ONCE and self._last == before:
+            self._last = entries[-1][0].decode()
+        elif entries and self._last == before:
+            await asyncio.sleep(AGAIN_S)
         return len(entries)
 
     async def _send(self) -> None:

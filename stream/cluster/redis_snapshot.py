@@ -36,8 +36,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
 decode_head = msgspec.msgpack.Decoder(Head).decode
 
 FORGET = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
-return 0
+return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0
 """
 
 
@@ -81,8 +80,8 @@ async def read(redis: Client, keys: Keys, wants: Wants) -> Snapshot | None:
     data = await _joined(redis, head)
     if data is not None:
         snapshot = await decode_aside(head.term, head.position, data)
-    if not snapshot:
-        await redis.eval(FORGET, 1, keys.snapshot, encode(head))
+    if not snapshot and await redis.eval(FORGET, 1, keys.snapshot, encode(head)):
+        log.error("the snapshot in redis cannot be used, and is removed", extra={"parts": head.parts_key})
     return snapshot
 
 
