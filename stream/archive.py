@@ -58,7 +58,8 @@ class Archive:
         log.info("the journal was replayed", extra={"folder": self._config.journal, "records": replay.records, "seconds": round(seconds, 3)})
 
     def keep(self, executed: int) -> None:
-        """Log what has become of the disk; begin a snapshot if enough commands have run since the latest, and none is under way."""
+        """Look how much room the disk has, and log what has become of it. Begin a snapshot if enough commands have run since the latest."""
+        self.journal.measure()
         if self.journal.failure and not self._failed:
             log.critical("the journal has failed: the market stands still", extra={"reason": str(self.journal.failure)})
         if self.journal.low != self._low:

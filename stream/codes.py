@@ -58,7 +58,7 @@ class ErrorCode(Code):
     INTERNAL = 500, "The server made a mistake and has logged it. Try again later."
     OUTCOME_UNKNOWN = 501, "The disk, or the way to the server that runs the orders, failed before the outcome was known. Send the same `key`, or `client_id`, again when the server is back."
     FROZEN = 502, "The disk has failed: the server takes no more requests, and what it shows is as of the last one that is on disk. Come back later."
-    DISK_NEARLY_FULL = 503, "The disk is nearly full: only what cancels or reduces is taken. Come back later."
+    DISK_NEARLY_FULL = 503, "The disk is nearly full: only what cancels an open order is taken, and what reduces one for the first time. Come back later."
     PAST_ONLY = 504, "This server plays a history that is over: it takes no requests that would change it."
 
     NO_ENGINE = 505, "This server has lost the one that runs the orders: what it shows is as of `stale`, and it takes no requests. Send it again, or elsewhere."

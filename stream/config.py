@@ -142,7 +142,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 
     journal: Annotated[str, Meta(description="The folder in which every command is on disk before it runs; `none` keeps the market in memory alone.")] = "data/journal"
     journal_segment_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 32, description="Size of the journal's files.")] = 32 << 20
-    journal_reserve_bytes: Annotated[int, Meta(ge=0, description="With less than this left on its disk, only what cancels or reduces is taken.")] = 256 << 20
+    journal_reserve_bytes: Annotated[int, Meta(ge=0, description="With less than this left on its disk, nothing of clients is written but what cancels or reduces an order that is open, each order once.")] = 256 << 20
     journal_snapshot_commands: Annotated[Count, Meta(description="Commands between two snapshots of the state, which bound the time of a start.")] = 2_000_000
     journal_snapshots_kept: Annotated[int, Meta(ge=2, description="Snapshots that are kept, and with them the records behind the oldest.")] = 2
 

@@ -21,6 +21,7 @@ from stream.keys import Key
 from stream.market_face import OrderRequest
 from stream.messages import Cancel, CancelAll, InstrumentTerms, Place, Reduce, Replace, SetLimits, SetPhase
 from stream.refusals import explain
+from stream.reserve import Reserve
 from stream.results import KEY_TIME, KEYS_MAX, SENT_MARGIN, Reply
 from stream.safeguards import Deadlines
 from stream.scale import from_text, to_text
@@ -69,6 +70,7 @@ class Market(Venue):
         self._source_began = now
         self._epoch = history.epoch
         self._engine_time = history.time
+        self._reserve = Reserve(lambda order: "buy" if order.side == Side.BUY else "sell")
         self._opening: dict[str, list[Opened]] = {}    # who waits for a subject's account
         self._deposits = self._parse_deposits()
         self._paying: set[int] = set()    # new accounts whose deposits have not run yet
@@ -86,7 +88,7 @@ class Market(Venue):
     def _keep(self, account: int, kept: bool) -> None:
         """Write down that an account's events are kept from now on, or no longer."""
         key = f"{KEPT}:{account}"
-        if kept != (key in self.sequencer.directory):
+        if kept != (key in self.sequencer.directory) and not self.sequencer.low:    # without it a client gets a snapshot after a crash, and no patch
             self.sequencer.remember(key, b"1" if kept else b"")
 
     def _parse_deposits(self) -> list[tuple[int, int]]:
@@ -181,8 +183,10 @@ class Market(Venue):
                 return
             self._check_key(account, request.sent, now)
         self.require_running()
-        if self.sequencer.low and isinstance(request, Place | Replace):
-            raise Refused(ErrorCode.DISK_NEARLY_FULL)
+        if self.sequencer.low:
+            done = self._reserve.admit(self.exchange, account, request, done)
+        else:
+            self._reserve.end()
         commands = self.sequencer.commands
         match request:
             case Place():
@@ -220,6 +224,8 @@ class Market(Venue):
     def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> None:
         """Put an administrator's command into the next group; then call `done` with what became of it. Refused if there is no such instrument or account."""
         self.require_running()
+        if self.sequencer.low and not self._halts(request):
+            raise Refused(ErrorCode.DISK_NEARLY_FULL)
         commands = self.sequencer.commands
         if isinstance(request, SetPhase):
             commands.set_phase(self.index_of(request.instrument), WIRE_PHASES[request.phase], now)
@@ -229,6 +235,14 @@ class Market(Venue):
                 orders_max=request.orders_max, size_max=request.size_max, notional_max=request.notional_max, time=now,
             )
         self.sequencer.expect(done)
+
+    def _halts(self, request: SetPhase | SetLimits) -> bool:
+        """Whether a request ends the trading of an instrument."""
+        return isinstance(request, SetPhase) and request.phase == "halt" and self.exchange.books[self.index_of(request.instrument)].phase != Phase.HALT
+
+    @property
+    def low(self) -> bool:
+        return self.sequencer.low
 
     def is_open(self, order: int) -> bool:
         """Whether an order is open, or waits for its price."""
@@ -321,7 +335,7 @@ class Market(Venue):
         elapsed = now - self._source_began
         for _ in range(SOURCE_STEPS_MAX):
             due = [source for source in self._sources if source.next_time() <= elapsed]
-            if not due or self.sequencer.waits or self.sequencer.failure:
+            if not due or self.sequencer.waits or self.sequencer.failure or self.sequencer.low:
                 break
             for source in due:
                 source.step(self.sequencer.ahead, now)

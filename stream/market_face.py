@@ -14,7 +14,7 @@ from stream.hub import Hub
 from stream.instrument_list import InstrumentList
 from stream.limits import Limits
 from stream.load import Load
-from stream.messages import AdminRequest, Cancel, CancelAll, InstrumentTerms, Place, Reduce, Replace
+from stream.messages import AdminRequest, Cancel, CancelAll, CancelOnDisconnect, DeadMan, InstrumentTerms, Place, Reduce, Replace
 from stream.results import Result
 from stream.safeguards import Deadlines
 
@@ -68,6 +68,9 @@ class Market(Protocol):
 
     def administer(self, who: str, request: AdminRequest, now: int, say: Callable[[Message], None]) -> None:
         """Carry out what an administrator asks, and say the reply."""
+
+    def admit_guard(self, session: "Session", request: CancelOnDisconnect | DeadMan, time_ms: int) -> None:
+        """Refused if a session asks for a longer time than it may, or for what cannot be remembered because the disk is nearly full."""
 
     def is_open(self, order: int) -> bool:
         """Whether an order is open, or waits for its price."""

@@ -128,6 +128,14 @@ class Deadlines:
             del self._here[account]
             self._go(account)
 
+    def has_dead_man(self, account: int) -> bool:
+        """Whether a dead-man timer of an account is on disk."""
+        return f"{DEAD_MAN}:{account}" in self._memory.directory
+
+    def has_guard(self, account: int, connection: int) -> bool:
+        """Whether what a connection has asked for is on disk."""
+        return self._guard_key(account, connection) in self._memory.directory
+
     def set_dead_man(self, account: int, due: int, kept: Callable[[bool], None]) -> None:
         """Start the timer anew; NEVER stops it. Then call `kept`, with False if that is not on disk."""
         key = f"{DEAD_MAN}:{account}"

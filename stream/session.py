@@ -299,8 +299,8 @@ class Session(Outbox):
 
     def _guard_orders(self, request: CancelOnDisconnect | DeadMan, now: int) -> None:
         time_ms = request.grace_ms if isinstance(request, CancelOnDisconnect) else request.timeout_ms
-        if time_ms > self._market.config.grace_s_max * 1000:
-            raise Refused(ErrorCode.TOO_LONG, f"{time_ms} ms: expected at most {self._market.config.grace_s_max} seconds")
+        self._market.admit_guard(self, request, time_ms)
+
         def kept(on_disk: bool) -> None:
             self._say(Confirmed(request.id) if on_disk else Error(request.id, ErrorCode.OUTCOME_UNKNOWN, ErrorCode.OUTCOME_UNKNOWN.text))
 

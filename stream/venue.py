@@ -20,13 +20,25 @@ from stream.conflation import MILLISECOND
 from stream.delivery import Traffic
 from stream.fields import Message
 from stream.histogram import Histogram
-from stream.hub import Hub
+from stream.hub import Hub, Refused
 from stream.instrument_list import InstrumentList
 from stream.keys import Key
 from stream.limits import Limits
 from stream.load import Load
 from stream.market_face import OrderRequest
-from stream.messages import AdminRequest, ConnectionStatus, InstrumentTerms, Leaving, ListConnections, Pacing, SetLimits, SetPhase, Stale
+from stream.messages import (
+    AdminRequest,
+    CancelOnDisconnect,
+    ConnectionStatus,
+    DeadMan,
+    InstrumentTerms,
+    Leaving,
+    ListConnections,
+    Pacing,
+    SetLimits,
+    SetPhase,
+    Stale,
+)
 from stream.results import Reply
 from stream.safeguards import Deadlines
 from stream.self_audit import SelfAudit
@@ -85,6 +97,11 @@ class Venue(ABC):
         return True
 
     @property
+    def low(self) -> bool:
+        """Whether the disk has so little room left that only what makes less of what is open is written."""
+        return False
+
+    @property
     def failure(self) -> str:
         """Why no request can be carried out any more; "" while all is well."""
         return ""
@@ -133,6 +150,17 @@ class Venue(ABC):
     @abstractmethod
     def is_open(self, order: int) -> bool:
         """Whether an order is open, or waits for its price."""
+
+    def admit_guard(self, session: Session, request: CancelOnDisconnect | DeadMan, time_ms: int) -> None:
+        """Refused if a session asks for a longer time than it may; or if the disk is nearly full, unless it ends what is remembered of an earlier request."""
+        if time_ms > self.config.grace_s_max * 1000:
+            raise Refused(ErrorCode.TOO_LONG, f"{time_ms} ms: expected at most {self.config.grace_s_max} seconds")
+        if isinstance(request, DeadMan):
+            takes_back = not request.timeout_ms and self.deadlines.has_dead_man(session.account)
+        else:
+            takes_back = request.scope == "off" and self.deadlines.has_guard(session.account, session.number)
+        if self.low and not takes_back:
+            raise Refused(ErrorCode.DISK_NEARLY_FULL)
 
     @abstractmethod
     def guard(self, session: Session, now: int) -> None:

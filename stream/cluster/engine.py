@@ -148,7 +148,7 @@ class Engine(Market):
     def beat(self, now: int) -> Beat:
         """A sign of life, to be told now and then."""
         self._beats += 1
-        return Beat(self.term, self.position, self._beats, now)
+        return Beat(self.term, self.position, self._beats, now, self.sequencer.low)
 
     def pieces(self, now: int) -> tuple[bytes, ...]:
         """The state of now, encoded; joined it is what is told. O(all of it)."""

@@ -40,18 +40,19 @@ class Sent:
 class Forwarder(Sequencer):
     """Forwards groups as those of `origin`. What waits for longer than `patience`, in ns, is told that nobody knows what became of it.
 
-    `engine_time` says what the engine's clock says at a time of ours.
+    `engine_time` says what the engine's clock says at a time of ours, `low` whether its disk is nearly full.
     """
 
     def __init__(
         self, exchange: Exchange, directory: dict[str, bytes], results: Results, origin: int, send: Callable[[Forward], None], patience: int,
-        engine_time: Callable[[int], int],
+        engine_time: Callable[[int], int], low: Callable[[], bool],
     ) -> None:
         super().__init__(exchange, directory, results, lambda time: None)
         self.origin = origin
         self._send = send
         self._patience = patience
         self._engine_time = engine_time
+        self._low = low
         self._number = 0
         self._sent: dict[int, Sent] = {}
         self._send_again_at = NEVER
@@ -75,6 +76,11 @@ class Forwarder(Sequencer):
 
     def _without_commands(self, number: int) -> Sent:
         return Sent(Forwarded(self.origin, number, b"", [], []), Group(), 0)
+
+    @property
+    def low(self) -> bool:
+        """Whether the engine's disk is nearly full, as far as is known here."""
+        return self._low()
 
     @property
     def waits(self) -> bool:

@@ -63,7 +63,10 @@ class Gateway(Market):
 
     def _make_sequencer(self, history: History, journal: Log | None) -> Forwarder:
         patience = self.config.command_patience_ms * MILLISECOND * 2
-        return Forwarder(history.exchange, history.directory, history.results, self.origin, self._forward, patience, self.replica.engine_time)
+        replica = self.replica
+        return Forwarder(
+            history.exchange, history.directory, history.results, self.origin, self._forward, patience, replica.engine_time, lambda: replica.low,
+        )
 
     def _make_deadlines(self, now: int) -> RemoteDeadlines:
         return RemoteDeadlines(self.sequencer, self.origin, self.replica.engine_time)
@@ -139,6 +142,8 @@ class Gateway(Market):
             opened(self.account_of(subject), ErrorCode.INTERNAL)
         elif self.stale_since:
             opened(None, ErrorCode.NO_ENGINE)
+        elif self.low:
+            opened(None, ErrorCode.DISK_NEARLY_FULL)
         elif subject in self._opening:
             self._opening[subject].append(opened)
         else:
@@ -185,7 +190,7 @@ class Gateway(Market):
 
     def keep_house(self, now: int) -> None:
         super().keep_house(now)
-        if now >= self._keep_again_at:
+        if now >= self._keep_again_at and not self.low:
             self._keep_again_at = now + self.config.account_resume_s * 10**9 // 3
             for account in self.hub.accounts_heard():
                 self.sequencer.remember(f"{KEPT}:{account}", b"1")

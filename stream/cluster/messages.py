@@ -44,12 +44,16 @@ class Part(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 class Beat(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """A sign of life: the position that the engine had come to. `number` is another one each time; `time` is the engine's, in ns since 1970."""
+    """A sign of life: the position that the engine had come to. `number` is another one each time; `time` is the engine's, in ns since 1970.
+
+    `low` is whether its disk has so little room left that only what makes less of what is open is written.
+    """
 
     term: int
     position: int
     number: int
     time: int
+    low: bool = False
 
 
 News = Batch | Part | Beat

@@ -52,6 +52,7 @@ class Replica:
         self._diverged = False     # whether even an older one does
         self._wanted_term = 0      # the oldest leader whose snapshot does
         self._followed = 0         # the leader whose batches were applied last
+        self.low = False    # whether the engine's disk is nearly full
         self._behind_since = NEVER
         self._asked_at = now - ASK_AGAIN
         self._beat = (0, 0)
@@ -88,6 +89,7 @@ class Replica:
                 if news.term != self._beat[0]:
                     self._ahead.clear()
                 self._beat = news.term, news.number
+                self.low = news.low
                 self._ahead.append(news.time - now)
                 self._compare(news, now)
         self.tick(now)

@@ -195,6 +195,11 @@ class Journal:
         """Whether the disk has less left than the reserve."""
         return self._log.low
 
+    def measure(self) -> None:
+        """Look how much room the disk has: while nothing is written, nobody else would see that it is full, or no longer."""
+        with suppress(OSError):
+            self._log.free_bytes = self._log.files.free_bytes(self._log.folder)
+
     @property
     def idle(self) -> bool:
         """Whether all that was appended is on disk."""
