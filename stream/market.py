@@ -358,5 +358,7 @@ class Market(Venue):
         due = self._send(now)
         if self.sequencer.waits or self.sequencer.failure:
             return min(due, self.deadlines.next)    # the journal wakes the market
+        if self.sequencer.low:
+            return min(due, self.deadlines.next, self.exchange.next_expiry or NEVER)    # sources wait until there is room
         sources = (self._source_began + source.next_time() for source in self._sources)
         return min(due, self.deadlines.next, self.exchange.next_expiry or NEVER, *sources)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from stream.client import Client
 from stream.codes import ErrorCode
+from stream.history import begin
 from stream.journal.files import Disk
 from stream.journal.writer import Journal, Limits, Log
 from stream.keys import key_of
@@ -33,14 +34,17 @@ from stream.messages import (
     Subscribe,
     Subscribed,
 )
+from stream.sequencer import Sequencer
+from stream.sources.simulated import SimulatedSource
 from tests.cluster import Cluster
 from tests.setting import CONFIG, SECRET, token
 from tests.sockets import run
 from tests.test_cluster_faults import desk as desk_of
 from tests.test_cluster_faults import of_kind
 from tests.test_journaled_market import Venue
-from tests.worlds import Desk
+from tests.worlds import Desk, QuietMarket
 
+S = 10**9
 NEVER_THERE = 999
 PLACED = (("buy", 100, 5, 1), ("buy", 99, 5, 2), ("sell", 200, 5, 3), ("sell", 201, 1, 4))
 
@@ -199,6 +203,22 @@ class SetDisk(Disk):
 
     def free_bytes(self, folder: str) -> int:
         return self.room
+
+
+def test_a_source_waits_for_room_and_keeps_nobody_awake() -> None:
+    venue = Venue()
+    source = SimulatedSource(1, 50)
+    market = QuietMarket(begin(CONFIG, [source], venue.now), None, venue.now)
+    market._sources = [source]
+    market.tick(market.now)
+    market.sequencer.__class__ = type("Low", (Sequencer,), {"low": True})
+    market.now += 10 * S
+    before = market.sequencer.executed
+    assert market.tick(market.now) > market.now
+    assert market.sequencer.executed == before
+    market.sequencer.__class__ = Sequencer
+    market.tick(market.now)
+    assert market.sequencer.executed > before
 
 
 @pytest.mark.parametrize(("room", "low"), [(999, True), (1000, False), (1001, False)])
