@@ -92,12 +92,13 @@ class Market(Venue):
             self.sequencer.remember(key, b"1" if kept else b"")
 
     def _parse_deposits(self) -> list[tuple[int, int]]:
-        """The configured deposits in units. ConfigError if one cannot be paid."""
+        """The configured deposits in units, without those of assets that there are not, which the log tells. ConfigError if one cannot be paid."""
         decimals = self.exchange.assets()
         deposits = []
         for asset, amount in self.config.deposit.items():
             if asset not in decimals:
-                raise ConfigError(f"deposit of {asset!r}: there is no such asset: expected some of {', '.join(decimals) or '`assets`, which is empty'}")
+                log.warning("a deposit is not paid: there is no such asset", extra={"asset": asset, "expected": sorted(decimals)})
+                continue
             try:
                 units = from_text(amount, f"1e-{decimals[asset]}")
             except ValueError as error:
