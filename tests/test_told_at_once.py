@@ -23,7 +23,7 @@ from tests.worlds import QuietMarket
 @pytest.mark.parametrize(("said", "answer"), [
     (b'["ping",1,2]', "ping: expected 'ping', id; got 3 elements"),
     (b'["ping"]', "ping: expected 'ping', id; got 1 elements"),
-    (b'["cancel",1,2,3,4,5]', r"cancel: expected 'cancel', id, \[order\], \[client_id\], \[key\]; got 6 elements"),
+    (b'["cancel",1,2,3,4,5,6]', r"cancel: expected 'cancel', id, \[order\], \[client_id\], \[key\], \[sent\]; got 7 elements"),
     (b'["subscribe",1]', r"subscribe: expected 'subscribe', id, channels, \[depth\], \[interval_ms\], \[resume\]; got 2"),
     (b'["ping","x"]', r"ping, id - at `\$\[1\]`: Expected int, got str: a whole number"),
     (b'["ping",0]', r"ping, id - at `\$\[1\]`: Expected int >= 1"),
