@@ -12,7 +12,6 @@ subscriptions: the client returns and resumes each channel from its own `(epoch,
 import asyncio
 import math
 import random
-import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from types import TracebackType
@@ -24,7 +23,7 @@ from stream.clock import running
 from stream.codes import ErrorCode
 from stream.fields import Message
 from stream.frames import Gap
-from stream.kept_connection import KeptConnection, Token
+from stream.kept_connection import KeptConnection, Token, now_ns
 from stream.live import KINDS, Callback, ClientError, Closed, ConnectionLost, Listener, Live, LiveBalances, LiveOrders, Lossless, RequestRefused, tell
 from stream.messages import Answer, Error, Frame, Leaving, LoggedIn, Login, Pacing, Stale, Subscribe, Subscribed, Unsubscribe, Unsubscribed, Welcome
 from stream.mirror import Verdict
@@ -177,7 +176,7 @@ class Client(KeptConnection, Requests, Listener):
                         self.live[entry.channel].in_force = entry
                         self._following.add(entry.channel)
             if waiting:
-                waiting.allowance.answered(waiting.cost, time.monotonic_ns())
+                waiting.allowance.answered(waiting.cost, now_ns())
                 if waiting.answer.done():    # nobody waits for it any more
                     pass
                 elif isinstance(message, Error):

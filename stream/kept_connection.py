@@ -7,7 +7,6 @@ connection goes on without, for the public channels. A callable is asked for a f
 
 import asyncio
 import random
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -39,6 +38,11 @@ WRITE_BYTES_MAX = 1 << 22
 
 Token = str | Callable[[], str | Awaitable[str]] | None
 """A token, or what returns a fresh one for each connection; it may be a coroutine function."""
+
+
+def now_ns() -> int:
+    """The event loop's time in ns."""
+    return int(asyncio.get_running_loop().time() * 10**9)
 
 
 class Link(WSListener):
@@ -109,7 +113,7 @@ class KeptConnection(ABC):
             header_of(token)    # what cannot be one is told at once
         self.connections = 0
         self.sign_in_refused: SignInRefused | None = None    # why the connection is one without the token
-        self.allowance = Allowance(None, time.monotonic_ns())
+        self.allowance = Allowance(None, 0)
         self._token = token
         self._refused = ""    # the token that the server did not take
         self._random = jitter or random.Random()
@@ -242,7 +246,7 @@ class KeptConnection(ABC):
     def _receive(self, link: Link, payload: bytes) -> None:
         message = self._decode(payload)
         if isinstance(message, Welcome):
-            self.allowance = Allowance(message, time.monotonic_ns())
+            self.allowance = Allowance(message, now_ns())
             self._linked(link)
         elif self._link is not link:
             if not link.welcomed.is_set():
@@ -259,7 +263,7 @@ class KeptConnection(ABC):
     async def _send_in_turn(self, message: Message, cost: int) -> Allowance:
         """Send a message as soon as it is its turn and the server takes another one; what is to be told when its answer has come."""
         async with self._turn:
-            while self._link and (wait := self.allowance.wait(time.monotonic_ns())):    # noqa: ASYNC110 - time is what it waits for
+            while self._link and (wait := self.allowance.wait(now_ns())):    # noqa: ASYNC110 - time is what it waits for
                 await asyncio.sleep(min(wait / 10**9, 0.05))    # an answer in between makes it shorter
             self._send(message)
             self.allowance.sent(cost)
