@@ -2,6 +2,7 @@
 # make check  the tests, the linters and the type checks
 # make bench   the micro-benchmarks and a short load run      make bench BASE=main   beside another commit's: fails if anything has become slower
 # make simulate SEEDS=2000 SEED=1   as many simulated worlds of clients, and of relays
+# make clients SEEDS=10000 SEED=1   as many simulated worlds of the Python client, on networks that are bad in every way
 # make campaign COMMANDS=10000000 CROWDED=10000000 SEED=1   as many random commands against the engine's naive twin, and while 20,000 to 300,000 orders are open
 # make hostile RECORDS=10000000 SEED=1   as many records that nobody would send in good faith      both with BUILD=checked or sanitized: in that build
 # make crashes IMAGES=10000 SEED=1   as many crashes of the journal, every call that fails, every flipped bit
@@ -44,6 +45,10 @@ check: test lint
 
 simulate: .venv/tools
 	DELTABOOK_SEEDS=$(or $(SEEDS),2000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/test_simulation.py tests/test_relay.py -k promise
+
+.PHONY: clients
+clients: .venv/tools
+	DELTABOOK_SEEDS=$(or $(SEEDS),10000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/test_client_simulation.py -k promise
 
 # The commands are dealt out to runs, each from a seed of its own, which its name prints.
 campaign: build-beside

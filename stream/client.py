@@ -23,9 +23,26 @@ from stream.clock import running
 from stream.codes import ErrorCode
 from stream.fields import Message
 from stream.frames import Gap
-from stream.kept_connection import KeptConnection, Token, now_ns
+from stream.kept_connection import KeptConnection, Token
 from stream.live import KINDS, Callback, ClientError, Closed, ConnectionLost, Listener, Live, LiveBalances, LiveOrders, Lossless, RequestRefused, tell
-from stream.messages import Answer, Error, Frame, Leaving, LoggedIn, Login, Pacing, Stale, Subscribe, Subscribed, Unsubscribe, Unsubscribed, Welcome
+from stream.messages import (
+    Answer,
+    Error,
+    Frame,
+    Leaving,
+    ListInstruments,
+    ListSubscriptions,
+    LoggedIn,
+    Login,
+    Pacing,
+    Ping,
+    Stale,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+    Welcome,
+)
 from stream.mirror import Verdict
 from stream.requests import R, Requests
 
@@ -34,6 +51,11 @@ NEVER_GRANTED = frozenset({
     ErrorCode.TOO_MANY_SUBSCRIPTIONS, ErrorCode.PUBLIC_ONLY,
 })
 """Refusals that asking again for the same channel would only repeat. Any other one passes: another connection asks again."""
+
+HARMLESS = (Subscribe, Unsubscribe, ListInstruments, ListSubscriptions, Ping)
+"""Requests that are sent again, later, when the server says that they came too fast. An order is not: its market may have moved."""
+
+RETRIES_S = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 RECOVERY_S = 1.0
 """The shortest time between two recoveries of one channel, so that a server that is always wrong is not flooded."""
@@ -176,7 +198,7 @@ class Client(KeptConnection, Requests, Listener):
                         self.live[entry.channel].in_force = entry
                         self._following.add(entry.channel)
             if waiting:
-                waiting.allowance.answered(waiting.cost, now_ns())
+                waiting.allowance.answered(waiting.cost, self._now())
                 if waiting.answer.done():    # nobody waits for it any more
                     pass
                 elif isinstance(message, Error):
@@ -224,6 +246,17 @@ class Client(KeptConnection, Requests, Listener):
 
         ValueError or TypeError, and nothing is sent, if a field cannot be what it is to be.
         """
+        for wait_s in RETRIES_S if kind in HARMLESS else ():
+            try:
+                return await self._request(kind, reply, *fields, **named)
+            except RequestRefused as refused:
+                if refused.code != ErrorCode.TOO_MANY_REQUESTS:
+                    raise
+            self.allowance.exhausted(self._now())    # long answers that are still under way count, too
+            await asyncio.sleep(wait_s)
+        return await self._request(kind, reply, *fields, **named)
+
+    async def _request(self, kind: Callable[..., Message], reply: type[R], *fields: Any, **named: Any) -> R:
         self._check()
         self._id = id = self._id + 1
         message = kind(id, *fields, **named)

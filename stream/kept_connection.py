@@ -7,6 +7,7 @@ connection goes on without, for the public channels. A callable is asked for a f
 
 import asyncio
 import random
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -38,11 +39,6 @@ WRITE_BYTES_MAX = 1 << 22
 
 Token = str | Callable[[], str | Awaitable[str]] | None
 """A token, or what returns a fresh one for each connection; it may be a coroutine function."""
-
-
-def now_ns() -> int:
-    """The event loop's time in ns."""
-    return int(asyncio.get_running_loop().time() * 10**9)
 
 
 class Link(WSListener):
@@ -79,7 +75,7 @@ class Link(WSListener):
         except Violation as violation:
             self._end(violation.code, violation.text)
         except Exception as error:    # of whatever kind: what a server sends must not end who keeps the connection
-            self._end(WSCloseCode.PROTOCOL_ERROR, str(error) or type(error).__name__)
+            self._end(1002, str(error) or type(error).__name__)
 
     def _receive(self, opcode: int, payload: bytes) -> None:
         if opcode == BINARY:
@@ -89,7 +85,7 @@ class Link(WSListener):
             self._said = f": the server said {self._close_code} {payload[2:].decode(errors='replace')}".rstrip()
             self.transport.disconnect()
         elif opcode == TEXT:
-            raise Violation(WSCloseCode.UNSUPPORTED_DATA, f"a text, which {MSGPACK.subprotocol} has not")
+            raise Violation(1003, f"a text, which {MSGPACK.subprotocol} has not")
 
     def _end(self, code: int, text: str) -> None:
         self._said = f": the server sent what cannot be read: {text}"
@@ -106,6 +102,7 @@ class KeptConnection(ABC):
     """A connection to a server that comes back."""
 
     _decode: Callable[[bytes], Answer] = staticmethod(MSGPACK.decode_answer)
+    _now: Callable[[], int] = staticmethod(time.monotonic_ns)    # the loop's time is as of its turn, and may be behind
 
     def __init__(self, url: str, token: Token, jitter: random.Random | None = None, delay_s_max: float = DELAY_S_MAX) -> None:
         self.url = checked(url)
@@ -246,16 +243,18 @@ class KeptConnection(ABC):
     def _receive(self, link: Link, payload: bytes) -> None:
         message = self._decode(payload)
         if isinstance(message, Welcome):
-            self.allowance = Allowance(message, now_ns())
+            self.allowance = Allowance(message, self._now())
             self._linked(link)
         elif self._link is not link:
             if not link.welcomed.is_set():
-                raise Violation(WSCloseCode.PROTOCOL_ERROR, f"{type(message).__name__} before a welcome")
+                raise Violation(1002, f"{type(message).__name__} before a welcome")
             return    # it is being left
         elif isinstance(message, Leaving):
             self._return_s = message.return_ms / 1000
         elif isinstance(message, LoggedIn):
             self.allowance.signed_in(message)
+        if getattr(message, "prev", None) is None:    # an answer, or a snapshot that is a part of one
+            self.allowance.heard(len(payload), self._now())
         self._hear(message)
         if isinstance(message, Welcome):
             link.welcomed.set()
@@ -263,7 +262,7 @@ class KeptConnection(ABC):
     async def _send_in_turn(self, message: Message, cost: int) -> Allowance:
         """Send a message as soon as it is its turn and the server takes another one; what is to be told when its answer has come."""
         async with self._turn:
-            while self._link and (wait := self.allowance.wait(now_ns())):    # noqa: ASYNC110 - time is what it waits for
+            while self._link and (wait := self.allowance.wait(self._now())):    # noqa: ASYNC110 - time is what it waits for
                 await asyncio.sleep(min(wait / 10**9, 0.05))    # an answer in between makes it shorter
             self._send(message)
             self.allowance.sent(cost)

@@ -14,7 +14,7 @@ class Bucket:
 
     __slots__ = ("_at", "_burst", "_level", "_per_s")
 
-    def __init__(self, per_s: int, burst: int, now: int) -> None:
+    def __init__(self, per_s: float, burst: int, now: int) -> None:
         self._per_s = per_s
         self._burst = burst
         self._level = float(burst)

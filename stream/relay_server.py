@@ -32,7 +32,7 @@ class RelayLink(KeptConnection):
         super().__init__(config.upstream, self._read_token if config.upstream_token_file else None, delay_s_max=DELAY_S_MAX)
         self._token_file = Path(config.upstream_token_file)
         self._upstream = upstream
-        self._clock = clock
+        self._clock = self._now = clock
         self._heard = heard
 
     def open(self) -> None:
@@ -56,7 +56,7 @@ class RelayLink(KeptConnection):
     def _hear(self, message: Answer) -> None:
         if isinstance(message, Welcome):
             log.info("the upstream is connected", extra={"url": shown(self.url), "server": message.server})
-            self._upstream.linked(self._say, self._clock(), message)
+            self._upstream.linked(self._say, self._clock(), self.allowance)
         else:
             self._upstream.receive(message, self._clock())
         self._heard()

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from stream.fields import Message
 from stream.live import ClientError
@@ -62,13 +62,13 @@ class Requests(ABC):
 
     async def _count(self, instrument: str, unit: Literal["tick", "lot", "money"], value: int | str) -> int:
         """Ticks, lots or units of the quote asset, out of themselves or of decimal text."""
-        if isinstance(value, int) and not isinstance(value, bool):
+        if type(value) is int:
             return value
         terms = self.terms or await self.instruments()
         if instrument not in terms:
             raise ClientError(f"instrument {instrument!r}: there is none of that name")
         of = terms[instrument]
-        return from_text(value, {"tick": of.tick, "lot": of.lot, "money": f"1e-{of.quote_decimals}"}[unit])
+        return from_text(cast(str, value), {"tick": of.tick, "lot": of.lot, "money": f"1e-{of.quote_decimals}"}[unit])
 
     async def place(
         self, instrument: str, side: Side, price: int | str = 0, size: int | str = 0,

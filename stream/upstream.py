@@ -16,7 +16,7 @@ from stream.config import Config
 from stream.conflation import MILLISECOND, NEVER
 from stream.fields import Message
 from stream.frames import Book, Ticker, Trades
-from stream.messages import Answer, Error, Instruments, InstrumentTerms, ListInstruments, Ping, Stale, Subscribe, Subscribed, Unsubscribed, Welcome
+from stream.messages import Answer, Error, Instruments, InstrumentTerms, ListInstruments, Ping, Stale, Subscribe, Subscribed, Unsubscribed
 from stream.mirror import Verdict
 from stream.relay_channels import RelayedFeed
 
@@ -67,10 +67,10 @@ class Upstream:
         """Until when what is here is complete, if it may have fallen behind; otherwise 0."""
         return self._stale_since or (self.complete_at if now - self.complete_at >= self._patience else 0)
 
-    def linked(self, say: Callable[[Message], None], now: int, welcome: Welcome | None = None) -> None:
-        """There is a connection; `say` is how to use it, and `welcome` what it may be used for."""
+    def linked(self, say: Callable[[Message], None], now: int, allowance: Allowance | None = None) -> None:
+        """There is a connection; `say` is how to use it, and `allowance` what may be said."""
         self.links += 1
-        self._allowance = Allowance(welcome, now)
+        self._allowance = allowance or Allowance(None, now)
         self._costs = {}
         self._say = say
         self._under_way = 0
@@ -171,6 +171,8 @@ class Upstream:
         log.warning("the upstream refused a request", extra={"code": error.code, "reason": error.message})
         self._to_ask |= dict.fromkeys(self._asked, True)
         self._asked, self._under_way = [], 0
+        if error.code == ErrorCode.TOO_MANY_REQUESTS:
+            self._allowance.exhausted(now)
         alone = self._together == len(PUBLIC)
         if error.code == ErrorCode.UNKNOWN_INSTRUMENT:
             self._together = len(PUBLIC)

@@ -23,9 +23,11 @@ from stream.claims import Claims
 from stream.faults import frames_in
 from stream.fragments import CONTINUATION
 from stream.frames import Gap
+from stream.kept_connection import KeptConnection
 from stream.keys import key_of
 from stream.live import SignInRefused
 from stream.market import Market
+from stream.messages import Place
 from stream.wire import BINARY, CLOSE, MSGPACK, PING, close_frame, payload_of
 from tests.setting import CONFIG, NAMES, SECRET, START, token
 
@@ -37,6 +39,9 @@ NARROW = {
 }
 
 TICK_S = 0.02
+GRAIN_S = 1e-6
+"""Between two arrivals: timers of the same time go off in any order."""
+
 HEALING_S = 200.0
 """Of the simulated time: longer than the longest delays before a return."""
 
@@ -90,7 +95,7 @@ class Line:
         return 0
 
     def send(self, _: Any, payload: bytes) -> None:
-        self._up_at = max(self._up_at, self._world.loop.time() + self._world.delay())
+        self._up_at = max(self._up_at + GRAIN_S, self._world.loop.time() + self._world.delay())
         self._world.loop.call_at(self._up_at, self._arrive, payload)
 
     def _arrive(self, payload: bytes) -> None:
@@ -115,12 +120,12 @@ class Line:
             for each in frames_in(data):
                 self._write(each[0] & 0xF, payload_of(each))
         if self.session.closed:
-            self._world.loop.call_at(self._down_at, self.end)
+            self._world.loop.call_at(self._down_at + GRAIN_S, self.end)
 
     def _write(self, opcode: int, payload: bytes) -> None:
         self._frames_left -= 1
         if not self._frames_left:
-            self._world.loop.call_at(self._down_at, self.end)
+            self._world.loop.call_at(self._down_at + GRAIN_S, self.end)
         if opcode == BINARY and self._world.random.random() < 0.2:
             size = max(1, len(payload) // self._world.random.randrange(1, 5))
             pieces = [payload[at : at + size] for at in range(0, len(payload), size)] + [b""]
@@ -131,7 +136,7 @@ class Line:
             self._deliver(frame(opcode, payload))
 
     def _deliver(self, each: Any) -> None:
-        self._down_at = max(self._down_at, self._world.loop.time() + self._world.delay())
+        self._down_at = max(self._down_at + GRAIN_S, self._world.loop.time() + self._world.delay())
         self._world.loop.call_at(self._down_at, self._hear, each)
 
     def _hear(self, each: Any) -> None:
@@ -235,7 +240,7 @@ class Person:
 
     async def _with_patience(self, doing: Any) -> None:
         with suppress(ConnectionLost, RequestRefused, TimeoutError):
-            await asyncio.wait_for(doing, self.world.random.choice((0.001, 0.02, 0.2, 100)))
+            await asyncio.wait_for(doing, self.world.random.choice((0.001, 0.02, 0.2, 100, 100, 100)))
 
     async def _subscribe(self) -> None:
         channels = self.world.random.sample(PUBLIC + OWN * (self.kind != "nobody"), self.world.random.randrange(1, 5))
@@ -259,7 +264,8 @@ class Person:
     async def _trade(self) -> None:
         if self.kind != "nobody":
             random = self.world.random
-            await self.client.place(random.choice(NAMES), random.choice(("buy", "sell")), random.randrange(90, 110), 1, self_trade="allow")
+            side, price = random.choice((("buy", random.randrange(60, 101)), ("sell", random.randrange(100, 140))))
+            await self.client.place(random.choice(NAMES), side, price, 1, self_trade="allow")    # type: ignore[arg-type]
 
 
 class World:
@@ -291,8 +297,15 @@ class World:
         return token(subject, self.now, "account trade", exp=self.now // 10**9 + lives_s)
 
     async def _serve(self) -> None:
+        claims = self.market.authenticator.verify(self.token("mover", 10_000), self.now / 10**9)
+        mover = self.market.connect(MSGPACK, self.now)
+        mover.begin(self.now, claims)
         while True:
             await asyncio.sleep(TICK_S)
+            for _ in range(self.random.choice((0, 0, 1, 3)) if self.bad else 0):
+                side, price = self.random.choice((("buy", self.random.randrange(60, 102)), ("sell", self.random.randrange(99, 140))))
+                mover.receive(MSGPACK.encode(Place(1, self.random.choice(NAMES), side, price, self.random.randrange(1, 9))), self.now, "")    # type: ignore[arg-type]
+            mover.take_out()
             self.market.keep_house(self.now)
             self.market.tick(self.now)
             for line in tuple(self.lines):
@@ -367,7 +380,8 @@ class World:
                 assert trades == sorted(set(trades)), "a trade came twice, or out of order"
 
     def run(self, seconds: float) -> None:
-        with patch.object(stream.kept_connection, "Handshake", lambda url: Dial(self, url)):
+        clock = patch.object(KeptConnection, "_now", lambda _: int(self.loop.time() * 10**9))
+        with clock, patch.object(stream.kept_connection, "Handshake", lambda url: Dial(self, url)):
             try:
                 self.loop.run_until_complete(self._run(seconds))
             finally:

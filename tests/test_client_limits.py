@@ -1,13 +1,23 @@
 """What the clients send fits what the server takes, with as many channels as a connection may have, however small that is."""
 
+import argparse
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from stream import Client, ClientError, connect
 from stream.allowance import Allowance, cost_of
+from stream.cli.judge import judge
+from stream.cli.load import add_arguments as add_load_arguments
+from stream.cli.load import plan_of
+from stream.cli.verify import verify
 from stream.config import InstrumentConfig
+from stream.harness.load_client import Clock as LoadClock
+from stream.harness.load_client import LoadClient
+from stream.harness.plan import Place, Role
+from stream.harness.tally import Tally
 from stream.market_server import MarketServer
 from stream.messages import Subscribe, Welcome
 from stream.mirror import Verdict
@@ -114,15 +124,16 @@ def test_an_allowance_is_never_more_than_the_servers() -> None:
     for _ in range(4):
         assert allowance.wait(0) == 0
         allowance.sent(1)
-    assert allowance.wait(0) == second // 10
+    assert second // 10 <= allowance.wait(0) <= second // 9
     assert allowance.wait(60 * second) > 0    # a minute later none has been answered: they may all arrive now
     for _ in range(4):
         allowance.answered(1, 60 * second)
-    assert allowance.wait(60 * second) == second // 10
-    assert allowance.wait(60 * second + second // 10) == 0
+    assert second // 10 <= allowance.wait(60 * second) <= second // 9
+    assert allowance.wait(60 * second + second // 10) > 0
+    assert allowance.wait(60 * second + second // 9) == 0
     allowance.sent(8)    # a subscription may go into debt, as the server's does
     allowance.answered(8, 61 * second)
-    assert allowance.wait(61 * second) == second // 2
+    assert second // 2 <= allowance.wait(61 * second) <= second * 5 // 9
 
 
 @pytest.mark.parametrize("resumed", [True, False])
@@ -175,3 +186,51 @@ async def test_a_relay_takes_as_many_connections_as_its_channels_want() -> None:
                 await asyncio.sleep(0.005)
             assert all(book.mirror.counts[Verdict.SNAPSHOT] == 1 for book in books)
         assert not server.venue.limits.hit
+
+
+@run
+async def test_the_commands_take_as_many_connections_as_the_channels_want() -> None:
+    """`verify`, `judge` and `load` on a server of more channels than one connection may have: none is refused anything."""
+    async with serving(**MANY, **NARROW | {"subscriptions_max": 20}) as server:
+        outcome = await verify(url(server), 0.1, [], 0, 0, None, lambda: None)
+        assert outcome.problems == []
+        assert outcome.connections == 5    # of 6 instruments each
+        assert len(outcome.instruments) == 30
+        said = asyncio.StreamReader()
+        statement = {"channel": f"orderbook:{NAMES[29]}", "epoch": server.market.point(0).epoch, "seq": server.market.exchange.seq, "digest": "0"}
+        said.feed_data(msgspec.json.encode(statement) + b"\n")
+        said.feed_eof()
+        judgement = await judge(url(server), 0.1, None, said)
+        assert judgement.problems == []
+        for flags, why in ((["--channels", "orderbook"], "33 channels a client: the server allows 20; name fewer with --instruments or --channels"),
+                           (["--instruments", "COIN01-USD", "--trading", "1", "--orders-per-s", "500"], "the server takes 400 messages a second")):
+            with pytest.raises(ClientError, match=why):
+                await plan_of(load_arguments(server, *flags), None)
+        assert not server.venue.limits.hit
+
+
+@run
+async def test_a_load_client_returns_within_the_limits() -> None:
+    async with serving(**MANY, **NARROW) as server:
+        plan = await plan_of(load_arguments(server, "--instruments", ",".join(NAMES[:20]), "--channels", "orderbook,trades,ticker"), None)
+        tally = Tally()
+        client = LoadClient(plan, Place(0, Role.STEADY, True), tally, LoadClock(), None, lambda text: None)
+        living = asyncio.create_task(client.live())
+        for returns in range(3):
+            while tally.counts.connected < 1 or len([mirror for mirror in client._mirrors.values() if mirror.seq >= 0]) < 60 or client._under_way:
+                await asyncio.sleep(0.005)
+            if returns < 2:
+                assert client._link
+                client._link.transport.disconnect(False)
+                while client._link:
+                    await asyncio.sleep(0.005)
+        assert tally.counts.refused == 0
+        assert not server.venue.limits.hit
+        await client.leave()
+        living.cancel()
+
+
+def load_arguments(server: MarketServer, *flags: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_load_arguments(parser)
+    return parser.parse_args([url(server), "--clients", "1", *flags])

@@ -19,7 +19,7 @@ def test_every_promise_holds_for_a_client(seed: int) -> None:
 
 
 def test_the_worlds_of_clients_are_eventful() -> None:
-    worlds = [simulate(seed) for seed in range(4)]
+    worlds = [simulate(seed) for seed in range(6)]
     assert {fate for world in worlds for fate in world.fates} == set(FATES)
     told = [type(why).__name__ for world in worlds for person in world.people for why in person.told]
     assert {"ClientError", "ConnectionLost", "SignInRefused", "NoneType"} <= set(told)

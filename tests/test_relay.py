@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from engine.levels import digest_of
+from stream.allowance import Allowance
 from stream.channel import Point
 from stream.codes import ErrorCode
 from stream.frames import Book, Gap, Ticker, Trade, Trades
@@ -326,7 +327,7 @@ def test_many_instruments_are_asked_for_in_parts() -> None:
     """No message is longer than the server takes, no more come than it takes, and what one connection may not have goes to others."""
     script = Script([f"I{i}" for i in range(100)])
     upstream = script.relay.upstream
-    upstream.linked(script.said.append, script.now, Welcome("", 1, 1, 0, 500, None, 200, 2000, 100, 20))
+    upstream.linked(script.said.append, script.now, Allowance(Welcome("", 1, 1, 0, 500, None, 200, 2000, 100, 20), script.now))
     script.relay.tick(script.now)
     script.answer()
     parts = []

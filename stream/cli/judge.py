@@ -5,6 +5,7 @@ import asyncio
 import os
 import stat
 import sys
+from contextlib import AsyncExitStack
 from typing import NamedTuple
 
 import msgspec
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stream.cli.numbers import positive
+from stream.cli.shares import deal
 from stream.cli.verify import DEFAULT_URL
 from stream.client import connect
 from stream.frames import Book, Gap
@@ -63,8 +65,10 @@ class Judgement(NamedTuple):
 
 async def judge(url: str, seconds: float, token: str | None, said: asyncio.StreamReader) -> Judgement:
     """Listen to a client and to a server for a while. ClientError if the server cannot be reached, or what is said cannot be read."""
-    async with connect(url, token) as client:
-        books = {book.channel: book for book in await client.orderbooks(await client.instruments(), depth=0, interval_ms=0)}
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(connect(url, token))
+        shares = await deal(stack, first, token, list(await first.instruments()), 1)
+        books = {book.channel: book for client, names in shares if names for book in await client.orderbooks(names, depth=0, interval_ms=0)}
         cases = {channel: Case() for channel in books}
 
         def hear(message: Frame | Gap) -> None:

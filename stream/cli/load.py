@@ -30,6 +30,9 @@ from stream.live import ClientError
 
 TOKEN_SPARE_S = 3600
 
+OWN_CHANNELS_MAX = 3
+"""What a trading client has beside the public channels: a ticker, its orders and its balances."""
+
 TABLE_WIDTH = 140
 """Columns that the report's table takes, whatever the terminal has."""
 
@@ -107,11 +110,17 @@ async def plan_of(arguments: argparse.Namespace, token: str | None) -> Plan:
         raise ClientError("--slow, --returning and --trading together: expected at most 1")
     async with connect(arguments.url, token) as client:
         terms = await client.instruments()
+        limits = client.allowance
     names = arguments.instruments.split(",") if arguments.instruments else list(terms)
     if unknown := set(names).difference(terms):
         raise ClientError(f"no such instrument: {', '.join(sorted(unknown))}; expected some of {', '.join(terms)}")
     if not names:
         raise ClientError("the server has no instruments")
+    channels = len(names) * len(arguments.channels) + OWN_CHANNELS_MAX
+    if channels > limits.subscriptions_max:
+        raise ClientError(f"{channels} channels a client: the server allows {limits.subscriptions_max}; name fewer with --instruments or --channels")
+    if arguments.trading and arguments.orders_per_s > limits.messages_per_s:
+        raise ClientError(f"--orders-per-s {arguments.orders_per_s:g}: the server takes {limits.messages_per_s} messages a second from one connection")
     ramp_s = arguments.ramp or max(1.0, arguments.clients / CONNECTIONS_PER_S)
     return Plan(
         arguments.url, arguments.clients, min(arguments.processes, arguments.clients), arguments.seconds, ramp_s,

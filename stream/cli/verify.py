@@ -4,7 +4,8 @@ import argparse
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from typing import Any, NamedTuple, cast
 
 import uvloop
@@ -14,6 +15,7 @@ from rich.table import Table
 
 from stream.channels import BOOK, TICKER, TRADES, ChannelName
 from stream.cli.numbers import positive, whole
+from stream.cli.shares import deal
 from stream.client import Client, connect
 from stream.frames import Book, Gap
 from stream.live import ClientError, LiveBook, LiveTicker, LiveTrades
@@ -23,6 +25,8 @@ from stream.mirror import Verdict
 DEFAULT_URL = "ws://127.0.0.1:8080/v1"
 HEARTBEATS_MISSED_MAX = 2.5
 """A channel that is silent for so many of the promised heartbeats is stale."""
+
+KINDS = (BOOK, TRADES, TICKER)
 
 LATENCIES_MAX = 1_000_000
 
@@ -165,23 +169,27 @@ async def verify(
     url: str, seconds: float, only: list[str], depth: int, interval_ms: int, token: str | None, tick: Callable[[], None], faulty: bool = False,
 ) -> Verification:
     """Watch a server for a while. ClientError if it cannot be reached."""
-    async with connect(url, token) as client:
-        names = list(await client.instruments())
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(connect(url, token))
+        names = list(await first.instruments())
         unknown = set(only).difference(names)
         if unknown:
             raise ClientError(f"no such instrument: {', '.join(sorted(unknown))}; expected some of {', '.join(names)}")
-        names = only or names
-        watches = await watch_all(client, names, depth, interval_ms)
+        shares = await deal(stack, first, token, only or names, len(KINDS))
+        watches: dict[str, Watch] = {}
+        for client, share in shares:
+            watches |= await watch_all(client, share, depth, interval_ms)
         told_stale = False
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             await asyncio.sleep(min(0.1, left))
             for watch in watches.values():
                 watch.look()
-            told_stale |= client.stale_since > 0
+            told_stale |= any(client.stale_since for client, _ in shares)
             tick()
         not_healed = await heal(watches) if faulty and watches else None
-        return Verification(seconds, client.connections, told_stale, {name: watch.row() for name, watch in watches.items()}, not_healed)
+        connections = sum(client.connections for client, _ in shares)
+        return Verification(seconds, connections, told_stale, {name: watch.row() for name, watch in watches.items()}, not_healed)
 
 
 async def heal(watches: dict[str, Watch]) -> list[str]:
@@ -193,12 +201,12 @@ async def heal(watches: dict[str, Watch]) -> list[str]:
     return [name for name, wait in waits.items() if wait not in healed or wait.exception()]
 
 
-async def watch_all(client: Client, names: list[str], depth: int, interval_ms: int) -> dict[str, Watch]:
+async def watch_all(client: Client, names: Sequence[str], depth: int, interval_ms: int) -> dict[str, Watch]:
     """Subscribe to the books, trades and tickers of these instruments."""
     assert client.welcome
     watches = {}
     for name in names:
-        channels = [str(ChannelName(kind, name)) for kind in (BOOK, TRADES, TICKER)]
+        channels = [str(ChannelName(kind, name)) for kind in KINDS]
         lives = cast(tuple[LiveBook, LiveTrades, LiveTicker], client.prepare(channels, depth, interval_ms))
         watches[name] = Watch(*lives, client.welcome.heartbeat_ms / 1000)
         await client.subscribe(channels, depth, interval_ms)

@@ -5,11 +5,13 @@ import random
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
 from picows import WSTransport
 
+from stream.allowance import Allowance, cost_of
 from stream.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES
 from stream.frames import Balances, Book, Gap, Orders, Ticker, Trades
 from stream.harness.heads import BookHead, BookHeads, TradesHead, TradesHeads, decode_head
@@ -27,9 +29,6 @@ DELAY_S_MAX = 2.0
 
 RECOVERY_S = 1.0
 """The shortest time before a channel is asked for again, so that a server that is always wrong is not flooded."""
-
-CHANNELS_AT_ONCE = 99
-"""Channels in one request: what fits into a burst of somebody who has not signed in."""
 
 RECEIVE_BUFFER, SLOW_RECEIVE_BUFFER = 1 << 16, 1 << 12
 """Bytes that the kernel takes for a client, so that what a late harness has not read is the server's to merge, and not memory here."""
@@ -85,6 +84,8 @@ class LoadClient(KeptConnection):
             names = list(dict.fromkeys([*names, f"{TICKER}:{self._instrument}", ORDERS, BALANCES]))
         self._mirrors = {name: kinds[name.partition(":")[0]](name) for name in names}
         self._recovering: set[str] = set()
+        self._asking: set[asyncio.Task[None]] = set()
+        self._under_way: dict[int, tuple[int, Allowance]] = {}    # what requests without an answer count as, by id
         self._waiting: dict[int, tuple[int, int]] = {}    # requests on a schedule, by id: when each was due, and when it was sent
         self._ids = count(1)
         self._listening = asyncio.Event()
@@ -125,13 +126,14 @@ class LoadClient(KeptConnection):
 
     async def _returned(self) -> None:
         self._recovering.clear()
-        self._ask(list(self._mirrors))
+        await self._ask(list(self._mirrors))
 
     def _lose(self, error: ClientError) -> None:
         counts = self._tally.counts
         counts.connected -= 1
         counts.unanswered += len(self._waiting)
         self._waiting.clear()
+        self._under_way.clear()
         self._listening.clear()
         if not self._cut and not self._leaves:
             counts.lost += 1
@@ -141,12 +143,14 @@ class LoadClient(KeptConnection):
     def _fail(self, error: ClientError) -> None:
         self._say(str(error))
 
-    def _ask(self, channels: list[str]) -> None:
-        """Subscribe, from where the client is."""
-        for start in range(0, len(channels), CHANNELS_AT_ONCE):
-            some = channels[start : start + CHANNELS_AT_ONCE]
-            resume = {name: at for name in some if (at := self._mirrors[name].resume)}
-            self._send(Subscribe(next(self._ids), some, self._plan.depth, self._plan.interval_ms, resume))
+    async def _ask(self, channels: list[str]) -> None:
+        """Subscribe, from where the client is, as fast as the server takes it."""
+        for part in self.allowance.parts(channels, resumed=True):
+            resume = {name: at for name in part if (at := self._mirrors[name].resume)}
+            await self._request(Subscribe(next(self._ids), part, self._plan.depth, self._plan.interval_ms, resume))
+
+    async def _request(self, message: Request) -> None:
+        self._under_way[message.id] = cost_of(message), await self._send_in_turn(message, cost_of(message))
 
     # What comes
 
@@ -159,7 +163,10 @@ class LoadClient(KeptConnection):
         counts = self._tally.counts
         if isinstance(message, FRAMES):
             self._follow(message)
-        elif isinstance(message, Gap):
+            return
+        cost, allowance = self._under_way.pop(getattr(message, "id", 0), (0, self.allowance))
+        allowance.answered(cost, self._now())
+        if isinstance(message, Gap):
             counts.told_gaps += 1
         elif isinstance(message, Welcome):
             counts.connected += 1
@@ -216,7 +223,13 @@ class LoadClient(KeptConnection):
 
     def _recover(self, channel: str) -> None:
         if self._link and channel in self._recovering:
-            self._ask([channel])
+            task = asyncio.create_task(self._ask_again(channel))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+
+    async def _ask_again(self, channel: str) -> None:
+        with suppress(ClientError):    # another connection asks for all
+            await self._ask([channel])
 
     # What the roles do
 
@@ -278,7 +291,7 @@ class LoadClient(KeptConnection):
                 self._waiting[request.id] = int((now if now - due < TIMER_GRAIN_S else due) * 10**9), time.time_ns()
                 self._tally.counts.requests += 1
                 try:
-                    self._send(request)
+                    await self._request(request)
                 except ClientError as error:
                     self._say(str(error))
             due += 1 / per_s
