@@ -12,10 +12,15 @@ from stream.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES, ChannelName
 from stream.frames import Balance, Book, Gap, OrderUpdate, Ticker, Trade
 from stream.messages import Error, Frame, InForce
 from stream.mirror import BalancesMirror, BookMirror, Mirror, OrdersMirror, TickerMirror, TradesMirror
+from stream.tables import BOOK_COLUMNS, TRADE_COLUMNS, book_rows, to_pandas, to_polars, trade_rows
 
 if TYPE_CHECKING:
     from numpy import int64
     from numpy.typing import NDArray
+    from pandas import DataFrame
+    from polars import DataFrame as PolarsFrame
+
+    from stream.messages import InstrumentTerms
 
 ITEMS_MAX = 100_000
 """Items of a lossless channel that wait for a consumer, before it is told that it is too slow."""
@@ -139,7 +144,7 @@ class Live(ABC, Generic[Item]):
         self.in_force: InForce | None = None
         self.holders = 0    # subscriptions that were granted, or are asked for
         self._callbacks: list[Callback[Frame | Gap]] = []
-        self._readers: dict[asyncio.Task[Any] | None, Reader[Item]] = {None: Reader(deque(maxlen=self.kept))}    # of None: nobody's yet
+        self._readers: dict[Any, Reader[Item]] = {None: Reader(deque(maxlen=self.kept))}    # of None: nobody's yet
         self._stirred = asyncio.Event()
         self._watchers: list[Callable[[], None]] = []
         self._failure: ClientError | None = None
@@ -168,9 +173,9 @@ class Live(ABC, Generic[Item]):
             await self._stirred.wait()
         return reader.items.popleft()
 
-    def _reader(self) -> Reader[Item]:
-        """The current task's; if it has none, what a task that has ended left, or a new one."""
-        task = asyncio.current_task()
+    def _reader(self, task: Any = None) -> Reader[Item]:
+        """The current task's, or another reader's that can be `done()`; if it has none, what one that has ended left, or a new one."""
+        task = task or asyncio.current_task()
         if task not in self._readers:
             ended = [other for other in self._readers if other is None or other.done()]
             left = [self._readers.pop(other) for other in ended]
@@ -289,6 +294,14 @@ class LiveBook(Conflated[Book]):
         bids, asks = (array(side, int64).reshape(-1, 2) for side in self.levels(n))
         return bids, asks
 
+    def pandas(self, n: int = 0, terms: "InstrumentTerms | None" = None) -> "DataFrame":
+        """The best `n` bids and asks (all for 0) as a pandas.DataFrame of `side`, `price`, `size`, best first: in ticks and lots, or in decimals of `terms`."""
+        return to_pandas(book_rows(*self.levels(n)), BOOK_COLUMNS, terms)
+
+    def polars(self, n: int = 0, terms: "InstrumentTerms | None" = None) -> "PolarsFrame":
+        """The same as a polars.DataFrame."""
+        return to_polars(book_rows(*self.levels(n)), BOOK_COLUMNS, terms)
+
 
 class LiveTicker(Conflated[Ticker]):
     """An instrument's ticker."""
@@ -300,6 +313,14 @@ class LiveTrades(Lossless[Trade | Gap]):
     """An instrument's trades."""
 
     mirror: TradesMirror
+
+    def pandas(self, terms: "InstrumentTerms | None" = None) -> "DataFrame":
+        """The latest trades as a pandas.DataFrame of `seq`, `time`, `price`, `size`, `side`, oldest first: in ns, ticks and lots, or in decimals of `terms`."""
+        return to_pandas(trade_rows(self.mirror.latest), TRADE_COLUMNS, terms)
+
+    def polars(self, terms: "InstrumentTerms | None" = None) -> "PolarsFrame":
+        """The same as a polars.DataFrame."""
+        return to_polars(trade_rows(self.mirror.latest), TRADE_COLUMNS, terms)
 
     def _items_of(self, frame: Any) -> Iterable[Trade]:
         return frame.trades    # type: ignore[no-any-return]
