@@ -7,6 +7,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from stream.cluster.messages import LINK
 from stream.cluster.overview import Overview, look
 from stream.cluster.redis_client import TROUBLE, connect, keys_of, without_password
 from stream.config import ConfigError
@@ -45,6 +46,8 @@ def show(found: Overview) -> Table:
     table.add_row(found.leader or "nobody", "leads", f"{found.beat.position:,}", "", "", f"term {found.beat.term}")
     for each in sorted(found.nodes, key=lambda each: (each.role, each.name)):
         wrong = "silent" if each.origin in found.silent else "stale" if each.behind_ms >= BEHIND_MS_MAX else ""
+        if each.link != LINK:
+            wrong = f"version {each.link} of the link, this is {LINK}"
         table.add_row(each.name, each.role, f"{each.position:,}", f"{each.behind_ms:,} ms", f"{each.connections:,}", wrong)
     return table
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from msgspec.structs import replace
 
 from stream.channels import MARKET_SCOPE
-from stream.cluster.messages import Batch, Beat, Forward, OpenAccount, Request, Status
+from stream.cluster.messages import LINK, Batch, Beat, Forward, OpenAccount, Request, Status
 from stream.cluster.roll_call import GATEWAY
 from stream.cluster.shipper import Shipper
 from stream.codes import ErrorCode
@@ -106,6 +106,8 @@ class Engine(Market):
             return
         self._taken[group.origin] = group.number
         wrong = "its message cannot be read" if group.refused else fault(group, self.exchange.accounts)
+        if forward.link != LINK:
+            wrong = f"it is of version {forward.link} of the link: expected {LINK}"
         if wrong:
             log.error("a group of a gateway cannot be run", extra={"origin": group.origin, "number": group.number, "reason": wrong})
             self.sequencer.forward(not_run(group.origin, group.number))

@@ -12,6 +12,10 @@ from stream.forwarded import Forwarded, not_run
 from stream.journal.format import Mark
 from stream.journal.snapshots import State
 
+LINK = 1
+"""The version of these messages and of what is in them. It changes when a process of the version before could not follow, or would come to another state:
+then each refuses the other and says so. A field more, behind the others and with a default, is no such change."""
+
 
 class ShippedRecord(msgspec.Struct, frozen=True, array_like=True):
     """A record of the engine's journal, on disk there and run. `time` in ns since 1970."""
@@ -31,6 +35,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, tag=1):
     position: int
     records: list[ShippedRecord]
     mark: Mark | None = None
+    link: int = LINK
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -54,6 +59,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag=3):
     number: int
     time: int
     low: bool = False
+    link: int = LINK
 
 
 News = Batch | Part | Beat
@@ -73,6 +79,7 @@ class Forward(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
     group: Forwarded
     time: int
+    link: int = LINK
 
 
 class OpenAccount(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -92,6 +99,7 @@ class Status(msgspec.Struct, frozen=True, array_like=True, tag=3):
     position: int
     connections: int
     behind_ms: int
+    link: int = LINK
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True, tag=4):

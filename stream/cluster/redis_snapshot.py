@@ -10,7 +10,7 @@ import msgspec
 from redis.exceptions import ResponseError
 
 from stream.cluster.link import EncodedState, Wants
-from stream.cluster.messages import Snapshot, encode
+from stream.cluster.messages import LINK, Snapshot, encode
 from stream.cluster.redis_client import Client, Keys
 from stream.cluster.redis_strays import readable
 from stream.cluster.state_file import decode_aside
@@ -31,6 +31,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     parts_key: str
     parts: int
     size: int
+    link: int = LINK
 
 
 decode_head = msgspec.msgpack.Decoder(Head).decode
@@ -73,6 +74,9 @@ async def read(redis: Client, keys: Keys, wants: Wants) -> Snapshot | None:
     """
     head = await look(redis, keys)
     if not head:
+        return None
+    if head.link != LINK:
+        log.error("the snapshot in redis is of another version, and is left alone", extra={"snapshot": head.link, "here": LINK})
         return None
     if not wants(head.term, head.position):
         return Snapshot(head.term, head.position, None)

@@ -12,7 +12,7 @@ import msgspec
 
 from engine import BadSnapshot
 from stream import forwarded
-from stream.cluster.messages import Batch, Beat, ShippedRecord, Snapshot
+from stream.cluster.messages import LINK, Batch, Beat, ShippedRecord, Snapshot
 from stream.config import Config
 from stream.conflation import MILLISECOND, NEVER
 from stream.feed import Feed
@@ -55,6 +55,7 @@ class Replica:
         self.low = False    # whether the engine's disk is nearly full
         self._behind_since = NEVER
         self._asked_at = now - ASK_AGAIN
+        self._link = LINK          # the version of the engine's messages
         self._beat = (0, 0)
         self._ahead: deque[int] = deque(maxlen=BEATS)    # of our clock is the engine's, less the time that a beat took
 
@@ -73,10 +74,14 @@ class Replica:
 
     def wants(self, term: int, position: int) -> bool:
         """Whether the state at a position is needed; otherwise the log behind it will do."""
-        return self.lost and term >= self._wanted_term and (not self.state or position > self.position or self._diverged)
+        return self.lost and self._link == LINK and term >= self._wanted_term and (not self.state or position > self.position or self._diverged)
 
     def receive(self, news: Batch | Beat | Snapshot, now: int) -> None:
-        """Take in what the engine tells."""
+        """Take in what the engine tells, if it is of a version that can be followed."""
+        if not isinstance(news, Snapshot) and news.term >= self.term:
+            self._compare_versions(news.term, news.link)
+        if self._link != LINK:
+            return
         match news:
             case Snapshot():
                 self._restore(news)
@@ -98,12 +103,22 @@ class Replica:
         """Ask for a snapshot if there is need, or say when to look again, in ns."""
         if now - self._behind_since >= ASK_AGAIN:
             self.lost = True
-        if self.lost and now - self._asked_at >= ASK_AGAIN:
+        if self.lost and self._link == LINK and now - self._asked_at >= ASK_AGAIN:
             self._asked_at = now
             self._ask()
         stale_at = self.complete_at + self._patience
         again = self._asked_at + ASK_AGAIN if self.lost else NEVER
         return min(stale_at if stale_at > now else NEVER, again)
+
+    def _compare_versions(self, term: int, link: int) -> None:
+        if link != LINK:
+            self.term = term    # so that nothing of a leader before counts any more
+        if link != self._link:
+            self._link = link
+            if link != LINK:
+                log.error("the engine is of another version: nothing of it is followed; see the documentation on upgrades",
+                          extra={"engine": link, "here": LINK})
+                self._lose("it is of another version")
 
     def _compare(self, beat: Beat, now: int) -> None:
         if beat.position <= self.position and not self.lost:
