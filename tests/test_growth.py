@@ -150,9 +150,14 @@ def come_and_go(desk: Desk, number: int, *requests: tuple[Any, ...], subject: st
     desk.market.disconnect(other.session, desk.market.now)
 
 
+def listen_to_a_busy_market(desk: Desk, number: int) -> None:
+    place(desk, number)
+    come_and_go(desk, number, (Subscribe, [BOOK, TRADES, TICKER], (0, 5)[number % 2], (0, 1000)[number // 2 % 2]))
+
+
 LIVES: dict[str, Scene] = {
     "says nothing": come_and_go,
-    "listens": lambda desk, number: come_and_go(desk, number, (Subscribe, [BOOK, TRADES, TICKER], (0, 5)[number % 2], 0)),
+    "listens": listen_to_a_busy_market,
     "signs in": lambda desk, number: come_and_go(desk, number, (Subscribe, ["orders", "balances", BOOK]), subject="carol"),
     "guards its orders": lambda desk, number: come_and_go(
         desk, number, (CancelOnDisconnect, ("connection", "session")[number // 2 % 2], 0), (Place, "BTC-USD", "sell", 200, 1), (DeadMan, HOUR_MS),
