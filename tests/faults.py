@@ -2,14 +2,13 @@
 
     python -m tests.faults --faults 100 --seed 1
 
-Two nodes, one of which leads, three gateways and a Redis are real processes; each of ours has a proxy between it and Redis. Traders send
-each request with a key, through any gateway, and again until they have its answer; watchers follow the books at every gateway.
+Two nodes, one of which leads, three gateways and a Redis are real processes; each of ours has a proxy between it and Redis, and a clock of its
+own. Traders send each request with a key, through any gateway, and again until they have its answer; others guard their orders at any gateway and
+drop, or come and go and guard none; watchers follow the books at every gateway. The market is large from the start, so its state comes in parts.
 """
 
 import argparse
 import asyncio
-import json
-import os
 import random
 import shutil
 import signal
@@ -17,18 +16,16 @@ import statistics
 import sys
 import tempfile
 import time
-from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import msgspec
 import uvloop
 from redis.exceptions import RedisError
 from rich.console import Console
 from rich.progress import Progress
 
-import stream.client
+from engine import Side
 from stream.client import Client
 from stream.cluster.overview import look
 from stream.cluster.redis_client import connect, keys_of
@@ -36,91 +33,32 @@ from stream.journal.files import Disk
 from stream.journal.recovery import replay
 from stream.live import ClientError, LiveBook
 from stream.mirror import Verdict
+from tests.fault_accounts import OLD_S, Guarded, Revoked, Steady, make_crowd
 from tests.kills import Answer, Trader
-from tests.proxy import Proxy
+from tests.members import ORDERS_MAX, Member
 from tests.redis_servers import RedisServer, free_port
-from tests.setting import CONFIG, NAMES, SECRET
+from tests.setting import CONFIG, NAMES
+from tests.wall_clock import COMPILER
 
 GATEWAYS = 3
 TRADERS_OF_A_GATEWAY = 2
 WORKERS_OF_A_TRADER = 5
+GUARDED = 4
+CLOCK_BACK_S, CLOCK_AHEAD_S = 60, 1800
+"""How far a clock may be off: tokens are older than the one, and live longer than the other."""
+
 REPLACED = 75
+GOODBYE_S = 2
+"""Time for what a gateway says of the last connections to reach the engine."""
+
 LEADING, STANDING_BY = "leader", "standby"
-
-
-class Member:
-    """One process of ours, with its proxy and its folder."""
-
-    def __init__(self, name: str, role: str, folder: Path, redis_port: int) -> None:
-        self.name = name
-        self.role = role
-        self.port = 0
-        self.url = ""
-        self.proxy = Proxy(redis_port)
-        self.journal = folder / name
-        self.ends: list[int] = []
-        self.log = folder / f"{name}.log"
-        self._keeper: asyncio.Task[None] | None = None
-        self._process: Process | None = None
-        self._ready = asyncio.Event()
-
-    async def start(self) -> None:
-        """Begin to keep it running."""
-        await self.proxy.start()
-        self._keeper = asyncio.create_task(self._keep())
-
-    async def ready(self) -> None:
-        """Wait until it serves; of a node, until it runs."""
-        await self._ready.wait()
-
-    def _command(self) -> tuple[list[str], dict[str, str]]:
-        settings = {"keys": [{"algorithm": "HS256", "key": SECRET}], "deposit": CONFIG.deposit, "assets": CONFIG.assets, "node": self.name}
-        settings |= {"instruments": [msgspec.to_builtins(each, str_keys=True) for each in CONFIG.instruments], "orders_per_s": 100_000, "orders_burst": 100_000}
-        settings |= {"handshakes_per_s": 10_000, "sign_ins_per_s": 10_000, "messages_per_s": 100_000, "journal_reserve_bytes": 0, "journal": str(self.journal)}
-        texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()}
-        environment = os.environ | {f"DELTABOOK_{name.upper()}": text for name, text in texts.items()}
-        address = ["--port", str(self.port), "--role", self.role, "--redis", f"redis://127.0.0.1:{self.proxy.port}"]
-        return [sys.executable, "-u", "-m", "stream", "serve", *address, "--source", "none"], environment
-
-    async def _keep(self) -> None:
-        while True:
-            command, environment = self._command()
-            with self.log.open("ab") as log:
-                self._process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=log)
-            assert self._process.stdout
-            async for line in self._process.stdout:
-                if b"ws://" in line and not self.url:
-                    self.url = line.decode().split()[1]
-                    self.port = int(self.url.rpartition(":")[2].partition("/")[0])
-                if b"ws://" in line or b"follows" in line:
-                    self._ready.set()
-            self.ends.append(await self._process.wait())
-            self._ready.clear()
-            self.role = "standby" if self.role == "engine" else self.role    # it must not begin another market
-
-    def signal(self, number: int) -> None:
-        """Send it a signal."""
-        if self._process and self._process.returncode is None:
-            self._process.send_signal(number)
-
-    async def stop(self) -> None:
-        """End it for good."""
-        assert self._keeper
-        self._keeper.cancel()
-        self.signal(signal.SIGCONT)
-        self.signal(signal.SIGTERM)
-        if self._process and self._process.returncode is None:
-            try:
-                await asyncio.wait_for(self._process.wait(), 15)
-            except TimeoutError:
-                self.signal(signal.SIGKILL)
-        await self.proxy.stop()
 
 
 class Stage:
     """All that runs."""
 
-    def __init__(self, folder: Path, seed: int, rate: float) -> None:
+    def __init__(self, folder: Path, seed: int, rate: float, orders: int) -> None:
+        self.orders = orders
         self.chance = random.Random(seed)
         self.folder = folder
         self.rate = rate
@@ -129,12 +67,17 @@ class Stage:
         self.gateways = [Member(f"gateway{i}", "gateway", folder, self.redis.port) for i in range(GATEWAYS)]
         self.traders: list[Trader] = []
         self.watchers: list[Client] = []
+        self.guarded: list[Guarded] = []
+        self.steady = Steady([])
+        self.revoked = Revoked([], self.chance)
+        self.let_in = 0
         self.interruptions: list[float] = []
         self.broke_at = 0.0
         self._client = connect(self.redis.url)
 
     async def start(self) -> None:
         self.redis.start()
+        await asyncio.to_thread(make_crowd, self.nodes[0].journal, self.orders, ORDERS_MAX)
         await self.nodes[0].start()
         await self.leader()
         await self.nodes[1].start()
@@ -143,12 +86,22 @@ class Stage:
         for i, member in enumerate(self.gateways):
             await member.ready()
             rate = self.rate / GATEWAYS / TRADERS_OF_A_GATEWAY
-            self.traders += [Trader(member.url, f"trader{i}.{n}", i * 100 + n, rate) for n in range(TRADERS_OF_A_GATEWAY)]
+            self.traders += [Trader(member.url, f"trader{i}.{n}", i * 100 + n, rate, OLD_S) for n in range(TRADERS_OF_A_GATEWAY)]
             self.watchers.append(Client(member.url))
         for client in self.clients:
+            client._delay_s_max = 0.3    # or they would come more and more seldom
             await client.open()
         for watcher in self.watchers:
             await watcher.subscribe([f"{kind}:{name}" for name in NAMES for kind in ("orderbook", "trades")], interval_ms=0)
+        urls = [member.url for member in self.gateways]
+        self.guarded = [Guarded(urls, number, self.chance.randrange(1 << 30), self.sizes) for number in range(GUARDED)]
+        self.steady, self.revoked = Steady(urls), Revoked(urls, self.chance)
+        await self.steady.place()
+
+    def sizes(self, name: str, price: int) -> list[int]:
+        """What each watcher sees of an instrument's bids at a price."""
+        books = [watcher.live[f"orderbook:{name}"] for watcher in self.watchers]
+        return [book.mirror.levels.size_at(Side.BUY, price) for book in books if isinstance(book, LiveBook)]
 
     @property
     def clients(self) -> list[Client]:
@@ -249,11 +202,26 @@ class Stage:
         await self._pause(0.2, 4)
         proxy.heal()
 
+    async def step_clock(self) -> None:
+        """Have somebody's clock be wrong for a while, over a restart or not."""
+        member = self.chance.choice([*self.nodes, *self.gateways])
+        member.clock.set(self.chance.randrange(-CLOCK_BACK_S * 10**9, CLOCK_AHEAD_S * 10**9))
+        await self._pause(0.1, 1)
+        if self.chance.random() < 0.5:
+            member.signal(signal.SIGKILL)
+        await self._pause(0.1, 3)
+        member.clock.set(0)
+
+    async def revoke(self) -> None:
+        """Nothing breaks, but in what follows."""
+        await self.revoked.revoke()
+
     @property
     def faults(self) -> list[Callable[[], Awaitable[None]]]:
         return [
             self.kill_redis, self.lose_redis, self.flush, self.stop_redis, self.kill_clients, self.fill_memory, self.kill_leader, self.stop_leader,
             self.hand_over, self.kill_standby, self.kill_gateway, self.stop_gateway, self.cut, self.silence,
+            self.revoke, *[self.step_clock] * bool(COMPILER),
         ]
 
     async def _pause(self, least: float, most: float) -> None:
@@ -263,12 +231,16 @@ class Stage:
 
     async def settle(self) -> None:
         """Let everybody come to the same point."""
-        for trader in self.traders:
-            trader.stopping = True
+        for each in (*self.traders, *self.guarded, self.steady):
+            each.stopping = True
 
-    async def stop(self) -> None:
+    async def close_clients(self) -> None:
+        """Have nobody be connected, and the engine know it."""
         for client in self.clients:
             await client.close()
+        await asyncio.sleep(CONFIG.gateway_timeout_ms / 1000 + GOODBYE_S)
+
+    async def stop(self) -> None:
         for member in (*self.gateways, *self.nodes[::-1]):
             await member.stop()
         await self._client.aclose()
@@ -277,9 +249,9 @@ class Stage:
 
 async def campaign(stage: Stage, count: int, only: str, console: Console) -> Counter[str]:
     """Run it; how often each fault was."""
-    stream.client.DELAY_S_MAX = 0.3    # or the clients would come more and more seldom
     await stage.start()
     trading = [asyncio.create_task(trader.trade()) for trader in stage.traders for _ in range(WORKERS_OF_A_TRADER)]
+    trading += [asyncio.create_task(each.trade()) for each in (*stage.guarded, stage.steady)]
     done: Counter[str] = Counter()
     with Progress(console=console, transient=True) as progress:
         for _ in progress.track(range(count), description="faults"):
@@ -297,7 +269,7 @@ async def campaign(stage: Stage, count: int, only: str, console: Console) -> Cou
                 raise
             stage.interruptions.append(time.monotonic() - stage.broke_at)
     await stage.settle()
-    await asyncio.wait_for(asyncio.gather(*trading), 60)
+    await asyncio.wait_for(asyncio.gather(*trading), 90)
     return done
 
 
@@ -318,6 +290,7 @@ async def end_of(stage: Stage) -> tuple[str, list[list[int]], Counter[tuple[str,
         stale = any(watcher.stale_since for watcher in stage.watchers)
         if (not stale and all(each == digests[0] for each in digests)) or time.monotonic() > deadline:
             break
+    stage.let_in = await stage.revoked.let_in()
     resumed: Counter[tuple[str, str]] = Counter()
     found: Counter[Verdict] = Counter()
     for watcher, live in zip(stage.watchers, books, strict=True):
@@ -353,11 +326,16 @@ def tally(stage: Stage, leader: str, digests: list[list[int]], resumed: Counter[
         "requests answered": sum(len(trader.answers) for trader in stage.traders), "sent again": sum(trader.again for trader in stage.traders),
         "acknowledged and lost": lost, "answered otherwise than carried out": other, "orders told twice": sum(count > 1 for count in orders.values()),
         "assets out of balance": unbalanced, "watchers with other books in the end": sum(each != truth for each in digests),
+        "guarded orders that outlived their connection": sum(each.outlived for each in stage.guarded),
+        "orders cancelled though nobody guarded them": sum(exchange.order(order) is None for order in stage.steady.orders),
+        "remembered of connections that are gone": sum(key.startswith(("guard:", "ended:", "present:")) for key in directory),
+        "sign-ins of those who are revoked": stage.let_in,
         "gaps": found[Verdict.GAP], "wrong books, repaired by a snapshot": found[Verdict.MISMATCH],
         **{f"resumed: {recovered}, {reason}": count for (recovered, reason), count in sorted(resumed.items())},
+        "lives of guarded orders": sum(each.rounds for each in stage.guarded), "subjects revoked": len(stage.revoked.names),
         "nodes replaced": sum(status == REPLACED for node in stage.nodes for status in node.ends),
     }
-    return figures, [what for what, count in list(figures.items())[2:9] if count]
+    return figures, [what for what, count in list(figures.items())[2:13] if count]
 
 
 def main() -> int:
@@ -366,16 +344,18 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=100, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
     parser.add_argument("--rate", type=float, default=200, help="requests a second; all of them should be below 60,000 (default: %(default)s)")
+    parser.add_argument("--orders", type=int, default=1_100_000, help="open orders at the start; default: %(default)s, 67 MiB of state")
     parser.add_argument("--only", default="", metavar="NAME", help="only this fault, such as kill_leader")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave logs and journals in a new folder")
     options = parser.parse_args()
     console = Console(highlight=False)
 
     async def run(folder: Path) -> tuple[Stage, Counter[str], dict[str, int], list[str]]:
-        stage = Stage(folder, options.seed, options.rate)
+        stage = Stage(folder, options.seed, options.rate, options.orders)
         try:
             done = await campaign(stage, options.faults, options.only, console)
             leader, digests, resumed, found = await end_of(stage)
+            await stage.close_clients()
         finally:
             await stage.stop()
         return stage, done, *tally(stage, leader, digests, resumed, found)

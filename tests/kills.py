@@ -25,7 +25,6 @@ import uvloop
 from rich.console import Console
 from rich.progress import Progress
 
-import stream.client
 from stream.client import Client
 from stream.codes import ErrorCode
 from stream.journal.files import Disk
@@ -95,9 +94,9 @@ class Venue:
 class Trader:
     """One account's orders, a note of every answer, and how often a request had to be sent again."""
 
-    def __init__(self, url: str, name: str, seed: int, rate: float) -> None:
+    def __init__(self, url: str, name: str, seed: int, rate: float, old_s: int = 0) -> None:
         self.name = name
-        self.client = Client(url, token(name, time.time_ns()))
+        self.client = Client(url, token(name, time.time_ns() - old_s * 10**9))
         self.answers: dict[int, Answer] = {}
         self.kinds: dict[int, str] = {}
         self.again = 0
@@ -163,12 +162,12 @@ class Judge:
 async def campaign(folder: Path, kills: int, seed: int, rate: float, console: Console) -> tuple[list[Trader], list[Client]]:
     """Run it; the traders and the watchers as they were in the end."""
     chance = random.Random(seed)
-    stream.client.DELAY_S_MAX = 0.2    # or the clients would come more and more seldom to a server that dies every second
     venue = Venue(folder)
     url = await venue.start()
     traders = [Trader(url, f"trader{i}", seed + i, rate / TRADERS) for i in range(TRADERS)]
     watchers = [Client(url) for _ in range(WATCHERS)]
     for client in (*(trader.client for trader in traders), *watchers):
+        client._delay_s_max = 0.2    # or they would come more and more seldom to a server that dies every second
         await client.open()
     for i, watcher in enumerate(watchers):
         await watcher.subscribe([f"orderbook:{NAMES[i % 2]}", f"trades:{NAMES[i % 2]}"], interval_ms=0)
