@@ -17,21 +17,28 @@ import sys
 import tempfile
 import time
 from collections import Counter, deque
+from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from statistics import linear_regression, mean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import uvloop
 from rich.console import Console
 from rich.progress import Progress
 
 from stream.client import Client
+from stream.forwarded import COMMAND_BYTES
 from stream.journal.files import Disk
+from stream.journal.format import Kind, Record
 from stream.journal.recovery import replay
+from stream.journal.snapshots import State
 from stream.live import ClientError, LiveBook, LiveOrders, RequestRefused
+from stream.messages import Done
 from stream.mirror import Verdict
 from stream.requests import Side
-from tests.kills import Answer, Judge, Venue
+from stream.results import result_of
+from tests.kills import Answer, Venue
 from tests.setting import NAMES, token
 from tests.sockets import get
 
@@ -60,16 +67,6 @@ CONNECTIONS = ("guard", "ended", "present", "gateway")
 """The kinds of keys of what is remembered of a connection that is there."""
 
 
-class Order(NamedTuple):
-    """An order as it is asked for, with the key of the request."""
-
-    instrument: str
-    side: Side
-    price: int
-    size: int
-    key: int
-
-
 class Sample(NamedTuple):
     """The server at a time, in s, after so many lives: bytes of its memory that are no file's, and open descriptors."""
 
@@ -90,13 +87,13 @@ class Subject:
 
     def __init__(self, url: str, name: str, seed: int) -> None:
         self.name = name
-        self.answers: dict[int, Answer] = {}
+        self.answers: list[Answer] = []
         self.left: set[int] = set()    # the orders that the life before was to leave
         self.wrong: list[str] = []
         self._url = url
         self._chance = random.Random(seed)
-        self._key = 0
-        self._unsure: Order | None = None    # one whose answer the life before did not wait for
+        self._client_id = 0
+        self._unsure = False    # whether the life before did not wait for the answer to its last order
         self._client: Client
 
     async def live(self) -> str:
@@ -126,16 +123,17 @@ class Subject:
                 link.transport.disconnect(False)    # without a goodbye
             await client.close()
 
-    async def say_last(self) -> None:
-        """Place an order and cancel it: all that came before has been carried out then."""
+    async def say_last(self) -> int:
+        """Place an order and cancel it: all that came before has been carried out then. The sequence of the order."""
         async with Client(self._url, token(self.name, time.time_ns())) as self._client:
             await self._trade()
+        return self.answers[-1][0]
 
     async def _look_back(self) -> None:
         """Is everything there that the life before left, and nothing else?"""
         if self._unsure:
-            order, self._unsure = self._unsure, None
-            await self._cancel(await self._place(order))
+            self._unsure = False
+            await self._cancel(client_id=self._client_id)
         live = await self._client.orders()
         try:
             async with asyncio.timeout(PATIENCE_S):
@@ -154,40 +152,34 @@ class Subject:
         if public and chance.random() < 0.3:
             await self._client.unsubscribe([chance.choice(public)])
 
-    def _order(self, price: int, side: Side = "buy") -> Order:
-        self._key += 1
-        return Order(self._chance.choice(NAMES), side, price, self._chance.randrange(1, 20), self._key)
+    def _place(self, price: int, side: Side = "buy", client_id: int = 0) -> Coroutine[Any, Any, Done]:
+        return self._client.place(self._chance.choice(NAMES), side, price, self._chance.randrange(1, 20), client_id=client_id)
 
-    async def _place(self, order: Order) -> int:
-        try:
-            done = await self._client.place(*order[:4], key=order.key)
-        except RequestRefused as refused:
-            self.answers[order.key] = (refused.code,)
-            return 0
-        self.answers[order.key] = done.seq, done.order, done.remaining
+    async def _placed(self, price: int, side: Side = "buy") -> int:
+        """The number of an order that has been taken."""
+        done = await self._place(price, side)
+        self.answers.append((done.seq, done.order, done.remaining))
         return done.order
 
-    async def _cancel(self, order: int) -> None:
-        self._key += 1
-        try:
-            done = await self._client.cancel(order, key=self._key)
-        except RequestRefused as refused:
-            self.answers[self._key] = (refused.code,)
-        else:
-            self.answers[self._key] = done.seq, done.order, done.remaining
+    async def _cancel(self, order: int = 0, client_id: int = 0) -> None:
+        """Cancel an order, which may be gone."""
+        with suppress(RequestRefused):
+            done = await self._client.cancel(order, client_id)
+            self.answers.append((done.seq, done.order, done.remaining))
 
     async def _rest(self) -> set[int]:
         """Some orders away from the market."""
-        return {await self._place(self._order(self._chance.randrange(400, 600))) for _ in range(self._chance.randrange(1, 4))}
+        return {await self._placed(self._chance.randrange(400, 600)) for _ in range(self._chance.randrange(1, 4))}
 
     async def _trade(self) -> None:
-        await self._cancel(await self._place(self._order(1000, self._chance.choice(("buy", "sell")))))
+        await self._cancel(await self._placed(1000, self._chance.choice(("buy", "sell"))))
 
     async def _place_and_drop(self) -> None:
         """Place an order whose answer nobody waits for."""
         if self._chance.random() < 0.5:
-            self._unsure = self._order(self._chance.randrange(400, 600))
-            placing = asyncio.ensure_future(self._client.place(*self._unsure[:4], key=self._unsure.key))
+            self._unsure = True
+            self._client_id += 1
+            placing = asyncio.ensure_future(self._place(self._chance.randrange(400, 600), client_id=self._client_id))
             placing.add_done_callback(lambda done: done.cancelled() or done.exception())
             await asyncio.sleep(0)
 
@@ -240,7 +232,7 @@ class Soak:
     """The run as it goes."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.venue = Venue(folder, sign_ins_per_s=10_000, header_sign_ins_per_s=10_000, account_events_kept=500)
+        self.venue = Venue(folder, sign_ins_per_s=10_000, header_sign_ins_per_s=10_000, account_events_kept=500, client_ids_max=1000)
         self.seed = seed
         self.subjects: list[Subject] = []
         self.watchers: list[Client] = []
@@ -284,15 +276,17 @@ class Soak:
             self.failures["the server has not seen the end of every connection"] += 1
         self.samples.append(sample(self.venue.pid, time.monotonic() - began, self.endings.total()))
         for watcher in self.watchers:
-            await watcher.ping()
             await watcher.close()
 
     async def _end_of_lives(self) -> None:
-        """Wait until the server has seen the end of every connection, and what follows from that is done."""
+        """Wait until the server has seen the end of every connection, what follows from that is done, and the watchers have all of it."""
         async with asyncio.timeout(PATIENCE_S):
             while f"\ndeltabook_connections {WATCHERS:.1f}\n".encode() not in (await get(self.venue.port, "/metrics"))[1]:
                 await asyncio.sleep(0.1)
-            await self.subjects[0].say_last()
+            last = await self.subjects[0].say_last()
+            for live in [live for watcher in self.watchers for live in watcher.live.values()]:
+                while live.seq < last:
+                    await live.changed()
 
     async def _measure(self, began: float, console: Console) -> None:
         while True:
@@ -324,19 +318,22 @@ def rises(samples: list[Sample]) -> dict[str, float]:
 
 def tally(folder: Path, soak: Soak, expected: int) -> tuple[dict[str, float], list[str]]:
     """The figures, and which promises were broken."""
-    judge = Judge()
-    found = replay(Disk(), str(folder / "journal"), None, judge.visit, from_start=True)
+    carried_out: set[Answer] = set()
+
+    def visit(state: State, record: Record | None) -> None:
+        if record and record.kind == Kind.COMMANDS:
+            results = (result_of(state.exchange, place, 0) for place in range(len(record.payload) // COMMAND_BYTES))
+            carried_out.update((result.seq, result.order, result.remaining) for result in results if not result.reason)
+
+    found = replay(Disk(), str(folder / "journal"), None, visit, from_start=True)
     assert found
     directory = found.state.directory
-    accounts = {subject.name: int.from_bytes(directory[f"account:{subject.name}"], "little") for subject in soak.subjects if subject.answers}
     books = [live for watcher in soak.watchers for live in watcher.live.values() if isinstance(live, LiveBook)]
     digests = {f"orderbook:{book.instrument.name}": book.levels.digest for book in found.state.exchange.books}
     rise = rises(soak.samples[:-1])
     lives = sum(soak.endings.values()) - soak.endings["not connected in time"]
     broken = {
-        "lost, doubled, or answered otherwise than carried out": sum(
-            judge.answers.get((accounts[subject.name], key), []) != [answer] for subject in soak.subjects for key, answer in subject.answers.items()
-        ),
+        "lost, or answered otherwise than carried out": sum(answer not in carried_out for subject in soak.subjects for answer in subject.answers),
         "lives that found other orders than were left": sum(len(subject.wrong) for subject in soak.subjects),
         "lives that failed": sum(soak.failures.values()),
         "lives too few": lives < expected * (1 - LATE),

@@ -198,7 +198,8 @@ def test_every_kind_of_request_is_tried() -> None:
 
 @pytest.mark.parametrize("scene", [*SCENES.values(), *LIVES.values()], ids=[*(kind.__name__ for kind in SCENES), *LIVES])
 def test_nothing_is_kept_of_what_is_over(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "RESULTS_KEPT", 100)
+    monkeypatch.setattr(results, "KEYS_MAX", 100)
+    monkeypatch.setattr(results, "KEY_TIME", 0)
     monkeypatch.setattr(announcements, "CLOSED_KEPT_MAX", 50)
     market = QuietMarket(**UNLIMITED)
     desk = Desk(market).sign_in("alice", EVERYTHING)

@@ -16,9 +16,8 @@ def test_short_lives_leave_nothing_behind(tmp_path: Path) -> None:
     figures, broken = tally(tmp_path, soak, 0)
     assert not broken, (soak.failures, [subject.wrong for subject in soak.subjects if subject.wrong])
     assert figures["lives"] > 5
-    subject = next(subject for subject in soak.subjects if len(subject.answers) > 1)
-    subject.answers[2] = (1, 2, 3)
-    assert tally(tmp_path, soak, 0)[1] == ["lost, doubled, or answered otherwise than carried out"]
+    soak.subjects[0].answers.append((1, 2, 3))
+    assert tally(tmp_path, soak, 0)[1] == ["lost, or answered otherwise than carried out"]
     assert "lives too few" in tally(tmp_path, soak, 10**6)[1]
 
 
