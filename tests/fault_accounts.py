@@ -12,7 +12,7 @@ from stream.client import Client
 from stream.history import recover
 from stream.journal.files import Disk
 from stream.keys import key_of
-from stream.live import ClientError
+from stream.live import ClientError, SignInRefused
 from stream.market import Market
 from stream.messages import Confirmed, Revoke
 from tests.journaled import SteppedJournal
@@ -161,9 +161,9 @@ class Revoked:
             try:
                 await client.open()
                 return True
-            except ClientError as error:
-                if "revoked" in str(error):
-                    return False
+            except SignInRefused:
+                return False
+            except ClientError:
                 await asyncio.sleep(0.1)
             finally:
                 await client.close()

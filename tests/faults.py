@@ -90,13 +90,22 @@ class Stage:
             self.watchers.append(Client(member.url))
         for client in self.clients:
             client._delay_s_max = 0.3    # or they would come more and more seldom
-            await client.open()
+            await self._opened(client)
         for watcher in self.watchers:
             await watcher.subscribe([f"{kind}:{name}" for name in NAMES for kind in ("orderbook", "trades")], interval_ms=0)
         urls = [member.url for member in self.gateways]
         self.guarded = [Guarded(urls, number, self.chance.randrange(1 << 30), self.sizes) for number in range(GUARDED)]
         self.steady, self.revoked = Steady(urls), Revoked(urls, self.chance)
         await self.steady.place()
+
+    async def _opened(self, client: Client) -> None:
+        """Open a client, once its gateway takes it."""
+        while True:
+            try:
+                await client.open()
+                return
+            except ClientError:
+                await asyncio.sleep(0.1)
 
     def sizes(self, name: str, price: int) -> list[int]:
         """What each watcher sees of an instrument's bids at a price."""
