@@ -10,7 +10,7 @@ import pytest
 
 from stream.clock import RUNNING, Clock
 from stream.codes import CloseCode, ErrorCode
-from stream.messages import Confirmed, LoggedIn, Login, Revoke
+from stream.messages import Confirmed, Error, LoggedIn, Login, Revoke
 from tests.setting import token
 from tests.sockets import RawClient, run, serving
 from tests.worlds import Desk, QuietMarket
@@ -43,7 +43,9 @@ async def asked(port: int, *, bearer: str) -> Any:
     client, _ = await RawClient.open(port)
     await client.message()
     client.send(Login(1, bearer))
-    return await client.message()
+    while not isinstance(answer := await client.message(), LoggedIn | Error):    # a busy server says that it sends less often
+        pass
+    return answer
 
 
 async def enters(port: int, *, bearer: str) -> bool:
@@ -115,9 +117,9 @@ def test_what_is_revoked_is_so_by_the_wall_clock(machine: Machine) -> None:
             machine.off = 0
             early = machine.bearer(iat=time.time_ns() // S - 100)
             admin, _ = await RawClient.open(server.port, f"Authorization: Bearer {machine.bearer('root', 'admin')}\r\n")
-            await admin.message()
             admin.send(Revoke(1, subject="alice"))
-            assert isinstance(await admin.message(), Confirmed)
+            while not isinstance(await admin.message(), Confirmed):
+                pass
             assert not await enters(server.port, bearer=early)
             machine.off = 10 * S    # the skew is over, and it is not 400 days until then
             assert await enters(server.port, bearer=machine.bearer())
