@@ -11,6 +11,7 @@
 # make soak SECONDS=3600 SEED=1   60 connections a second that come, trade, guard and drop, under one server whose memory must not rise
 # make growth REQUESTS=1000000   as many of each kind of request, of which nothing may be kept
 # make attack SECONDS=60 SEED=1   honest clients beside hostile ones, over IPv4, IPv6 and a proxy: fails if a promise to the honest is broken
+# make network SECONDS=3600 SEED=1   both clients and a relay with 1,000 channels each on the worst network there is
 # make checked   the engine's tests with bounds checks and C assertions      make sanitized   the same with ASan and UBSan
 # make page SECONDS=30   the page in a browser under 1,000 changes a second
 # make peers  installs what the benchmarks compare with
@@ -25,7 +26,7 @@ DEPOSIT := {"USDT": "1000000", "BTC": "5", "ETH": "50", "SOL": "500", "XRP": "10
 BIN := .venv/bin
 SOURCES := $(wildcard engine/*.pyx engine/*.pxd stream/*.pyx stream/*.pxd)
 
-.PHONY: run build site test lint check simulate campaign hostile build-beside engine-tests crashes kills faults attack soak growth fuzz page autobahn checked sanitized bench peers docs vectors clean
+.PHONY: run build site test lint check simulate campaign hostile build-beside engine-tests crashes kills faults attack network soak growth fuzz page autobahn checked sanitized bench peers docs vectors clean
 
 run: .venv/built
 	$(BIN)/deltabook serve --source recorded --source simulated --set 'deposit=$(DEPOSIT)' $(ARGS)
@@ -87,6 +88,9 @@ growth: .venv/tools
 
 soak: .venv/tools
 	$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),3600) --seed $(or $(SEED),1)
+
+network: .venv/tools
+	$(BIN)/python -m tests.bad_network --seconds $(or $(SECONDS),180) --seed $(or $(SEED),1)
 
 ENGINE_TESTS := $(wildcard $(addprefix tests/test_,accounts.py auction.py book.py bounds.py crowded.py crowds.py exchange.py expiry.py icebergs.py l3.py levels.py limits.py market_orders.py orders.py \
 	pairs.py phases_and_limits.py post_only.py self_trade.py snapshot.py stops.py thresholds.py twin.py))

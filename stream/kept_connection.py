@@ -65,6 +65,11 @@ class Link(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.transport = transport
+        self._ending = asyncio.create_task(self._await_end())
+
+    async def _await_end(self) -> None:
+        with suppress(Exception):    # what the server did wrong; nobody having asked for it, asyncio would complain
+            await self.transport.wait_disconnected()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         try:

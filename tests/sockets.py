@@ -51,7 +51,7 @@ async def serving(config: Config = CONFIG, sources: Any = (), **changes: Any) ->
 
 
 @asynccontextmanager
-async def relaying(upstream: Server, **changes: Any) -> AsyncIterator[RelayServer]:
+async def relaying(upstream: Server, /, **changes: Any) -> AsyncIterator[RelayServer]:
     """A relay of a server on a free port, once it has all that there is."""
     settings = {"port": 0, "close_timeout_s": 1, "upstream": f"ws://127.0.0.1:{upstream.port}/v1"} | changes
     server = RelayServer(msgspec.structs.replace(CONFIG, **settings), [key_of("HS256", SECRET)])

@@ -81,9 +81,9 @@ class Connection:
 
     def close(self, reset: bool = False) -> None:
         """End both sides."""
-        if reset:
-            with suppress(OSError, ValueError):    # it is closed already
-                self._client.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+        connected = self._client.get_extra_info("socket")
+        if reset and connected and connected.fileno() >= 0:
+            connected.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
             self._client.transport.abort()
         self._client.close()
         if self._server:
