@@ -65,9 +65,8 @@ export class Inspector {
 
   #choose(message) {
     this.#chosen = message;
-    const fields = message.fields[0] === "login" ? ["login", message.fields[1], "…"] : message.fields;
-    put($("fields"), readable(describe(fields)));
-    put($("hex"), fields === message.fields ? hexOf(message.bytes) : "");
+    put($("fields"), readable(describe(message.fields)));
+    put($("hex"), hexOf(message.bytes));
     this.#draw();
   }
 }

@@ -75,15 +75,15 @@ export class Market extends EventTarget {
 
   /** Connect, however long it takes, and choose an instrument: the last one if there still is one of its name. */
   async open() {
-    for (;;) {
+    let names = null;
+    while (!names) {
       try {
-        await this.client.open();
-        break;
+        if (this.client.state === "new" || this.client.state === "closed") await this.client.open();
+        names = [...(await this.client.instruments()).keys()];
       } catch {
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }
-    const names = [...(await this.client.instruments()).keys()];
     if (names.length) await this.choose(names.find((name) => name === localStorage.getItem(LAST)) ?? names[0]);
   }
 
