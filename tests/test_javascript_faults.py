@@ -22,7 +22,7 @@ from tests.test_web import CLIENT
 SLOW = {"silent", "silent-after-upgrade", "endless-head", "stall"}
 """What takes ten seconds of silence: tests.bad_network has these, too."""
 
-FEW = {"half-status-line", "closed-after-upgrade", "cut", "fragments", "lost-bytes"}
+FEW = {"half-status-line", "cut", "fragments"}
 """What a browser is tried on: after a failure it takes seconds to its next handshake with the same address, whatever the client wants."""
 
 ALL = set(kinds()) - SLOW
