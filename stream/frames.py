@@ -85,6 +85,8 @@ class Ticker(Message, tag="ticker"):
     phase: PhaseName
     indicative_price: Annotated[Ticks, Meta(description="The price at which the orders collected for an auction would trade now.")]
     indicative_size: Annotated[Lots, Meta(description="The lots that would trade at it.")]
+    volume_beyond: Annotated[int, Meta(ge=0, description="How many times 2^63 is to be added to `volume`, which is almost always 0: totals are exact, however large.")] = 0
+    value_beyond: Annotated[int, Meta(ge=0, description="How many times 2^63 is to be added to `value`.")] = 0
 
 
 class OrderUpdate(Record):

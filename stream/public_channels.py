@@ -13,7 +13,8 @@ from stream.frames import Ticker, Trade, Trades
 from stream.wire import Shared, Written
 
 MINUTE_NS = 60 * 10**9
-WIRE_MAX = (1 << 63) - 1
+WIRE = 1 << 63
+"""What a total is split by: a part on the wire is below this."""
 """The largest number that a frame can hold. A day's turnover that passes it is told as it."""
 DAY_MINUTES = 24 * 60
 
@@ -91,12 +92,15 @@ class Minute:
 
 
 class TickerMemory(msgspec.Struct, array_like=True):
-    """What a ticker remembers: the last trade, the sequence of what it told last, and the minutes' figures in the order of `Minute`."""
+    """What a ticker remembers: the last trade, the sequence of what it told last, and the minutes' figures in the order of `Minute`; of those that
+    do not fit 63 bits, how many times 2^63 the volume and the value of each minute have more.
+    """
 
     last: int
     last_size: int
     seq: int
     minutes: list[tuple[int, int, int, int, int, int, int]]
+    beyond: list[tuple[int, int]] = []
 
 
 class TickerChannel(Channel):
@@ -139,13 +143,17 @@ class TickerChannel(Channel):
 
     def remember(self) -> TickerMemory:
         """What `recall` takes."""
-        minutes = [(each.number, each.open, each.high, each.low, each.volume, each.value, each.count) for each in self._minutes]
-        return TickerMemory(self._last, self._last_size, self._seq, minutes)
+        minutes = [(each.number, each.open, each.high, each.low, each.volume % WIRE, each.value % WIRE, each.count) for each in self._minutes]
+        beyond = [(each.volume // WIRE, each.value // WIRE) for each in self._minutes]
+        return TickerMemory(self._last, self._last_size, self._seq, minutes, beyond if any(map(any, beyond)) else [])
 
     def recall(self, memory: TickerMemory) -> None:
         """Go on where another ticker was."""
         self._last, self._last_size, self._seq = memory.last, memory.last_size, memory.seq
         self._minutes = deque(Minute(*figures) for figures in memory.minutes)
+        for minute, (volume, value) in zip(self._minutes, memory.beyond, strict=bool(memory.beyond)):
+            minute.volume += volume * WIRE
+            minute.value += value * WIRE
         self._volume = sum(minute.volume for minute in self._minutes)
         self._value = sum(minute.value for minute in self._minutes)
         self._count = sum(minute.count for minute in self._minutes)
@@ -166,8 +174,8 @@ class TickerChannel(Channel):
         low = min((minute.low for minute in self._minutes), default=0)
         return Shared(Ticker(
             self.name, at.epoch, None, at.seq, self._last, self._last_size, bid, bid_size, ask, ask_size,
-            first, high, low, min(self._volume, WIRE_MAX), min(self._value, WIRE_MAX), self._count, at.now,
-            PHASES[self._book.phase], *self._book.indicative(),
+            first, high, low, self._volume % WIRE, self._value % WIRE, self._count, at.now,
+            PHASES[self._book.phase], *self._book.indicative(), self._volume // WIRE, self._value // WIRE,
         ))
 
     def since(self, prev: int, at: Point, batches: int = 0) -> Shared:

@@ -66,6 +66,8 @@ export interface TickerFrame extends Frame {
   phase: Phase;
   indicative_price: number;
   indicative_size: Integer;
+  volume_beyond: Integer;
+  value_beyond: Integer;
 }
 export interface Trade {
   seq: number;
