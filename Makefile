@@ -123,6 +123,7 @@ peers: .venv/tools
 docs: .venv/built
 	$(BIN)/python -m stream.reference > stream/PROTOCOL.md
 	$(BIN)/python -m stream.configuration > stream/CONFIGURATION.md
+	$(BIN)/python -m stream.errors > stream/ERRORS.md
 	$(BIN)/python -m stream.asyncapi > stream/asyncapi.json
 
 # Every warning is an error: a link that leads nowhere, a page that is on no list.

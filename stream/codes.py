@@ -75,11 +75,11 @@ class CloseCode(Code):
     """Codes of the close frame. Clients come back after 4000-4499, with growing and jittered delays, and do not after 4500-4999."""
 
     SLOW_CONSUMER = 4000, "The client did not read: too many replies waited for it, or a write for too long. Come back and resume."
-    TOKEN_EXPIRED = 4001, "The token has expired. Come back with a newer one."
+    TOKEN_EXPIRED = 4001, "The token has expired. Come back with a newer one, or without, for the public channels."
     SHUTTING_DOWN = 4002, "The server is leaving. Come back and resume."
     TOO_MANY_CONNECTIONS = 4003, "The address, or the account, has as many connections as it may, or opens them too fast. Come back later."
     DISCONNECTED = 4004, "The exchange's own people have closed the connection. Come back later."
     IDLE = 4005, "Nothing came from the client for too long, not even an answer to a ping; or it neither signed in nor subscribed. Come back and resume."
     NO_ACCOUNT = 4006, "The subject of the token has no account, and none can be opened at the moment. Come back later."
     ABUSE = 4500, "Too many messages that cannot be read, tokens that were refused, or requests. Correct the client."
-    REVOKED = 4501, "The token has been revoked. Sign in again with a new one, if you can get it."
+    REVOKED = 4501, "The token has been revoked. Come back with a new one, or without, for the public channels."

@@ -122,8 +122,9 @@ def reference() -> str:
     lines += ["\n## Parts of messages\n\nArrays without a tag."]
     for record in records:
         lines += [f"\n### {record.__name__}\n\n{inspect.cleandoc(record.__doc__ or '')}\n", *table(record)]
-    lines += codes("Errors", "Numbers of `error` messages.", ErrorCode)
-    lines += codes("Close codes", "A client comes back after 4000 to 4499, with growing and jittered delays, and does not after 4500 to 4999.", CloseCode)
+    lines += codes("Errors", "Numbers of `error` messages. What was expected of whom, and what to do, is in the [table of all errors](ERRORS.md).", ErrorCode)
+    comes_back = "A client comes back after 4000 to 4499, with growing and jittered delays, and after 4500 to 4999 only of 4501, with another token or none."
+    lines += codes("Close codes", comes_back, CloseCode)
     return "\n".join(lines) + "\n"
 
 

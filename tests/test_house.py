@@ -24,7 +24,7 @@ FACES = {
     "cluster/redis_strays.py", "cluster/redis_url.py", "cluster/socket_link.py", "cluster/state_file.py", "cluster/succession.py", "cluster/workers.py",
     "docs", "door.py", "examples", "fault/__init__.py", "fault/proxy.py", "faulty_writer.py", "handshake.py", "harness", "kept_connection.py", "live.py",
     "logs.py", "market_server.py", "redundant.py", "relay_server.py", "requests.py", "server.py", "tasks.py", "trial.py", "trial_child.py", "trust.py",
-    "sync.py",
+    "errors.py", "sync.py",
 }
 """The files and folders of `stream` that may import those, and each other. All the others take bytes and `now` as arguments."""
 

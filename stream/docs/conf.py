@@ -35,6 +35,7 @@ DRAWINGS = Path(__file__).parent / "explanation"
 
 ELSEWHERE = {
     "../../stream/PROTOCOL.md": "protocol.md",
+    "(ERRORS.md)": "(errors.md)",
     "../../benchmarks/RESULTS.md": "results.md",
     "[deploy](deploy)": "`stream/cluster/deploy`",
     "[as a plot](scaling.svg)": "{download}`as a plot <../../../benchmarks/scaling.svg>`",
