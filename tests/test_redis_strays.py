@@ -237,3 +237,26 @@ def test_a_hand_over_is_for_the_node_that_leads(tmp_path: Path, redis: RedisServ
             await eventually(lambda: not first.leads)
             assert not first.node.failure
     scene()
+
+
+def test_a_node_with_a_journal_of_before_leads_over_no_leader_that_redis_has_forgotten(tmp_path: Path, redis: RedisServer) -> None:
+    @run
+    async def scene() -> None:
+        async with market(tmp_path, redis.url, gateways=1) as there:
+            first = await there.leader()
+            await there.client(there.gateways[0], "alice")
+            await placed(there.clients[0], 100)
+            second = await there.node("b", "standby")
+            await eventually(lambda: second.node._replica.state)
+            await first.stop()
+            await eventually(lambda: second.leads)
+            for price in range(101, 104):
+                await placed(there.clients[0], price)
+            redis.client().flushall()
+            again = await there.node("a")    # whose journal ends where it led
+            await eventually(lambda: again.node._replica.state)
+            await placed(there.clients[0], 104)
+            assert second.leads
+            assert not again.leads
+            assert second.server.engine.exchange.order_count == 5
+    scene()

@@ -163,7 +163,8 @@ class Node:
         if not self._fit:
             await require_noeviction(self._redis)
             self._fit = True
-        self.term = await self._lease.acquire(max(self._replica.term, int(time.time())), self._replica.term)
+        known = self._replica.term
+        self.term = await self._lease.acquire(max(known, int(time.time())), known or int(self._has_journal))
         if not self.term:
             return False
         log.info("this node may lead", extra={"node": self.name, "term": self.term})

@@ -72,7 +72,7 @@ redis.call('SET', KEYS[1], term .. ' ' .. ARGV[1], 'PX', ARGV[3])
 return term
 """
 
-"""A lease that no leader renews, such as a stray one, ends. Where Redis has forgotten the term of the leader that is followed, it gets the time to renew."""
+"""A lease that no leader renews, such as a stray one, ends. Where Redis has forgotten the term of a leader that may be there, it has time to renew."""
 
 RENEW = NUMBER + """
 local held = redis.pcall('GET', KEYS[1])
@@ -101,7 +101,7 @@ class Lease:
         self._lease_ms = lease_ms
 
     async def acquire(self, known: int, followed: int) -> int:
-        """A term above all that Redis or we know of; 0 if another node leads. `followed` is the term of the leader that is followed, 0 for none."""
+        """A term above all that Redis or we know of; 0 if another node leads. `followed` is the term of a leader that may be there, 0 for a new market."""
         return int(await self._redis.eval(ACQUIRE, 3, *self._keys, self.node, known, self._lease_ms, followed))
 
     async def renew(self, term: int) -> bool:

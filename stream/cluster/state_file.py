@@ -22,9 +22,6 @@ from stream.journal.format import Damaged
 
 log = logging.getLogger("deltabook")
 
-NICE = 5
-"""How far the process that encodes stands back behind the engine."""
-
 
 class StateFile:
     """The state at a position, encoded, in an open file."""
@@ -83,7 +80,6 @@ def _write_and_exit(file: int, pieces: Callable[[], Iterable[bytes]]) -> None:
             signal.signal(number, signal.SIG_DFL)
         os.closerange(3, file)
         os.closerange(file + 1, os.sysconf("SC_OPEN_MAX"))
-        os.nice(NICE)
         gc.disable()    # it would write to all that is shared
         for piece in pieces():
             left = memoryview(piece)
