@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from stream.cluster.messages import encode
-from stream.cluster.overview import hand_over, look
+from stream.cluster.messages import Status, encode
+from stream.cluster.overview import follower_of, hand_over, look
 from stream.cluster.redis_client import FIELD, close, connect, keys_of
 from stream.cluster.redis_engine import Lease, fence
 from stream.cluster.redis_snapshot import Head
@@ -259,4 +259,25 @@ def test_a_node_with_a_journal_of_before_leads_over_no_leader_that_redis_has_for
             assert second.leads
             assert not again.leads
             assert second.server.engine.exchange.order_count == 5
+    scene()
+
+
+def test_who_has_only_a_journal_leaves_it_to_a_standby_that_has_the_state_to_lead(tmp_path: Path, redis: RedisServer) -> None:
+    @run
+    async def scene() -> None:
+        async with market(tmp_path, redis.url, gateways=0) as there:
+            first = await there.leader()
+            client = connect(redis.url)
+            assert await follower_of(client, KEYS, 0) == ""
+            second = await there.node("b", "standby")
+            await eventually(lambda: second.node._replica.state)
+            await eventually(lambda: any(msgspec.msgpack.decode(each)[6] for each in redis.client().hvals(KEYS.nodes)))
+            assert await follower_of(client, KEYS, 0) == "b"
+            assert await follower_of(client, KEYS, second.node._origin) == ""
+            await second.stop()
+            redis.client().hset(KEYS.nodes, "7", encode(Status(7, "standby", "gone", 3, 1, 5, 0, 0)))
+            redis.client().hset(KEYS.nodes, "8", encode(Status(8, "gateway", "other", 3, 1, 5, 0, 0)))
+            assert await follower_of(client, KEYS, 0) == ""
+            await close(client)
+            assert first.leads
     scene()

@@ -11,7 +11,8 @@ from contextlib import suppress
 
 from stream.clock import Clock
 from stream.cluster.engine import Engine
-from stream.cluster.messages import Batch, Beat, Request, Snapshot, Status
+from stream.cluster.messages import STANDBY, Batch, Beat, Request, Snapshot, Status
+from stream.cluster.overview import follower_of
 from stream.cluster.redis_client import AGAIN_S, BEAT_S, TROUBLE, close, connect, keys_of, require_noeviction
 from stream.cluster.redis_engine import Lease, RedisEngineEnd, fence
 from stream.cluster.redis_gateway import RedisGatewayEnd
@@ -114,7 +115,7 @@ class Node:
     def _status(self) -> Status:
         self._beats += 1
         behind_ms = max(0, self._clock.now() - self._replica.complete_at) // MILLISECOND
-        return Status(self._origin, "standby", self.name, self._beats, self._replica.term, self._replica.position, 0, behind_ms)
+        return Status(self._origin, STANDBY, self.name, self._beats, self._replica.term, self._replica.position, 0, behind_ms)
 
     async def follow(self) -> EngineServer | None:
         """Follow until this node leads: its engine. None if it was stopped before."""
@@ -163,6 +164,10 @@ class Node:
         if not self._fit:
             await require_noeviction(self._redis)
             self._fit = True
+        if not self._replica.state:
+            other = await follower_of(self._redis, self._redis_keys, self._origin)
+            if other:    # it is for that one to lead, rather than for a journal that may have ended long ago
+                return False
         known = self._replica.term
         self.term = await self._lease.acquire(max(known, int(time.time())), known or int(self._has_journal))
         if not self.term:

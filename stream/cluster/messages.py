@@ -106,6 +106,10 @@ class Ask(msgspec.Struct, frozen=True, array_like=True, tag=4):
     """A wish for the state of now, and all batches from then on."""
 
 
+STANDBY = "standby"
+"""The role in the status of a node that could lead."""
+
+
 Request = Forward | OpenAccount | Status | Ask
 """What a gateway tells."""
 

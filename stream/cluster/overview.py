@@ -6,7 +6,7 @@ from typing import NamedTuple
 from redis.exceptions import ResponseError
 
 from stream.cluster import redis_snapshot
-from stream.cluster.messages import Beat, Status, decode_beat, decode_status
+from stream.cluster.messages import STANDBY, Beat, Status, decode_beat, decode_status
 from stream.cluster.redis_client import BEAT_S, Client, Keys
 from stream.cluster.redis_strays import readable
 
@@ -25,9 +25,9 @@ class Overview(NamedTuple):
 
 async def look(redis: Client, keys: Keys) -> Overview:
     """What there is now. Takes two beats, to see who gives a sign of life. RedisError if Redis does not answer."""
-    before = await _nodes(redis, keys)
+    before = await nodes_of(redis, keys)
     await asyncio.sleep(2 * BEAT_S)
-    nodes = await _nodes(redis, keys)
+    nodes = await nodes_of(redis, keys)
     async with redis.pipeline(transaction=False) as pipeline:
         pipeline.get(keys.beat)
         pipeline.get(keys.snapshot)
@@ -42,7 +42,8 @@ async def look(redis: Client, keys: Keys) -> Overview:
     return Overview(await _leader(redis, keys), found, list(nodes.values()), silent, batches, requests, snapshot.size if snapshot else 0)
 
 
-async def _nodes(redis: Client, keys: Keys) -> dict[int, Status]:
+async def nodes_of(redis: Client, keys: Keys) -> dict[int, Status]:
+    """What gateways and standbys have told of themselves last, by origin; some may be gone."""
     async with redis.pipeline(transaction=False) as pipeline:
         pipeline.hgetall(keys.nodes)
         [found] = await pipeline.execute(raise_on_error=False)
@@ -68,12 +69,26 @@ def holder(lease: bytes) -> str:
     return node
 
 
+async def follower_of(redis: Client, keys: Keys, origin: int) -> str:
+    """A standby, other than `origin`, that has the market's state and gives signs of life; "" for none. Takes two beats if there may be one."""
+
+    def having_it(nodes: dict[int, Status]) -> dict[int, Status]:
+        return {each.origin: each for each in nodes.values() if each.role == STANDBY and each.position and each.origin != origin}
+
+    before = having_it(await nodes_of(redis, keys))
+    if not before:
+        return ""
+    await asyncio.sleep(2 * BEAT_S)
+    after = having_it(await nodes_of(redis, keys))
+    return next((each.name for each in after.values() if each.origin in before and before[each.origin].beat != each.beat), "")
+
+
 async def hand_over(redis: Client, keys: Keys, patience_s: float) -> str:
     """Have the leader leave, once there is another node that can lead; the one that does then, "" if that took too long. ValueError if it cannot be."""
     there = await look(redis, keys)
     if not there.leader:
         raise ValueError("nobody leads")
-    if not any(each.role == "standby" and each.origin not in there.silent for each in there.nodes):
+    if not any(each.role == STANDBY and each.origin not in there.silent for each in there.nodes):
         raise ValueError("there is no standby that could lead")
     await redis.set(keys.handover, there.leader, px=int(patience_s * 1000))
     for _ in range(int(patience_s / BEAT_S)):
