@@ -48,6 +48,7 @@ CLOCK_BACK_S, CLOCK_AHEAD_S = 60, 1800
 """How far a clock may be off: tokens are older than the one, and live longer than the other."""
 
 REPLACED = 75
+SETTLE_S = 20
 GOODBYE_S = 2
 """Time for what a gateway says of the last connections to reach the engine."""
 
@@ -256,7 +257,7 @@ class Stage:
         self.redis.stop()
 
 
-async def campaign(stage: Stage, count: int, only: str, console: Console) -> Counter[str]:
+async def campaign(stage: Stage, count: int, only: str, patience_s: float, console: Console) -> Counter[str]:
     """Run it; how often each fault was."""
     await stage.start()
     trading = [asyncio.create_task(trader.trade()) for trader in stage.traders for _ in range(WORKERS_OF_A_TRADER)]
@@ -270,22 +271,22 @@ async def campaign(stage: Stage, count: int, only: str, console: Console) -> Cou
             stage.broke_at = time.monotonic()
             with (stage.folder / "faults.log").open("a") as log:
                 print(time.strftime("%H:%M:%S", time.gmtime()), fault.__name__, file=log)
-            await asyncio.wait_for(fault(), 40)
+            await asyncio.wait_for(fault(), patience_s)
             try:
-                await asyncio.wait_for(stage.answered(), 40)
+                await asyncio.wait_for(stage.answered(), patience_s)
             except TimeoutError:
-                console.print(f"broken: no answers within 40 seconds after {fault.__name__}")
+                console.print(f"broken: no answers within {patience_s:.0f} seconds after {fault.__name__}")
                 raise
             stage.interruptions.append(time.monotonic() - stage.broke_at)
     await stage.settle()
-    await asyncio.wait_for(asyncio.gather(*trading), 90)
+    await asyncio.wait_for(asyncio.gather(*trading), 2 * patience_s)
     return done
 
 
 async def end_of(stage: Stage) -> tuple[str, list[list[int]], Counter[tuple[str, str]], Counter[Verdict]]:
     """Wait until every watcher has everything; who leads, their digests, how they resumed, and what their mirrors found."""
     leader = await stage.leader()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + SETTLE_S
     while True:
         for watcher in stage.watchers:
             await watcher.connected()
@@ -354,6 +355,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
     parser.add_argument("--rate", type=float, default=200, help="requests a second; all of them should be below 60,000 (default: %(default)s)")
     parser.add_argument("--orders", type=int, default=1_100_000, help="open orders at the start; default: %(default)s, 67 MiB of state")
+    parser.add_argument("--patience", type=float, default=40, metavar="S", help="time for all to be well after a fault, in seconds (default: %(default)s)")
     parser.add_argument("--only", default="", metavar="NAME", help="only this fault, such as kill_leader")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave logs and journals in a new folder")
     options = parser.parse_args()
@@ -362,7 +364,7 @@ def main() -> int:
     async def run(folder: Path) -> tuple[Stage, Counter[str], dict[str, int], list[str]]:
         stage = Stage(folder, options.seed, options.rate, options.orders)
         try:
-            done = await campaign(stage, options.faults, options.only, console)
+            done = await campaign(stage, options.faults, options.only, options.patience, console)
             leader, digests, resumed, found = await end_of(stage)
             await stage.close_clients()
         finally:
