@@ -88,7 +88,7 @@ class Subject:
     def __init__(self, url: str, name: str, seed: int) -> None:
         self.name = name
         self.answers: list[Answer] = []
-        self.left: set[int] = set()    # the orders that the life before was to leave
+        self.left: set[int] | None = set()    # the orders that the life before was to leave; None if it ended somewhere else than it was to
         self.wrong: list[str] = []
         self._url = url
         self._chance = random.Random(seed)
@@ -137,10 +137,10 @@ class Subject:
         live = await self._client.orders()
         try:
             async with asyncio.timeout(PATIENCE_S):
-                while live.seq < 0 or set(live.mirror.open) != self.left:
+                while live.seq < 0 or (self.left is not None and set(live.mirror.open) != self.left):
                     await live.changed()
         except TimeoutError:
-            self.wrong.append(f"{self.name}: expected the orders {sorted(self.left)}, found {sorted(live.mirror.open)}")
+            self.wrong.append(f"{self.name}: expected the orders {sorted(self.left or ())}, found {sorted(live.mirror.open)}")
         await self._client.cancel_all()
         self.left = set()
 
@@ -302,6 +302,7 @@ class Soak:
                 self.endings[await subject.live()] += 1
         except Exception as error:    # whatever it is, the others live on
             self.failures[f"{type(error).__name__}: {error}"] += 1
+            subject.left = None
         idle.append((time.monotonic() + PAUSE_S, subject))
 
 
