@@ -70,6 +70,7 @@ class Waiting(NamedTuple):
     answer: asyncio.Future[Any]
     cost: int
     allowance: Allowance
+    depth: int | None = None    # of a subscription
 
 
 class Client(KeptConnection, Requests, Listener):
@@ -196,6 +197,7 @@ class Client(KeptConnection, Requests, Listener):
                     self.resumed[key] = self.resumed.get(key, 0) + 1
                     if entry.channel in self.live:
                         self.live[entry.channel].in_force = entry
+                        self.live[entry.channel].held_depth = waiting.depth if waiting else None
                         self._following.add(entry.channel)
             if waiting:
                 waiting.allowance.answered(waiting.cost, self._now())
@@ -265,7 +267,7 @@ class Client(KeptConnection, Requests, Listener):
         cost = cost_of(message)
         allowance = await self._send_in_turn(message, cost)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting[id] = Waiting(answer, cost, allowance)
+        self._waiting[id] = Waiting(answer, cost, allowance, getattr(message, "depth", None))
         told = await answer
         if not isinstance(told, reply):
             raise ClientError(f"expected {reply.__name__}, got {type(told).__name__}")
@@ -304,8 +306,11 @@ class Client(KeptConnection, Requests, Listener):
                 raise ClientError(f"{len(self.live)} channels: expected at most {most} on one connection; open another client for the others")
             for part in self.allowance.parts(channels, resumed=False):
                 await self.request(Subscribe, Subscribed, part, depth, interval_ms)
-        except BaseException:
+        except BaseException as error:
             self.release(lives)
+            if isinstance(error, asyncio.CancelledError):    # what others have of these channels may be on the new terms by now
+                for live in lives:
+                    self._in_background(self._restore(live))
             raise
         for live in lives:
             live.depth, live.interval_ms = depth, interval_ms
@@ -328,6 +333,11 @@ class Client(KeptConnection, Requests, Listener):
             if not live.holders and self.live.get(live.channel) is live:
                 self._drop(live.channel, Closed(f"{live.channel} was not subscribed"))
         self.forget([live.channel for live in lives])
+
+    async def _restore(self, live: Live[Any]) -> None:
+        """Have a channel that is still wanted on its own terms again."""
+        with suppress(ClientError):    # another connection has it on these anyway
+            await self._resume([live.channel], live.depth, live.interval_ms)
 
     async def unsubscribe(self, channels: list[str]) -> None:
         """Stop listening. Iterations over the channels end with Closed. The server is told even if this is cancelled."""
@@ -370,7 +380,7 @@ class Client(KeptConnection, Requests, Listener):
 
     async def _resume(self, channels: list[str], depth: int | None, interval_ms: int | None) -> None:
         wanted = [channel for channel in channels if channel in self.live]
-        resume = {channel: at for channel in wanted if (at := self.live[channel].mirror.resume)}
+        resume = {channel: at for channel in wanted if self.live[channel].held_depth == depth and (at := self.live[channel].mirror.resume)}
         if not wanted:
             return
         try:

@@ -142,6 +142,7 @@ class Live(ABC, Generic[Item]):
         self.depth = depth
         self.interval_ms = interval_ms
         self.in_force: InForce | None = None
+        self.held_depth: int | None = depth    # that was asked for when the copy was begun: on another one it is no point to resume from
         self.holders = 0    # subscriptions that were granted, or are asked for
         self._callbacks: list[Callback[Frame | Gap]] = []
         self._readers: dict[Any, Reader[Item]] = {None: Reader(deque(maxlen=self.kept))}    # of None: nobody's yet

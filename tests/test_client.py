@@ -362,3 +362,27 @@ async def test_who_wants_to_know_hears_of_each_loss_and_return() -> None:
             await pings_until_lost(client)
             await client.connected()
         assert told == ["NoneType", "ConnectionLost", "NoneType", "Closed"]
+
+
+@run
+async def test_a_subscription_that_was_given_up_leaves_the_terms_of_others() -> None:
+    async with serving() as server, trader(server) as client:
+        book = await client.orderbook("BTC-USD", interval_ms=0)
+        for price in range(100, 120):
+            await client.place("BTC-USD", "buy", price, 5)
+        await until(book, lambda: len(book.mirror.levels) == 20)
+        for turns in range(4):
+            window = asyncio.create_task(client.orderbook("BTC-USD", depth=5))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            window.cancel()
+            await asyncio.gather(window, return_exceptions=True)
+            while client._background:
+                await asyncio.sleep(0.001)
+            assert client._link
+            client._link.transport.disconnect(False)
+            while client.connections < turns + 2 or book.channel not in client._following:
+                await asyncio.sleep(0.001)
+            await client.place("BTC-USD", "buy", 50 + turns, 5)
+            await until(book, lambda: len(book.mirror.levels) == 21 + turns)    # noqa: B023 - it is waited for
+            assert book.levels() == server.market.exchange.book("BTC-USD").levels.depth()

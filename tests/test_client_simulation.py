@@ -18,6 +18,12 @@ def test_every_promise_holds_for_a_client(seed: int) -> None:
     simulate(seed)
 
 
+@pytest.mark.parametrize("seed", [7395, 7415])
+def test_a_window_is_never_resumed_as_a_full_book(seed: int) -> None:
+    """Worlds in which a subscription to a window was given up while somebody else had the full book."""
+    simulate(seed)
+
+
 def test_the_worlds_of_clients_are_eventful() -> None:
     worlds = [simulate(seed) for seed in range(6)]
     assert {fate for world in worlds for fate in world.fates} == set(FATES)
