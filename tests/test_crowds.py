@@ -24,6 +24,9 @@ CALL = 2_000
 FEW = 40
 """Open orders of an exchange that is checked after each record."""
 
+CHECKED_OF_FEW, CHECKED_OF_MANY = 10, 100
+"""One in so many hostile records is checked at once: in a short run, and in a long one, where the checks would take nearly all of the time."""
+
 
 def runs(count: int) -> list[tuple[int, int]]:
     """Seeds, and the number of commands of each."""
@@ -63,14 +66,15 @@ def test_a_crowd_is_served_as_a_few_are(seed: int, count: int) -> None:
 
 @pytest.mark.parametrize(("seed", "count"), runs(HOSTILE))
 def test_a_hostile_record_harms_nothing(seed: int, count: int) -> None:
-    """A tenth of the records find a few orders, which are checked after each one; the others a crowd, which is checked now and then."""
+    """Some of the records find a few orders, which are checked after each one; the others a crowd, which is checked now and then."""
     crowd = crowd_of(seed, count)
-    reasons = run(crowd, crowd.hostile, count - count // 10)
+    some = count // (CHECKED_OF_MANY if count == RUN else CHECKED_OF_FEW)
+    reasons = run(crowd, crowd.hostile, count - some)
     assert {Reason.UNKNOWN_COMMAND, Reason.UNKNOWN_OPTION, Reason.NOTIONAL_TOO_LARGE, Reason.REQUESTED} < reasons.keys()
     few = Crowd(seed, FEW)
-    for start in range(0, count // 10, FEW):
+    for start in range(0, some, FEW):
         few.settle()
         few.look()
-        for record in few.hostile(min(FEW, count // 10 - start)):
+        for record in few.hostile(min(FEW, some - start)):
             few.exchange.execute(record.tobytes())
             few.exchange.check()
