@@ -2,7 +2,7 @@
 
 import { createInterface } from "node:readline";
 
-import { Book, connect, Ticker, Trades } from "../stream/web/client/index.js";
+import { Book, Client, Ticker, Trades } from "../stream/web/client/index.js";
 
 const [url, token, channels] = process.argv.slice(2);
 const lost = {};
@@ -18,12 +18,14 @@ function stateOf(mirror) {
   return [...mirror.open.values()].map(({ order, remaining }) => [order, remaining]).sort(([one], [other]) => (one < other ? -1 : 1));
 }
 
-const client = await connect(url, { token: async () => token });
+const client = new Client(url, { token: async () => token });
+while (client.state !== "open") await client.open().catch(() => {}); // a machine that stands still loses honest lines, too
 client.addEventListener("state", ({ detail: { state, reason } }) => {
   if (state === "closed") throw new Error(`the client gave up: ${reason}`);
   if (state === "lost") lost[reason] = (lost[reason] ?? 0) + 1;
 });
-await client.subscribe(JSON.parse(channels), { depth: 0, intervalMs: 100 });
+const again = () => new Promise((resolve) => setTimeout(resolve, 1000));
+while (!client.mirrors.size) await client.subscribe(JSON.parse(channels), { depth: 0, intervalMs: 100 }).catch(again);
 say("ready");
 for await (const line of createInterface({ input: process.stdin })) {
   const mirrors = [...client.mirrors.values()];

@@ -103,7 +103,7 @@ class Python:
             self.lost[type(error).__name__] += 1
 
     async def start(self) -> None:
-        await self._client.open()
+        await opened(self._client)
         await self._client.subscribe(CHANNELS, 0, 100)
 
     async def state(self) -> State:
@@ -166,6 +166,16 @@ class JavaScript:
         await self._process.wait()
 
 
+async def opened(client: Client) -> None:
+    """Connect, and once more where the machine stands still for so long that an honest line is given up."""
+    while True:
+        try:
+            await client.open()
+            return
+        except ClientError:
+            await asyncio.sleep(1)
+
+
 def state_of(live: Any) -> Any:
     """What a channel's copy holds."""
     mirror = live.mirror
@@ -214,7 +224,8 @@ async def campaign(seconds: float, seed: int, rate: float, tell: Any) -> list[st
         if NODE:
             sides.append(JavaScript(proxies[1].url, server))
         relayed = connect(f"ws://127.0.0.1:{relay.port}/v1")
-        await stack.enter_async_context(relayed)
+        stack.push_async_callback(relayed.close)
+        await opened(relayed)
         for side in sides:
             await side.start()
         await relayed.subscribe(PUBLIC, 0, 100)
@@ -236,12 +247,17 @@ async def campaign(seconds: float, seed: int, rate: float, tell: Any) -> list[st
         for proxy in proxies:
             proxy.follow(scripted("pass"))
             proxy.cut()
-        mended = time.monotonic()
-        expected = await truth(server)
+        mended, expected = time.monotonic(), None
+        while expected is None:
+            try:
+                expected = await truth(server)
+            except ClientError as error:    # a machine that stands still loses honest lines, too
+                tell(f"the honest client has to try again: {error}")
+        judged = time.monotonic()
         public = {channel: expected[channel] for channel in PUBLIC}
         wrong: dict[str, list[str]] = {}
         healed: dict[str, float] = {}
-        while time.monotonic() - mended < HEALING_S:
+        while time.monotonic() - judged < HEALING_S:
             found = {side.name: differences(await side.state(), expected) for side in sides}
             found["relay"] = differences({channel: state_of(live) for channel, live in relayed.live.items()}, public)
             for name, channels in found.items():
