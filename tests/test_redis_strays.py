@@ -281,3 +281,29 @@ def test_who_has_only_a_journal_leaves_it_to_a_standby_that_has_the_state_to_lea
             await close(client)
             assert first.leads
     scene()
+
+
+def test_a_leader_comes_back_before_a_standby_leads_when_redis_has_been_away(tmp_path: Path) -> None:
+    redis = RedisServer(tmp_path / "redis", 0, "--appendonly", "yes", "--appendfsync", "always").start()
+
+    @run
+    async def scene() -> None:
+        async with market(tmp_path, redis.url, gateways=1) as there:
+            first = await there.leader()
+            await there.client(there.gateways[0], "alice")
+            second = await there.node("b", "standby")
+            await eventually(lambda: second.node._replica.state)
+            await placed(there.clients[0], 100)
+            redis.kill()
+            await asyncio.sleep(2 * there.config.lease_ms / 1000)    # its lease is over
+            redis.start()
+            await placed(there.clients[0], 101)
+            assert first.leads
+            assert not second.leads
+            await first.stop()
+            await eventually(lambda: second.leads)
+            assert second.server.engine.exchange.order_count == 2
+    try:
+        scene()
+    finally:
+        redis.stop()

@@ -13,7 +13,7 @@ from stream.clock import Clock
 from stream.cluster.engine import Engine
 from stream.cluster.messages import STANDBY, Batch, Beat, Request, Snapshot, Status
 from stream.cluster.overview import follower_of
-from stream.cluster.redis_client import AGAIN_S, BEAT_S, TROUBLE, close, connect, keys_of, require_noeviction
+from stream.cluster.redis_client import AGAIN_S, BEAT_S, TIMEOUT_S, TROUBLE, close, connect, keys_of, require_noeviction
 from stream.cluster.redis_engine import Lease, RedisEngineEnd, fence
 from stream.cluster.redis_gateway import RedisGatewayEnd
 from stream.cluster.redis_strays import of_wrong_type, remove_wrong_types
@@ -120,14 +120,17 @@ class Node:
     async def follow(self) -> EngineServer | None:
         """Follow until this node leads: its engine. None if it was stopped before."""
         self._end.start()
-        failing = False
+        failing, not_before, loop = False, 0.0, asyncio.get_running_loop()
         try:
             while not self._stopped.is_set():
                 self._replica.tick(self._clock.now())
                 self._check()
                 may_lead = False
                 try:
-                    may_lead = await self._may_lead()
+                    if loop.time() < not_before:
+                        await self._redis.ping()    # the leader renews its lease first, and tells again what Redis may have lost
+                    else:
+                        may_lead = await self._may_lead()
                     failing = False
                 except TROUBLE as error:
                     if of_wrong_type(error):
@@ -136,6 +139,7 @@ class Node:
                     if not failing:
                         log.warning("redis fails", extra={"what": "the lease", "reason": str(error)})
                     failing = True
+                    not_before = loop.time() + self._config.lease_ms / 1000 + TIMEOUT_S
                 if may_lead:
                     return await self._begin()
                 with suppress(TimeoutError):
