@@ -26,7 +26,7 @@ import msgspec
 import engine
 import stream
 from stream.config import Config, as_environment
-from stream.journal.files import Disk
+from stream.journal.files import FILE_MODE, Disk
 from stream.journal.format import JournalError, Kind, Record, Stuck
 from stream.journal.parts import CAN_GO, Named, count_of, name_of_command
 from stream.journal.tools import command_at, read_from
@@ -114,15 +114,21 @@ class Guard:
         return error
 
     def _write(self, note: bytes) -> None:
-        with suppress(OSError):    # on a disk without room it goes without
-            self._note.write_bytes(note)
+        with suppress(OSError), open(self._note, "wb", opener=_for_the_owner) as file:    # on a disk without room it goes without
+            file.write(note)
 
 
 def note_crashes(config: Config) -> None:
     """Have a crash of this process leave its traceback beside its journal, if there is one, so that the next start knows to be careful."""
     if config.journal != "none":
         with suppress(OSError):
-            faulthandler.enable((Path(config.journal) / CRASH).open("ab"))
+            path = Path(config.journal) / CRASH
+            path.touch(FILE_MODE)
+            faulthandler.enable(path.open("ab"))
+
+
+def _for_the_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, FILE_MODE)
 
 
 def _journal_and_program(folder: str) -> str:

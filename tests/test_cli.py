@@ -118,7 +118,7 @@ def test_a_number_that_makes_no_sense_is_told_with_what_would(command: str, valu
         (["replay", "binance_no_such_file.gz"], "No such file"),
         (["replay", "no-such-file"], "No such file"),
         (["token", ""], "expected a name"),
-        (["verify", "http://127.0.0.1/v1"], "ws or wss"),
+        (["verify", "http://127.0.0.1/v1"], "ws:// or wss://"),
         (["watch", "nonsense"], "expected orderbook:<instrument>"),
         (["watch", "orders:BTC-USD"], "expected orderbook:<instrument>"),
         (["serve", "--upstream", "127.0.0.1:8080"], "$.upstream"),

@@ -21,7 +21,7 @@ from stream.fragments import CONTINUATION, Assembler, Violation, close_code
 from stream.frames import Book
 from stream.keys import key_of
 from stream.live import ClientError
-from stream.messages import Answer, CancelAll, Error, ListInstruments, ListSubscriptions, Login, Ping, Reply, Request, Subscribe, Unsubscribe
+from stream.messages import Answer, CancelAll, Error, ListInstruments, ListSubscriptions, Login, Ping, Reply, Request, Subscribe, Unsubscribe, Welcome
 from stream.wire import BINARY, CLOSE, CODECS, MSGPACK, PING, PONG, TEXT, Malformed
 from tests.mutation import mistaken_token, mutated
 from tests.setting import CONFIG, NAMES, SECRET, START
@@ -135,7 +135,7 @@ def test_tokens_are_refused_or_good(seed: int) -> None:
 
 def test_a_session_answers_every_request_once_and_the_engine_stays_whole(seed: int) -> None:
     random = Random(seed)
-    market = QuietMarket(subscriptions_max=6, account_events_kept=50)
+    market = QuietMarket(subscriptions_max=6, account_events_kept=50, bytes_burst=1 << 30)
     desks = [Desk(market, random.choice(list(CODECS.values()))) for _ in range(6)]
     for desk, subject in zip(desks, ("alice", "alice", "bob", "carol"), strict=False):
         desk.sign_in(subject)
@@ -168,6 +168,7 @@ async def follow(random: Random) -> None:
     said = answers_of_a_market(random)
     client, link = Client("ws://nowhere"), Mock()
     lives = client.prepare(CHANNELS)
+    client._receive(link, MSGPACK.encode(next(message for message in said if isinstance(message, Welcome))))
     snapshot = next(message for message in said if isinstance(message, Book) and message.prev is None)
     book = next(live for live in lives if live.channel == snapshot.channel)
     for _ in range(BATCH):
