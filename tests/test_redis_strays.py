@@ -307,3 +307,28 @@ def test_a_leader_comes_back_before_a_standby_leads_when_redis_has_been_away(tmp
         scene()
     finally:
         redis.stop()
+
+
+def test_a_journal_that_ends_before_what_was_told_leads_nobody(tmp_path: Path, redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    @run
+    async def scene() -> None:
+        async with market(tmp_path, redis.url, gateways=1) as there:
+            first = await there.leader()
+            await there.client(there.gateways[0], "alice")
+            await placed(there.clients[0], 100)
+            second = await there.node("b", "standby")
+            await eventually(lambda: second.node._replica.state)
+            await first.stop()
+            await eventually(lambda: second.leads)
+            for price in (101, 102):
+                await placed(there.clients[0], price)
+            await second.stop()
+            redis.client().delete(KEYS.snapshot)    # as when it was full, and there was no time for another
+            again = await there.node("a")    # whose journal ends where it led
+            await eventually(lambda: "a part of the history is missing here" in caplog.text)
+            assert not again.leads
+            await again.stop()
+            whole = await there.node("b")
+            await eventually(lambda: whole.leads)
+            assert whole.server.engine.exchange.order_count == 3
+    scene()

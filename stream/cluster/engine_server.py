@@ -19,7 +19,7 @@ from stream.cluster.redis_gateway import RedisGatewayEnd
 from stream.cluster.redis_strays import of_wrong_type, remove_wrong_types
 from stream.cluster.replica import Replica
 from stream.cluster.state_file import StateFile, encode_aside, newest_in
-from stream.cluster.succession import Inheritance, has_journal, inherit
+from stream.cluster.succession import Inheritance, end_of, has_journal, inherit
 from stream.config import Config
 from stream.conflation import MILLISECOND
 from stream.history import check_terms
@@ -196,10 +196,21 @@ class Node:
                 return False
             self._replica.tick(self._clock.now())
             await asyncio.sleep(0.01)
+        if self._has_journal and not self._replica.state and await self._ends_early():
+            log.critical("a part of the history is missing here: this node does not lead", extra={"told": self._replica.told})
+            return False
         if self._replica.state or self._has_journal or self._config.role == "engine":
             return True
         log.warning("there is no market yet, and a standby does not begin one")
         return False
+
+    async def _ends_early(self) -> bool:
+        """Whether the journal here ends before what Redis says that a leader has told."""
+        renewing = going_on("the lease", self._renew)
+        try:
+            return await asyncio.to_thread(end_of, Disk(), self._config.journal) < self._replica.told
+        finally:
+            renewing.cancel()
 
     async def _begin(self) -> EngineServer:
         """Lead."""

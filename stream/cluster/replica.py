@@ -56,6 +56,7 @@ class Replica:
         self._behind_since = NEVER
         self._asked_at = now - ASK_AGAIN
         self._link = LINK          # the version of the engine's messages
+        self.told = (0, 0)         # the term and the position of the last records that were heard of, whether they could be applied or not
         self._beat = (0, 0)
         self._ahead: deque[int] = deque(maxlen=BEATS)    # of our clock is the engine's, less the time that a beat took
 
@@ -156,6 +157,8 @@ class Replica:
         """Apply the records of a batch that are not here yet, if nothing before them is missing."""
         if batch.term < self.term:
             return
+        if batch.records:
+            self.told = max(self.told, (batch.term, batch.position))
         self.term = batch.term
         if not self.state or not batch.position:
             return

@@ -15,6 +15,7 @@ from stream.journal import snapshots
 from stream.journal.files import Files
 from stream.journal.format import Damaged
 from stream.journal.reader import SUFFIX, numbers
+from stream.journal.recovery import replay
 from stream.journal.snapshots import State
 from stream.journal.tools import read_from
 from stream.journal.writer import SEAL, Limits, Log
@@ -70,6 +71,12 @@ def inherit(
     archive = Archive(files, config, sources, now, report, taken)
     began = began or archive.position
     return Inheritance(archive.history, archive, archive.position, began, _records(files, config.journal, began, archive.position))
+
+
+def end_of(files: Files, folder: str) -> tuple[int, int]:
+    """The term and the position at which a journal ends. JournalError or OSError if it cannot be read. O(its replay)."""
+    found = replay(files, folder)
+    return (_term(found.state.directory), found.state.seq) if found else (0, 0)
 
 
 def _term(directory: dict[str, bytes]) -> int:
