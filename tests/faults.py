@@ -119,14 +119,16 @@ class Stage:
 
     async def leader(self) -> str:
         """The node that leads, once there is one and it gives signs of life."""
+        before = None
         while True:
             try:
                 found = await look(self._client, keys_of("market"))
-                again = await look(self._client, keys_of("market"))
-                if again.leader and again.beat.number > found.beat.number and again.leader == found.leader:
-                    return again.leader
+                if before and found.leader and found.leader == before.leader and found.beat.number > before.beat.number:
+                    return found.leader
+                before = found
             except (RedisError, OSError):
-                await asyncio.sleep(0.1)
+                before = None
+            await asyncio.sleep(0.05)
 
     async def node(self, which: str) -> Member:
         leads = await self.leader()
