@@ -1,4 +1,4 @@
-"""The client for scripts and notebooks: the same verbs, which wait. Threads may share it.
+"""The client for scripts and notebooks: the same verbs, which wait. Threads may share it::
 
     from stream.sync import connect
 
