@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -15,7 +16,7 @@ from stream.cluster.redis_client import FIELD, close, connect, keys_of
 from stream.cluster.redis_engine import Lease, fence
 from stream.cluster.redis_snapshot import Head
 from stream.cluster.redis_strays import TYPES
-from tests.redis_cluster import Market, market, placed
+from tests.redis_cluster import Market, RunningNode, market, placed
 from tests.redis_servers import RedisServer, eventually, needs_redis
 from tests.sockets import run
 
@@ -45,6 +46,18 @@ async def goes_on(there: Market, price: int) -> None:
     await eventually(lambda: late.gateway.exchange.state_hash() == engine.exchange.state_hash() == there.gateways[0].gateway.exchange.state_hash())
     await late.stop()
     there.gateways.remove(late)
+
+
+async def succeeded(there: Market) -> RunningNode:
+    """Somebody has an order, and a standby leads in the place of the first leader; that standby."""
+    first = await there.leader()
+    await there.client(there.gateways[0], "alice")
+    await placed(there.clients[0], 100)
+    second = await there.node("b", "standby")
+    await eventually(lambda: second.node._replica.state)
+    await first.stop()
+    await eventually(lambda: second.leads)
+    return second
 
 
 async def can_be_looked_at(there: Market) -> None:
@@ -141,6 +154,7 @@ def test_a_market_goes_on_whatever_is_written_at_its_keys(tmp_path: Path, redis:
 def test_the_leader_stays_though_a_standby_waits_for_the_lease(tmp_path: Path, redis: RedisServer, put: Callable[[Any], None]) -> None:
     @run
     async def scene() -> None:
+        asking = patch.object(Lease, "acquire", autospec=True, side_effect=Lease.acquire)
         async with market(tmp_path, redis.url, gateways=1) as there:
             first = await there.leader()
             await there.client(there.gateways[0], "alice")
@@ -149,7 +163,8 @@ def test_the_leader_stays_though_a_standby_waits_for_the_lease(tmp_path: Path, r
             for price in range(100, 102):
                 put(redis.client())
                 await placed(there.clients[0], price)
-                await asyncio.sleep(0.15)    # within which the standby asks for the lease
+                with asking as asked:
+                    await eventually(lambda: asked.await_count > 1)
                 assert first.leads
                 assert not second.leads
             await eventually(lambda: second.node._replica.position == first.server.engine.position)
@@ -243,13 +258,7 @@ def test_a_node_with_a_journal_of_before_leads_over_no_leader_that_redis_has_for
     @run
     async def scene() -> None:
         async with market(tmp_path, redis.url, gateways=1) as there:
-            first = await there.leader()
-            await there.client(there.gateways[0], "alice")
-            await placed(there.clients[0], 100)
-            second = await there.node("b", "standby")
-            await eventually(lambda: second.node._replica.state)
-            await first.stop()
-            await eventually(lambda: second.leads)
+            second = await succeeded(there)
             for price in range(101, 104):
                 await placed(there.clients[0], price)
             redis.client().flushall()
@@ -313,13 +322,7 @@ def test_a_journal_that_ends_before_what_was_told_leads_nobody(tmp_path: Path, r
     @run
     async def scene() -> None:
         async with market(tmp_path, redis.url, gateways=1) as there:
-            first = await there.leader()
-            await there.client(there.gateways[0], "alice")
-            await placed(there.clients[0], 100)
-            second = await there.node("b", "standby")
-            await eventually(lambda: second.node._replica.state)
-            await first.stop()
-            await eventually(lambda: second.leads)
+            second = await succeeded(there)
             for price in (101, 102):
                 await placed(there.clients[0], price)
             await second.stop()
