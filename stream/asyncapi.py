@@ -83,6 +83,8 @@ def schemas(kinds: Iterable[Any]) -> dict[str, Any]:
         fields = [field.name for field in msgspec.structs.fields(kinds_by_name[name])]
         for field, element in zip(reversed(fields), reversed(schema["prefixItems"]), strict=False):    # the tag is ahead of them
             element["title"] = field
+        if "description" in schema:    # a docstring, which only newer versions of msgspec free of its indentation
+            schema["description"] = inspect.cleandoc(schema["description"])
     return {name: draft_7(found[name]) for name in sorted(found)}
 
 

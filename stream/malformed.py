@@ -42,7 +42,7 @@ def explain(error: Exception, payload: bytes, elements_of: Callable[[bytes], lis
     text = str(error)
     if isinstance(error, RecursionError):
         return "too deep: expected an array of texts and integers, some of them in a list"
-    if isinstance(error, UnicodeDecodeError):
+    if isinstance(error, UnicodeDecodeError) or "UTF-8" in text:    # the one of older versions of msgspec, the other of newer ones
         return f"a text is not UTF-8: {text}"
     if not payload:
         return "nothing, where a message was expected (the input is truncated)"
