@@ -141,8 +141,10 @@ def test_a_state_of_a_whole_number_of_parts_and_one_byte_more_or_less_arrives(tm
         async with serving(tmp_path) as market:
             for _ in range(60):
                 market.write()
+            size = 100
             while (state_size(market) - more) % 2:    # so that it is two whole parts
-                market.write()
+                size += 1
+                market.write(size)
             monkeypatch.setattr(socket_link, "PART_BYTES", (state_size(market) - more) // 2)
             market.worker()
             await market.all_have_all()
