@@ -1,6 +1,7 @@
 """What every test can ask for."""
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from engine import MONEY_MAX, PRICE_MAX, Event, EventKind, Exchange, Instrument, Reason, Rejected, Side
 
+signal.signal(signal.SIGINT, signal.default_int_handler)    # in the background of a shell it is ignored, and by every process begun here then
 settings.register_profile("suite", deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("campaign", parent=settings.get_profile("suite"), max_examples=5_000, stateful_step_count=200)
 settings.load_profile(os.environ.get("DELTABOOK_HYPOTHESIS", "suite"))
