@@ -24,7 +24,7 @@
 PYTHON ?= python3
 DEPOSIT := {"USDT": "1000000", "BTC": "5", "ETH": "50", "SOL": "500", "XRP": "100000"}
 BIN := .venv/bin
-SOURCES := $(wildcard engine/*.pyx engine/*.pxd stream/*.pyx stream/*.pxd)
+SOURCES := $(wildcard engine/*.pyx engine/*.pxd stream/*/*.pyx stream/*/*.pxd)
 
 .PHONY: run build site test lint check simulate campaign hostile build-beside engine-tests crashes kills faults attack network soak growth fuzz page autobahn checked sanitized bench peers docs vectors clean
 
@@ -40,39 +40,39 @@ lint: .venv/linters
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/python -m mypy.stubtest --ignore-missing-stub --ignore-unused-allowlist --allowlist tests/stubtest.txt engine.levels engine.events engine.commands engine.book engine.exchange engine.model engine.thresholds stream.book_frames stream.build_facts stream.crc32c stream.delivery stream.records stream.socket_writer
+	$(BIN)/python -m mypy.stubtest --ignore-missing-stub --ignore-unused-allowlist --allowlist tests/stubtest.txt engine.levels engine.events engine.commands engine.book engine.exchange engine.model engine.thresholds stream.feed.book_frames stream.cli.build_facts stream.journal.crc32c stream.feed.delivery stream.journal.records stream.server.socket_writer
 
 check: test lint
 
 simulate: .venv/tools
-	DELTABOOK_SEEDS=$(or $(SEEDS),2000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/test_simulation.py tests/test_relay.py -k promise
+	DELTABOOK_SEEDS=$(or $(SEEDS),2000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/market/test_simulation.py tests/relay/test_relay.py -k promise
 
 .PHONY: clients
 clients: .venv/tools
-	DELTABOOK_SEEDS=$(or $(SEEDS),10000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/test_client_simulation.py -k promise
+	DELTABOOK_SEEDS=$(or $(SEEDS),10000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/client/test_client_simulation.py -k promise
 
 # The commands are dealt out to runs, each from a seed of its own, which its name prints.
 campaign: build-beside
 	export DELTABOOK_COMMANDS=20000 DELTABOOK_SEEDS=$$(($(or $(COMMANDS),10000000) / 20000)) DELTABOOK_CROWDED=$(or $(CROWDED),$(COMMANDS),10000000) \
-	DELTABOOK_SEED=$(or $(SEED),1) && $(PYTEST) -vv tests/test_twin.py tests/test_crowds.py -k 'events_of_the_oracle or served_as_a_few'
+	DELTABOOK_SEED=$(or $(SEED),1) && $(PYTEST) -vv tests/engine/test_twin.py tests/engine/test_crowds.py -k 'events_of_the_oracle or served_as_a_few'
 
 hostile: build-beside
-	export DELTABOOK_HOSTILE=$(or $(RECORDS),10000000) DELTABOOK_SEED=$(or $(SEED),1) && $(PYTEST) -vv tests/test_crowds.py -k hostile
+	export DELTABOOK_HOSTILE=$(or $(RECORDS),10000000) DELTABOOK_SEED=$(or $(SEED),1) && $(PYTEST) -vv tests/engine/test_crowds.py -k hostile
 
 fuzz: .venv/tools
-	DELTABOOK_INPUTS=$(or $(INPUTS),1000000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/test_fuzz.py
+	DELTABOOK_INPUTS=$(or $(INPUTS),1000000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/wire/test_fuzz.py
 
 page: .venv/tools
-	DELTABOOK_SECONDS=$(or $(SECONDS),30) $(BIN)/python -m pytest tests/test_page.py
+	DELTABOOK_SECONDS=$(or $(SECONDS),30) $(BIN)/python -m pytest tests/web/test_page.py
 
 autobahn: build/autobahn/suite
-	$(BIN)/python -m tests.autobahn build/autobahn/suite build/autobahn/reports
+	$(BIN)/python -m tests.wire.autobahn build/autobahn/suite build/autobahn/reports
 
 build/autobahn/suite: .venv/tools tests/autobahn.sh
 	tests/autobahn.sh $(BIN)/python build/autobahn
 
 crashes: .venv/tools
-	DELTABOOK_IMAGES=$(or $(IMAGES),10000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/test_journal_crashes.py
+	DELTABOOK_IMAGES=$(or $(IMAGES),10000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/journal/test_journal_crashes.py
 
 kills: .venv/tools
 	$(BIN)/python -m tests.kills --kills $(or $(KILLS),100) --seed $(or $(SEED),1)
@@ -81,19 +81,16 @@ attack: .venv/tools
 	$(BIN)/python -m benchmarks.attack --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
 
 faults: .venv/tools
-	$(BIN)/python -m tests.faults --faults $(or $(FAULTS),100) --seed $(or $(SEED),1)
+	$(BIN)/python -m tests.cluster.faults --faults $(or $(FAULTS),100) --seed $(or $(SEED),1)
 
 growth: .venv/tools
-	DELTABOOK_REQUESTS=$(or $(REQUESTS),1000000) $(BIN)/python -m pytest tests/test_growth.py
+	DELTABOOK_REQUESTS=$(or $(REQUESTS),1000000) $(BIN)/python -m pytest tests/venue/test_growth.py
 
 soak: .venv/tools
 	$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),3600) --seed $(or $(SEED),1)
 
 network: .venv/tools
-	$(BIN)/python -m tests.bad_network --seconds $(or $(SECONDS),180) --seed $(or $(SEED),1)
-
-ENGINE_TESTS := $(wildcard $(addprefix tests/test_,accounts.py auction.py book.py bounds.py crowded.py crowds.py exchange.py expiry.py icebergs.py l3.py levels.py limits.py market_orders.py orders.py \
-	pairs.py phases_and_limits.py post_only.py self_trade.py snapshot.py stops.py thresholds.py twin.py))
+	$(BIN)/python -m tests.fault.bad_network --seconds $(or $(SECONDS),180) --seed $(or $(SEED),1)
 
 # Builds of their own beside the usual one: BUILD=checked, or sanitized with ASan and UBSan too. Without BUILD all of this is about the usual one.
 FLAGS_sanitized := CFLAGS='-fsanitize=address,undefined -fno-omit-frame-pointer' LDFLAGS='-fsanitize=address,undefined'
@@ -109,7 +106,7 @@ checked sanitized:
 	DELTABOOK_COMMANDS=4000 $(MAKE) engine-tests BUILD=$@
 
 engine-tests: build-beside
-	$(PYTEST) $(ENGINE_TESTS)
+	$(PYTEST) tests/engine
 
 bench: .venv/tools
 	$(BIN)/python -m benchmarks.compare $(if $(BASE),--base $(BASE)) $(ARGS)
@@ -121,10 +118,10 @@ peers: .venv/tools
 	if command -v npm > /dev/null; then npm install --silent --no-audit --no-fund --prefix build/fanout_peers; fi
 
 docs: .venv/built
-	$(BIN)/python -m stream.reference > stream/PROTOCOL.md
-	$(BIN)/python -m stream.configuration > stream/CONFIGURATION.md
-	$(BIN)/python -m stream.errors > stream/ERRORS.md
-	$(BIN)/python -m stream.asyncapi > stream/asyncapi.json
+	$(BIN)/python -m stream.wire.reference > stream/PROTOCOL.md
+	$(BIN)/python -m stream.settings.configuration > stream/CONFIGURATION.md
+	$(BIN)/python -m stream.client.error_table > stream/ERRORS.md
+	$(BIN)/python -m stream.wire.asyncapi > stream/asyncapi.json
 
 # Every warning is an error: a link that leads nowhere, a page that is on no list.
 site: .venv/tools
@@ -134,7 +131,7 @@ vectors: .venv/tools
 	$(BIN)/python -m tests.vector_files
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis engine/*.c engine/*.so stream/*.c stream/*.so
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis engine/*.c engine/*.so stream/*/*.c stream/*/*.so
 
 .venv/pip: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -15,12 +15,12 @@ setup(
     ext_modules=cythonize(
         [
             Extension(
-                f"{path.parent.name}.{path.stem}",
+                ".".join(path.with_suffix("").parts),
                 [str(path)],
                 define_macros=[("DELTABOOK_CHECKED", "1")] if CHECKED else [],
                 extra_compile_args=["-O1", "-g", "-UNDEBUG"] if CHECKED else ["-O3", "-fno-tree-slp-vectorize"],
             )
-            for path in sorted(path for package in ("engine", "stream") for path in Path(package).glob("*.pyx"))
+            for path in sorted(path for package in ("engine", "stream") for path in Path(package).rglob("*.pyx"))
         ],
         compiler_directives={
             "language_level": 3,

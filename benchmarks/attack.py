@@ -25,9 +25,10 @@ from rich.table import Table
 from benchmarks.attacked import Attacked, serving
 from benchmarks.attackers import ATTACKS, INSTRUMENTS
 from benchmarks.machine import describe, processor_ns, resident
-from stream.client import Client
-from stream.live import ClientError, LiveBook
-from stream.mirror import Verdict
+from stream.client.client import Client
+from stream.client.errors import ClientError
+from stream.client.live import LiveBook
+from stream.wire.mirror import Verdict
 
 SECRET = "a key of the benchmark's that is long enough"
 ORDER_PAUSE_S = 0.02

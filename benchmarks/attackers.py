@@ -21,9 +21,9 @@ import msgspec
 import uvloop
 
 from benchmarks.attacked import NICE, Way
-from stream.fields import Message
-from stream.messages import CancelAll, CancelOnDisconnect, DeadMan, ListInstruments, Login, Place, Subscribe, Unsubscribe
-from stream.wire import BINARY, MSGPACK, PING, TEXT
+from stream.wire.codec import BINARY, MSGPACK, PING, TEXT
+from stream.wire.fields import Message
+from stream.wire.messages import CancelAll, CancelOnDisconnect, DeadMan, ListInstruments, Login, Place, Subscribe, Unsubscribe
 
 CONTINUATION = 0
 PATIENCE_S = 5.0

@@ -29,10 +29,10 @@ from benchmarks import bare_send, fanout_peers
 from benchmarks.fanout_server import name_of
 from benchmarks.machine import cores, describe, processor_ns, resident
 from benchmarks.receiver import Clients, Dialect, Received, deltabook
-from stream.frames import Book
-from stream.messages import Subscribe
-from stream.mirror import BookMirror, Verdict
-from stream.wire import MSGPACK, payload_of
+from stream.wire.codec import MSGPACK, payload_of
+from stream.wire.frames import Book
+from stream.wire.messages import Subscribe
+from stream.wire.mirror import BookMirror, Verdict
 
 WARM_UP_S = 1.0
 BUSY = 0.9

@@ -15,8 +15,8 @@ from typing import Any
 import uvloop
 
 from engine import Commands, Exchange, Instrument, Side
-from stream.config import Config
-from stream.market_server import MarketServer
+from stream.server.market_server import MarketServer
+from stream.settings.config import Config
 
 LEVELS = 100
 MIDDLE = 100_000

@@ -30,16 +30,16 @@ from rich.table import Table
 from benchmarks.flow import new_exchange
 from benchmarks.machine import describe, in_fresh_process, resident
 from engine import Commands, Event, OrderType, Rejected, TimeInForce
-from stream.config import Config
-from stream.feed import Feed
-from stream.history import feeding, remembering
+from stream.commands.results import Result, Results
+from stream.feed.feed import Feed
 from stream.journal import snapshots
 from stream.journal.files import Disk
 from stream.journal.format import Buffer, Kind
 from stream.journal.recovery import open_journal, replay
 from stream.journal.writer import Journal, Limits, Log
-from stream.results import Result, Results
-from stream.sequencer import Sequencer
+from stream.market.history import feeding, remembering
+from stream.market.sequencer import Sequencer
+from stream.settings.config import Config
 
 RATES = (1_000, 20_000, 100_000)
 COMMAND_BYTES = 88

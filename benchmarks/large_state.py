@@ -25,11 +25,11 @@ from engine import Commands, Exchange, Instrument, Side, TimeInForce
 from stream.cluster.state_file import StateFile
 from stream.cluster.succession import begin_journal
 from stream.cluster.workers import Workers
-from stream.config import Config, load
+from stream.commands.results import Results
 from stream.journal import snapshots
 from stream.journal.files import Disk
 from stream.journal.snapshots import State
-from stream.results import Results
+from stream.settings.config import Config, load
 
 ORDERS_OF_ACCOUNT = 8
 ORDERS_MAX = (1 << 24) - 2

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from stream.fields import Message
-from stream.wire import BINARY, MSGPACK, TEXT
+from stream.wire.codec import BINARY, MSGPACK, TEXT
+from stream.wire.fields import Message
 
 
 class Dialect(NamedTuple):

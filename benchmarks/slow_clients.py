@@ -22,10 +22,10 @@ from benchmarks.fanout import process
 from benchmarks.fanout_server import name_of
 from benchmarks.machine import describe, processor_ns, resident
 from benchmarks.receiver import deltabook, end_of_frame, masked, open_socket
-from stream.frames import Book
-from stream.messages import Subscribe
-from stream.mirror import BookMirror, Verdict
-from stream.wire import MSGPACK, PING, PONG, payload_of
+from stream.wire.codec import MSGPACK, PING, PONG, payload_of
+from stream.wire.frames import Book
+from stream.wire.messages import Subscribe
+from stream.wire.mirror import BookMirror, Verdict
 
 CHANNEL = f"orderbook:{name_of(0)}"
 CRAWL_BYTES, CRAWL_S = 64, 0.5

@@ -5,10 +5,10 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.test_levels import changed, filled
 from engine import PriceLevels
-from stream.book_frames import BookFrames
-from stream.frames import Book
-from stream.mirror import BookMirror, Verdict
-from stream.wire import JSON, MSGPACK, Codec
+from stream.feed.book_frames import BookFrames
+from stream.wire.codec import JSON, MSGPACK, Codec
+from stream.wire.frames import Book
+from stream.wire.mirror import BookMirror, Verdict
 
 LEVELS = pytest.mark.parametrize("count", [5, 20, 100], ids="{} levels".format)
 CODECS = pytest.mark.parametrize("codec", [MSGPACK, JSON], ids=["msgpack", "json"])

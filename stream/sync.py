@@ -22,9 +22,10 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, TypeVar
 
-from stream import client as asynchronous
-from stream.kept_connection import Token
-from stream.live import ClientError, Closed, Live
+from stream.client import client as asynchronous
+from stream.client.errors import ClientError, Closed
+from stream.client.kept_connection import Token
+from stream.client.live import Live
 
 Result = TypeVar("Result")
 

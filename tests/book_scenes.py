@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from stream.messages import Cancel
+from stream.wire.messages import Cancel
 from tests.scene import Scene, scene
 from tests.setting import START
 from tests.worlds import BOOK

@@ -9,8 +9,8 @@ import msgspec
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_create_server
 
 from stream import Client
-from stream.fields import Message
-from stream.messages import InForce, Request, Subscribe, Subscribed, Welcome
+from stream.wire.fields import Message
+from stream.wire.messages import InForce, Request, Subscribe, Subscribed, Welcome
 
 EPOCH = 7
 decode = msgspec.msgpack.Decoder(Request).decode

@@ -25,15 +25,15 @@ import uvloop
 from rich.console import Console
 from rich.progress import Progress
 
-from stream.client import Client
-from stream.codes import ErrorCode
+from stream.client.client import Client
+from stream.client.errors import ClientError, RequestRefused
+from stream.commands.results import result_of
 from stream.journal.files import Disk
 from stream.journal.format import Kind, Record, decode_keyed
 from stream.journal.recovery import replay
 from stream.journal.snapshots import State
-from stream.live import ClientError, RequestRefused
-from stream.mirror import Verdict
-from stream.results import result_of
+from stream.wire.codes import ErrorCode
+from stream.wire.mirror import Verdict
 from tests.setting import CONFIG, NAMES, SECRET, token
 
 TRADERS = 5

@@ -1,6 +1,6 @@
 """What the conformance vectors of all other channels show, each as a scene that the server plays."""
 
-from stream.messages import Cancel
+from stream.wire.messages import Cancel
 from tests.scene import Scene, scene
 from tests.worlds import TICKER, TRADES
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from stream.fields import Message
-from stream.frames import Balances, Book, Gap, Orders, Ticker, Trades
-from stream.messages import InForce, Place, Subscribe, Subscribed
-from stream.wire import JSON, MSGPACK
+from stream.wire.codec import JSON, MSGPACK
+from stream.wire.fields import Message
+from stream.wire.frames import Balances, Book, Gap, Orders, Ticker, Trades
+from stream.wire.messages import InForce, Place, Subscribe, Subscribed
 from tests.setting import START
 from tests.worlds import Desk, QuietMarket
 

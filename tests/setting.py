@@ -5,8 +5,8 @@ from typing import Any
 
 import jwt
 
-from stream.config import Config, InstrumentConfig
-from stream.wire import MSGPACK
+from stream.settings.config import Config, InstrumentConfig
+from stream.wire.codec import MSGPACK
 
 SECRET = "a secret that is long enough to be one"
 START = 1_700_000_000 * 10**9

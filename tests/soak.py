@@ -27,17 +27,18 @@ import uvloop
 from rich.console import Console
 from rich.progress import Progress
 
-from stream.client import Client
-from stream.forwarded import COMMAND_BYTES
+from stream.client.client import Client
+from stream.client.errors import ClientError, RequestRefused
+from stream.client.live import LiveBook, LiveOrders
+from stream.client.requests import Side
+from stream.commands.forwarded import COMMAND_BYTES
+from stream.commands.results import result_of
 from stream.journal.files import Disk
 from stream.journal.format import Kind, Record
 from stream.journal.recovery import replay
 from stream.journal.snapshots import State
-from stream.live import ClientError, LiveBook, LiveOrders, RequestRefused
-from stream.messages import Done
-from stream.mirror import Verdict
-from stream.requests import Side
-from stream.results import result_of
+from stream.wire.messages import Done
+from stream.wire.mirror import Verdict
 from tests.kills import Answer, Venue
 from tests.setting import NAMES, token
 from tests.sockets import get

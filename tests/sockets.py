@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 import msgspec
 import uvloop
 
-from stream.config import Config
-from stream.keys import key_of
-from stream.market_server import MarketServer
-from stream.relay_server import RelayServer
-from stream.server import Server
-from stream.wire import BINARY, CLOSE, MSGPACK
+from stream.access.keys import key_of
+from stream.relay.relay_server import RelayServer
+from stream.server.market_server import MarketServer
+from stream.server.server import Server
+from stream.settings.config import Config
+from stream.wire.codec import BINARY, CLOSE, MSGPACK
 from tests.setting import CONFIG, SECRET
 
 PATIENCE_S = 60

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.levels import digest_of
-from stream.messages import Leaving, Pacing, Stale, Welcome
+from stream.wire.messages import Leaving, Pacing, Stale, Welcome
 from tests import book_scenes, other_scenes
 from tests.scene import Play, told
 from tests.setting import START

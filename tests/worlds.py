@@ -4,13 +4,13 @@ from typing import Any
 
 import msgspec
 
-from stream.history import History
-from stream.keys import key_of
-from stream.market import Market
-from stream.messages import Login
-from stream.sequencer import Log
-from stream.session import Session
-from stream.wire import JSON, MSGPACK, Codec
+from stream.access.keys import key_of
+from stream.market.history import History
+from stream.market.market import Market
+from stream.market.sequencer import Log
+from stream.venue.session import Session
+from stream.wire.codec import JSON, MSGPACK, Codec
+from stream.wire.messages import Login
 from tests.setting import CONFIG, SECRET, START, messages_in, token
 
 MILLISECOND = 10**6

@@ -69,8 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"there is no command {asked!r}: did you mean {close[0]}?")
     arguments = parser.parse_args(argv)
 
-    from stream.config import ConfigError
-    from stream.live import ClientError
+    from stream.client.errors import ClientError
+    from stream.settings.config import ConfigError
 
     try:
         status: int = import_module(f"stream.cli.{arguments.command}").run(arguments)

@@ -10,9 +10,9 @@ from rich.table import Table
 from stream.cli import teach
 from stream.cli.numbers import counted, whole
 from stream.cli.verify import DEFAULT_URL
-from stream.client import Client, connect
-from stream.fields import PhaseName
-from stream.messages import Confirmed, Connections, ConnectionStatus, Disconnect, ListConnections, Revoke, SetLimits, SetPhase
+from stream.client.client import Client, connect
+from stream.wire.fields import PhaseName
+from stream.wire.messages import Confirmed, Connections, ConnectionStatus, Disconnect, ListConnections, Revoke, SetLimits, SetPhase
 
 PHASES: dict[str, PhaseName] = {"halt": "halt", "auction": "auction", "trade": "trading"}
 EXAMPLES = """examples:

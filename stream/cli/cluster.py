@@ -10,7 +10,7 @@ from rich.table import Table
 from stream.cluster.messages import LINK
 from stream.cluster.overview import Overview, look
 from stream.cluster.redis_client import TROUBLE, connect, keys_of, without_password
-from stream.config import ConfigError
+from stream.settings.config import ConfigError
 
 DEFAULT_REDIS = "redis://127.0.0.1:6379"
 

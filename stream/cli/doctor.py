@@ -24,13 +24,12 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-import engine
-import stream
 from stream.cluster.redis_client import TROUBLE, connect
-from stream.config import Config, load
 from stream.journal.recovery import LOCK
-from stream.server import kept_free, share
+from stream.server.server import kept_free, share
+from stream.settings.config import Config, load
 
+ROOT = Path(__file__).parents[2]
 PYTHON_MIN = (3, 11)
 CLOCK_STEP_NS_MAX = 1000
 UNSYNCHRONISED = 5
@@ -91,7 +90,7 @@ def python() -> Iterator[Finding]:
     what = f"{platform.python_implementation()} {platform.python_version()} on {platform.system()} {platform.release()} {platform.machine()}"
     good = sys.version_info >= PYTHON_MIN
     yield Finding("python", GOOD if good else BAD, what, "" if good else f"install Python {'.'.join(map(str, PYTHON_MIN))} or later")
-    yield Finding("deltabook", GOOD, f"{metadata.version('deltabook')} in {Path(stream.__file__).parents[1]}")
+    yield Finding("deltabook", GOOD, f"{metadata.version('deltabook')} in {ROOT}")
 
 
 def dependencies() -> Iterator[Finding]:
@@ -113,7 +112,8 @@ def dependencies() -> Iterator[Finding]:
 
 def compiled() -> Iterator[Finding]:
     """The modules in C: whether they are there, and what built them."""
-    names = [f"{package.__name__}.{path.stem}" for package in (engine, stream) for path in sorted(Path(package.__path__[0]).glob("*.pyx"))]
+    paths = [path.relative_to(ROOT) for package in ("engine", "stream") for path in sorted((ROOT / package).rglob("*.pyx"))]
+    names = [".".join(path.with_suffix("").parts) for path in paths]
     broken = []
     for name in names:
         try:
@@ -124,7 +124,7 @@ def compiled() -> Iterator[Finding]:
         advice = "build them again: pip install --force-reinstall deltabook, or make test in a clone"
         yield Finding("compiled parts", BAD, f"cannot be imported: {', '.join(broken)}", advice)
         return
-    from stream import build_facts
+    from stream.cli import build_facts
 
     checks = ", with bounds checks and assertions" if build_facts.checked else ""
     verdict, advice = (DOUBT, "fit for tests, slow for a server: build without DELTABOOK_CHECKED") if build_facts.checked else (GOOD, "")

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from stream.cli.numbers import positive, share, whole
 from stream.cli.verify import DEFAULT_URL
+from stream.client.errors import ClientError
 from stream.fault import FaultError, FaultProxy, Plan, kinds, scripted, seeded
-from stream.live import ClientError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import uvloop
 from stream.cli.cluster import add_redis
 from stream.cluster.overview import hand_over
 from stream.cluster.redis_client import TROUBLE, connect, keys_of, without_password
-from stream.config import ConfigError
+from stream.settings.config import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

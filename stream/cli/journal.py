@@ -17,20 +17,21 @@ from rich.table import Table
 
 from engine import OrderBook, Phase
 from stream.cli import teach
-from stream.config import Config
-from stream.history import FEED
-from stream.journal import snapshots, tools
+from stream.journal import snapshots
 from stream.journal.files import Disk
 from stream.journal.format import Damaged, JournalError, Record
-from stream.journal.leave_out import differences, leave_out, outcome_of, subjects_of
 from stream.journal.parts import Named, named
 from stream.journal.reader import SUFFIX
 from stream.journal.recovery import LOCK, Replay, hold, replay
-from stream.journal.repair import repair
 from stream.journal.snapshots import State, snapshot_path
 from stream.journal.writer import Limits
-from stream.scale import to_text
-from stream.trial import explained, tried
+from stream.market import journal_inspection as inspection
+from stream.market.history import FEED
+from stream.market.journal_repair import repair
+from stream.market.leave_out import differences, leave_out, outcome_of, subjects_of
+from stream.market.trial import explained, tried
+from stream.settings.config import Config
+from stream.wire.scale import to_text
 
 WHOLE, DAMAGED, UNREADABLE = 0, 1, 2
 BAR_STEP = 1 << 20
@@ -186,10 +187,10 @@ def _print_rows(rows: dict[str, str]) -> None:
 
 def _info(arguments: argparse.Namespace) -> int:
     folder: Path = arguments.folder
-    summary, epoch, torn, damage = tools.Summary(), 0, 0, None
+    summary, epoch, torn, damage = inspection.Summary(), 0, 0, None
     with watched(folder) as disk:
         try:
-            reader = tools.read_from(disk, str(folder))
+            reader = inspection.read_from(disk, str(folder))
             for record in reader:
                 summary.add(record)
                 disk.see(None, record)
@@ -224,7 +225,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     folder: Path = arguments.folder
-    summary = tools.Summary()
+    summary = inspection.Summary()
 
     def see(state: State, record: Record | None) -> None:
         if record:
@@ -233,7 +234,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
     with watched(folder) as disk:
         try:
-            checked = tools.check(disk, str(folder), see)
+            checked = inspection.check(disk, str(folder), see)
         except Damaged:
             print(f"records {summary.first:,} to {summary.last:,} are whole")
             raise
@@ -255,14 +256,14 @@ def _dump(arguments: argparse.Namespace) -> int:
 
         def see(state: State | None, record: Record | None) -> None:
             if record and record.seq >= arguments.start:
-                for line in tools.describe(record, state.exchange if state else None):
+                for line in inspection.describe(record, state.exchange if state else None):
                     print(msgspec.json.encode(line).decode())
             disk.see(state, record)
 
         if arguments.events:
             replay(disk, folder, arguments.upto, see, from_start=True)
         else:
-            for record in tools.read_from(disk, folder):
+            for record in inspection.read_from(disk, folder):
                 if arguments.upto is not None and record.seq > arguments.upto:
                     break
                 see(None, record)
@@ -273,8 +274,8 @@ def _replay(arguments: argparse.Namespace) -> int:
     folder, upto = str(arguments.folder), arguments.upto
     with watched(arguments.folder) as disk:
         if arguments.time is not None:
-            upto = tools.record_at(disk, folder, arguments.time)
-        found = tools.state_at(disk, folder, upto, disk.see)
+            upto = inspection.record_at(disk, folder, arguments.time)
+        found = inspection.state_at(disk, folder, upto, disk.see)
     found.state.directory.pop(FEED, None)
     for wrong in found.wrong:
         print(f"deltabook journal: passed over: {wrong}", file=sys.stderr)
@@ -331,7 +332,7 @@ def _snapshot(arguments: argparse.Namespace) -> int:
     folder = str(arguments.folder)
     with watched(arguments.folder) as disk:
         config = Config(trades_kept=arguments.trades)
-        state, removed = tools.take_snapshot(disk, folder, config, arguments.upto, arguments.keep, disk.see)
+        state, removed = inspection.take_snapshot(disk, folder, config, arguments.upto, arguments.keep, disk.see)
     print(f"{snapshot_path(folder, state.seq)}: state hash {state.exchange.state_hash():016x}")
     for path in removed:
         print(f"removed {path}")
@@ -394,7 +395,7 @@ def _account(account: int, whose: dict[int, str]) -> str:
 def _print_differences(folder: str, name: Named, state: State, whose: dict[int, str]) -> None:
     """How the copy ends otherwise than the journal did; or, if that cannot be replayed to its end, than it was before the command."""
     upto = name.record - 1 if tried(Config(journal=folder)) else None
-    before = tools.state_at(Disk(), folder, upto).state
+    before = inspection.state_at(Disk(), folder, upto).state
     print(f"the copy's end beside {f'the state behind record {upto:,}, where the journal stops' if upto else 'that of the journal'}:")
     lines = list(differences(before.exchange, state.exchange))
     for account, what in lines[:DIFFERENCES_MAX]:

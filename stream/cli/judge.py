@@ -16,11 +16,11 @@ from rich.table import Table
 from stream.cli.numbers import positive
 from stream.cli.shares import deal
 from stream.cli.verify import DEFAULT_URL
-from stream.client import connect
-from stream.frames import Book, Gap
-from stream.judge import Case, Statement
-from stream.live import ClientError
-from stream.messages import Frame
+from stream.client.client import connect
+from stream.client.errors import ClientError
+from stream.harness.judge import Case, Statement
+from stream.wire.frames import Book, Gap
+from stream.wire.messages import Frame
 
 HEALING_S = 60.0
 """Time for a client to say something right of every book, after the run."""

@@ -15,18 +15,18 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from stream.auth import mint
-from stream.channels import BOOK, PUBLIC, TICKER, TRADES
+from stream.access.auth import mint
 from stream.cli.numbers import counted, positive, share, whole
 from stream.cli.token import SCOPES
 from stream.cli.verify import DEFAULT_URL
-from stream.client import connect
-from stream.config import Config, KeyConfig, load
+from stream.client.client import connect
+from stream.client.errors import ClientError
 from stream.harness.crew import Crew
 from stream.harness.load_page import HEADINGS, html, most_told, notes, rows
 from stream.harness.plan import Plan, Role, Thresholds, places
 from stream.harness.report import Moment, Report
-from stream.live import ClientError
+from stream.settings.config import Config, KeyConfig, load
+from stream.wire.channels import BOOK, PUBLIC, TICKER, TRADES
 
 TOKEN_SPARE_S = 3600
 

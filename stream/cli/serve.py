@@ -14,23 +14,23 @@ import msgspec
 import uvloop
 from rich.console import Console
 
+from stream.access.keys import load_keys
 from stream.cli import complain
 from stream.cluster.engine_server import Node
 from stream.cluster.gateway_server import start_redis_gateway, start_worker
 from stream.cluster.redis_client import without_password
 from stream.cluster.workers import Workers
-from stream.config import FLAGS, Config, ConfigError, Role, load, settings
 from stream.journal.format import Damaged, JournalError
-from stream.keys import load_keys
-from stream.logs import start_logging
-from stream.market_server import MarketServer
-from stream.reception import ENDPOINT
-from stream.relay_server import RelayServer
-from stream.server import Server
+from stream.market.trial import note_crashes
+from stream.relay.relay_server import RelayServer
+from stream.server.market_server import MarketServer
+from stream.server.reception import ENDPOINT
+from stream.server.server import Server
+from stream.settings.config import FLAGS, Config, ConfigError, Role, load, settings
 from stream.sources import Source
 from stream.sources.recorded import RecordedSource
 from stream.sources.simulated import SimulatedSource
-from stream.trial import note_crashes
+from stream.system.logs import start_logging
 
 EXAMPLES = """examples:
   deltabook serve --source recorded                      a real market, looped, on http://localhost:8080/

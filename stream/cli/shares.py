@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from stream.client import Client, connect
-from stream.live import ClientError
+from stream.client.client import Client, connect
+from stream.client.errors import ClientError
 
 
 async def deal(stack: AsyncExitStack, client: Client, token: str | None, names: Sequence[str], channels_each: int) -> list[tuple[Client, Sequence[str]]]:

@@ -6,10 +6,10 @@ import sys
 import time
 from pathlib import Path
 
-from stream.auth import mint
-from stream.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
+from stream.access.auth import mint
 from stream.cli.numbers import counted
-from stream.config import ConfigError, load
+from stream.settings.config import ConfigError, load
+from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
 
 SCOPES = (MARKET_SCOPE, ACCOUNT_SCOPE, TRADE_SCOPE)
 

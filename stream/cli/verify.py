@@ -13,14 +13,15 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from stream.channels import BOOK, TICKER, TRADES, ChannelName
 from stream.cli.numbers import positive, whole
 from stream.cli.shares import deal
-from stream.client import Client, connect
-from stream.frames import Book, Gap
-from stream.live import ClientError, LiveBook, LiveTicker, LiveTrades
-from stream.messages import Frame
-from stream.mirror import Verdict
+from stream.client.client import Client, connect
+from stream.client.errors import ClientError
+from stream.client.live import LiveBook, LiveTicker, LiveTrades
+from stream.wire.channels import BOOK, TICKER, TRADES, ChannelName
+from stream.wire.frames import Book, Gap
+from stream.wire.messages import Frame
+from stream.wire.mirror import Verdict
 
 DEFAULT_URL = "ws://127.0.0.1:8080/v1"
 HEARTBEATS_MISSED_MAX = 2.5

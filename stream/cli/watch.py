@@ -10,15 +10,16 @@ from rich.live import Live as Screen
 from rich.table import Table
 from rich.text import Text
 
-from stream.channels import parse
 from stream.cli.numbers import counted, whole
 from stream.cli.verify import DEFAULT_URL
-from stream.client import connect
-from stream.frames import OrderUpdate, Ticker, Trade
-from stream.live import ClientError, Live, LiveBook
-from stream.messages import InstrumentTerms
-from stream.mirror import BalancesMirror, BookMirror, OrdersMirror, TickerMirror, TradesMirror, Verdict
-from stream.scale import to_text
+from stream.client.client import connect
+from stream.client.errors import ClientError
+from stream.client.live import Live, LiveBook
+from stream.wire.channels import parse
+from stream.wire.frames import OrderUpdate, Ticker, Trade
+from stream.wire.messages import InstrumentTerms
+from stream.wire.mirror import BalancesMirror, BookMirror, OrdersMirror, TickerMirror, TradesMirror, Verdict
+from stream.wire.scale import to_text
 
 BAR = 24
 """Width of the longest depth bar, in characters."""

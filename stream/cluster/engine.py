@@ -5,23 +5,23 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from msgspec.structs import replace
 
-from stream.channels import MARKET_SCOPE
+from stream.access.keys import Key
 from stream.cluster.messages import LINK, Batch, Beat, Forward, OpenAccount, Request, Status
 from stream.cluster.roll_call import GATEWAY
 from stream.cluster.shipper import Shipper
-from stream.codes import ErrorCode
-from stream.config import Config
-from stream.conflation import MILLISECOND
-from stream.forwarded import COMMAND_BYTES, Forwarded, fault, last_number, not_run
-from stream.history import KEPT, History, keep
+from stream.commands.forwarded import COMMAND_BYTES, Forwarded, fault, last_number, not_run
 from stream.journal import snapshots
 from stream.journal.recovery import mark_of
-from stream.keys import Key
-from stream.market import Market
-from stream.safeguards import Deadlines, processes_of
-from stream.sequencer import Log
+from stream.market.history import KEPT, History, keep
+from stream.market.market import Market
+from stream.market.sequencer import Log
+from stream.settings.config import Config
 from stream.sources import Source
-from stream.venue import Figure
+from stream.venue.safeguards import Deadlines, processes_of
+from stream.venue.venue import Figure
+from stream.wire.channels import MARKET_SCOPE
+from stream.wire.codes import ErrorCode
+from stream.wire.times import MILLISECOND
 
 log = logging.getLogger("deltabook")
 

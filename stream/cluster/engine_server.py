@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from stream.clock import Clock
+from stream.access.keys import Key
 from stream.cluster.engine import Engine
 from stream.cluster.messages import STANDBY, Batch, Beat, Request, Snapshot, Status
 from stream.cluster.overview import follower_of
@@ -20,15 +20,15 @@ from stream.cluster.redis_strays import of_wrong_type, remove_wrong_types
 from stream.cluster.replica import Replica
 from stream.cluster.state_file import StateFile, encode_aside, newest_in
 from stream.cluster.succession import Inheritance, end_of, has_journal, inherit
-from stream.config import Config
-from stream.conflation import MILLISECOND
-from stream.history import check_terms
 from stream.journal.files import Disk
-from stream.keys import Key
-from stream.market_server import MarketServer
-from stream.server import Server
+from stream.market.history import check_terms
+from stream.server.market_server import MarketServer
+from stream.server.server import Server
+from stream.settings.config import Config
 from stream.sources import Source
-from stream.tasks import going_on, once
+from stream.system.clock import Clock
+from stream.system.tasks import going_on, once
+from stream.wire.times import MILLISECOND
 
 log = logging.getLogger("deltabook")
 

@@ -9,13 +9,13 @@ from functools import partial
 
 from engine import Exchange
 from stream.cluster.messages import Forward
-from stream.codes import ErrorCode
-from stream.conflation import MILLISECOND, NEVER
-from stream.forwarded import NOT_RUN, REPEATED, Forwarded, last_number
-from stream.gathering import Group, call_all
-from stream.journal.format import Entry
-from stream.results import Reply, Result, Results, result_of
-from stream.sequencer import Sequencer
+from stream.commands.entry import Entry
+from stream.commands.forwarded import NOT_RUN, REPEATED, Forwarded, last_number
+from stream.commands.results import Reply, Result, Results, result_of
+from stream.market.gathering import Group, call_all
+from stream.market.sequencer import Sequencer
+from stream.wire.codes import ErrorCode
+from stream.wire.times import MILLISECOND, NEVER
 
 SEND_AGAIN = 1000 * MILLISECOND
 

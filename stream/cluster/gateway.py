@@ -2,24 +2,25 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from stream.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
+from stream.access.keys import Key
 from stream.cluster.forwarder import SEND_AGAIN, Forwarder
 from stream.cluster.messages import OpenAccount, Request, Status
 from stream.cluster.replica import Replica
 from stream.cluster.roll_call import GATEWAY, Listed, RollCall
-from stream.codes import ErrorCode
-from stream.config import Config
-from stream.conflation import MILLISECOND, NEVER
-from stream.forwarded import Forwarded
-from stream.history import KEPT, History
-from stream.hub import Refused
-from stream.journal.format import Entry, Kind, Record, decode_entry
-from stream.keys import Key
-from stream.market import Market, key_of
-from stream.messages import ListConnections
-from stream.safeguards import RemoteDeadlines
-from stream.sequencer import Log
-from stream.venue import Figure, Opened
+from stream.commands.entry import Entry, decode_entry
+from stream.commands.forwarded import Forwarded
+from stream.feed.hub import Refused
+from stream.journal.format import Kind, Record
+from stream.market.history import KEPT, History
+from stream.market.market import Market, key_of
+from stream.market.sequencer import Log
+from stream.settings.config import Config
+from stream.venue.safeguards import RemoteDeadlines
+from stream.venue.venue import Figure, Opened
+from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
+from stream.wire.codes import ErrorCode
+from stream.wire.messages import ListConnections
+from stream.wire.times import MILLISECOND, NEVER
 
 ROLE = "gateway"
 

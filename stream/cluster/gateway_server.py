@@ -12,7 +12,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from stream.clock import Clock
+from stream.access.keys import Key
 from stream.cluster.gateway import Gateway
 from stream.cluster.link import GatewayEnd, HearNews, Wants
 from stream.cluster.messages import Batch, Beat, Request, Snapshot, Status
@@ -20,9 +20,9 @@ from stream.cluster.redis_client import connect, keys_of, without_password
 from stream.cluster.redis_gateway import RedisGatewayEnd
 from stream.cluster.replica import Replica
 from stream.cluster.socket_link import SocketGatewayEnd
-from stream.config import Config
-from stream.keys import Key
-from stream.server import Server
+from stream.server.server import Server
+from stream.settings.config import Config
+from stream.system.clock import Clock
 
 log = logging.getLogger("deltabook")
 

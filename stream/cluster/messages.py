@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from stream.forwarded import Forwarded, not_run
+from stream.commands.forwarded import Forwarded, not_run
 from stream.journal.format import Mark
 from stream.journal.snapshots import State
 

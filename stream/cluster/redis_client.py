@@ -14,7 +14,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from stream.cluster.redis_url import read
 from stream.cluster.redis_url import without_password as without_password
-from stream.config import ConfigError
+from stream.settings.config import ConfigError
 
 Client = Any
 """A client of redis-py, whose own types are unions over protocol versions that no caller can narrow."""

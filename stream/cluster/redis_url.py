@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from redis.connection import parse_url as _parse_url
 
-from stream.config import ConfigError
+from stream.settings.config import ConfigError
 
 parse_url: Callable[[str], dict[str, Any]] = _parse_url
 

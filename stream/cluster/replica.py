@@ -11,16 +11,16 @@ from collections.abc import Callable
 import msgspec
 
 from engine import BadSnapshot
-from stream import forwarded
 from stream.cluster.messages import LINK, Batch, Beat, ShippedRecord, Snapshot
-from stream.config import Config
-from stream.conflation import MILLISECOND, NEVER
-from stream.feed import Feed
-from stream.forwarded import Forwarded, decode_forwarded
-from stream.history import FEED, follow
+from stream.commands import forwarded
+from stream.commands.forwarded import Forwarded, decode_forwarded
+from stream.feed.feed import Feed
 from stream.journal.format import Kind, Record
 from stream.journal.recovery import apply, mark_of
 from stream.journal.snapshots import State
+from stream.market.history import FEED, follow
+from stream.settings.config import Config
+from stream.wire.times import MILLISECOND, NEVER
 
 log = logging.getLogger("deltabook")
 

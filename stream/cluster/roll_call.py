@@ -6,10 +6,10 @@ from typing import Protocol
 
 import msgspec
 
-from stream.conflation import NEVER
-from stream.journal.format import Entry
-from stream.messages import ConnectionStatus, ListConnections
-from stream.safeguards import Memory
+from stream.commands.entry import Entry
+from stream.venue.safeguards import Memory
+from stream.wire.messages import ConnectionStatus, ListConnections
+from stream.wire.times import NEVER
 
 log = logging.getLogger("deltabook")
 

@@ -4,7 +4,7 @@ from collections import deque
 
 from stream.cluster.messages import ShippedRecord
 from stream.journal.format import Buffer, JournalError, Kind
-from stream.sequencer import Log
+from stream.market.sequencer import Log
 
 
 class Shipper:

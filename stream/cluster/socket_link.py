@@ -12,7 +12,7 @@ import msgspec
 from stream.cluster.link import EncodedState, HearNews, Leader, Wants
 from stream.cluster.messages import Ask, Batch, Part, Request, Snapshot, Status, decode_news, decode_request, encode
 from stream.cluster.state_file import decode_aside
-from stream.tasks import going_on, once
+from stream.system.tasks import going_on, once
 
 log = logging.getLogger("deltabook")
 

@@ -5,20 +5,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from stream.archive import Archive
 from stream.cluster.engine import TERM
 from stream.cluster.messages import ShippedRecord
 from stream.cluster.replica import Replica
-from stream.config import Config
-from stream.history import History, begin, go_on, remembering
 from stream.journal import snapshots
 from stream.journal.files import Files
 from stream.journal.format import Damaged
 from stream.journal.reader import SUFFIX, numbers
 from stream.journal.recovery import replay
 from stream.journal.snapshots import State
-from stream.journal.tools import read_from
 from stream.journal.writer import SEAL, Limits, Log
+from stream.market.archive import Archive
+from stream.market.history import History, begin, go_on, remembering
+from stream.market.journal_inspection import read_from
+from stream.settings.config import Config
 from stream.sources import Source
 
 log = logging.getLogger("deltabook")

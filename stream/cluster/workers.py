@@ -14,17 +14,17 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from stream.clock import Clock
+from stream.access.keys import Key
 from stream.cluster.engine_server import EngineServer
 from stream.cluster.messages import Batch
 from stream.cluster.replica import Replica
 from stream.cluster.socket_link import SocketEngineEnd
 from stream.cluster.succession import inherit
-from stream.config import Config, as_environment
 from stream.journal.files import Disk
-from stream.keys import Key
+from stream.settings.config import Config, as_environment
 from stream.sources import Source
-from stream.tasks import going_on
+from stream.system.clock import Clock
+from stream.system.tasks import going_on
 
 log = logging.getLogger("deltabook")
 

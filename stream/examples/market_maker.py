@@ -9,9 +9,9 @@ import argparse
 import asyncio
 
 from stream import ConnectionLost, Gap, RequestRefused, connect
-from stream.frames import Orders
-from stream.messages import Frame
-from stream.requests import Side
+from stream.client.requests import Side
+from stream.wire.frames import Orders
+from stream.wire.messages import Frame
 
 DIRECTIONS: dict[Side, int] = {"buy": -1, "sell": 1}
 

@@ -20,9 +20,9 @@ except ModuleNotFoundError as error:
     raise
 
 from stream import Gap, connect
-from stream.frames import Book, Trade
-from stream.messages import Frame, InstrumentTerms
-from stream.scale import to_text
+from stream.wire.frames import Book, Trade
+from stream.wire.messages import Frame, InstrumentTerms
+from stream.wire.scale import to_text
 
 VENUE = Venue("DELTABOOK")
 

@@ -9,12 +9,12 @@ from itertools import count
 
 import msgspec
 
+from stream.client.errors import ClientError
 from stream.harness.plan import Plan, Thresholds
 from stream.harness.report import Moment, Report, report_of
 from stream.harness.server_figures import Figures, compare, fetch
 from stream.harness.tally import Outcome, Sample
 from stream.harness.worker import SAMPLE_S, Shift
-from stream.live import ClientError
 
 HEAD_START_S = 1.0
 """Time for the processes to start."""

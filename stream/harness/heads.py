@@ -2,10 +2,10 @@
 
 import msgspec
 
-from stream.fields import Channel, Digest, Epoch, Message, Nanoseconds, Prev, Seq
-from stream.frames import Balances, Gap, Orders, Ticker
-from stream.messages import Leaving, Pacing, Reply, Stale, Welcome
-from stream.mirror import Mirror
+from stream.wire.fields import Channel, Digest, Epoch, Message, Nanoseconds, Prev, Seq
+from stream.wire.frames import Balances, Gap, Orders, Ticker
+from stream.wire.messages import Leaving, Pacing, Reply, Stale, Welcome
+from stream.wire.mirror import Mirror
 
 EMPTY = msgspec.Raw(b"\x90")
 """A list of nothing in MessagePack."""

@@ -11,18 +11,18 @@ from typing import Any
 
 from picows import WSTransport
 
-from stream.allowance import Allowance, cost_of
-from stream.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES
-from stream.frames import Balances, Book, Gap, Orders, Ticker, Trades
+from stream.client.allowance import Allowance, cost_of
+from stream.client.errors import ClientError
+from stream.client.kept_connection import KeptConnection, Link
 from stream.harness.heads import BookHead, BookHeads, TradesHead, TradesHeads, decode_head
 from stream.harness.plan import Place, Plan, Role
 from stream.harness.tally import Tally
-from stream.kept_connection import KeptConnection, Link
-from stream.live import ClientError
-from stream.messages import Answer, Cancel, Error, Ping, Pong, Request, Subscribe, Subscribed, Welcome
-from stream.messages import Place as PlaceOrder
-from stream.mirror import BalancesMirror, BookMirror, Mirror, OrdersMirror, TickerMirror, TradesMirror, Verdict
-from stream.wire import MSGPACK
+from stream.wire.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES
+from stream.wire.codec import MSGPACK
+from stream.wire.frames import Balances, Book, Gap, Orders, Ticker, Trades
+from stream.wire.messages import Answer, Cancel, Error, Ping, Pong, Request, Subscribe, Subscribed, Welcome
+from stream.wire.messages import Place as PlaceOrder
+from stream.wire.mirror import BalancesMirror, BookMirror, Mirror, OrdersMirror, TickerMirror, TradesMirror, Verdict
 
 DELAY_S_MAX = 2.0
 """The longest a lost client waits before it returns."""

@@ -1,4 +1,4 @@
-"""The bytes of a journal. `stream.records` finds the records in them.
+"""The bytes of a journal. `stream.journal.records` finds the records in them.
 
 A journal is a sequence of records, numbered from 1 without a gap, in segments: files of a fixed size, zeroed before they are used.
 A segment is a header of 64 bytes and then records, each a header of 32 bytes and a payload, padded with zeros to 8. All numbers are
@@ -16,8 +16,8 @@ from typing import NamedTuple
 import msgspec
 
 from engine import Commands, Instrument
-from stream.crc32c import crc32c
-from stream.results import Keyed
+from stream.commands.results import Keyed
+from stream.journal.crc32c import crc32c
 
 Buffer = Commands | bytes | bytearray | memoryview
 
@@ -83,25 +83,7 @@ class Kind(IntEnum):
     """Commands, and which of them came with a key: `encode_keyed`."""
 
     FORWARDED = 9
-    """A group that another process forwarded: `stream.forwarded`."""
-
-
-class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """Something that the stream remembers: a value under a key, until another takes its place. No value takes the key away."""
-
-    key: str
-    value: bytes
-
-    def change(self, directory: dict[str, bytes]) -> None:
-        """Enter it into the directory, or take its key away."""
-        if self.value:
-            directory[self.key] = self.value
-        else:
-            directory.pop(self.key, None)
-
-
-decode_entry = msgspec.msgpack.Decoder(Entry).decode
-"""An entry out of its record's payload."""
+    """A group that another process forwarded: `stream.commands.forwarded`."""
 
 
 class Listing(msgspec.Struct, frozen=True, array_like=True):

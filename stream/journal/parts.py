@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from stream.forwarded import COMMAND_BYTES, decode_forwarded, not_run
+from stream.commands.forwarded import COMMAND_BYTES, decode_forwarded, not_run
 from stream.journal.format import JournalError, Kind, Record, decode_keyed, encode_keyed
 
 CAN_GO = Kind.COMMANDS, Kind.KEYED_COMMANDS, Kind.FORWARDED, Kind.ENTRY

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from stream.journal.files import Files
 from stream.journal.format import ALIGNMENT, RECORD_HEADER, REMEDY, SEGMENT_HEADER, Damaged, Kind, Record, Segment, decode_segment
-from stream.records import decode_record, records_from
+from stream.journal.records import decode_record, records_from
 
 SUFFIX = ".journal"
 DIGITS = 20

@@ -12,15 +12,16 @@ from typing import NamedTuple
 import msgspec
 
 from engine import Exchange
-from stream import forwarded
+from stream.commands import forwarded
+from stream.commands.entry import decode_entry
+from stream.commands.results import Results
 from stream.journal import snapshots
 from stream.journal.files import Files
-from stream.journal.format import REMEDY, Damaged, JournalError, Kind, Listing, Mark, Record, Stuck, decode_entry, decode_keyed
+from stream.journal.format import REMEDY, Damaged, JournalError, Kind, Listing, Mark, Record, Stuck, decode_keyed
 from stream.journal.parts import CAN_GO
 from stream.journal.reader import SUFFIX, Reader, numbers, segment_path
 from stream.journal.snapshots import State
 from stream.journal.writer import Limits, Log
-from stream.results import Results
 
 LOCK = "lock"
 

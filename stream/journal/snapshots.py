@@ -11,12 +11,12 @@ from struct import Struct, error
 import msgspec
 
 from engine import BadSnapshot, Exchange
-from stream.crc32c import crc32c
+from stream.commands.results import Result, Results
+from stream.journal.crc32c import crc32c
 from stream.journal.files import Files
 from stream.journal.format import VERSION, Damaged
 from stream.journal.reader import DIGITS, numbers, segment_path
 from stream.journal.reader import SUFFIX as SEGMENT_SUFFIX
-from stream.results import Result, Results
 
 MAGIC = b"dbsnapsh"
 HEADER = Struct("<8sIIQQqQQI4x")

@@ -1,0 +1,130 @@
+"""Whose connection it is: one client's address in all its forms is one, and behind a trusted proxy it is what the proxy says."""
+
+import re
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from itertools import chain
+
+from stream.settings.config import ConfigError
+
+Address = IPv4Address | IPv6Address
+
+MAPPED = IPv6Network("::ffff:0:0/96")
+NAT64 = IPv6Network("64:ff9b::/96")
+TEXT_MAX = 64
+PREFIX = 64
+"""Of an IPv6 address, the part that one customer has."""
+
+PAIR = re.compile(r"""[ \t]*(?:([!#$%&'*+.^_`|~\w-]+)=(?:"((?:[^"\\]|\\.)*)"|([!#$%&'*+.^_`|~\w-]*)))?[ \t]*([;,]|$)""", re.ASCII)
+"""One parameter of RFC 7239's `Forwarded`, or none, and what ends it."""
+
+
+class Proxies:
+    """Those whose word on where a client is counts. ConfigError for what is no address or network."""
+
+    def __init__(self, trusted: Iterable[str]) -> None:
+        try:
+            self._networks = [unmapped(ip_network(text, strict=False)) for text in trusted]
+        except ValueError as error:
+            raise ConfigError(f"trusted_proxies: {error}") from error
+
+    def trusts(self, address: Address) -> bool:
+        """Whether it is one of them."""
+        return any(address in network for network in self._networks)
+
+    def client_of(self, peer: str, forwarded_for: Sequence[str], forwarded: Sequence[str]) -> str:
+        """The client behind a peer, by the lines of `X-Forwarded-For` and of `Forwarded`, each proxy's addition behind those before.
+
+        From the last entry back as far as the proxies are trusted. An entry that is no address, such as `unknown`, ends it at the proxy that made it; so
+        do two headers that disagree, for a proxy that writes one of them lets a client's own through in the other. A proxy that names an address for the
+        second time speaks of a program on a proxy's machine, which may have written all that is before it.
+        """
+        address = parse(peer)
+        if address is None:
+            return peer
+        if not self.trusts(address):
+            return str(address)
+        chains = [entries for entries in (comma_separated(forwarded_for), list(chain.from_iterable(map(for_parameters, forwarded)))) if entries]
+        clients = {self._walk(address, entries) for entries in chains}
+        return str(clients.pop() if len(clients) == 1 else address)
+
+    def _walk(self, hop: Address, entries: list[str]) -> Address:
+        seen = {hop}
+        while entries and self.trusts(hop):
+            before = parse(entries.pop())
+            if before is None or before in seen:
+                break
+            hop = before
+            seen.add(hop)
+        return hop
+
+
+def unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """A network, of IPv4 if that is what is written within an IPv6 one."""
+    if isinstance(network, IPv6Network) and network.subnet_of(MAPPED):
+        return IPv4Network((int(network.network_address) & 0xFFFF_FFFF, network.prefixlen - MAPPED.prefixlen))
+    return network
+
+
+def comma_separated(lines: Sequence[str]) -> list[str]:
+    """The entries of a header that is a list, over all its lines."""
+    return [entry for line in lines for entry in line.split(",")]
+
+
+def for_parameters(line: str) -> list[str]:
+    """The `for` of every element of a line of `Forwarded`, "" where there is none; [""] if the line cannot be read."""
+    found, here, at = [], "", 0
+    while True:
+        pair = PAIR.match(line, at)
+        if pair is None:
+            return [""]
+        name, quoted, plain, end = pair.groups()
+        if name and name.lower() == "for":
+            here = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else plain
+        if end != ";":
+            found.append(here)
+            here = ""
+        if not end:
+            return found
+        at = pair.end()
+
+
+def parse(text: str) -> Address | None:
+    """An address, with or without brackets, port and zone; an IPv4 one that is written within an IPv6 one is itself. None for anything else."""
+    text = text.strip()
+    if len(text) > TEXT_MAX:
+        return None
+    port = ""
+    if text.startswith("["):
+        text, bracket, port = text[1:].partition("]")
+        if not bracket or (port and not port.startswith(":")):
+            return None
+        port = port[1:]
+    elif text.count(":") == 1:
+        text, _, port = text.partition(":")
+    if port and not re.fullmatch(r"\d{1,5}|_[\w.-]+", port, re.ASCII):
+        return None
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return address if isinstance(address, IPv4Address) else within(address)
+
+
+def within(address: IPv6Address) -> Address:
+    """The IPv4 address that an IPv6 one stands for: mapped, by 6to4, Teredo or NAT64; else itself, and with a zone only where that is part of it."""
+    if address in NAT64:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    teredo = address.teredo
+    plain = address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else None)
+    return plain or (address if address.is_link_local else IPv6Address(int(address)))
+
+
+def block_of(address: str) -> str:
+    """What is counted as one client: an IPv4 address, or the /64 of an IPv6 one; of link-local ones, which all share one, the address."""
+    parsed = parse(address)
+    if parsed is None:
+        return address
+    if isinstance(parsed, IPv4Address) or parsed.is_link_local:
+        return str(parsed)
+    return str(ip_network((parsed, PREFIX), strict=False))

@@ -1,0 +1,169 @@
+"""Where keys and revocations come from: a key set behind a URL or in a file, and a file of revocations. A face: it reads, writes and waits."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+
+import httpx
+
+from stream.access.auth import Authenticator
+from stream.access.keys import load_keys
+from stream.access.revocations import as_line, read_lines
+from stream.settings.config import Config, ConfigError
+from stream.system.tasks import once
+
+log = logging.getLogger("deltabook")
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host is a loopback address, or the name of one."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def parsed(url: str) -> httpx.URL:
+    """The address of a key set. ConfigError unless its keys can be trusted: by TLS, or because it is this machine."""
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ConfigError(f"jwks: {error}") from error
+    if not address.host or not (address.scheme == "https" or (address.scheme == "http" and is_this_machine(address.host))):
+        raise ConfigError(f"jwks {without_secrets(address)}: expected https, or http to this machine")
+    return address
+
+
+def without_secrets(address: httpx.URL) -> str:
+    """An address as it may stand in a log: no user, password or query."""
+    return str(address.copy_with(userinfo=b"", query=None))
+
+
+def read_file(path: Path, bytes_max: int) -> bytes:
+    """A file of at most so many bytes. ConfigError if it cannot be had. Blocks as long as its disk does: of anything but a file, that might be for ever."""
+    try:
+        if not path.is_file():
+            raise ConfigError(f"{path}: there is no such file")
+        with path.open("rb") as file:
+            found = file.read(bytes_max + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    if len(found) > bytes_max:
+        raise ConfigError(f"{path}: expected at most {bytes_max} bytes")
+    return found
+
+
+class KeySource:
+    """A key set's place. A URL is asked by httpx, with one deadline for the whole answer, and keys come from nowhere but there: no redirect is
+    followed, and this machine is asked by itself, whatever proxy the environment names.
+    """
+
+    def __init__(self, config: Config) -> None:
+        """ConfigError if it is a URL whose keys could be anybody's."""
+        self._config = config
+        self._client: httpx.AsyncClient | None = None
+        self._local = False
+        if "://" in config.jwks:
+            address = parsed(config.jwks)
+            self._name, self._local = without_secrets(address), is_this_machine(address.host)
+            self._client = httpx.AsyncClient(
+                verify=ssl.create_default_context() if address.scheme == "https" else False, trust_env=not self._local, timeout=config.jwks_timeout_s,
+                headers={"Accept-Encoding": "identity"}, limits=httpx.Limits(max_keepalive_connections=0),
+            )
+
+    async def read(self) -> bytes:
+        """The key set as it is now. ConfigError if it cannot be had within `jwks_timeout_s`, from the first byte to the last."""
+        config = self._config
+        if not self._client:
+            return read_file(Path(config.jwks), config.jwks_bytes_max)
+        try:
+            async with asyncio.timeout(config.jwks_timeout_s):
+                return await self._ask(self._client)
+        except TimeoutError as error:
+            raise ConfigError(f"{self._name}: expected the whole answer within {config.jwks_timeout_s} seconds") from error
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            raise ConfigError(f"{self._name}: {type(error).__name__} {error}") from error
+
+    async def _ask(self, client: httpx.AsyncClient) -> bytes:
+        async with client.stream("GET", self._config.jwks) as answer:
+            if answer.status_code != 200:
+                raise ConfigError(f"{self._name}: answered {answer.status_code}: expected 200{'; redirects are not followed' if answer.is_redirect else ''}")
+            peer = answer.extensions["network_stream"].get_extra_info("server_addr")
+            if self._local and not is_this_machine(peer[0]):
+                raise ConfigError(f"{self._name}: answered by {peer[0]}: expected this machine")
+            found = bytearray()
+            async for part in answer.aiter_raw():
+                found += part
+                if len(found) > self._config.jwks_bytes_max:
+                    raise ConfigError(f"{self._name}: expected at most {self._config.jwks_bytes_max} bytes")
+            return bytes(found)
+
+
+class Trust:
+    """Keeps an authenticator's keys and revocations what they are outside."""
+
+    def __init__(self, authenticator: Authenticator, config: Config) -> None:
+        self._authenticator = authenticator
+        self._config = config
+        self._source = KeySource(config)
+        self._file = Path(config.revocations_file) if config.revocations_file else None
+        self._file_stamp: tuple[int, int] | None = None
+        self._fetching: asyncio.Task[None] | None = None
+
+    def keep(self, now: int, revoked: Callable[[], None]) -> None:
+        """Look whether anything is to be fetched, read or written; call `revoked` after new revocations were read."""
+        if (self._fetching is None or self._fetching.done()) and self._authenticator.keys.due(now):
+            self._fetching = once("the key set", self._fetch())
+        self._save()
+        if self._read():
+            revoked()
+
+    async def _fetch(self) -> None:
+        try:
+            self._authenticator.keys.take(await self._source.read())
+        except Exception as error:    # whatever it is, it must not end the keeping of keys
+            self._authenticator.keys.failures += 1
+            log.error("the key set cannot be had; the keys of the last time stay good", extra={"why": str(error)})
+
+    def reload(self) -> None:
+        """Read key files, the key set and the revocations again. Keys that cannot be read stay as they were; what has been revoked stays so."""
+        try:
+            self._authenticator.keys.configure(load_keys(self._config))
+            log.info("keys and revocations are read again")
+        except ConfigError as error:
+            log.error("the keys cannot be read again; those of before stay good", extra={"why": str(error)})
+        self._file_stamp = None
+
+    def _save(self) -> None:
+        """Add what an administrator has revoked to the file."""
+        unsaved, self._authenticator.revocations.unsaved = self._authenticator.revocations.unsaved, {}
+        if unsaved and self._file:
+            try:
+                with self._file.open("ab") as file:
+                    file.writelines([b"\n", *map(as_line, unsaved.values())])    # who edits the file may leave its last line open
+            except OSError as error:
+                log.error("a revocation cannot be written; it is good until the server ends", extra={"why": str(error)})
+
+    def _read(self) -> bool:
+        """Read the file if it has changed."""
+        try:
+            if not self._file or not self._file.exists():
+                return False
+            stat = self._file.stat()
+            stamp = stat.st_mtime_ns, stat.st_size
+            if stamp == self._file_stamp:
+                return False
+            self._file_stamp = stamp
+            for revocation in read_lines(self._file.read_bytes()):
+                self._authenticator.revocations.add(revocation)
+        except (OSError, ConfigError) as error:
+            log.error("the file of revocations cannot be read", extra={"file": str(self._file), "why": str(error)})
+        return True
+
+    def cancel(self) -> None:
+        """Fetch no more."""
+        if self._fetching:
+            self._fetching.cancel()

@@ -1,0 +1,124 @@
+"""What one asks of a server about instruments and orders, as methods. Decimal text and dates become integers here, exactly."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, TypeVar, cast
+
+from stream.client.errors import ClientError
+from stream.wire.fields import Message
+from stream.wire.messages import (
+    AllCancelled,
+    Cancel,
+    CancelAll,
+    CancelOnDisconnect,
+    Confirmed,
+    DeadMan,
+    Done,
+    Instruments,
+    InstrumentTerms,
+    ListInstruments,
+    Logout,
+    Ping,
+    Place,
+    Pong,
+    Reduce,
+    Replace,
+    Scope,
+)
+from stream.wire.scale import from_text
+
+R = TypeVar("R", bound=Message)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Side = Literal["buy", "sell"]
+
+
+def nanoseconds(time: int | datetime) -> int:
+    """A time in ns since 1970. TypeError if a datetime does not say in which time zone it is."""
+    return time if isinstance(time, int) else (time - EPOCH) // timedelta(microseconds=1) * 1000
+
+
+class Requests(ABC):
+    """The requests of a client, whatever carries them."""
+
+    def __init__(self) -> None:
+        self.terms: dict[str, InstrumentTerms] = {}
+
+    @abstractmethod
+    async def request(self, kind: Callable[..., Message], reply: type[R], *fields: Any, **named: Any) -> R:
+        """Send a request and return its reply."""
+
+    async def instruments(self) -> dict[str, InstrumentTerms]:
+        """The terms of every instrument, by name."""
+        answer = await self.request(ListInstruments, Instruments)
+        self.terms = {terms.name: terms for terms in answer.instruments}
+        return self.terms
+
+    async def ping(self) -> Pong:
+        """Ask for a sign of life."""
+        return await self.request(Ping, Pong)
+
+    async def _count(self, instrument: str, unit: Literal["tick", "lot", "money"], value: int | str) -> int:
+        """Ticks, lots or units of the quote asset, out of themselves or of decimal text."""
+        if type(value) is int:
+            return value
+        terms = self.terms or await self.instruments()
+        if instrument not in terms:
+            raise ClientError(f"instrument {instrument!r}: there is none of that name")
+        of = terms[instrument]
+        return from_text(cast(str, value), {"tick": of.tick, "lot": of.lot, "money": f"1e-{of.quote_decimals}"}[unit])
+
+    async def place(
+        self, instrument: str, side: Side, price: int | str = 0, size: int | str = 0,
+        type: Literal["limit", "market", "stop", "stop_limit", "trailing_stop"] = "limit",
+        time_in_force: Literal["gtc", "ioc", "fok", "gtd", "day"] = "gtc", post_only: bool = False, client_id: int = 0,
+        *, slide: bool = False, quote: bool = False, stop: int | str = 0, display: int | str = 0, min_size: int | str = 0,
+        expires: int | datetime = 0, linked: int = 0,
+        self_trade: Literal["account", "allow", "cancel_newest", "cancel_oldest", "cancel_both", "decrement"] = "account", key: int = 0, sent: int = 0,
+    ) -> Done:
+        """Place an order; what the options mean is in PROTOCOL.md.
+
+        Prices (`price`, `stop`) are in ticks and sizes (`size`, `display`, `min_size`) in lots, `size` with `quote` in units of the
+        quote asset; or decimal text, which is converted exactly (ValueError if it cannot be). A market order without `price` has
+        no protection. `expires` is in ns since 1970, or a datetime.
+
+        A request whose reply was lost can be sent again with the same `key` (any number but 0 that the account has not used): it is carried out
+        once. The client tells the server when it first sent it, so that one which may be forgotten there is refused (KEY_FORGOTTEN) and not carried out anew.
+        To go on in another process, keep `server_time()` with the key, and give it as `sent`.
+        """
+        return await self.request(
+            Place, Done, instrument, side, await self._count(instrument, "tick", price),
+            await self._count(instrument, "money" if quote else "lot", size), type, time_in_force, post_only, client_id,
+            slide, quote, await self._count(instrument, "tick", stop), await self._count(instrument, "lot", display),
+            await self._count(instrument, "lot", min_size), nanoseconds(expires), linked, self_trade, key, sent,
+        )
+
+    async def cancel(self, order: int = 0, client_id: int = 0, *, key: int = 0, sent: int = 0) -> Done:
+        """Cancel an order, named by the exchange's id or by one's own."""
+        return await self.request(Cancel, Done, order, client_id, key, sent)
+
+    async def reduce(self, order: int, by: int, client_id: int = 0, *, key: int = 0, sent: int = 0) -> Done:
+        """Take lots off an order, which keeps its place."""
+        return await self.request(Reduce, Done, order, by, client_id, key, sent)
+
+    async def replace(self, order: int, price: int, size: int, client_id: int = 0, *, stop: int = 0, key: int = 0, sent: int = 0) -> Done:
+        """Give an order a new price in ticks and remaining size in lots, and one that waits a new trigger in ticks."""
+        return await self.request(Replace, Done, order, price, size, client_id, stop, key, sent)
+
+    async def cancel_on_disconnect(self, scope: Scope, grace_ms: int = 0) -> None:
+        """Say what happens to one's open orders when this connection ends without `logout`. It holds for this connection only: say it again after a return."""
+        await self.request(CancelOnDisconnect, Confirmed, scope, grace_ms)
+
+    async def dead_man(self, timeout_ms: int) -> None:
+        """Start one's dead-man timer anew: unless the next call comes in time, all of the account's open orders are cancelled. 0 stops it."""
+        await self.request(DeadMan, Confirmed, timeout_ms)
+
+    async def logout(self) -> None:
+        """Sign out: own channels end, and `cancel_on_disconnect` does not apply."""
+        await self.request(Logout, Confirmed)
+
+    async def cancel_all(self, instrument: str | None = None, side: Side | None = None, *, key: int = 0, sent: int = 0) -> int:
+        """Cancel all own orders, of one instrument or of all, on one side or on both; how many there were."""
+        return (await self.request(CancelAll, AllCancelled, instrument, side, key, sent)).count

@@ -1,0 +1,128 @@
+"""What every channel is: what happened since s, or all of now."""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from engine import Phase, Side
+from stream.wire.codec import Shared
+from stream.wire.fields import PhaseName, SideName
+
+SIDES: dict[int, SideName] = {Side.BUY: "buy", Side.SELL: "sell"}
+PHASES: dict[int, PhaseName] = {Phase.TRADING: "trading", Phase.HALT: "halt", Phase.AUCTION: "auction"}
+
+Entry = TypeVar("Entry")
+
+
+class Point(NamedTuple):
+    """Where the history stands: what a frame is stamped with. Times are in ns since 1970."""
+
+    epoch: int
+    seq: int
+    engine_time: int
+    now: int
+
+
+class Channel(ABC):
+    """What one channel says. A client of one that is `relayed` may have been ahead of us at another server."""
+
+    lossless = False
+    relayed = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.heard = False    # whether anybody listens
+
+    @property
+    @abstractmethod
+    def seq(self) -> int:
+        """The sequence of the last change."""
+
+    def point(self, at: Point) -> Point:
+        """Up to where the channel is complete, when its history stands at `at`."""
+        return at
+
+    @abstractmethod
+    def snapshot(self, at: Point) -> Shared:
+        """All that the channel tells of now."""
+
+    @abstractmethod
+    def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
+        """What happened after `prev`; None if that is forgotten. With nothing to tell, the frame is a heartbeat."""
+
+
+class Channels(Protocol):
+    """Where a hub has its channels from."""
+
+    public: dict[str, Channel]
+    """By name, those that anybody may hear."""
+    changed: set[Channel]
+    """Those that have changed and that somebody hears; the hub empties it."""
+
+    def account_channel(self, kind: str, account: int) -> Channel:
+        """An account's own channel. Its events are kept from the first call on."""
+        ...
+
+    def forget_account(self, account: int) -> None:
+        """Keep an account's events no longer."""
+
+
+class Log(Generic[Entry]):
+    """The latest entries of a lossless channel, and below which sequence they are not all there."""
+
+    def __init__(self, kept: int, floor: int) -> None:
+        self._entries: deque[tuple[int, Entry]] = deque(maxlen=kept)
+        self.floor = floor
+        self.seq = floor
+
+    def append(self, seq: int, entry: Entry) -> None:
+        """Add what happened at `seq`."""
+        if len(self._entries) == self._entries.maxlen:
+            self.floor = self._entries[0][0]
+        self._entries.append((seq, entry))
+        self.seq = seq
+
+    def since(self, prev: int) -> list[Entry] | None:
+        """The entries after `prev`, oldest first; None if some are forgotten. O(entries returned)."""
+        if prev < self.floor:
+            return None
+        entries = []
+        for seq, entry in reversed(self._entries):
+            if seq <= prev:
+                break
+            entries.append(entry)
+        entries.reverse()
+        return entries
+
+    def entries(self) -> list[tuple[int, Entry]]:
+        """All that are kept, each with its sequence, oldest first."""
+        return list(self._entries)
+
+    def latest(self, count: int) -> list[Entry]:
+        """The latest entries, oldest first."""
+        return [entry for _, entry in list(self._entries)[-count:]]
+
+
+class LogChannel(Channel, Generic[Entry]):
+    """A channel that tells every one of its entries, in order."""
+
+    lossless = True
+
+    def __init__(self, name: str, kept: int, floor: int) -> None:
+        super().__init__(name)
+        self._kept = kept
+        self._log = Log[Entry](kept, floor)
+
+    @property
+    def seq(self) -> int:
+        return self._log.seq
+
+    def remember(self) -> tuple[int, list[tuple[int, Entry]]]:
+        """What `recall` takes: the sequence up to which some entries are forgotten, and those after it with theirs."""
+        return self._log.floor, self._log.entries()
+
+    def recall(self, floor: int, entries: list[tuple[int, Entry]]) -> None:
+        """Go on where another channel was."""
+        self._log = Log(self._kept, floor)
+        for seq, entry in entries:
+            self._log.append(seq, entry)

@@ -1,0 +1,173 @@
+"""What each channel says, derived from the engine's events. One question for all of them: *what changed since s?*
+
+`since(prev)` is the frame of everything after `prev`, or None when that past is forgotten and only `snapshot` answers.
+A book answers from its change list, the lossless channels from the latest events that they keep.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from engine import EventKind, Exchange, OrderBook, Phase
+from stream.commands.results import OF_ORDERS
+from stream.feed.channel import SIDES, Channel
+from stream.feed.own_channels import BalancesChannel, OrdersChannel
+from stream.feed.public_channels import BookChannel, TickerChannel, TickerMemory, TradesChannel
+from stream.settings.config import Config
+from stream.wire.channels import ORDERS
+from stream.wire.frames import Balance, OrderUpdate, Trade
+
+
+def mask_of(*kinds: EventKind) -> int:
+    """The kinds as `Events.select` takes them."""
+    return sum(1 << kind for kind in kinds)
+
+
+OF_BOOKS = mask_of(EventKind.LEVEL)
+OF_MARKET = mask_of(EventKind.TRADE, EventKind.PHASE, EventKind.FEES_SET)
+OF_ACCOUNTS = OF_ORDERS | mask_of(EventKind.BALANCE)
+
+class Memory(msgspec.Struct, array_like=True):
+    """What a feed knows that the exchange does not: by instrument, and by account that somebody listens to or may come back for."""
+
+    books: dict[str, tuple[tuple[int, list[tuple[int, Trade]]], TickerMemory]]
+    accounts: dict[int, tuple[tuple[int, list[tuple[int, OrderUpdate]]], tuple[int, list[tuple[int, Balance]]]]]
+
+
+_decode_memory = msgspec.msgpack.Decoder(Memory).decode
+
+
+class Feed:
+    """All channels of one exchange. `apply` takes in the events of each of its calls.
+
+    `kept` is called when it begins to keep an account's events, or ends to. `changed` gathers the channels that they concern, of those that anybody listens to.
+    A client of one that is `replicated` may have been ahead of us at another server.
+    """
+
+    def __init__(self, exchange: Exchange, config: Config, replicated: bool = False) -> None:
+        self._exchange = exchange
+        self._replicated = replicated
+        self._config = config
+        self._books: list[OrderBook] = []
+        self._book_channels: list[BookChannel] = []
+        self._trades: list[TradesChannel] = []
+        self._tickers: list[TickerChannel] = []
+        self._accounts: dict[int, tuple[OrdersChannel, BalancesChannel]] = {}
+        self._listening = bytearray()
+        self._not_trading: set[int] = set()
+        self.public: dict[str, Channel] = {}
+        self.changed: set[Channel] = set()
+        self.kept: Callable[[int, bool], None] = lambda account, kept: None
+        self.add_books()
+
+    def add_books(self) -> None:
+        """Take in the books that have been added to the exchange."""
+        self.terms_seq = self._exchange.seq    # at which the terms of any instrument changed last
+        for book in self._exchange.books[len(self._books) :]:
+            name = book.instrument.name
+            channels = BookChannel(name, book.levels), TradesChannel(name, self._config, self._exchange.seq), TickerChannel(book)
+            for channel in channels:
+                channel.relayed = self._replicated
+            self._books.append(book)
+            self._book_channels.append(channels[0])
+            self._trades.append(channels[1])
+            self._tickers.append(channels[2])
+            self.public |= {channel.name: channel for channel in channels}
+            if book.phase != Phase.TRADING:
+                self._not_trading.add(book.index)
+
+    def remember(self) -> bytes:
+        """What its channels know that the exchange does not, for another process to `recall`."""
+        return msgspec.msgpack.encode(Memory(
+            {
+                book.instrument.name: (trades.remember(), ticker.remember())
+                for book, trades, ticker in zip(self._books, self._trades, self._tickers, strict=True)
+            },
+            {account: (orders.remember(), balances.remember()) for account, (orders, balances) in self._accounts.items()},
+        ))
+
+    def recall(self, memory: bytes) -> None:
+        """Take over what another feed had remembered, at the same point of the history."""
+        found = _decode_memory(memory)
+        for book, trades, ticker in zip(self._books, self._trades, self._tickers, strict=True):
+            if book.instrument.name in found.books:
+                of_trades, of_ticker = found.books[book.instrument.name]
+                trades.recall(*of_trades)
+                ticker.recall(of_ticker)
+        for account, (of_orders, of_balances) in found.accounts.items():
+            orders, balances = self.keep_account(account)
+            orders.recall(*of_orders)
+            balances.recall(*of_balances)
+
+    @property
+    def accounts(self) -> list[int]:
+        """Those whose events are kept."""
+        return list(self._accounts)
+
+    def keep_account(self, account: int) -> tuple[OrdersChannel, BalancesChannel]:
+        """Keep an account's events from now on; its channels."""
+        if account not in self._accounts:
+            self._accounts[account] = (
+                OrdersChannel(account, self._exchange, self._books, self._config),
+                BalancesChannel(account, self._exchange, self._config),
+            )
+            for channel in self._accounts[account]:
+                channel.relayed = self._replicated
+            self._listening.extend(bytes(max(0, account + 1 - len(self._listening))))
+            self._listening[account] = 1
+            self.kept(account, True)
+        return self._accounts[account]
+
+    def account_channel(self, kind: str, account: int) -> Channel:
+        """An account's own channel. Its events are kept from the first call on."""
+        orders, balances = self.keep_account(account)
+        return orders if kind == ORDERS else balances
+
+    def forget_account(self, account: int) -> None:
+        """Keep an account's events no longer."""
+        if self._accounts.pop(account, None):
+            self._listening[account] = 0
+            self.kept(account, False)
+
+    def _touch(self, channel: Channel) -> None:
+        if channel.heard:
+            self.changed.add(channel)
+
+    def apply(self, time: int) -> None:
+        """Take in the events of the exchange's latest call.
+
+        Costs Python only for trades, for each book that changed, for accounts that somebody listens to, and for orders while a book does not trade.
+        """
+        events = self._exchange.events
+        for instrument in events.instruments(OF_BOOKS):
+            self._touch(self._book_channels[instrument])
+            self._touch(self._tickers[instrument])
+        for event in events.select(OF_MARKET):
+            ticker = self._tickers[event.instrument]
+            self._touch(ticker)
+            if event.kind == EventKind.TRADE:
+                self._trades[event.instrument].add(Trade(event.seq, time, event.price, event.size, SIDES[event.side]))
+                self._touch(self._trades[event.instrument])
+                self._book_channels[event.instrument].traded = event.seq
+                ticker.add(event, time)
+            else:
+                self.terms_seq = event.seq
+            if event.kind == EventKind.PHASE:
+                ticker.touch(event.seq)
+                self._not_trading.discard(event.instrument)
+                if event.other != Phase.TRADING:
+                    self._not_trading.add(event.instrument)
+        if self._not_trading:
+            for event in events.select(OF_ORDERS):
+                if event.instrument in self._not_trading:
+                    self._tickers[event.instrument].touch(event.seq)
+                    self._touch(self._tickers[event.instrument])
+        if self._accounts:
+            for event in events.select(OF_ACCOUNTS, self._listening):
+                orders, balances = self._accounts[event.account]
+                if event.kind == EventKind.BALANCE:
+                    balances.add(event)
+                    self._touch(balances)
+                else:
+                    orders.add(event, time)
+                    self._touch(orders)

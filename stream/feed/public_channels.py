@@ -1,0 +1,182 @@
+"""The channels that anybody may hear: a book's levels, its trades, and its ticker."""
+
+from collections import deque
+
+import msgspec
+
+from engine import Event, OrderBook, PriceLevels
+from stream.feed.book_frames import BookFrames, Window
+from stream.feed.channel import PHASES, Channel, LogChannel, Point
+from stream.settings.config import Config
+from stream.wire.channels import BOOK, TICKER, TRADES, ChannelName
+from stream.wire.codec import Shared, Written
+from stream.wire.frames import Ticker, Trade, Trades
+
+MINUTE_NS = 60 * 10**9
+WIRE = 1 << 63
+"""What a total is split by: a part on the wire is below this."""
+"""The largest number that a frame can hold. A day's turnover that passes it is told as it."""
+DAY_MINUTES = 24 * 60
+
+
+class BookChannel(Channel):
+    """An order book in full depth."""
+
+    def __init__(self, instrument: str, levels: PriceLevels) -> None:
+        super().__init__(str(ChannelName(BOOK, instrument)))
+        self.levels = levels
+        self.traded = 0    # the sequence of the last trade
+        self._frames = BookFrames(levels, self.name)
+
+    @property
+    def batches(self) -> int:
+        """How many of the engine's batches have changed the book."""
+        return self.levels.changes
+
+    @property
+    def seq(self) -> int:
+        return self.levels.seq
+
+    def snapshot(self, at: Point) -> Shared:
+        return Written(self._frames.snapshot(at))
+
+    def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
+        frame = self._frames.since(prev, at, batches)
+        return None if frame is None else Written(frame)
+
+    def window(self, window: Window, at: Point) -> Shared:
+        """A snapshot of the best levels."""
+        return Written(self._frames.window(window, at))
+
+    def window_since(self, before: Window, window: Window, prev: int, at: Point, batches: int) -> Shared:
+        """How the best levels differ from those at `prev`."""
+        return Written(self._frames.window_since(before, window, prev, at, batches))
+
+    def is_longer(self, prev: int) -> bool:
+        """Whether the frame since `prev` has more levels than a snapshot."""
+        return self.levels.count_since(prev) > len(self.levels)
+
+
+class TradesChannel(LogChannel[Trade]):
+    """Every trade of an instrument."""
+
+    def __init__(self, instrument: str, config: Config, floor: int) -> None:
+        super().__init__(str(ChannelName(TRADES, instrument)), config.trades_kept, floor)
+        self._shown = config.trades_in_snapshot
+
+    def add(self, trade: Trade) -> None:
+        """Take in a trade."""
+        self._log.append(trade.seq, trade)
+
+    def snapshot(self, at: Point) -> Shared:
+        return Shared(Trades(self.name, at.epoch, None, at.seq, self._log.latest(self._shown), at.now))
+
+    def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
+        trades = self._log.since(prev)
+        return None if trades is None else Shared(Trades(self.name, at.epoch, prev, at.seq, trades, at.now))
+
+
+class Minute:
+    """The trades of one minute."""
+
+    __slots__ = ("count", "high", "low", "number", "open", "value", "volume")
+
+    def __init__(self, number: int, open: int, high: int, low: int, volume: int = 0, value: int = 0, count: int = 0) -> None:
+        self.number = number
+        self.open = open
+        self.high = high
+        self.low = low
+        self.volume = volume
+        self.value = value
+        self.count = count
+
+
+class TickerMemory(msgspec.Struct, array_like=True):
+    """What a ticker remembers: the last trade, the sequence of what it told last, and the minutes' figures in the order of `Minute`; of those that
+    do not fit 63 bits, how many times 2^63 the volume and the value of each minute have more.
+    """
+
+    last: int
+    last_size: int
+    seq: int
+    minutes: list[tuple[int, int, int, int, int, int, int]]
+    beyond: list[tuple[int, int]] = []
+
+
+class TickerChannel(Channel):
+    """Last trade, best prices, the figures of the last 24 hours, to the minute, and the phase with what an auction would come to."""
+
+    def __init__(self, book: OrderBook) -> None:
+        super().__init__(str(ChannelName(TICKER, book.instrument.name)))
+        self._book = book
+        self._levels = book.levels
+        self._minutes: deque[Minute] = deque()
+        self._last = self._last_size = 0
+        self._volume = self._value = self._count = 0
+        self._seq = 0
+
+    @property
+    def seq(self) -> int:
+        return max(self._seq, self._levels.seq)
+
+    def touch(self, seq: int) -> None:
+        """Note that the phase changed at `seq`, or the orders of a book that does not trade."""
+        self._seq = seq
+
+    def add(self, event: Event, time: int) -> None:
+        """Take in a TRADE."""
+        number = time // MINUTE_NS
+        if not self._minutes or self._minutes[-1].number < number:
+            self._expire(time)
+            self._minutes.append(Minute(number, event.price, event.price, event.price))
+        minute = self._minutes[-1]
+        minute.high = max(minute.high, event.price)
+        minute.low = min(minute.low, event.price)
+        minute.volume += event.size
+        minute.value += event.value
+        minute.count += 1
+        self._volume += event.size
+        self._value += event.value
+        self._count += 1
+        self._last, self._last_size = event.price, event.size
+        self._seq = event.seq
+
+    def remember(self) -> TickerMemory:
+        """What `recall` takes."""
+        minutes = [(each.number, each.open, each.high, each.low, each.volume % WIRE, each.value % WIRE, each.count) for each in self._minutes]
+        beyond = [(each.volume // WIRE, each.value // WIRE) for each in self._minutes]
+        return TickerMemory(self._last, self._last_size, self._seq, minutes, beyond if any(map(any, beyond)) else [])
+
+    def recall(self, memory: TickerMemory) -> None:
+        """Go on where another ticker was."""
+        self._last, self._last_size, self._seq = memory.last, memory.last_size, memory.seq
+        self._minutes = deque(Minute(*figures) for figures in memory.minutes)
+        for minute, (volume, value) in zip(self._minutes, memory.beyond, strict=bool(memory.beyond)):
+            minute.volume += volume * WIRE
+            minute.value += value * WIRE
+        self._volume = sum(minute.volume for minute in self._minutes)
+        self._value = sum(minute.value for minute in self._minutes)
+        self._count = sum(minute.count for minute in self._minutes)
+
+    def _expire(self, now: int) -> None:
+        while self._minutes and self._minutes[0].number <= now // MINUTE_NS - DAY_MINUTES:
+            minute = self._minutes.popleft()
+            self._volume -= minute.volume
+            self._value -= minute.value
+            self._count -= minute.count
+
+    def snapshot(self, at: Point) -> Shared:
+        self._expire(at.now)
+        bid, bid_size = self._levels.best_bid or (0, 0)
+        ask, ask_size = self._levels.best_ask or (0, 0)
+        first = self._minutes[0].open if self._minutes else 0
+        high = max((minute.high for minute in self._minutes), default=0)
+        low = min((minute.low for minute in self._minutes), default=0)
+        return Shared(Ticker(
+            self.name, at.epoch, None, at.seq, self._last, self._last_size, bid, bid_size, ask, ask_size,
+            first, high, low, self._volume % WIRE, self._value % WIRE, self._count, at.now,
+            PHASES[self._book.phase], *self._book.indicative(), self._volume // WIRE, self._value // WIRE,
+        ))
+
+    def since(self, prev: int, at: Point, batches: int = 0) -> Shared:
+        return self.snapshot(at)

@@ -1,0 +1,112 @@
+"""The journal of a running server: what is brought back at its start, the thread that writes, the snapshots now and then, and the last one.
+
+A snapshot is taken by a process of its own, which reads the journal up to a record and replays it: the matcher never waits for one.
+"""
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from stream.journal import snapshots
+from stream.journal.files import Files
+from stream.journal.format import JournalError
+from stream.journal.writer import Journal
+from stream.market.history import History, recover
+from stream.market.market import Market
+from stream.market.trial import Guard
+from stream.settings.config import Config
+from stream.sources import Source
+from stream.system.tasks import once
+
+log = logging.getLogger("deltabook")
+
+
+class Archive:
+    """A journal's folder, held by this process. ConfigError, JournalError or OSError if it cannot be had."""
+
+    def __init__(
+        self, files: Files, config: Config, sources: Sequence[Source], now: int, report: Callable[[], None], taken: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`report` is called from another thread when something is on disk, or has failed; `taken` when there is another snapshot."""
+        self._taken = taken
+        self._files = files
+        self._config = config
+        began = time.monotonic()
+        self.history: History = recover(files, config.journal, config, sources, now, Guard(config))
+        assert self.history.opened
+        self._opened = self.history.opened
+        self.position = self._opened.log.seq    # the last record that was there at the start
+        self._tell(time.monotonic() - began)
+        self._snapshot_at = 0    # commands executed when the latest snapshot began
+        self._snapshooter: asyncio.Task[None] | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._failed = self._low = self._waits = False
+        self.journal = Journal(self._opened.log, report)
+
+    def _tell(self, seconds: float) -> None:
+        replay = self._opened.replay
+        if replay is None:
+            return
+        for damaged in replay.wrong:
+            log.warning("a snapshot could not be used", extra={"reason": str(damaged)})
+        if replay.reader.torn:
+            cut = {"file": replay.reader.path, "offset": replay.reader.offset, "bytes": replay.reader.torn}
+            log.warning("the end of the journal was an unfinished write, which nobody was told of, and was cut off", extra=cut)
+        log.info("the journal was replayed", extra={"folder": self._config.journal, "records": replay.records, "seconds": round(seconds, 3)})
+
+    def keep(self, executed: int) -> None:
+        """Look how much room the disk has, and log what has become of it. Begin a snapshot if enough commands have run since the latest."""
+        self.journal.measure()
+        if self.journal.failure and not self._failed:
+            log.critical("the journal has failed: the market stands still", extra={"reason": str(self.journal.failure)})
+        if self.journal.low != self._low:
+            log.warning("the disk is nearly full: only what cancels or reduces is taken" if self.journal.low else "there is room on the disk again")
+        if bool(self.journal.waits_for) != self._waits:
+            log.warning("the journal waits: nothing is acknowledged until it has a file descriptor" if self.journal.waits_for else "the journal goes on",
+                        extra={"reason": self.journal.waits_for})
+        self._failed, self._low, self._waits = self.journal.failure is not None, self.journal.low, bool(self.journal.waits_for)
+        if executed - self._snapshot_at >= self._config.journal_snapshot_commands and not self._snapshooter and not self.journal.failure:
+            self._snapshot_at = executed
+            self._snapshooter = once("a snapshot", self._snapshot())
+
+    async def _snapshot(self) -> None:
+        flags = {"--upto": self.journal.durable, "--keep": self._config.journal_snapshots_kept, "--trades": self._config.trades_kept}
+        command = ["journal", "snapshot", self._config.journal, *(str(part) for flag in flags.items() for part in flag)]
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                "nice", sys.executable, "-m", "stream", *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            )
+            _, said = await self._process.communicate()
+            if self._process.returncode:
+                log.error("a snapshot was not taken", extra={"reason": said.decode(errors="replace")[-1000:]})
+            else:
+                self._taken()
+        finally:
+            self._snapshooter = self._process = None
+
+    def abandon(self) -> None:
+        """Leave the folder as it is, to others."""
+        self.journal.close()
+        self._files.close(self._opened.lock)
+
+    async def close(self, market: Market, now: int) -> None:
+        """Write down what a replay must come to, commit all, and leave a snapshot for a quick start."""
+        if self._snapshooter:
+            if self._process:
+                with suppress(ProcessLookupError):
+                    self._process.terminate()
+            await asyncio.wait([self._snapshooter])
+        with suppress(JournalError):
+            market.sequencer.mark(now, True)
+        self.journal.close()
+        end = self._opened.log
+        if not self.journal.failure:
+            try:
+                snapshots.write(self._files, self._config.journal, market.state(end.seq, end.crc, now))
+                snapshots.prune(self._files, self._config.journal, self._config.journal_snapshots_kept)
+            except (JournalError, OSError) as error:
+                log.error("the last snapshot was not taken; the records are all there", extra={"reason": str(error)})
+        self._files.close(self._opened.lock)

@@ -1,0 +1,93 @@
+"""Commands gather here, with who waits for their outcome, until they are handed over as one group."""
+
+from collections.abc import Callable, Iterable
+
+from engine import Commands
+from stream.commands.entry import Entry
+from stream.commands.forwarded import Forwarded
+from stream.commands.results import Keyed, Reply, Results
+
+
+class Group:
+    """Commands, who waits for which of them, what the stream is to remember with them, and what gateways have forwarded."""
+
+    __slots__ = ("after", "commands", "entries", "forwarded", "keyed", "last", "replies", "time")
+
+    def __init__(self) -> None:
+        self.commands = Commands()
+        self.replies: dict[int, list[Reply]] = {}
+        self.keyed: list[Keyed] = []
+        self.entries: list[Entry] = []
+        self.after: list[Callable[[bool], None]] = []
+        self.forwarded: list[Forwarded] = []
+        self.time = 0
+        self.last = 0    # its last record in the journal
+
+    def put_ahead(self, ahead: Commands) -> Commands:
+        """Have these run first; what they leave is empty, to be used again."""
+        count, behind = len(ahead), self.commands
+        if len(behind):
+            ahead.extend(bytes(behind))
+            behind.clear()
+            self.replies = {index + count: replies for index, replies in self.replies.items()}
+            self.keyed = [each._replace(place=each.place + count) for each in self.keyed]
+        self.commands = ahead
+        return behind
+
+    def clear(self) -> None:
+        """Forget it all."""
+        self.commands.clear()
+        if self.replies or self.entries or self.forwarded:
+            self.replies, self.keyed, self.entries, self.after, self.forwarded = {}, [], [], [], []
+
+
+class Gatherer:
+    """Where a market puts its commands. `directory` is what the stream remembers beside the exchange; `results` what became of requests with a key."""
+
+    def __init__(self, directory: dict[str, bytes], results: Results) -> None:
+        self.directory = directory
+        self.results = results
+        self._gathering = Group()
+        self._under_way: dict[tuple[int, int], list[Reply]] = {}
+
+    @property
+    def commands(self) -> Commands:
+        """The group that gathers: append to it, then `expect` the reply if there is to be one."""
+        return self._gathering.commands
+
+    def expect(self, done: Reply, account: int = 0, key: int = 0) -> None:
+        """Have `done` called when the command that was appended last has run, and its result remembered under a key that is not 0."""
+        group, replies = self._gathering, [done]
+        index = len(group.commands) - 1
+        group.replies[index] = replies
+        if key:
+            group.keyed.append(Keyed(index, account, key))
+            self._under_way[account, key] = replies
+
+    def repeats(self, account: int, key: int, done: Reply) -> bool:
+        """Whether a request of this key has come before: then `done` gets what became, or becomes, of that one."""
+        result = self.results.get((account, key))
+        replies = self._under_way.get((account, key))
+        if result:
+            done(result, None)
+        elif replies is not None:
+            replies.append(done)
+        return result is not None or replies is not None
+
+    def remember(self, key: str, value: bytes, after: Callable[[bool], None] | None = None) -> None:
+        """Keep a value in the directory, from when this group runs; none takes the key away. Then call `after`, with False if that failed."""
+        self._gathering.entries.append(Entry(key, value))
+        if after:
+            self._gathering.after.append(after)
+
+
+def call_all(calls: Iterable[Callable[[], None]]) -> None:
+    """Call each, though others raise: one client's answer must not cost the others theirs."""
+    errors = []
+    for call in calls:
+        try:
+            call()
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup("answers to commands", errors)

@@ -1,0 +1,245 @@
+"""What a market begins with: a new exchange, or the one that a journal brings back, with all that the configuration and the sources ask for.
+
+Whatever is done here to an exchange is written to its journal like any command.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+
+from engine import MONEY_MAX, Commands, EventKind, Exchange, Instrument
+from stream.commands.entry import Entry, decode_entry
+from stream.commands.forwarded import decode_forwarded
+from stream.commands.results import Results
+from stream.feed.feed import Feed
+from stream.journal.files import Files
+from stream.journal.format import Buffer, Kind, Listing, Record
+from stream.journal.recovery import Opened, Visit, open_journal
+from stream.journal.snapshots import State
+from stream.journal.writer import Limits
+from stream.settings.config import Config, ConfigError
+from stream.sources import Source
+from stream.wire.scale import to_text
+
+KEPT = "kept"
+"""The kind of key under which the directory has an account whose events are kept."""
+
+FEED = "feed"
+"""The key of what the channels remember, in the directory of a snapshot."""
+
+ALL_INSTRUMENTS = 0xFFFF
+OF_COMMANDS = Kind.COMMANDS, Kind.KEYED_COMMANDS, Kind.FORWARDED
+
+Write = Callable[[list[tuple[Kind, Buffer, int]]], None]
+
+_decode_accounts = msgspec.msgpack.Decoder(list[int]).decode
+
+
+class History(NamedTuple):
+    """The past of a market: what it has come to. `time` in ns since 1970 is the latest that was written down, `opened` its journal if it has one."""
+
+    exchange: Exchange
+    directory: dict[str, bytes]
+    results: Results
+    epoch: int
+    time: int
+    feed: Feed
+    opened: Opened | None = None
+
+
+def follow(feed: Feed, record: Record) -> None:
+    """Take in what a record that has just been applied has changed."""
+    if record.kind in OF_COMMANDS:
+        feed.apply(record.time)
+    elif record.kind == Kind.LISTING:
+        feed.add_books()
+    elif record.kind == Kind.ENTRY:
+        keep(feed, decode_entry(record.payload))
+    if record.kind == Kind.FORWARDED:
+        for entry in decode_forwarded(record.payload).entries:
+            keep(feed, entry)
+
+
+def keep(feed: Feed, entry: Entry) -> None:
+    """Keep an account's events from now on, or no longer, if that is what an entry says."""
+    kind, _, account = entry.key.partition(":")
+    if kind == KEPT and entry.value:
+        feed.keep_account(int(account))
+    elif kind == KEPT:
+        feed.forget_account(int(account))
+
+
+def feeding(config: Config, feeds: list[Feed]) -> Visit:
+    """What makes a feed of a replay: the channels as they were after the last record, put into `feeds`."""
+
+    def visit(state: State, record: Record | None) -> None:
+        if not feeds:
+            feeds.append(Feed(state.exchange, config))
+            memory = state.directory.pop(FEED, b"")
+            if memory:
+                feeds[0].recall(memory)
+        elif record:
+            follow(feeds[0], record)
+
+    return visit
+
+
+def remembering(history_feed: Feed, directory: dict[str, bytes]) -> dict[str, bytes]:
+    """The directory of a snapshot: with what the channels remember."""
+    return directory | {FEED: history_feed.remember()}
+
+DECIMALS_MAX = 12
+"""Of an asset: 4.6 million of it can be counted then."""
+
+STEP_MIN, STEP_MAX = Decimal("1e-30"), Decimal("1e30")
+"""Of ticks and lots: what is smaller or larger is a mistake, and would be long to tell."""
+
+
+def begin(config: Config, sources: Sequence[Source], now: int) -> History:
+    """A history of no journal, whose epoch is the time. ConfigError if what is configured cannot be."""
+    return _prepare(_new(config, sources, now // 10**6, now), config, sources, now, lambda records: None)
+
+
+def go_on(state: State, feed: Feed, config: Config, sources: Sequence[Source], now: int) -> History:
+    """The history of a state that is at hand, without a journal. ConfigError if what is configured cannot be."""
+    history = History(state.exchange, state.directory, state.results, state.epoch, state.time, feed)
+    return _prepare(history, config, sources, max(now, state.time), lambda records: None)
+
+
+def recover(
+    files: Files, folder: str, config: Config, sources: Sequence[Source], now: int, guard: AbstractContextManager[None] | None = None,
+) -> History:
+    """The history that is in a journal's folder, or a new one that is written there. ConfigError, or what `open_journal` raises. `guard` is around the replay.
+
+    Replaying costs some 0.3 us a command behind the last snapshot, and as much again for each trade of theirs.
+    """
+    limits = Limits(config.journal_segment_bytes, reserve_bytes=config.journal_reserve_bytes)
+    feeds: list[Feed] = []
+    opened = open_journal(files, folder, limits, now // 10**6, feeding(config, feeds), guard)
+    try:
+        if opened.replay:
+            state = opened.replay.state
+            state.directory.pop(FEED, None)
+            history = History(state.exchange, state.directory, state.results, state.epoch, state.time, feeds[0], opened)
+        else:
+            history = _new(config, sources, opened.log.epoch, now)._replace(opened=opened)
+            opened.log.commit([(Kind.GENESIS, history.exchange.snapshot(), now)])
+        return _prepare(history, config, sources, max(now, history.time), opened.log.commit)
+    except BaseException:
+        opened.log.close()
+        files.close(opened.lock)
+        raise
+
+
+def _new(config: Config, sources: Sequence[Source], epoch: int, now: int) -> History:
+    exchange = Exchange(config.orders_max, config.accounts_max, config.tombstones_max, config.client_ids_max, secrets.randbits(128))
+    _list(exchange, config, sources)
+    return History(exchange, {}, Results(), epoch, now, Feed(exchange, config))
+
+
+def _configured(config: Config, sources: Sequence[Source]) -> list[tuple[Mapping[str, int], Sequence[Instrument]]]:
+    listed: list[tuple[Mapping[str, int], Sequence[Instrument]]] = [(config.assets, [terms.instrument() for terms in config.instruments])]
+    return listed + [(source.assets, source.instruments) for source in sources]
+
+
+def check_terms(exchange: Exchange, config: Config, sources: Sequence[Source]) -> None:
+    """ConfigError if an asset or instrument that is configured is there already, on other terms."""
+    for assets, instruments in _configured(config, sources):
+        _check_terms(exchange, assets, instruments)
+
+
+def _check_terms(exchange: Exchange, assets: Mapping[str, int], instruments: Sequence[Instrument]) -> None:
+    there = {book.instrument.name: book.instrument for book in exchange.books}
+    for name, decimals in assets.items():
+        if exchange.assets().get(name, decimals) != decimals:
+            raise ConfigError(f"asset {name!r} has {exchange.assets()[name]} decimals already: {decimals} cannot be")
+    for instrument in instruments:
+        before = there.get(instrument.name, instrument)
+        if before != instrument:
+            changed = [f"{field} {getattr(before, field)}" for field in instrument._fields if getattr(before, field) != getattr(instrument, field)]
+            raise ConfigError(f"instrument {instrument.name!r} is in the journal with other terms: {', '.join(changed)}; new ones need a new name")
+
+
+def _countable(name: str, decimals: int) -> int:
+    """An asset's decimals. ConfigError if so little of it fits into the engine's integers that an account would soon have too much."""
+    if decimals > DECIMALS_MAX:
+        raise ConfigError(
+            f"asset {name!r} has {decimals} decimals: expected at most {DECIMALS_MAX}. An amount is a whole number of units, of all accounts together "
+            f"up to 2^62, which would be {to_text(MONEY_MAX, f'1e-{decimals}')[:4]} {name}; count it in a larger unit, such as 9 decimals (gwei, of Ether)"
+        )
+    return decimals
+
+
+def _check_assets(instrument: Instrument, exchange: Exchange) -> None:
+    """ConfigError if an instrument's assets are not there, or its steps are none."""
+    for asset in (instrument.base, instrument.quote):
+        if asset not in exchange.assets():
+            there = ", ".join(exchange.assets()) or "`assets`, which is empty"
+            raise ConfigError(f"instrument {instrument.name!r}: there is no asset {asset!r}: expected one of {there}")
+    for field in ("tick", "lot"):
+        step = getattr(instrument, field)
+        if not (step.is_finite() and STEP_MIN <= step <= STEP_MAX):
+            raise ConfigError(f"instrument {instrument.name!r}: {field} {step}: expected a decimal number from {STEP_MIN} to {STEP_MAX}")
+
+
+def _list(exchange: Exchange, config: Config, sources: Sequence[Source]) -> Listing:
+    """Add the assets and instruments that are configured and not there yet; which these were."""
+    assets: dict[str, int] = {}
+    instruments: list[Instrument] = []
+    there = {book.instrument.name for book in exchange.books}
+    configured = _configured(config, sources)
+    try:
+        for more_assets, more_instruments in configured:
+            _check_terms(exchange, more_assets, more_instruments)
+            for name, decimals in more_assets.items():
+                if name not in exchange.assets():
+                    exchange.add_asset(name, _countable(name, decimals))
+                    assets[name] = decimals
+        for _, more_instruments in configured:    # whose assets may be those of a source
+            for instrument in more_instruments:
+                if instrument.name not in there:
+                    _check_assets(instrument, exchange)
+                    exchange.add_instrument(instrument)
+                    instruments.append(instrument)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return Listing(assets, instruments)
+
+
+def _prepare(history: History, config: Config, sources: Sequence[Source], now: int, write: Write) -> History:
+    """List what is new, and let the sources begin."""
+    exchange, directory, feed = history.exchange, history.directory, history.feed
+    listing = _list(exchange, config, sources)
+    if listing.assets or listing.instruments:
+        write([(Kind.LISTING, msgspec.msgpack.encode(listing), now)])
+        feed.add_books()
+
+    def run(commands: Commands) -> None:
+        if len(commands):
+            write([(Kind.COMMANDS, commands, now)])
+            exchange.execute(commands)
+            feed.apply(now)
+
+    for source in sources:
+        key, commands = f"source:{source.name}", Commands()
+        accounts = _decode_accounts(directory[key]) if key in directory else []
+        for account in accounts:
+            commands.cancel_all(account, ALL_INSTRUMENTS, now)
+        for _ in range(source.account_count - len(accounts)):
+            commands.open_account(now)
+        run(commands)
+        if len(accounts) < source.account_count:
+            accounts += [event.account for event in exchange.events if event.kind == EventKind.ACCOUNT_OPENED]
+            entry = Entry(key, msgspec.msgpack.encode(accounts))
+            write([(Kind.ENTRY, msgspec.msgpack.encode(entry), now)])
+            entry.change(directory)
+        if len(accounts) < source.account_count:
+            raise ConfigError(f"accounts_max {config.accounts_max}: the source {source.name!r} needs {source.account_count} accounts")
+        commands = Commands()
+        source.open(exchange, accounts, commands, now)
+        run(commands)
+    return history

@@ -1,0 +1,158 @@
+"""A copy of a journal without one command: for one that no replay comes past. It has a new epoch, for what clients saw behind the command may not have been."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from engine import EventKind, Exchange, Reason
+from stream.journal import snapshots
+from stream.journal.files import Files
+from stream.journal.format import Buffer, JournalError, Kind, Record, Segment
+from stream.journal.parts import Named, count_of, without
+from stream.journal.reader import SUFFIX, numbers, segment_path
+from stream.journal.recovery import replay
+from stream.journal.snapshots import State
+from stream.journal.writer import Limits, Log
+from stream.market.journal_inspection import describe, read_from
+from stream.market.journal_repair import begin_copy
+
+AT_ONCE = 1 << 10
+"""Records that are written as one group: all of them were on disk before."""
+
+
+class LeftOut(NamedTuple):
+    """The command's record, the lines that tell of the command, how many commands are behind it, and the last record of the copy."""
+
+    record: Record
+    lines: list[dict[str, Any]]
+    behind: int
+    last: int
+
+
+class Outcome(NamedTuple):
+    """What a history comes to: its last state, and how many commands behind a record were refused for the order that they name."""
+
+    state: State
+    unknown: int
+
+
+def leave_out(files: Files, folder: str, copy: str, name: Named, limits: Limits, epoch: int, time: int) -> LeftOut:
+    """Copy a journal into an empty folder, but for one command. Marks behind it are left out too, and snapshots. Replays nothing.
+
+    JournalError if there is no such command, nothing to replay it from, or a file in that folder; Damaged if the records are.
+    """
+    place = _find(files, folder, name)
+    record = place.record
+    if 1 not in numbers(files, folder, SUFFIX) and not any(seq < record.seq for seq in numbers(files, folder, snapshots.SUFFIX)):
+        raise JournalError(f"{folder}: record {record.seq} is behind no snapshot that is kept: nothing replays it")
+    replaced = without(record, name)
+    lines = [line for line in describe(record) if not name.place or line.get("place") == name.place]
+    begin_copy(files, folder, copy)
+    _cut(files, copy, record)
+    log = Log(files, copy, limits, place.epoch, record.seq - 1, place.previous)
+    log.resume(place.segment, record.offset, 0)
+    waiting: list[tuple[Kind, Buffer, int]] = [(*replaced, record.time)]
+    for each in _behind(files, folder, record.seq):
+        waiting.append((Kind.SEAL, b"", each.time) if each.kind == Kind.MARK else (Kind(each.kind), bytes(each.payload), each.time))
+        if len(waiting) == AT_ONCE or each.kind == Kind.EPOCH:
+            log.commit(waiting)
+            waiting = []
+        if each.kind == Kind.EPOCH:    # of the segments that begin behind it
+            log.epoch = int.from_bytes(each.payload, "little")
+    log.commit([*waiting, (Kind.EPOCH, epoch.to_bytes(8, "little"), time)])
+    log.close()
+    return LeftOut(record, lines, place.behind, log.seq)
+
+
+class _Place(NamedTuple):
+    """A record, its segment, the epoch and the CRC of the record before it, and how many commands are behind it."""
+
+    record: Record
+    segment: Segment
+    epoch: int
+    previous: int
+    behind: int = 0
+
+
+def _find(files: Files, folder: str, name: Named) -> _Place:
+    found: _Place | None = None
+    behind = 0
+    reader = read_from(files, folder)
+    previous = 0
+    for record in reader:
+        if record.seq == name.record:
+            found = _Place(record, reader.segment, reader.epoch, previous or reader.segment.previous)
+        elif found:
+            behind += count_of(record)
+        previous = record.crc
+    if not found:
+        raise JournalError(f"{folder}: there is no record {name.record}; the last one is {reader.seq}")
+    return found._replace(behind=behind)
+
+
+def _cut(files: Files, copy: str, record: Record) -> None:
+    """Take away the record and all that is behind it, and the snapshots that know of it."""
+    segments = numbers(files, copy, SUFFIX)
+    for first in segments:
+        if first > record.seq:
+            files.remove(segment_path(copy, first))
+    path = segment_path(copy, max(first for first in segments if first <= record.seq))
+    file = files.open(path)
+    try:
+        files.write(file, bytes(len(files.read(path)) - record.offset), record.offset)
+        files.sync(file)
+    finally:
+        files.close(file)
+    for seq in numbers(files, copy, snapshots.SUFFIX):
+        if seq >= record.seq:
+            files.remove(snapshots.snapshot_path(copy, seq))
+    files.sync_folder(copy)
+
+
+def _segment_of(files: Files, folder: str, seq: int) -> int:
+    return sum(first <= seq for first in numbers(files, folder, SUFFIX)) - 1
+
+
+def _behind(files: Files, folder: str, seq: int) -> Iterator[Record]:
+    for record in read_from(files, folder, _segment_of(files, folder, seq)):
+        if record.seq > seq:
+            yield record
+
+
+def outcome_of(files: Files, folder: str, behind: int) -> Outcome:
+    """Replay a journal to its end, and count the commands behind a record that name an order that is not there. O(all that is replayed)."""
+    unknown = 0
+
+    def see(state: State, record: Record | None) -> None:
+        nonlocal unknown
+        if record and record.seq > behind and count_of(record):
+            rejected = state.exchange.events.select(1 << EventKind.REJECTED)
+            unknown += sum(event.reason == Reason.UNKNOWN_ORDER for event in rejected)
+
+    found = replay(files, folder, None, see)
+    assert found
+    return Outcome(found.state, unknown)
+
+
+def subjects_of(directory: dict[str, bytes]) -> dict[int, str]:
+    """Whose an account is."""
+    return {int.from_bytes(value, "little"): key.partition(":")[2] for key, value in directory.items() if key.startswith("account:")}
+
+
+def differences(before: Exchange, after: Exchange) -> Iterator[tuple[int, str]]:
+    """What is otherwise in one state than in another, by account. O(both)."""
+    assets = list(before.assets())
+    for account in range(max(before.accounts, after.accounts)):
+        if account >= min(before.accounts, after.accounts):
+            yield account, "the account is there no more" if account < before.accounts else "the account is there only now"
+            continue
+        for name, ours, theirs in zip(assets, before.balances(account), after.balances(account), strict=False):
+            if ours != theirs:
+                yield account, f"{name}: {ours[0]} available and {ours[1]} held before, {theirs[0]} and {theirs[1]} now"
+        there, here = ({order.order: order for order in exchange.orders(account)} for exchange in (before, after))
+        for order in sorted(there.keys() | here.keys()):
+            if there.get(order) != here.get(order):
+                yield account, f"order {order}: {_told(there.get(order))} before, {_told(here.get(order))} now"
+
+
+def _told(order: Any) -> str:
+    return f"{order.remaining} lots at {order.price} open" if order else "not open"

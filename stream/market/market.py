@@ -1,0 +1,364 @@
+"""A market: the venue with the exchange behind it. Takes the time as an argument; touches no socket.
+
+A tick runs the commands that have gathered as one group, answers them, and sends what is due: one write for each client.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from engine import MONEY_MAX, Event, EventKind, OrderType, Phase, Reason, SelfTrade, Side, TimeInForce
+from stream.access.keys import Key
+from stream.commands.entry import Entry
+from stream.commands.results import KEY_TIME, KEYS_MAX, SENT_MARGIN, Reply
+from stream.feed.channel import PHASES, Point
+from stream.feed.hub import Refused
+from stream.journal.snapshots import State
+from stream.market.history import ALL_INSTRUMENTS, KEPT, History, begin, remembering
+from stream.market.sequencer import Log, Sequencer
+from stream.settings.config import Config, ConfigError
+from stream.sources import Source
+from stream.venue.announcements import Announcement, Announcements
+from stream.venue.market_face import Guarded
+from stream.venue.refusals import explain
+from stream.venue.reserve import Reserve
+from stream.venue.safeguards import Deadlines
+from stream.venue.venue import Figure, Opened, Venue
+from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
+from stream.wire.codes import ErrorCode
+from stream.wire.messages import Cancel, CancelAll, InstrumentTerms, OrderRequest, Place, Reduce, Replace, SetLimits, SetPhase
+from stream.wire.scale import from_text, to_text
+from stream.wire.times import NEVER
+
+log = logging.getLogger("deltabook")
+
+WIRE_SIDES = {"buy": Side.BUY, "sell": Side.SELL}
+WIRE_TYPES = {type.name.lower(): type for type in OrderType}
+WIRE_TIMES_IN_FORCE = {time.name.lower(): time for time in TimeInForce}
+WIRE_SELF_TRADES = {"account": SelfTrade.ACCOUNT_DEFAULT} | {mode.name.lower(): mode for mode in SelfTrade if mode}
+WIRE_PHASES = {phase.name.lower(): phase for phase in Phase}
+BOTH_SIDES = 2
+
+SOURCE_STEPS_MAX = 256
+"""Steps of a source in one tick, so that one that is behind does not keep the clients waiting."""
+
+
+def key_of(subject: str) -> str:
+    """Where the directory has a subject's account."""
+    return f"account:{subject}"
+
+
+class Market(Venue):
+    """One exchange and its clients. `history` is what it begins with, if not anew; `journal` where it goes on. `now` is in ns since 1970."""
+
+    scopes = frozenset({MARKET_SCOPE, ACCOUNT_SCOPE, TRADE_SCOPE, ADMIN_SCOPE})
+
+    def __init__(
+        self, config: Config, keys: list[Key], sources: Sequence[Source], now: int, history: History | None = None, journal: Log | None = None,
+    ) -> None:
+        history = history or begin(config, sources, now)
+        super().__init__(config, keys, history.feed, now)
+        self.exchange = history.exchange
+        self.feed = history.feed
+        self.sequencer = self._make_sequencer(history, journal)
+        self.deadlines = self._make_deadlines(now)
+        self._announcements = Announcements(self.sequencer, self.authenticator.revocations)
+        self.feed.kept = self._keep
+        self.hub.expect(self.feed.accounts, now)
+        self.self_trade = WIRE_SELF_TRADES[config.self_trade]
+        self._sources = sources
+        self._source_began = now
+        self._epoch = history.epoch
+        self._engine_time = history.time
+        self._reserve = Reserve(lambda order: "buy" if order.side == Side.BUY else "sell")
+        self._opening: dict[str, list[Opened]] = {}    # who waits for a subject's account
+        self._deposits = self._parse_deposits()
+        self._paying: set[int] = set()    # new accounts whose deposits have not run yet
+        self._terms: list[InstrumentTerms] = []
+        self._terms_seq = -1
+
+    def _make_sequencer(self, history: History, journal: Log | None) -> Sequencer:
+        return Sequencer(history.exchange, history.directory, history.results, self._applied, journal)
+
+    def _make_deadlines(self, now: int) -> Deadlines:
+        deadlines = Deadlines(self.sequencer)
+        deadlines.recover(now)
+        return deadlines
+
+    def _keep(self, account: int, kept: bool) -> None:
+        """Write down that an account's events are kept from now on, or no longer."""
+        key = f"{KEPT}:{account}"
+        if kept != (key in self.sequencer.directory) and not self.sequencer.low:    # without it a client gets a snapshot after a crash, and no patch
+            self.sequencer.remember(key, b"1" if kept else b"")
+
+    def _parse_deposits(self) -> list[tuple[int, int]]:
+        """The configured deposits in units, without those of assets that there are not, which the log tells. ConfigError if one cannot be paid."""
+        decimals = self.exchange.assets()
+        deposits = []
+        for asset, amount in self.config.deposit.items():
+            if asset not in decimals:
+                log.warning("a deposit is not paid: there is no such asset", extra={"asset": asset, "expected": sorted(decimals)})
+                continue
+            try:
+                units = from_text(amount, f"1e-{decimals[asset]}")
+            except ValueError as error:
+                raise ConfigError(f"deposit of {asset}: {error}") from error
+            if not 0 <= units <= MONEY_MAX:
+                raise ConfigError(f"deposit of {asset}: {amount}: expected 0 to {to_text(MONEY_MAX, f'1e-{decimals[asset]}')}, for all accounts together")
+            if units:
+                deposits.append((self.exchange.asset(asset), units))
+        return deposits
+
+    # Commands
+
+    @property
+    def failure(self) -> str:
+        return f"the journal has failed: {self.sequencer.failure}" if self.sequencer.failure else ""
+
+    def require_running(self) -> None:
+        """Refused if no command can be carried out at the moment."""
+        if self.failure:
+            raise Refused(ErrorCode.FROZEN, self.failure)
+
+    def account_of(self, subject: str) -> int:
+        """A subject's account. Refused if there is none."""
+        try:
+            return int.from_bytes(self.sequencer.directory[key_of(subject)], "little")
+        except KeyError:
+            raise Refused(ErrorCode.UNKNOWN_SUBJECT) from None
+
+    def guard(self, session: Guarded, now: int) -> None:
+        """Do what a session that has ended asked for in that case."""
+        guard, account = session.guard, session.account
+        if guard.scope == "connection":
+            for order in guard.orders:
+                if self.is_open(order):
+                    self.sequencer.commands.cancel(account, order, 0, now)
+            guard.orders.clear()
+        if not guard.under_way:    # else it ends when the answers are there
+            self.deadlines.end_guard(account, session.number, guard, now)
+
+    def open_account(self, subject: str, now: int, opened: Opened) -> None:
+        """Find a subject's account, or open one; then call `opened` with its number."""
+        if key_of(subject) in self.sequencer.directory:
+            opened(self.account_of(subject), ErrorCode.INTERNAL)
+        elif self.sequencer.failure:
+            opened(None, ErrorCode.FROZEN)
+        elif self.sequencer.low:
+            opened(None, ErrorCode.DISK_NEARLY_FULL)
+        elif subject in self._opening:
+            self._opening[subject].append(opened)
+        else:
+            self._opening[subject] = [opened]
+            self.sequencer.commands.open_account(now)
+            self.sequencer.expect(lambda result, outcome: self._account_opened(subject, outcome, now))
+
+    def _account_opened(self, subject: str, outcome: Event | None, now: int) -> None:
+        """The account is there: fund it, and write down whose it is, before anybody is told."""
+
+        def settled(account: int | None, code: ErrorCode) -> None:
+            for opened in self._opening.pop(subject):
+                opened(account, code)
+
+        if outcome is None:
+            settled(None, ErrorCode.FROZEN)
+        elif outcome.kind != EventKind.ACCOUNT_OPENED:
+            settled(None, ErrorCode.TOO_MANY_ACCOUNTS)
+        else:
+            account, commands = outcome.account, self.sequencer.commands
+            commands.set_account(account, self_trade=self.self_trade, time=now)
+            for asset, amount in self._deposits:
+                commands.deposit(account, asset, amount, now)
+            self._paying.update([account] if self._deposits else [])
+            self.sequencer.remember(
+                key_of(subject), account.to_bytes(8, "little"), lambda kept: settled(account if kept else None, ErrorCode.FROZEN),
+            )
+
+    def submit(self, account: int, request: OrderRequest, now: int, done: Reply) -> None:
+        """Put a command into the next group; then call `done` with what became of it. Refused if the instrument is unknown, or the disk will not take it.
+
+        A request whose key the account has used before is not run again: `done` gets what became of the first, and Refused is raised if that may be forgotten.
+        """
+        if request.key:
+            if self.sequencer.repeats(account, request.key, done):
+                return
+            self._check_key(account, request.sent, now)
+        self.require_running()
+        if self.sequencer.low:
+            done = self._reserve.admit(self.exchange, account, request, done)
+        else:
+            self._reserve.end()
+        commands = self.sequencer.commands
+        match request:
+            case Place():
+                commands.place(
+                    account, self.index_of(request.instrument), WIRE_SIDES[request.side], request.price, request.size, WIRE_TYPES[request.type],
+                    WIRE_TIMES_IN_FORCE[request.time_in_force], request.post_only, request.client_id, now, slide=request.slide, quote=request.quote,
+                    stop=request.stop, display=request.display, min_size=request.min_size, expires=request.expires, linked=request.linked,
+                    self_trade=WIRE_SELF_TRADES[request.self_trade],
+                )
+            case Cancel():
+                commands.cancel(account, request.order, request.client_id, now)
+            case Reduce():
+                commands.reduce(account, request.order, request.by, request.client_id, now)
+            case Replace():
+                commands.replace(account, request.order, request.price, request.size, request.client_id, now, request.stop)
+            case CancelAll():
+                index = ALL_INSTRUMENTS if request.instrument is None else self.index_of(request.instrument)
+                commands.cancel_all(account, index, now, BOTH_SIDES if request.side is None else WIRE_SIDES[request.side])
+        self.sequencer.expect(done, account, request.key)
+
+    def _check_key(self, account: int, sent: int, now: int) -> None:
+        """Refused if a request with a key that is not known must not be taken for a new one, or there is no room for another key."""
+        results, sent, now = self.sequencer.results, self.engine_time(sent) if sent else 0, self.engine_time(now)
+        if sent > now + SENT_MARGIN:
+            raise Refused(ErrorCode.MALFORMED, f"sent {sent}: expected a time that has passed by the server's clock, which says {now}")
+        if sent and results.may_have_had(account, sent):
+            raise Refused(ErrorCode.KEY_FORGOTTEN)
+        if results.is_full(account, now):
+            raise Refused(ErrorCode.TOO_MANY_REQUESTS, f"expected at most {KEYS_MAX} keys of one account within {KEY_TIME // 10**9} seconds")
+
+    def engine_time(self, time: int) -> int:
+        """What the clock of the engine that runs the commands says at a time of ours."""
+        return time
+
+    def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> None:
+        """Put an administrator's command into the next group; then call `done` with what became of it. Refused if there is no such instrument or account."""
+        self.require_running()
+        if self.sequencer.low and not self._halts(request):
+            raise Refused(ErrorCode.DISK_NEARLY_FULL)
+        commands = self.sequencer.commands
+        if isinstance(request, SetPhase):
+            commands.set_phase(self.index_of(request.instrument), WIRE_PHASES[request.phase], now)
+        else:
+            commands.set_account(
+                self.account_of(request.subject), self_trade=self.self_trade,
+                orders_max=request.orders_max, size_max=request.size_max, notional_max=request.notional_max, time=now,
+            )
+        self.sequencer.expect(done)
+
+    def _halts(self, request: SetPhase | SetLimits) -> bool:
+        """Whether a request ends the trading of an instrument."""
+        return isinstance(request, SetPhase) and request.phase == "halt" and self.exchange.books[self.index_of(request.instrument)].phase != Phase.HALT
+
+    @property
+    def low(self) -> bool:
+        return self.sequencer.low
+
+    def is_open(self, order: int) -> bool:
+        """Whether an order is open, or waits for its price."""
+        return self.exchange.order(order) is not None
+
+    def announce(self, said: Announcement, done: Callable[[bool], None]) -> None:
+        """Have it on disk, then act on it, here and at every process that follows."""
+        entry = said.entry()
+
+        def kept(on_disk: bool) -> None:
+            done(on_disk)    # first, for the administrator's own connection may be among those that are closed
+            self.remembered(entry)
+
+        self.sequencer.remember(entry.key, entry.value, kept)
+
+    def remembered(self, entry: Entry) -> None:
+        """Take in what is remembered from now on, and concerns the connections to this process."""
+        said = self._announcements.follow(entry)
+        if said:
+            self.act(said)
+
+    def forget_what_is_over(self, now: int) -> None:
+        super().forget_what_is_over(now)
+        self._announcements.forget(now, self.wall_time(now), self.sequencer)
+
+    def index_of(self, instrument: str) -> int:
+        """An instrument's index. Refused if there is none of that name."""
+        try:
+            return self.exchange.book(instrument).index
+        except KeyError:
+            raise Refused(ErrorCode.UNKNOWN_INSTRUMENT, f"instrument {instrument!r}: there is none of that name") from None
+
+    def explain(self, request: OrderRequest, event: Event) -> str:
+        """Why the engine refused a command, and what was expected."""
+        return explain(self.exchange, request, event)
+
+    def instrument_terms(self) -> list[InstrumentTerms]:
+        """The terms of every instrument: the same list again until any of them changes."""
+        if self._terms_seq != self.feed.terms_seq:
+            decimals = self.exchange.assets()
+            self._terms_seq = self.feed.terms_seq
+            self._terms = [
+                InstrumentTerms(
+                    each.name, each.base, each.quote, format(each.tick, "f"), format(each.lot, "f"), decimals[each.base], decimals[each.quote],
+                    each.price_max, each.size_min, each.size_max, *book.rates(), each.notional_max, each.orders_max, each.band,
+                    each.hold_fee or max(each.maker_fee, each.taker_fee), each.day_end, PHASES[book.phase],
+                    each.parts_max, each.stops_max, each.fills_max, bool(each.market_notional),
+                )
+                for book in self.exchange.books for each in (book.instrument,)
+            ]
+        return self._terms
+
+    # Time
+
+    def point(self, now: int) -> Point:
+        """Where the history stands."""
+        return Point(self._epoch, self.exchange.seq, self._engine_time, now)
+
+    def state(self, seq: int, crc: int, now: int) -> State:
+        """All that there is, for a snapshot behind record `seq`: no group may be in flight."""
+        return State(self.exchange, remembering(self.feed, self.sequencer.directory), self.sequencer.results, self._epoch, seq, crc, now)
+
+    def figures(self) -> Iterable[Figure]:
+        """What the exchange tells of itself."""
+        yield Figure("deltabook_commands", "Commands that the engine ran", self.sequencer.executed, counter=True)
+        yield Figure("deltabook_commands_refused", "Commands that the engine refused", self.sequencer.refused, counter=True)
+        yield Figure("deltabook_groups", "Groups of commands that were carried out together", self.sequencer.groups, counter=True)
+        yield Figure("deltabook_frozen", "1 if the journal has failed and nothing is carried out any more", bool(self.failure))
+        yield Figure("deltabook_disk_nearly_full", "1 if only what cancels or reduces is taken", self.sequencer.low)
+        yield Figure("deltabook_sequence", "The engine's sequence", self.exchange.seq)
+        yield Figure("deltabook_open_orders", "Open orders", self.exchange.order_count)
+
+    def _applied(self, time: int) -> None:
+        """A group of commands has run."""
+        self._engine_time = time
+        if self._paying:
+            self._tell_unpaid()
+        self.feed.apply(time)
+
+    def _tell_unpaid(self) -> None:
+        """Log the deposits of new accounts that could not be paid, since all accounts together would have more than can be counted."""
+        told = [event for event in self.exchange.events if event.account in self._paying and event.kind in (EventKind.BALANCE, EventKind.REJECTED)]
+        for event in told:
+            if event.reason == Reason.AMOUNT_OUT_OF_RANGE:
+                log.error("a deposit cannot be paid: there is more of the asset than the exchange can count", extra={"account": event.account})
+        self._paying.difference_update(event.account for event in told)
+
+    def _run_sources(self, now: int) -> None:
+        """Run the steps of the sources that are due. They look at the state, so none is while a group is under way."""
+        elapsed = now - self._source_began
+        for _ in range(SOURCE_STEPS_MAX):
+            due = [source for source in self._sources if source.next_time() <= elapsed]
+            if not due or self.sequencer.waits or self.sequencer.failure or self.sequencer.low:
+                break
+            for source in due:
+                source.step(self.sequencer.ahead, now)
+            self.sequencer.advance(now)
+
+    def end_sources(self) -> None:
+        """Have no more orders from the sources."""
+        self._sources = ()
+
+    def tick(self, now: int) -> int:
+        """Run what has gathered, send what is due; when the next tick is due by itself, in ns."""
+        self._run_sources(now)
+        if 0 < self.exchange.next_expiry <= now and not self.sequencer.waits:
+            self.sequencer.commands.advance(now)
+        for account in self.deadlines.due(now):
+            self.sequencer.commands.cancel_all(account, ALL_INSTRUMENTS, now, BOTH_SIDES)
+        self.sequencer.advance(now)
+        if self.sequencer.failure:
+            self.tell_stale(self._engine_time)
+        due = self._send(now)
+        if self.sequencer.waits or self.sequencer.failure:
+            return min(due, self.deadlines.next)    # the journal wakes the market
+        if self.sequencer.low:
+            return min(due, self.deadlines.next, self.exchange.next_expiry or NEVER)    # sources wait until there is room
+        sources = (self._source_began + source.next_time() for source in self._sources)
+        return min(due, self.deadlines.next, self.exchange.next_expiry or NEVER, *sources)

@@ -1,0 +1,99 @@
+"""A journal played again: the market as it was, at a chosen speed, for anybody to watch. Takes the time as an argument."""
+
+from typing import NoReturn
+
+import msgspec
+
+from engine import BadSnapshot
+from stream.access.keys import Key
+from stream.commands.results import Reply
+from stream.feed.feed import Feed
+from stream.feed.hub import Refused
+from stream.journal import snapshots
+from stream.journal.files import Files
+from stream.journal.format import REMEDY, Damaged
+from stream.journal.reader import Reader
+from stream.journal.recovery import apply, begin
+from stream.market.history import FEED, OF_COMMANDS, History, follow
+from stream.market.market import Market, key_of
+from stream.settings.config import Config
+from stream.venue.venue import Opened
+from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE
+from stream.wire.codes import ErrorCode
+from stream.wire.messages import OrderRequest, SetLimits, SetPhase
+from stream.wire.times import NEVER
+
+RECORDS_MAX = 256
+"""Records in one tick, so that one that is behind does not keep the clients waiting."""
+
+
+class Playback(Market):
+    """The history that is in a journal's folder, from where that begins: the same events under the same sequences. It takes no requests.
+
+    A record is due when as much time has passed since the start as lay between it and the first, divided by the speed. Damaged if there is
+    nothing to play.
+    """
+
+    scopes = frozenset({MARKET_SCOPE, ACCOUNT_SCOPE, ADMIN_SCOPE})
+    refusal = ErrorCode.PAST_ONLY
+
+    def __init__(self, config: Config, keys: list[Key], files: Files, folder: str, now: int) -> None:
+        state = snapshots.oldest(files, folder)
+        self._reader = Reader(files, folder, state.seq if state else 0, state.crc if state else 0)
+        self._records = iter(self._reader)
+        self._state = state or begin(next(self._records), self._reader.epoch)
+        self._next = next(self._records, None)
+        self._began = now
+        self._first_time = self._state.time
+        feed = Feed(self._state.exchange, config)
+        memory = self._state.directory.pop(FEED, b"")
+        if memory:
+            feed.recall(memory)
+        history = History(self._state.exchange, self._state.directory, self._state.results, self._state.epoch, self._first_time, feed)
+        super().__init__(config, keys, [], now, history)
+        self.feed.kept = lambda account, kept: None    # nothing is written down here
+
+    def _due(self) -> int:
+        """When the next record is due."""
+        return self._began + int((self._next.time - self._first_time) / self.config.speed) if self._next else NEVER
+
+    def tick(self, now: int) -> int:
+        """Play what is due, send what is; when the next tick is due by itself, in ns."""
+        for _ in range(RECORDS_MAX):
+            if self._due() > now:
+                break
+            self._play()
+        return min(self._send(now), self._due())
+
+    def _play(self) -> None:
+        record = self._next
+        assert record
+        try:
+            apply(self._state, record)
+        except (BadSnapshot, ValueError, msgspec.MsgspecError) as error:
+            raise Damaged(self._reader.path, record.offset, f"record {record.seq}: {error}", REMEDY) from error
+        finally:
+            self._next = None
+        self._epoch = self._state.epoch
+        if record.kind in OF_COMMANDS:
+            self._applied(record.time)
+        else:
+            follow(self.feed, record)
+        self._next = next(self._records, None)
+
+    # What it cannot do
+
+    def open_account(self, subject: str, now: int, opened: Opened) -> None:
+        """The account that the subject had then."""
+        if key_of(subject) in self.sequencer.directory:
+            opened(self.account_of(subject), ErrorCode.INTERNAL)
+        else:
+            opened(None, ErrorCode.UNKNOWN_SUBJECT)
+
+    def submit(self, account: int, request: OrderRequest, now: int, done: Reply) -> NoReturn:
+        """Refused."""
+        raise Refused(self.refusal)
+
+    def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> NoReturn:
+        """Refused."""
+        raise Refused(self.refusal)

@@ -1,0 +1,179 @@
+"""The one order of all commands: they gather, are journaled as a group, and run when the group is on disk.
+
+So the engine never holds a state that the disk does not, and nothing that is told of it ever has to be taken back; while one group is
+being synced the next one gathers. Without a journal a group runs at once.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+import msgspec
+
+from engine import Commands, Exchange
+from stream.commands import forwarded
+from stream.commands.forwarded import Forwarded
+from stream.commands.results import Results, result_of
+from stream.journal.format import Buffer, JournalError, Kind, encode_keyed
+from stream.journal.recovery import mark_of
+from stream.market.gathering import Gatherer, Group, call_all
+
+MARK_EVERY = 1 << 12
+"""Groups between two marks of what a replay must come to."""
+
+HASHED_ORDERS_MAX = 1 << 14
+"""A mark has the hash of the whole state while there are no more open orders and accounts than this: some milliseconds of hashing."""
+
+
+class Log(Protocol):
+    """What the sequencer needs of a journal."""
+
+    @property
+    def durable(self) -> int:
+        """The last record that is on disk."""
+        ...
+
+    @property
+    def failure(self) -> JournalError | None:
+        """Why nothing more is written."""
+        ...
+
+    @property
+    def low(self) -> bool:
+        """Whether the disk has less left than the reserve."""
+        ...
+
+    def append(self, kind: Kind, payload: Buffer, time: int) -> int:
+        """Append a record; its sequence. JournalError if nothing is taken any more."""
+        ...
+
+
+class Sequencer(Gatherer):
+    """Carries commands from whoever has them to the exchange. `ran` is the last record of the group that ran last."""
+
+    def __init__(
+        self, exchange: Exchange, directory: dict[str, bytes], results: Results, applied: Callable[[int], None], journal: Log | None = None,
+    ) -> None:
+        """`applied` is called with the time of a group after it has run, and before its replies."""
+        super().__init__(directory, results)
+        self.executed = 0
+        self.refused = 0
+        self.groups = 0
+        self.ran = 0
+        self.ahead = Commands()    # what runs before what gathers
+        self.taken: Callable[[Forwarded], None] = lambda group: None    # called when a forwarded group has run
+        self._exchange = exchange
+        self._applied = applied
+        self._journal = journal
+        self._idle = Group()
+        self._in_flight: Group | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether a group is on its way to the disk."""
+        return self._in_flight is not None
+
+    @property
+    def failure(self) -> JournalError | None:
+        """Why no command runs any more."""
+        return self._journal.failure if self._journal else None
+
+    @property
+    def low(self) -> bool:
+        """Whether the disk is so full that only what makes the books smaller should be run."""
+        return self._journal is not None and self._journal.low
+
+    def forward(self, group: Forwarded) -> None:
+        """Run a group of another process, behind what gathers now."""
+        self._gathering.forwarded.append(group)
+
+    def advance(self, now: int) -> None:
+        """Run what has gathered, as far as the disk is. What a reply gives rise to is the next group."""
+        while True:
+            if not self._in_flight:
+                if not (len(self.ahead) or len(self.commands) or self._gathering.entries or self._gathering.forwarded):
+                    return
+                try:
+                    self._hand_over(now)
+                except JournalError:
+                    self._give_up(self._gathering)
+                    return
+            assert self._in_flight
+            if self._journal and self._journal.durable < self._in_flight.last:
+                if self._journal.failure:
+                    self._give_up(self._in_flight)
+                    self._give_up(self._gathering)
+                return
+            self._run()
+
+    def mark(self, time: int, whole: bool) -> None:
+        """Write down what a replay has to come to. True only between two groups, and when nothing is in flight."""
+        if self._journal:
+            self._journal.append(Kind.MARK, msgspec.msgpack.encode(mark_of(self._exchange, whole)), time)
+
+    def _hand_over(self, now: int) -> None:
+        """Give what has gathered to the journal, with what is ahead of it in front."""
+        self.groups += 1
+        if self.groups % MARK_EVERY == 0:
+            self.mark(now, self._exchange.order_count + self._exchange.accounts <= HASHED_ORDERS_MAX)
+        group = self._gathering
+        if len(self.ahead):
+            self.ahead = group.put_ahead(self.ahead)
+        group.time = now
+        if self._journal:
+            if group.keyed:
+                group.last = self._journal.append(Kind.KEYED_COMMANDS, encode_keyed(group.keyed, group.commands), now)
+            elif len(group.commands):
+                group.last = self._journal.append(Kind.COMMANDS, group.commands, now)
+            for entry in group.entries:
+                group.last = self._journal.append(Kind.ENTRY, msgspec.msgpack.encode(entry), now)
+            for each in group.forwarded:
+                group.last = self._journal.append(Kind.FORWARDED, msgspec.msgpack.encode(each), now)
+        self._in_flight, self._gathering = group, self._idle
+
+    def _run(self) -> None:
+        group, self._in_flight = self._in_flight, None
+        assert group
+        self.executed += len(group.commands)
+        self.refused += self._exchange.execute(group.commands)
+        if group.keyed:
+            self.results.take(self._exchange, group.keyed, group.time)
+            for _, account, key in group.keyed:
+                del self._under_way[account, key]
+        for entry in group.entries:
+            entry.change(self.directory)
+        self._applied(group.time)
+        answers = self._answers(group) if group.replies or group.after else []
+        self.ran = group.last
+        others = group.forwarded
+        group.clear()
+        self._idle = group
+        for each in others:
+            self._run_forwarded(each, group.time)
+        call_all(answers)
+
+    def _run_forwarded(self, group: Forwarded, time: int) -> None:
+        indexes = forwarded.run(self._exchange, self.directory, self.results, group, time)
+        self.executed += len(indexes)
+        self._applied(time)
+        self.taken(group)
+
+    def _answers(self, group: Group) -> list[Callable[[], None]]:
+        """The calls that a group which has just run owes."""
+        events = self._exchange.events
+        answers: list[Callable[[], None]] = []
+        for index, replies in group.replies.items():
+            outcome = events.outcome(index)
+            result = result_of(self._exchange, index)
+            answers += [partial(reply, result, outcome) for reply in replies]
+        return answers + [partial(after, True) for after in group.after]
+
+    def _give_up(self, group: Group) -> None:
+        """The journal has failed: tell everybody who waits for this group that nobody knows what became of it."""
+        if group is self._in_flight:
+            self._in_flight, self._idle = None, Group()
+        else:
+            self._gathering = Group()
+            self.ahead.clear()
+        self._under_way.clear()
+        call_all([partial(reply, None, None) for replies in group.replies.values() for reply in replies] + [partial(after, False) for after in group.after])

@@ -1,0 +1,62 @@
+"""A market on a TCP port, and its journal: the one that it writes, or the one that it plays."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+from stream.access.keys import Key
+from stream.journal.files import Disk, Files
+from stream.market.archive import Archive
+from stream.market.market import Market
+from stream.market.playback import Playback
+from stream.server.server import Server
+from stream.settings.config import Config
+from stream.sources import Source
+from stream.system.clock import Clock
+
+
+class MarketServer(Server):
+    """A market on a TCP port."""
+
+    def __init__(self, config: Config, keys: Sequence[Key] = (), sources: Sequence[Source] = (), files: Files | None = None) -> None:
+        """ConfigError, JournalError or OSError if the journal cannot be had; `files` is the disk that it is on, if not the real one."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._archive: Archive | None = None
+        clock, files = Clock(), files or Disk()
+        if config.played:
+            self.market: Market = Playback(config, list(keys), files, config.played, clock.now())
+        elif config.journal == "none":
+            self.market = Market(config, list(keys), sources, clock.now())
+        else:
+            self._archive = Archive(files, config, sources, clock.now(), self.wake_from_thread)
+            history = self._archive.history
+            clock = Clock(history.time)
+            self.market = Market(config, list(keys), sources, clock.now(), history, self._archive.journal)
+        super().__init__(config, self.market, clock)
+
+    async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().start()
+
+    def keep(self) -> None:
+        if self._archive:
+            self._archive.keep(self.market.sequencer.executed)
+
+    async def end(self) -> None:
+        """Let the journal have what has been taken in, and close it."""
+        await self.run_what_has_gathered()
+        if self._archive:
+            await self._archive.close(self.market, self.clock.now())
+
+    async def run_what_has_gathered(self) -> None:
+        """Let the journal have what has been taken in, and take in no more of the sources."""
+        self.market.end_sources()
+        while self.market.sequencer.waits:
+            await asyncio.sleep(0.001)
+            self.tick()
+
+    def wake_from_thread(self) -> None:
+        """The journal has news."""
+        if self._loop:
+            with suppress(RuntimeError):    # the loop is closed
+                self._loop.call_soon_threadsafe(self.wake)

@@ -1,0 +1,88 @@
+"""What only the exchange's own people may ask, each time with a line in the audit log (logger `deltabook.audit`)."""
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from engine import Event
+from stream.access.auth import Authenticator
+from stream.commands.results import Reply, Result
+from stream.feed.hub import Refused
+from stream.venue.announcements import CLOSED_CONNECTION, CLOSED_SUBJECT, REVOKED_SUBJECT, REVOKED_TOKEN, Announcement
+from stream.wire.codes import ErrorCode
+from stream.wire.fields import Message
+from stream.wire.messages import AdminRequest, Confirmed, Connections, ConnectionStatus, Disconnect, Error, ListConnections, Revoke, SetLimits, SetPhase
+
+log = logging.getLogger("deltabook.audit")
+
+Say = Callable[[Message], None]
+
+
+class Administered(Protocol):
+    """What an administrator's requests need of a venue."""
+
+    authenticator: Authenticator
+    wall_time: Callable[[int], int]
+
+    def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> None:
+        """Have a command run; then call `done` with what became of it."""
+
+    def announce(self, said: Announcement, done: Callable[[bool], None]) -> None:
+        """Have every process of the market act on it; call `done` when that is certain, with False if nobody knows."""
+
+    def list_connections(self, request: ListConnections, now: int, listed: Callable[[list[ConnectionStatus], list[str]], None]) -> None:
+        """Call `listed` with who is connected, and the names of the processes that did not say."""
+
+
+class Administration:
+    """Carries out the requests of those whose token has the scope `admin`."""
+
+    def __init__(self, venue: Administered) -> None:
+        self._venue = venue
+
+    def answer(self, who: str, request: AdminRequest, now: int, say: Say) -> None:
+        """Do what is asked, and say the one reply, now or when the engine has run the command. Refused if it cannot be."""
+
+        def audited(reply: Message) -> None:
+            arguments = {name: value for name, value in msgspec.structs.asdict(request).items() if name != "id"}
+            outcome = reply.message if isinstance(reply, Error) else "done"
+            log.info("an administrator's request", extra={"subject": who, "request": request.__struct_config__.tag, "arguments": arguments, "outcome": outcome})
+            say(reply)
+
+        try:
+            match request:
+                case SetPhase() | SetLimits():
+                    self._operate(request, now, audited)
+                case Disconnect():
+                    if bool(request.subject) == bool(request.connection):
+                        raise Refused(ErrorCode.MALFORMED, "expected either a subject or a connection")
+                    kind, name = (CLOSED_SUBJECT, request.subject) if request.subject else (CLOSED_CONNECTION, str(request.connection))
+                    self._announce(request.id, Announcement(kind, name, now), audited)
+                case Revoke():
+                    if bool(request.subject) == bool(request.token_id):
+                        raise Refused(ErrorCode.MALFORMED, "expected either a subject or the id of a token")
+                    kind, name = (REVOKED_SUBJECT, request.subject) if request.subject else (REVOKED_TOKEN, request.token_id)
+                    self._announce(request.id, Announcement(kind, name, self._venue.wall_time(now)), audited)
+                case ListConnections():
+                    self._venue.list_connections(request, now, lambda found, unheard: audited(Connections(request.id, found, unheard)))
+        except Refused as refused:
+            audited(Error(request.id, refused.code, refused.text))
+
+    def _operate(self, request: SetPhase | SetLimits, now: int, say: Say) -> None:
+        """Have the engine run a command, and answer by its outcome."""
+
+        def done(result: Result | None, _: Event | None) -> None:
+            code = ErrorCode.OUTCOME_UNKNOWN if result is None else ErrorCode(400 + result.reason) if result.reason else None
+            say(Error(request.id, code, code.text) if code else Confirmed(request.id))
+
+        self._venue.operate(request, now, done)
+
+    def _announce(self, id: int, said: Announcement, say: Say) -> None:
+        """Have every process act on it. Here a token that is revoked is good no longer from now on, whatever comes of that."""
+        revocation = said.revocation()
+        if revocation:
+            self._venue.authenticator.revocations.revoke(revocation)
+        code = ErrorCode.OUTCOME_UNKNOWN
+        self._venue.announce(said, lambda certain: say(Confirmed(id) if certain else Error(id, code, code.text)))

@@ -1,0 +1,119 @@
+"""What one address, one account and one connection may do: token buckets and counts, and how often each limit was hit."""
+
+from collections import Counter
+
+from stream.access.addresses import block_of
+from stream.settings.config import Config
+from stream.wire.bucket import ANSWER_BYTES_OF_A_MESSAGE, Bucket
+
+
+class Address:
+    """What one address has."""
+
+    __slots__ = ("arrivals", "connections", "handshakes", "sign_ins", "suspect")
+
+    def __init__(self, config: Config, now: int) -> None:
+        self.connections = 0
+        self.suspect = False    # whether it has shown a token that was refused
+        self.arrivals = Bucket(config.arrivals_per_s, config.arrivals_burst, now)
+        self.handshakes = Bucket(config.handshakes_per_s, config.handshakes_burst, now)
+        self.sign_ins = Bucket(config.sign_ins_per_s, config.sign_ins_burst, now)
+
+
+class Allowance:
+    """What one connection may send, and be answered."""
+
+    __slots__ = ("_bytes", "_controls", "messages")
+
+    def __init__(self, config: Config, now: int) -> None:
+        self.messages = Bucket(config.messages_per_s, config.messages_burst, now)
+        self._controls = Bucket(config.control_frames_per_s, config.control_frames_burst, now)
+        self._bytes = Bucket(config.bytes_per_s, config.bytes_burst, now)
+
+    def take(self, size: int, now: int, control: bool) -> str:
+        """A frame of so many bytes has come, of a message or a control frame: the limit that it goes over, "" for none."""
+        over = ""
+        if not (self._controls if control else self.messages).take(now):
+            over = "control_frames_per_s" if control else "messages_per_s"
+        return over if self._bytes.take(now, size) else "bytes_per_s"
+
+    def charge_answer(self, size: int) -> None:
+        """A message is answered by so many bytes: beyond those of an ordinary answer they count as more messages."""
+        self.messages.owe(size // ANSWER_BYTES_OF_A_MESSAGE)
+
+
+class Account:
+    """What one account has, over all its connections."""
+
+    __slots__ = ("cancels", "connections", "orders")
+
+    def __init__(self, config: Config, now: int) -> None:
+        self.connections = 0
+        self.orders = Bucket(config.orders_per_s, config.orders_burst, now)
+        self.cancels = Bucket(config.cancels_per_s, config.cancels_burst, now)
+
+
+class Limits:
+    """The addresses and accounts that anybody is connected from, or was a moment ago. `hit` counts by the name of the setting."""
+
+    def __init__(self, config: Config, now: int) -> None:
+        self._config = config
+        self.connections_per_address_max = config.connections_per_address_max
+        self.header_sign_ins = Bucket(config.header_sign_ins_per_s, config.header_sign_ins_burst, now)
+        self._addresses: dict[str, Address] = {}
+        self._accounts: dict[int, Account] = {}
+        self.hit: Counter[str] = Counter()
+
+    def told(self, message_bytes_max: int) -> dict[str, int]:
+        """What a client is told of how much it may send on its connection."""
+        config = self._config
+        return {
+            "subscriptions_max": config.subscriptions_max, "message_bytes_max": message_bytes_max,
+            "messages_per_s": config.messages_per_s, "messages_burst": config.messages_burst,
+        }
+
+    def address(self, address: str, now: int) -> Address:
+        """What an address has."""
+        return self._addresses.setdefault(block_of(address), Address(self._config, now))
+
+    def account(self, account: int, now: int) -> Account:
+        """What an account has."""
+        return self._accounts.setdefault(account, Account(self._config, now))
+
+    def arrive(self, address: Address, now: int) -> bool:
+        """Whether another connection or request may come from an address."""
+        if address.arrivals.take(now):
+            return True
+        self.hit["arrivals_per_s"] += 1
+        return False
+
+    def open(self, address: Address, now: int) -> str:
+        """Count one more open connection of an address; what was expected, if it is one too many."""
+        address.connections += 1
+        if address.connections > self.connections_per_address_max:
+            self.hit["connections_per_address_max"] += 1
+            return f"expected at most {self.connections_per_address_max} connections from one address"
+        if not address.handshakes.take(now):
+            self.hit["handshakes_per_s"] += 1
+            return f"expected at most {self._config.handshakes_per_s} new connections a second from one address"
+        return ""
+
+    def sign_in(self, address: Address, now: int, in_common: bool) -> str:
+        """Which limit keeps a token in a handshake from being looked at; "" for none. It is the address's own allowance that is taken first.
+
+        What all have `in_common` is refused only to who has shown a bad token: so no stranger, and no number of them, can use up what others need.
+        """
+        if not address.sign_ins.take(now):
+            return "sign_ins_per_s"
+        if in_common and not self.header_sign_ins.take(now) and address.suspect:
+            return "header_sign_ins_per_s"
+        return ""
+
+    def forget(self, now: int) -> None:
+        """Forget those who are gone and owe nothing."""
+        for block, address in list(self._addresses.items()):
+            if not address.connections and address.arrivals.full(now) and address.handshakes.full(now) and address.sign_ins.full(now):
+                del self._addresses[block]
+        for number, account in list(self._accounts.items()):
+            if not account.connections and account.orders.full(now) and account.cancels.full(now):
+                del self._accounts[number]

@@ -1,0 +1,275 @@
+"""What serves clients, wherever its channels come from: everybody who is connected, and what they share. Takes the time as an argument.
+
+A `Market` has an exchange behind it, a `Relay` another server. Whoever shows a venue to the world, the server, its pages and metrics, needs no more than this.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from heapq import nsmallest
+from importlib.metadata import version
+from typing import NamedTuple
+
+from engine import Event
+from stream.access.auth import Authenticator
+from stream.access.keys import Key
+from stream.commands.results import Reply
+from stream.feed.channel import Channels, Point
+from stream.feed.delivery import Outbox, Traffic
+from stream.feed.hub import Hub, Refused
+from stream.feed.self_audit import SelfAudit
+from stream.settings.config import Config
+from stream.settings.histogram import Histogram
+from stream.venue.admin import Administration
+from stream.venue.announcements import CLOSED_CONNECTION, CLOSED_SUBJECT, Announcement
+from stream.venue.instrument_list import InstrumentList
+from stream.venue.limits import Limits
+from stream.venue.load import Load
+from stream.venue.market_face import Guarded
+from stream.venue.safeguards import Deadlines
+from stream.venue.session import Session
+from stream.wire.codec import Codec, Shared
+from stream.wire.codes import CloseCode, ErrorCode
+from stream.wire.fields import Message
+from stream.wire.messages import (
+    AdminRequest,
+    CancelOnDisconnect,
+    ConnectionStatus,
+    DeadMan,
+    InstrumentTerms,
+    Leaving,
+    ListConnections,
+    OrderRequest,
+    Pacing,
+    SetLimits,
+    SetPhase,
+    Stale,
+    Standing,
+)
+from stream.wire.times import MILLISECOND
+
+HOUSEKEEPINGS_PER_S = 10
+
+Opened = Callable[[int | None, ErrorCode], None]
+"""Called with a subject's account, or None and why there is none."""
+
+
+class Figure(NamedTuple):
+    """A number that a venue tells of itself: a counter, or what may rise and fall."""
+
+    name: str
+    meaning: str
+    value: float
+    counter: bool = False
+
+
+class Venue(ABC):
+    """Channels and their clients. `stale_since` is until when what is shown is complete, while it may have fallen behind; 0 while it has not."""
+
+    deadlines: Deadlines
+    scopes: frozenset[str]
+    """What can be asked for here."""
+    refusal = ErrorCode.INTERNAL
+    """What is said to who asks for anything else."""
+
+    def __init__(self, config: Config, keys: list[Key], feed: Channels, now: int) -> None:
+        self.config = config
+        self.name = f"deltabook/{version('deltabook')}"
+        self.authenticator = Authenticator(keys, config)
+        self.hub = Hub(feed, config)
+        self.audit = SelfAudit(self.hub, feed, config.audit_interval_ms)
+        self.limits = Limits(config, now)
+        self.load = Load(config, now)
+        self.sessions: set[Session] = set()
+        self._unchecked: list[Session] = []
+        self._owed: set[Outbox] = set()    # frames that did not fit into one write
+        self.traffic = Traffic()
+        self.instrument_list = InstrumentList()
+        self.lags = Histogram()
+        self.ticks = Histogram()
+        self.connections_opened = 0
+        self._numbers_from = 0    # of connections: they are those of no other process of the market
+        self.stale_since = 0
+        self.wall_time: Callable[[int], int] = lambda now: now    # what the clock on the wall says at a time of ours: tokens are good and bad by that
+
+    # What it shows
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything to show yet."""
+        return True
+
+    @property
+    def low(self) -> bool:
+        """Whether the disk has so little room left that only what makes less of what is open is written."""
+        return False
+
+    @property
+    def failure(self) -> str:
+        """Why no request can be carried out any more; "" while all is well."""
+        return ""
+
+    @abstractmethod
+    def point(self, now: int) -> Point:
+        """Where the history stands."""
+
+    @abstractmethod
+    def instrument_terms(self) -> list[InstrumentTerms]:
+        """The terms of every instrument."""
+
+    @abstractmethod
+    def figures(self) -> Iterable[Figure]:
+        """What it tells of itself, beside what all venues tell."""
+
+    @abstractmethod
+    def tick(self, now: int) -> int:
+        """Do what is due, and send what is; when the next tick is due by itself, in ns."""
+
+    def _send(self, now: int) -> int:
+        """Send what is due; when the next sending is, in ns."""
+        owed, self._owed = self._owed, set()
+        for session in self.sessions & owed:
+            if session.writable:
+                session.resume_writing(now)    # what did not fit into the last write
+        at = self.point(now)
+        self.audit.tick(at)
+        due = self.hub.flush(at)
+        return now if self._owed else due
+
+    # What can be asked of it
+
+    @abstractmethod
+    def open_account(self, subject: str, now: int, opened: Opened) -> None:
+        """Find a subject's account, or open one; then call `opened` with its number."""
+
+    @abstractmethod
+    def submit(self, account: int, request: OrderRequest, now: int, done: Reply) -> None:
+        """Have a command run; then call `done` with what became of it. Refused if it cannot be taken."""
+
+    @abstractmethod
+    def explain(self, request: OrderRequest, event: Event) -> str:
+        """Why the engine refused a command, and what was expected."""
+
+    @abstractmethod
+    def is_open(self, order: int) -> bool:
+        """Whether an order is open, or waits for its price."""
+
+    def admit_guard(self, session: Guarded, request: CancelOnDisconnect | DeadMan, time_ms: int) -> None:
+        """Refused if a session asks for a longer time than it may; or if the disk is nearly full, unless it ends what is remembered of an earlier request."""
+        if time_ms > self.config.grace_s_max * 1000:
+            raise Refused(ErrorCode.TOO_LONG, f"{time_ms} ms: expected at most {self.config.grace_s_max} seconds")
+        if isinstance(request, DeadMan):
+            takes_back = not request.timeout_ms and self.deadlines.has_dead_man(session.account)
+        else:
+            takes_back = request.scope == "off" and self.deadlines.has_guard(session.account, session.number)
+        if self.low and not takes_back:
+            raise Refused(ErrorCode.DISK_NEARLY_FULL)
+
+    @abstractmethod
+    def guard(self, session: Guarded, now: int) -> None:
+        """Do what a session that has ended asked for in that case."""
+
+    @abstractmethod
+    def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> None:
+        """Have a command of an administrator run; then call `done` with what became of it. Refused if it cannot be taken."""
+
+    def administer(self, who: str, request: AdminRequest, now: int, say: Callable[[Message], None]) -> None:
+        """Carry out what an administrator asks, and say the reply."""
+        Administration(self).answer(who, request, now, say)
+
+    def announce(self, said: Announcement, done: Callable[[bool], None]) -> None:
+        """Have every process of the market act on what an administrator says; call `done` when that is certain, with False if nobody knows."""
+        done(True)    # first, for the administrator's own connection may be among those that are closed
+        self.act(said)
+
+    def act(self, said: Announcement) -> None:
+        """Close the connections to this process that an administrator's words concern."""
+        for session in list(self.sessions):
+            if (said.kind == CLOSED_SUBJECT and session.subject == said.name) or (said.kind == CLOSED_CONNECTION and str(session.number) == said.name):
+                session.close(CloseCode.DISCONNECTED, "closed by an administrator")
+        self.close_revoked()
+
+    def list_connections(self, request: ListConnections, now: int, listed: Callable[[list[ConnectionStatus], list[str]], None]) -> None:
+        """Call `listed` with those who are connected to any process of the market, and the names of the processes that did not say."""
+        listed(self.connections(request.after, request.count), [])
+
+    def connections(self, after: int, count: int) -> list[ConnectionStatus]:
+        """Who is connected here, from the first number above `after`. O(all connections)."""
+        later = (session for session in self.sessions if session.number > after)
+        return [_status(session) for session in nsmallest(count, later, key=lambda session: session.number)]
+
+    # Connections
+
+    def connect(self, codec: Codec, now: int, address: str = "") -> Session:
+        """A new connection's session."""
+        self.connections_opened += 1
+        session = Session(self, codec, self._numbers_from + self.connections_opened, address, now)
+        self.sessions.add(session)
+        return session
+
+    def disconnect(self, session: Session, now: int) -> None:
+        """The connection is gone."""
+        self.sessions.discard(session)
+        session.end(now)
+
+    def owes(self, session: Outbox) -> None:
+        """Note that a session is owed frames that did not fit into one write."""
+        self._owed.add(session)
+
+    def _tell(self, message: Message) -> None:
+        shared = Shared(message)
+        for session in self.sessions:
+            session.push(shared)
+
+    def observe_lag(self, lag: int, now: int) -> None:
+        """Take in how late the event loop is, in ns; under load, slow down and tell everybody."""
+        self.lags.observe(lag)
+        if self.load.observe(lag, now):
+            self.hub.pace.floor = self.load.interval_ms * MILLISECOND
+            self._tell(Pacing(self.load.interval_ms))
+
+    def tell_stale(self, since: int) -> None:
+        """What is shown may have fallen behind, and is complete up to `since`; 0: it no longer may."""
+        if since != self.stale_since:
+            self.stale_since = since
+            self._tell(Stale(since))
+
+    def keep_house(self, now: int) -> None:
+        """Close what has lasted too long, forget what nobody can resume. Called ten times a second, looks at each session once a second or so."""
+        if not self._unchecked:
+            self._unchecked = list(self.sessions)
+            self.authenticator.revocations.forget(self.wall_time(now) / 10**9)
+            self.forget_what_is_over(now)
+            self.limits.forget(now)
+        left = len(self.sessions) // HOUSEKEEPINGS_PER_S + 1
+        while self._unchecked and left:
+            session = self._unchecked.pop()
+            if session in self.sessions:    # or its connection is gone by now
+                session.check_time(now)
+                left -= 1
+
+    def forget_what_is_over(self, now: int) -> None:
+        """Keep no longer the events of accounts whose clients have not come back in time, nor what else can matter no more."""
+        self.hub.forget_accounts(now)
+
+    def leave(self) -> None:
+        """Tell everybody that the server is leaving; each is closed as soon as it has what it was owed."""
+        self._tell(Leaving(self.config.return_window_ms))
+        for session in self.sessions:
+            session.leave()
+
+    def close_revoked(self) -> None:
+        """Close the connections whose token has been revoked."""
+        for session in list(self.sessions):
+            session.check_token()
+
+
+def _status(session: Session) -> ConnectionStatus:
+    """How a connection and its subscriptions stand."""
+    standings = []
+    for name, subscription in session.subscriptions.items():
+        terms, last = subscription.in_force, subscription.conflation.channel.seq
+        standings.append(Standing(str(name), terms.depth, terms.interval_ms, subscription.seq, max(0, last - subscription.seq), subscription.catch_ups))
+    return ConnectionStatus(
+        session.number, session.subject, session.address, session.opened_at, session.heard_at,
+        not session.writable, session.out_bytes, session.messages_received, standings,
+    )

@@ -1,0 +1,136 @@
+"""Messages as bytes: the two subprotocols, and the frames of RFC 6455 that a server sends."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from stream.wire.fields import Id, Message
+from stream.wire.malformed import explain
+from stream.wire.messages import Answer, Request
+
+TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises."""
+
+
+class Malformed(Exception):
+    """A message cannot be read; the text says where and what was expected."""
+
+
+def framed(opcode: int, payload: bytes) -> bytes:
+    """A complete, unmasked WebSocket frame (RFC 6455, 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x80 | opcode, size)) + payload
+    if size < 1 << 16:
+        return bytes((0x80 | opcode, 126)) + size.to_bytes(2) + payload
+    return bytes((0x80 | opcode, 127)) + size.to_bytes(8) + payload
+
+
+def payload_of(frame: bytes) -> bytes:
+    """The payload of a complete, unmasked frame."""
+    return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
+
+
+def close_frame(code: int, reason: str) -> bytes:
+    """A close frame; the reason is cut to what fits."""
+    return framed(CLOSE, code.to_bytes(2) + reason.encode()[:123])
+
+
+class Head(msgspec.Struct, array_like=True):
+    """How every request begins."""
+
+    tag: str
+    id: Id
+
+
+class Codec(NamedTuple):
+    """One subprotocol."""
+
+    subprotocol: str
+    opcode: int
+    encode: Callable[[object], bytes]
+    decode_request: Callable[[bytes], Request]
+    decode_answer: Callable[[bytes], Answer]
+    decode_head: Callable[[bytes], Head]
+    decode_elements: Callable[[bytes], list[msgspec.Raw]]
+    decode: Callable[..., Any]
+
+    def frame(self, message: Message) -> bytes:
+        """A message as a WebSocket frame."""
+        return framed(self.opcode, self.encode(message))
+
+    def read_request(self, payload: bytes) -> Request:
+        """A client's message. Malformed if it is none."""
+        try:
+            return self.decode_request(payload)
+        except UNREADABLE as error:
+            raise Malformed(explain(error, payload, self.decode_elements, self.decode)) from error
+
+    def read_id(self, payload: bytes) -> int:
+        """The id of a client's message, which is not looked at further; 0 if it has none."""
+        try:
+            return self.decode_head(payload).id
+        except UNREADABLE:
+            return 0
+
+
+MSGPACK = Codec(
+    "deltabook.v1.msgpack",
+    BINARY,
+    msgspec.msgpack.Encoder().encode,
+    msgspec.msgpack.Decoder(Request).decode,
+    msgspec.msgpack.Decoder(Answer).decode,
+    msgspec.msgpack.Decoder(Head).decode,
+    msgspec.msgpack.Decoder(list[msgspec.Raw]).decode,
+    msgspec.msgpack.decode,
+)
+JSON = Codec(
+    "deltabook.v1.json",
+    TEXT,
+    msgspec.json.Encoder().encode,
+    msgspec.json.Decoder(Request).decode,
+    msgspec.json.Decoder(Answer).decode,
+    msgspec.json.Decoder(Head).decode,
+    msgspec.json.Decoder(list[msgspec.Raw]).decode,
+    msgspec.json.decode,
+)
+CODECS = {codec.subprotocol: codec for codec in (MSGPACK, JSON)}
+
+
+class Shared:
+    """A message for many connections, encoded once for each subprotocol that any of them speaks."""
+
+    __slots__ = ("_frames", "_message")
+
+    def __init__(self, message: Message) -> None:
+        self._message = message
+        self._frames: dict[str, bytes] = {}
+
+    @property
+    def message(self) -> Message:
+        """The message."""
+        return self._message
+
+    def frame(self, codec: Codec) -> bytes:
+        """The message as a WebSocket frame."""
+        frame = self._frames.get(codec.subprotocol)
+        if frame is None:
+            frame = self._frames[codec.subprotocol] = codec.frame(self.message)
+        return frame
+
+
+class Written(Shared):
+    """A message of which the MessagePack frame was written without it: it is read from there for who speaks something else."""
+
+    __slots__ = ()
+
+    def __init__(self, frame: bytes) -> None:
+        self._frames = {MSGPACK.subprotocol: frame}
+
+    @property
+    def message(self) -> Message:
+        """The message. Reads it each time."""
+        return MSGPACK.decode_answer(payload_of(self._frames[MSGPACK.subprotocol]))

@@ -1,0 +1,273 @@
+"""The command line as a person meets it: what it prints, where, and with which exit status."""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from engine import Phase
+from stream import connect
+from stream.cli import COMMANDS, main
+from stream.cli.watch import watch
+from stream.feed.channel import Point
+from stream.feed.public_channels import BookChannel
+from stream.server.market_server import MarketServer
+from stream.sources.simulated import SimulatedSource
+from stream.wire.codec import Shared
+from stream.wire.codes import CloseCode
+from stream.wire.messages import Subscribe
+from tests.setting import token
+from tests.sockets import RawClient, run, serving
+
+ROOT = Path(__file__).parents[2]
+
+
+class Outcome(NamedTuple):
+    """What a command left."""
+
+    status: int
+    out: str
+    err: str
+
+
+@asynccontextmanager
+async def lying() -> AsyncIterator[str]:
+    """The address of a server whose frames of BTC-USD have a wrong digest."""
+    async with serving() as server:
+        channel = server.market.feed.public["orderbook:BTC-USD"]
+        assert isinstance(channel, BookChannel)
+        honest = channel.since
+
+        def lie(prev: int, at: Point, batches: int = 0) -> Shared:
+            told = honest(prev, at, batches)
+            assert told
+            return Shared(msgspec.structs.replace(told.message, digest=1))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(channel, "since", lie)
+            yield f"ws://127.0.0.1:{server.port}/v1"
+
+
+async def start(*arguments: str) -> asyncio.subprocess.Process:
+    """Start `deltabook` in a process of its own."""
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(sys.executable, "-m", "stream", *arguments, cwd=ROOT, stdout=pipe, stderr=pipe)
+
+
+async def deltabook(*arguments: str) -> Outcome:
+    """Run `deltabook` to its end."""
+    process = await start(*arguments)
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return Outcome(process.returncode, out.decode(), err.decode())
+
+
+@asynccontextmanager
+async def market() -> AsyncIterator[tuple[MarketServer, str]]:
+    """A simulated market beside the two quiet instruments of the tests, and its URL."""
+    async with serving(sources=[SimulatedSource(seed=1, rate=200)]) as server:
+        yield server, f"ws://127.0.0.1:{server.port}/v1"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_there_for_every_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([command, "--help"])
+    assert left.value.code == 0
+    assert f"usage: deltabook {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["watch"]])
+def test_what_cannot_be_parsed_is_told_with_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert "usage: deltabook" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "value", "expected"),
+    [
+        ("verify --seconds", "soon", "a number above 0"), ("verify --seconds", "0", "a number above 0"), ("verify --depth", "-1", "a whole number from 0 on"),
+        ("judge --seconds", "nan", "a number above 0"), ("watch ticker:BTC-USD --interval", "1.5", "a whole number from 0 on"),
+        ("load --clients", "0", "a whole number from 1 on"), ("load --slow", "all", "a share from 0 to 1"), ("load --slow", "1.1", "a share from 0 to 1"),
+        ("load --seconds", "inf", "a number above 0"), ("token alice --seconds", "-5", "a whole number from 1 on"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_told_with_what_would(command: str, value: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([*command.split(), value])
+    assert left.value.code == 2
+    assert f"argument {command.split()[-1]}: {value}: expected {expected}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["verify", "ws://127.0.0.1:1/v1"], "127.0.0.1"),
+        (["replay", "binance_no_such_file.gz"], "No such file"),
+        (["replay", "no-such-file"], "No such file"),
+        (["token", ""], "expected a name"),
+        (["verify", "http://127.0.0.1/v1"], "ws:// or wss://"),
+        (["watch", "nonsense"], "expected orderbook:<instrument>"),
+        (["watch", "orders:BTC-USD"], "expected orderbook:<instrument>"),
+        (["serve", "--upstream", "127.0.0.1:8080"], "$.upstream"),
+        (["serve", "--source", "journal:no-such-folder", "--port", "0"], "no-such-folder: "),
+        (["serve", "--role", "gateway", "--redis", "redis://127.0.0.1:1", "--workers", "2"], "workers: not in a market"),
+        (["serve", "--role", "engine", "--redis", "redis://127.0.0.1:1", "--source", "journal:somewhere"], "sources journal:somewhere: not in"),
+        (["serve", "--redis", "redis://:secret@127.0.0.1:1"], "redis redis://127.0.0.1:1: expected a role"),
+        (["cluster", "status", "--redis", "redis://:secret@127.0.0.1:1"], "redis redis://127.0.0.1:1: "),
+        (["cluster", "status", "--redis", "http://:secret@127.0.0.1:1"], "redis http://127.0.0.1:1: "),
+        (["handover", "--patience", "0"], "expected more than 0 seconds"),
+    ],
+)
+def test_an_error_is_one_line_that_names_its_command(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"deltabook {arguments[0]}: ")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+@run
+async def test_verify_finds_nothing_wrong_with_a_right_server() -> None:
+    async with market() as (server, url):
+        outcome = await deltabook("verify", url, "--seconds", "1", "--json")
+        assert (outcome.status, outcome.err) == (0, "")
+        report = json.loads(outcome.out)
+        assert report["problems"] == []
+        assert report["instruments"].keys() == {book.instrument.name for book in server.market.exchange.books}
+        rows = report["instruments"].values()
+        assert all(row["snapshots"] == 1 for row in rows)
+        assert sum(row["ticker_compared"] for row in rows) > 0
+        assert sum(row["updates"] for row in rows) > 0
+        assert all(row["latency_ms"]["p50"] <= row["latency_ms"]["p99"] <= row["latency_ms"]["max"] for row in rows)
+
+
+@run
+async def test_verify_prints_a_table_and_its_verdict() -> None:
+    async with market() as (_, url):
+        outcome = await deltabook("verify", url, "--seconds", "0.2", "--instruments", "BTC-USD", "--depth", "5", "--interval", "10")
+        assert outcome.status == 0
+        assert "BTC-USD" in outcome.out
+        assert "ETH-USD" not in outcome.out
+        assert "every book was the server's book" in outcome.out
+
+
+@run
+async def test_verify_does_not_pass_over_an_unknown_instrument() -> None:
+    async with market() as (_, url):
+        outcome = await deltabook("verify", url, "--seconds", "0.2", "--instruments", "BTC-USD,NO-SUCH")
+        assert outcome.status == 2
+        assert "NO-SUCH" in outcome.err
+        assert "BTC-USD" in outcome.err
+
+
+@run
+async def test_verify_catches_a_server_that_lies() -> None:
+    async with lying() as url:
+        outcome = await deltabook("verify", url, "--seconds", "1", "--json")
+    report = json.loads(outcome.out)
+    assert outcome.status == 1
+    assert report["instruments"]["BTC-USD"]["mismatches"] > 0
+    assert report["instruments"]["ETH-USD"]["mismatches"] == 0
+    assert all(problem.startswith("BTC-USD: ") for problem in report["problems"])
+
+
+@run
+async def test_watch_prints_as_many_frames_as_it_is_asked_for() -> None:
+    async with market() as (server, url):
+        busy = server.market.exchange.books[-1].instrument.name
+        for kind in ("orderbook", "trades", "ticker"):
+            outcome = await deltabook("watch", f"{kind}:{busy}", "--url", url, "--count", "2", "--depth", "3")
+            assert (outcome.status, outcome.err) == (0, "")
+            assert outcome.out.count("epoch") == 2
+        book = await deltabook("watch", f"orderbook:{busy}", "--url", url, "--count", "1", "--depth", "3")
+        assert "NOT VERIFIED" not in book.out
+        assert "spread" in book.out
+        assert book.out.count("█") >= 6
+
+
+@run
+async def test_watch_shows_own_channels_to_who_has_a_token() -> None:
+    async with market() as (server, url):
+        signed = token("alice", server.clock.now(), "market account trade")
+        balances = await deltabook("watch", "balances", "--url", url, "--count", "1", "--token", signed)
+        assert balances.status == 0
+        assert "100000.000000" in balances.out
+        for channel in ("orders", "orderbook:NO-SUCH"):
+            refused = await deltabook("watch", channel, "--url", url)
+            assert refused.status == 2
+            assert refused.err.startswith("deltabook watch: ")
+
+
+@run
+async def test_watch_shows_both_sides_in_any_terminal_and_cuts_no_id() -> None:
+    async with market() as (server, url):
+        signed = token("alice", server.clock.now(), "market account trade")
+
+        async def shown(channel: str) -> str:
+            console = Console(file=StringIO(), force_terminal=True, width=80, height=24)
+            await watch(argparse.Namespace(channel=channel, url=url, token=signed, depth=15, interval=100, count=1), console)
+            return console.file.getvalue()
+
+        async with connect(url, signed) as alice:
+            bids = [await alice.place("BTC-USD", "buy", price, 10) for price in range(10_000, 10_015)]
+            asks = [await alice.place("BTC-USD", "sell", price, 10) for price in range(10_100, 10_115)]
+            book = await shown("orderbook:BTC-USD")
+            assert all(price in book for price in ("101.08", "101.00", "100.14", "100.06"))
+            assert "..." not in book
+            ids = [str(done.order) for done in bids + asks]
+            screen = await shown("orders")
+            assert all(id in screen for id in ids[:10])
+            outcome = await deltabook("watch", "orders", "--url", url, "--count", "1", "--token", signed)
+            assert [line.split()[0] for line in outcome.out.splitlines()[2:]] == ids
+
+
+@run
+async def test_an_interrupt_ends_a_command_quietly() -> None:
+    async with market() as (server, url):
+        for arguments in (("verify", url, "--seconds", "20"), ("watch", "orderbook:BTC-USD", "--url", url)):
+            process = await start(*arguments)
+            while not any(session.subscriptions for session in server.market.sessions):
+                await asyncio.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            _, err = await process.communicate()
+            assert (process.returncode, err) == (130, b"")
+            while server.market.sessions:
+                await asyncio.sleep(0.01)
+
+
+@run
+async def test_admin_halts_and_tells_who_is_connected() -> None:
+    async with serving() as server:
+        url, token_of_root = f"ws://127.0.0.1:{server.port}/v1", token("root", server.clock.now(), "admin")
+        ask = ("admin", "--url", url, "--token", token_of_root)
+        watcher, _ = await RawClient.open(server.port)
+        watcher.send(Subscribe(1, ["orderbook:BTC-USD"]))
+        await watcher.message()
+        outcome = await deltabook(*ask, "connections")
+        assert outcome.status == 0
+        assert "orderbook:BTC-USD" in outcome.out
+        assert "root" in outcome.out
+        for request, phase in (("halt", "HALT"), ("auction", "AUCTION"), ("trade", "TRADING")):
+            assert (await deltabook(*ask, request, "BTC-USD")).status == 0
+            assert Phase(server.market.exchange.book("BTC-USD").phase).name == phase
+        refused = await deltabook(*ask, "limits", "nobody", "--orders", "5")
+        assert (refused.status, "Nobody of that name" in refused.err) == (2, True)
+        assert (await deltabook(*ask, "disconnect", "--connection", "1")).status == 0
+        assert await watcher.close_code() == CloseCode.DISCONNECTED
+        assert (await deltabook(*ask, "revoke", "alice")).status == 0
+        denied = await deltabook("admin", "--url", url, "--token", token("eve", server.clock.now()), "halt", "BTC-USD")
+        assert (denied.status, "scope 'admin'" in denied.err) == (2, True)

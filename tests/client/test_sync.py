@@ -1,0 +1,251 @@
+"""The client for scripts and notebooks: the same verbs from any thread, frames of pandas and polars, and the notebook."""
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable
+from decimal import Decimal
+from importlib.util import find_spec
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import pytest
+
+import stream.examples
+from stream import ClientError, Closed, RequestRefused
+from stream.client.errors import SignInRefused
+from stream.client.tables import BOOK_COLUMNS, book_rows, library, scaled, to_pandas, to_polars
+from stream.server.market_server import MarketServer
+from stream.sources.simulated import SimulatedSource
+from stream.sync import Client, Loop, connect
+from stream.wire.frames import Trade
+from tests.setting import token
+from tests.sockets import run, serving
+
+NOTEBOOK = str(Path(stream.examples.__file__ or "").parent / "market.ipynb")
+
+
+def scene(play: Callable[[str, MarketServer], None], **changes: Any) -> None:
+    """Play a scene in a thread, against a server that runs meanwhile."""
+
+    @run
+    async def test() -> None:
+        async with serving(**changes) as server:
+            await asyncio.to_thread(play, f"ws://127.0.0.1:{server.port}/v1", server)
+
+    test()
+
+
+def trader(url: str, server: MarketServer) -> Client:
+    return connect(url, lambda: token("alice", server.clock.now(), "market account trade"))
+
+
+def test_the_verbs_are_the_same_and_wait() -> None:
+    def play(url: str, server: MarketServer) -> None:
+        with trader(url, server) as client:
+            assert client.ping().time > 0
+            terms = client.instruments()
+            book, trades, orders = client.orderbook("BTC-USD", interval_ms=0), client.trades("BTC-USD"), client.orders()
+            order = client.place("BTC-USD", "buy", "1.00", "0.0005").order
+            update = orders.next(5)
+            assert (update.order, update.price, update.remaining) == (order, 100, 5)
+            while book.best_bid != (100, 5):
+                book.next(5)
+            assert book.verified
+            assert book.levels() == ([100, 5], [])
+            assert client.cancel(order).status == "cancelled"
+            client.place("BTC-USD", "buy", 100, 5, self_trade="allow")
+            client.place("BTC-USD", "sell", 100, 2, self_trade="allow")
+            trade = next(iter(trades))
+            assert isinstance(trade, Trade)
+            assert (trade.price, trade.size) == (100, 2)
+            with pytest.raises(TimeoutError):
+                trades.next(0.01)
+            with pytest.raises(RequestRefused):
+                client.cancel(12345)
+            with pytest.raises(ValueError, match="a float"):
+                client.place("BTC-USD", "buy", 0.1, 1)
+            with pytest.raises(AttributeError):
+                client.nonsense()
+            books = client.orderbooks(["BTC-USD", "ETH-USD"])
+            assert [each.channel for each in books] == ["orderbook:BTC-USD", "orderbook:ETH-USD"]
+            assert books[0] == book
+            assert client.terms == terms
+            client.unsubscribe(["trades:BTC-USD"])
+            with pytest.raises(Closed, match="unsubscribed"):
+                next(trades)
+        with pytest.raises(Closed):
+            client.ping()
+        client.close()
+
+    scene(play)
+
+
+def test_threads_share_a_client_and_each_gets_everything() -> None:
+    def play(url: str, server: MarketServer) -> None:
+        with trader(url, server) as client:
+            ready = threading.Barrier(5)
+            got: dict[int, list[int]] = {}
+
+            def read(number: int) -> None:
+                trades = client.trades("BTC-USD")
+                ready.wait(10)
+                got[number] = [trades.next(20).seq for _ in range(20)]
+
+            def trade(number: int) -> None:
+                ready.wait(10)
+                for _ in range(10):
+                    client.place("BTC-USD", "buy", 100, 1, self_trade="allow")
+                    client.place("BTC-USD", "sell", 100, 1, self_trade="allow")
+
+            trades = client.trades("BTC-USD")    # the first reader of all is this thread
+            readers = [threading.Thread(target=read, args=(number,)) for number in range(3)]
+            traders = [threading.Thread(target=trade, args=(number,)) for number in range(2)]
+            for thread in (*readers, *traders):
+                thread.start()
+            mine = [trades.next(20).seq for _ in range(20)]
+            for thread in (*readers, *traders):
+                thread.join(30)
+            for number in range(3):
+                assert got[number][-5:] == mine[-5:] or set(got[number]) & set(mine), "a reader heard of other trades"
+                assert got[number] == sorted(set(got[number]))
+            assert mine == sorted(set(mine))
+
+    scene(play)
+
+
+def test_what_waits_ends_when_another_thread_closes_the_client() -> None:
+    def play(url: str, server: MarketServer) -> None:
+        client = connect(url)
+        client.open()
+        trades = client.trades("BTC-USD")
+        ended: Queue[BaseException] = Queue()
+
+        def read() -> None:
+            try:
+                for _ in trades:
+                    pass
+            except BaseException as error:
+                ended.put(error)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        client.close()
+        assert isinstance(ended.get(timeout=10), Closed)
+        thread.join(10)
+        assert threading.active_count() < 50
+
+    scene(play)
+
+
+def test_who_waits_for_a_thread_that_is_gone_hears_of_it() -> None:
+    loop = Loop()
+    inside = loop._loop
+    threading.Timer(0.05, inside.call_soon_threadsafe, (inside.stop,)).start()
+    with pytest.raises(Closed, match="has ended"):
+        loop.run(asyncio.sleep(100))
+    with pytest.raises(Closed):
+        loop.run(asyncio.sleep(0))
+    loop.end()
+    for task in asyncio.all_tasks(inside):
+        task.cancel()
+    inside.run_until_complete(asyncio.sleep(0))
+    inside.close()
+
+
+def test_a_callback_may_not_wait_and_says_so() -> None:
+    def play(url: str, server: MarketServer) -> None:
+        with trader(url, server) as client:
+            book = client.orderbook("BTC-USD", interval_ms=0)
+            told: Queue[Any] = Queue()
+
+            def heard(frame: Any) -> None:
+                try:
+                    client.ping()
+                except ClientError as error:
+                    told.put(error)
+
+            end = book.on(heard)
+            client.place("BTC-USD", "buy", 100, 1)
+            assert "a callback cannot wait" in str(told.get(timeout=10))
+            end()
+
+    scene(play)
+
+
+def test_what_cannot_be_reached_is_an_error_and_leaves_no_thread() -> None:
+    before = threading.active_count()
+    with pytest.raises(ClientError, match=r"ws://127\.0\.0\.1:1/v1"), connect("ws://127.0.0.1:1/v1"):
+        pass
+    assert threading.active_count() == before
+
+    def play(url: str, server: MarketServer) -> None:
+        with pytest.raises(SignInRefused):
+            connect(url, token("alice", 0)).open()
+
+    scene(play)
+
+
+def test_rows_and_columns_are_exact() -> None:
+    class Terms:
+        tick, lot = "0.01", "0.0001"
+
+    rows = book_rows([101, 5, 100, 7], [103, 1])
+    assert rows == [("bid", 101, 5), ("bid", 100, 7), ("ask", 103, 1)]
+    assert scaled(rows, BOOK_COLUMNS, None)["price"] == [101, 100, 103]
+    assert scaled(rows, BOOK_COLUMNS, Terms)["price"] == [Decimal("1.01"), Decimal("1.00"), Decimal("1.03")]    # type: ignore[arg-type]
+    assert scaled([], BOOK_COLUMNS, Terms) == {"side": [], "price": [], "size": []}    # type: ignore[arg-type]
+    with pytest.raises(ImportError, match="nonsense is not installed: pip install"):
+        library("nonsense")
+
+
+@pytest.mark.parametrize("which", ["pandas", "polars"])
+def test_frames_of_books_and_trades(which: str) -> None:
+    pytest.importorskip(which, reason=f"{which} is not installed")
+
+    def play(url: str, server: MarketServer) -> None:
+        with trader(url, server) as client:
+            terms = client.instruments()["BTC-USD"]
+            book, trades = client.orderbook("BTC-USD", interval_ms=0), client.trades("BTC-USD")
+            client.place("BTC-USD", "buy", 100, 5, self_trade="allow")
+            client.place("BTC-USD", "sell", 102, 3)
+            client.place("BTC-USD", "sell", 100, 1, self_trade="allow")
+            trades.next(10)
+            while book.best_bid != (100, 4):
+                book.next(10)
+            plain, exact, traded = getattr(book, which)(), getattr(book, which)(1, terms), getattr(trades, which)(terms)
+            assert list(plain.columns) == ["side", "price", "size"]
+            assert list(plain["price"]) == [100, 102]
+            assert list(plain["side"]) == ["bid", "ask"]
+            assert [str(price) for price in exact["price"]] == ["1.00", "1.02"]
+            assert [str(size) for size in exact["size"]] == ["0.0004", "0.0003"]
+            assert list(traded["side"]) == ["sell"]
+            assert "2" in str(traded["time"][0])[:1]    # a time of this millennium
+            empty = (to_pandas if which == "pandas" else to_polars)([], BOOK_COLUMNS, terms)
+            assert len(empty) == 0
+
+    scene(play)
+
+
+EXECUTE = """
+import sys, nbclient, nbformat
+notebook = nbformat.read(sys.argv[1], 4)
+nbclient.NotebookClient(notebook, timeout=50, kernel_name="python3").execute()
+print(notebook.cells[1].outputs[0]["data"]["text/plain"])
+"""
+
+
+@run
+async def test_the_notebook_runs() -> None:
+    for needed in ("nbclient", "ipykernel", "pandas", "polars"):
+        if not find_spec(needed):
+            pytest.skip(f"{needed} is not installed")
+    async with serving(sources=[SimulatedSource(seed=1, rate=500)], assets={}, instruments=(), deposit={}) as server:
+        environment = os.environ | {"DELTABOOK_URL": f"ws://127.0.0.1:{server.port}/v1"}
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", EXECUTE, NOTEBOOK, env=environment, stdout=pipe, stderr=pipe)
+        out, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()
+        assert "'0." in out.decode()    # a tick

@@ -1,0 +1,210 @@
+"""An engine, standbys and gateways over a real Redis, and what clients see when any of them breaks."""
+
+import asyncio
+import gc
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from stream.client.errors import ClientError, RequestRefused
+from stream.client.live import LiveBook
+from stream.cluster.overview import look
+from stream.cluster.redis_client import close, connect, keys_of, require_noeviction
+from stream.settings.config import ConfigError
+from stream.wire.codes import ErrorCode
+from tests.cluster.redis_cluster import Market, market, placed
+from tests.redis_servers import RedisCluster, RedisServer, Sentinels, eventually, needs_redis
+from tests.sockets import run
+
+pytestmark = needs_redis
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path / "redis").start()
+    yield server
+    server.stop()
+
+
+def test_an_order_at_one_gateway_trades_with_one_at_another(tmp_path: Path, redis: RedisServer) -> None:
+    @run
+    async def scene() -> None:
+        async with market(tmp_path, redis.url) as there:
+            one, two = there.gateways
+            alice, bob = await there.client(one, "alice"), await there.client(two, "bob")
+            book, orders = await bob.orderbook("BTC-USD", interval_ms=0), await alice.orders()
+            placed = await alice.place("BTC-USD", "sell", 100, 5)
+            await eventually(lambda: book.levels()[1] == [100, 5])
+            filled = await bob.place("BTC-USD", "buy", 100, 2)
+            assert (placed.status, filled.status, filled.filled) == ("open", "filled", 2)
+            await eventually(lambda: book.levels()[1] == [100, 3])
+            await eventually(lambda: [order.remaining for order in orders.mirror.open.values()] == [3])
+            assert book.verified
+            engine = (await there.leader()).server.engine
+            await eventually(lambda: engine.exchange.state_hash() == one.gateway.exchange.state_hash() == two.gateway.exchange.state_hash())
+    scene()
+
+
+def test_a_redis_that_dies_and_comes_back_empty_costs_nothing(tmp_path: Path, redis: RedisServer) -> None:
+    @run
+    async def scene() -> None:
+        async with market(tmp_path, redis.url) as there:
+            alice = await there.client(there.gateways[0], "alice")
+            watcher = await there.client(there.gateways[1])
+            book = await watcher.orderbook("BTC-USD", interval_ms=0)
+            await alice.place("BTC-USD", "sell", 100, 5)
+            redis.kill()
+            await eventually(lambda: alice.stale_since and watcher.stale_since)
+            with pytest.raises(RequestRefused) as refused:
+                await alice.place("BTC-USD", "sell", 101, 5)
+            assert refused.value.code == ErrorCode.NO_ENGINE
+            redis.start()
+            await eventually(lambda: not alice.stale_since and not watcher.stale_since)
+            await alice.place("BTC-USD", "sell", 102, 5)
+            await eventually(lambda: book.levels()[1] == [100, 5, 102, 5])
+            assert (watcher.resumed, book.verified) == ({("snapshot", "new"): 1}, True)
+    scene()
+
+
+def test_what_is_flushed_is_told_again(tmp_path: Path, redis: RedisServer) -> None:
+    @run
+    async def scene() -> None:
+        async with market(tmp_path, redis.url) as there:
+            alice = await there.client(there.gateways[0], "alice")
+            for price in range(100, 150):
+                await placed(alice, price)
+                if price % 10 == 5:
+                    redis.client().flushall()
+            late = await there.gateway()
+            await eventually(lambda: late.gateway.exchange.state_hash() == there.gateways[0].gateway.exchange.state_hash())
+            watcher = await there.client(late)
+            book = await watcher.orderbook("BTC-USD", interval_ms=0)
+            assert len(book.levels()[1]) == 100
+    scene()
+
+
+def test_a_standby_goes_on_where_the_leader_ended(tmp_path: Path, redis: RedisServer) -> None:
+    @run
+    async def scene() -> None:
+        async with market(tmp_path, redis.url) as there:
+            first = await there.leader()
+            second = await there.node("b", "standby")
+            alice = await there.client(there.gateways[0], "alice")
+            book = await alice.orderbook("BTC-USD", interval_ms=0)
+            await alice.place("BTC-USD", "sell", 100, 5)
+            epoch = book.mirror.epoch
+            await first.stop()
+            await eventually(lambda: second.leads)
+            done = await alice.place("BTC-USD", "sell", 101, 5)
+            await eventually(lambda: book.levels()[1] == [100, 5, 101, 5])
+            assert (book.mirror.epoch, alice.resumed, done.status) == (epoch, {("snapshot", "new"): 2}, "open")
+            await eventually(lambda: second.server.engine.exchange.state_hash() == there.gateways[1].gateway.exchange.state_hash())
+    scene()
+
+
+def test_a_leader_that_has_been_replaced_gets_nothing_through(tmp_path: Path, redis: RedisServer) -> None:
+    @run
+    async def scene() -> None:
+        async with market(tmp_path, redis.url) as there:
+            first = await there.leader()
+            redis.client().delete(first.node._redis_keys.lease)
+            second = await there.node("b", "standby")
+            alice = await there.client(there.gateways[0], "alice")
+            leader = await there.leader()
+            done = await alice.place("BTC-USD", "sell", 100, 5)
+            assert done.status == "open"
+            assert first.leads != second.leads
+            assert leader.server.engine.exchange.order_count == 1
+    scene()
+
+
+def test_a_redis_that_stands_still_makes_gateways_stale(tmp_path: Path, redis: RedisServer) -> None:
+    @run
+    async def scene() -> None:
+        async with market(tmp_path, redis.url) as there:
+            alice = await there.client(there.gateways[0], "alice")
+            redis.signal(signal.SIGSTOP)
+            placing = asyncio.create_task(alice.place("BTC-USD", "sell", 100, 5))
+            await eventually(lambda: alice.stale_since, 3)
+            redis.signal(signal.SIGCONT)
+            await eventually(lambda: not alice.stale_since)
+            assert (await placing).status == "open"
+    scene()
+
+
+async def trade_across_gateways(there: Market) -> LiveBook:
+    """An order at one gateway, a trade with it at another; the book."""
+    one, two = there.gateways
+    alice, bob = await there.client(one, "alice"), await there.client(two, "bob")
+    book = await bob.orderbook("BTC-USD", interval_ms=0)
+    await alice.place("BTC-USD", "sell", 100, 5)
+    filled = await bob.place("BTC-USD", "buy", 100, 2)
+    assert (filled.status, filled.filled) == ("filled", 2)
+    await eventually(lambda: book.levels()[1] == [100, 3])
+    return book
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")    # of connections to sentinels that are cancelled while they are made; uvloop hangs if it is an error
+def test_sentinels_say_where_redis_is_and_a_new_master_that_lags_is_told_what_it_missed(tmp_path: Path) -> None:
+    sentinels = Sentinels(tmp_path)
+
+    @run
+    async def scene() -> None:
+        await sentinels.ready()
+        async with market(tmp_path, sentinels.url) as there:
+            book = await trade_across_gateways(there)
+            alice = there.clients[0]
+            sentinels.replica.signal(signal.SIGSTOP)    # it misses what comes now
+            await alice.place("BTC-USD", "sell", 101, 5, key=1)
+            sentinels.master.kill()
+            sentinels.replica.signal(signal.SIGCONT)
+            done = None
+            while done is None:
+                with suppress(ClientError):
+                    await asyncio.sleep(0.01)
+                    done = await alice.place("BTC-USD", "sell", 102, 5, key=2)
+            await eventually(lambda: book.levels()[1] == [100, 3, 101, 5, 102, 5])
+            assert book.verified
+            late = await there.gateway()
+            leader = await there.leader()
+            await eventually(lambda: late.gateway.exchange.state_hash() == leader.server.engine.exchange.state_hash())
+    try:
+        scene()
+    finally:
+        sentinels.stop()
+        gc.collect()
+
+
+def test_a_redis_cluster_carries_a_market(tmp_path: Path) -> None:
+    cluster = RedisCluster(tmp_path)
+
+    @run
+    async def scene() -> None:
+        await cluster.ready()
+        async with market(tmp_path, cluster.url) as there:
+            await trade_across_gateways(there)
+            redis = connect(cluster.url)
+            assert (await look(redis, keys_of("market"))).leader == "a"
+            await close(redis)
+    try:
+        scene()
+    finally:
+        cluster.stop()
+
+
+def test_a_redis_that_may_throw_things_away_is_refused(tmp_path: Path) -> None:
+    redis = RedisServer(tmp_path / "redis", 0, "--maxmemory-policy", "allkeys-lru").start()
+
+    @run
+    async def scene() -> None:
+        client = connect(redis.url)
+        with pytest.raises(ConfigError, match="allkeys-lru: expected noeviction"):
+            await require_noeviction(client)
+        await close(client)
+    try:
+        scene()
+    finally:
+        redis.stop()

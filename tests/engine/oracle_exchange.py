@@ -1,0 +1,272 @@
+"""The slow, obvious twin of `engine.Exchange`: dicts and lists, searched and sorted whenever something is asked.
+
+It takes commands as tuples and gives back the events of each, field for field those that the engine must tell.
+"""
+
+from collections.abc import Callable
+
+from engine import MONEY_MAX, CommandKind, Event, EventKind, OrderType, Phase, Reason, SelfTrade, Side, TimeInForce
+from tests.engine.oracle_checks import PRICED, STAYING, STOPS, Checks
+from tests.engine.oracle_ledger import Batch, Refused, expect
+from tests.engine.oracle_model import ALL_INSTRUMENTS, BOTH_SIDES, CLOCK_MAX, LAST, POST_ONLY, QUOTE, Account, Command, Order
+
+
+class NaiveExchange(Checks):
+    """Run commands one by one with `run`; look at `available`, `held`, `fees`, `supply`, `open` and `terms` at any time."""
+
+    def __init__(self, orders_max: int = 1 << 20, accounts_max: int = 1 << 20, client_ids_max: int = 1 << 16) -> None:
+        super().__init__(orders_max, accounts_max, client_ids_max)
+        self.number = 0
+        self.slots = 0
+        self.actions: dict[int, Callable[[Command], None]] = {
+            CommandKind.PLACE: self.place,
+            CommandKind.CANCEL: self.cancel,
+            CommandKind.REDUCE: self.reduce,
+            CommandKind.REPLACE: self.replace,
+            CommandKind.CANCEL_ALL: self.cancel_all,
+            CommandKind.OPEN_ACCOUNT: self.open_account,
+            CommandKind.DEPOSIT: self.deposit,
+            CommandKind.WITHDRAW: self.withdraw,
+            CommandKind.ADVANCE: self.advance,
+            CommandKind.SET_ACCOUNT: self.set_account,
+            CommandKind.SET_FEES: self.set_fees,
+            CommandKind.SET_REFERENCE: self.set_reference,
+            CommandKind.SET_PHASE: self.set_phase,
+        }
+
+    # One command, one batch
+
+    def run(self, command: Command) -> list[Event]:
+        self.batch = Batch([], self.level_sizes())
+        self.met = 0
+        self.clock = max(self.clock, min(command.time, CLOCK_MAX))
+        self.expire()
+        try:
+            expect(command.kind in self.actions, Reason.UNKNOWN_COMMAND)
+            self.actions[command.kind](command)
+        except Refused as refused:
+            self.tell(
+                EventKind.REJECTED, order=command.order if refused.order is None else refused.order, other=command.client_id,
+                account=command.account, instrument=command.instrument, side=command.side, price=command.price, size=command.size,
+                reason=refused.reason,
+            )
+        self.run_triggered()
+        self.tell_levels()
+        for account, asset in self.batch.balances:
+            available, held = self.balance(account, asset)
+            self.tell(EventKind.BALANCE, account=account, instrument=asset, size=available, remaining=held)
+        events = self.batch.events
+        events[-1] = events[-1]._replace(flags=events[-1].flags | LAST)
+        return events
+
+    def expire(self) -> None:
+        while due := [order for order in self.open.values() if 0 < order.expires <= self.clock]:
+            self.cancel_order(min(due, key=lambda order: (order.expires, order.number)), Reason.EXPIRED)
+
+    # Orders
+
+    def place(self, command: Command) -> None:
+        self.check_account(command)
+        self.check_instrument(command)
+        terms = self.terms[command.instrument]
+        self.check_options(command)
+        known = self.client_ids.get((command.account, command.client_id))
+        expect(known is None, Reason.DUPLICATE_CLIENT_ID, known)
+        self.check_phase(command, terms)
+        expect(command.time_in_force != TimeInForce.GTD or command.expires > self.clock, Reason.ALREADY_EXPIRED)
+        priced = command.type in PRICED
+        self.check_price(terms, command.price, 1 if priced else 0)
+        if command.type in STOPS:
+            self.check_price(terms, command.stop, 1)
+        stop = self.trigger_of(command, terms)
+        price = self.slid_price(command, terms)
+        size = command.size
+        if command.flags & QUOTE:
+            expect(size > 0, Reason.SIZE_TOO_SMALL)
+            expect(size <= MONEY_MAX, Reason.NOTIONAL_TOO_LARGE)
+        else:
+            self.check_size(terms, command.account, size)
+            expect(command.display == 0 or command.display >= max(1, terms.instrument.size_min), Reason.SIZE_TOO_SMALL)
+            expect(command.min_size >= 0, Reason.SIZE_TOO_SMALL)
+            expect(command.min_size <= size, Reason.SIZE_TOO_LARGE)
+            self.check_parts(terms, size, command.display)
+            self.check_notional(terms, command.account, price if priced else 0, size)
+        self.check_count(command, terms)
+        self.check_stops(command, terms)
+        partner = self.partner_of(command)
+        mode = command.self_trade or self.account[command.account].self_trade
+        limit = price
+        if command.type == OrderType.LIMIT:
+            expect(terms.in_band(command.side, price), Reason.PRICE_OUT_OF_BAND)
+        else:
+            limit = terms.market_limit(command.side, price)
+        reached = self.reach(command.instrument, command.side, limit, command.account, mode)
+        if command.flags & QUOTE:
+            size = self.lots_for(command.instrument, command.side, reached, size, command.account)
+            expect(size > 0, Reason.UNFILLABLE)
+            self.check_size(terms, command.account, size)
+            self.check_notional(terms, command.account, 0, size)
+        wanted = size if command.time_in_force == TimeInForce.FOK else command.min_size
+        expect(command.type in STOPS or sum(lots for _, lots in reached) >= wanted, Reason.UNFILLABLE)
+        self.check_worth(command, terms, limit, size, mode)
+        if command.type not in STOPS and not terms.collecting:
+            expect(not self.meets_too_many(command.instrument, command.side, limit, size, command.account, mode), Reason.TOO_MANY_FILLS)
+        if command.side == Side.SELL:
+            asset, needed = terms.base, size * terms.lot_units
+        elif priced:
+            asset, needed = terms.quote, terms.cost(price, size)
+        elif command.type == OrderType.MARKET:
+            asset, needed = terms.quote, self.price_of_buying(command.instrument, limit, size, command.account, mode)
+        else:
+            asset, needed = terms.quote, 0
+        if partner and needed:
+            needed = max(needed, self.hold_of(partner)) - self.hold_of(partner)
+        expect(needed <= self.balance(command.account, asset)[0], Reason.INSUFFICIENT_FUNDS)
+
+        order = self.accept(command, price, size, mode, self.expiry_of(command, terms), partner)
+        if command.type in STOPS:
+            order.stop = stop
+            order.trail = command.stop if command.type == OrderType.TRAILING_STOP else 0
+            self.enter_stop(order)
+        elif terms.collecting:
+            self.rest(order)
+        else:
+            self.enter(order, limit, stays=command.type == OrderType.LIMIT and command.time_in_force in STAYING)
+
+    def accept(self, command: Command, price: int, size: int, self_trade: int, expires: int, partner: Order | None) -> Order:
+        if self.free_slots:
+            slot = self.free_slots.pop()
+        else:
+            self.slots += 1
+            slot = self.slots
+        self.number += 1
+        order = Order(
+            self.number << 24 | slot, command.client_id, command.account, command.instrument, command.side, price, size,
+            bool(command.flags & POST_ONLY), OrderType(command.type), self_trade, command.display, expires,
+        )
+        self.open[order.order] = order
+        if order.client_id:
+            self.client_ids[order.account, order.client_id] = order.order
+        self.tell_order(EventKind.ACCEPTED, order, price, size)
+        if partner:
+            order.partner, partner.partner = partner, order
+        self.hold(order, 0)
+        return order
+
+    def cancel(self, command: Command) -> None:
+        self.cancel_order(self.named(command), Reason.REQUESTED)
+
+    def shrink(self, order: Order, size: int) -> None:
+        """Leave an order where it is, with less: the hidden part goes first."""
+        before = self.hold_of(order)
+        order.remaining = size
+        order.shown = min(order.shown, size)
+        if order.place:
+            self.touch_level(order)
+        self.hold(order, before)
+
+    def reduce(self, command: Command) -> None:
+        order = self.named(command)
+        expect(command.size > 0, Reason.SIZE_TOO_SMALL, order.order)
+        if command.size >= order.remaining:
+            self.cancel_order(order, Reason.REQUESTED)
+            return
+        self.shrink(order, order.remaining - command.size)
+        self.tell_order(EventKind.REDUCED, order, order.price, command.size)
+
+    def replace(self, command: Command) -> None:
+        order = self.named(command)
+        terms = self.terms[order.instrument]
+        try:
+            self.check_replace(command, order)
+        except Refused as refused:
+            raise Refused(refused.reason, order.order) from None
+        if not order.waits and command.price == order.price and command.size <= order.remaining:
+            self.shrink(order, command.size)
+            self.tell_order(EventKind.REPLACED, order, order.price, order.remaining)
+            return
+        if order.place:
+            self.touch_level(order)
+        before = self.hold_of(order)
+        order.price, order.remaining, order.place = command.price, command.size, 0
+        self.hold(order, before)
+        self.tell_order(EventKind.REPLACED, order, order.price, order.remaining)
+        if order.waits:
+            if command.stop:
+                order.stop, order.waits = command.stop, False
+                self.enter_stop(order)
+        elif terms.collecting:
+            self.rest(order)
+        else:
+            self.enter(order, order.price, stays=True)
+
+    def cancel_all(self, command: Command) -> None:
+        self.check_account(command)
+        everywhere = command.instrument == ALL_INSTRUMENTS
+        expect(everywhere or command.instrument < len(self.terms), Reason.UNKNOWN_INSTRUMENT)
+        expect(command.side <= BOTH_SIDES, Reason.UNKNOWN_OPTION)
+        before = len(self.open)
+        for order in list(self.open.values()):
+            meant = order.account == command.account and (everywhere or order.instrument == command.instrument)
+            if meant and command.side in (BOTH_SIDES, order.side) and order.order in self.open:
+                self.cancel_order(order, Reason.REQUESTED)
+        self.tell(
+            EventKind.ALL_CANCELLED, account=command.account, instrument=command.instrument, side=command.side, size=before - len(self.open)
+        )
+
+    # Accounts
+
+    def open_account(self, command: Command) -> None:
+        expect(self.accounts < self.accounts_max, Reason.TOO_MANY_ACCOUNTS)
+        self.tell(EventKind.ACCOUNT_OPENED, account=self.accounts)
+        self.account.append(Account())
+
+    def deposit(self, command: Command) -> None:
+        self.check_money(command)
+        expect(self.supply[command.instrument] + command.size <= MONEY_MAX, Reason.AMOUNT_OUT_OF_RANGE)
+        self.supply[command.instrument] += command.size
+        self.add(command.account, command.instrument, command.size)
+
+    def withdraw(self, command: Command) -> None:
+        self.check_money(command)
+        expect(command.size <= self.balance(command.account, command.instrument)[0], Reason.INSUFFICIENT_FUNDS)
+        self.supply[command.instrument] -= command.size
+        self.add(command.account, command.instrument, -command.size)
+
+    def check_money(self, command: Command) -> None:
+        self.check_account(command)
+        expect(command.instrument < len(self.supply), Reason.UNKNOWN_ASSET)
+        expect(command.size > 0, Reason.AMOUNT_OUT_OF_RANGE)
+
+    def set_account(self, command: Command) -> None:
+        self.check_account(command)
+        expect(command.type < 8 and command.self_trade in list(SelfTrade)[1:], Reason.UNKNOWN_OPTION)
+        expect(max(command.order, command.client_id) < 1 << 32 and min(command.size, command.price) >= 0, Reason.AMOUNT_OUT_OF_RANGE)
+        self.account[command.account] = Account(
+            command.order, command.type, command.self_trade, command.client_id, command.size, command.price
+        )
+        self.tell(EventKind.ACCOUNT_SET, account=command.account)
+
+    # Instruments and time
+
+    def advance(self, command: Command) -> None:
+        self.tell(EventKind.ADVANCED, value=self.clock)
+
+    def set_fees(self, command: Command) -> None:
+        self.check_instrument(command)
+        terms = self.terms[command.instrument]
+        expect(command.type < 8, Reason.UNKNOWN_OPTION)
+        expect(0 <= command.price <= terms.hold_fee and 0 <= command.size <= terms.hold_fee, Reason.AMOUNT_OUT_OF_RANGE)
+        terms.rates[command.type] = command.price, command.size
+        self.tell(EventKind.FEES_SET, instrument=command.instrument, other=command.type, price=command.price, size=command.size)
+
+    def set_reference(self, command: Command) -> None:
+        self.check_instrument(command)
+        self.check_price(self.terms[command.instrument], command.price, 0)
+        self.terms[command.instrument].reference = command.price
+        self.tell(EventKind.REFERENCE_SET, instrument=command.instrument, price=command.price)
+
+    def set_phase(self, command: Command) -> None:
+        self.check_instrument(command)
+        expect(command.type in list(Phase), Reason.UNKNOWN_OPTION)
+        self.enter_phase(command.instrument, Phase(command.type))
