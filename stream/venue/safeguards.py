@@ -24,15 +24,19 @@ PASSED_MAX = 64
 
 
 class Guard:
-    """What one connection has asked for. `orders` are those that it placed since, with the scope `connection`, and `under_way` how many it is placing."""
+    """What one connection has asked for. `orders` are those that it placed since, with the scope `connection`, and `under_way` how many it is placing.
 
-    __slots__ = ("_room", "grace", "orders", "scope", "under_way")
+    `unsure` is whether it placed any of which nobody knows what became.
+    """
+
+    __slots__ = ("_room", "grace", "orders", "scope", "under_way", "unsure")
 
     def __init__(self, scope: Scope = "off", grace: int = 0) -> None:
         self.scope: Scope = scope
         self.grace = grace
         self.orders: set[int] = set()
         self.under_way = 0
+        self.unsure = False
         self._room = PASSED_MAX
 
     def add(self, order: int, is_open: Callable[[int], bool]) -> None:
@@ -162,7 +166,9 @@ class Deadlines:
     def end_guard(self, account: int, connection: int, guard: Guard, now: int) -> None:
         """The connection has ended: do what it has asked for."""
         self.forget_guard(account, connection)
-        if guard.scope == "session":
+        if guard.scope == "connection" and guard.unsure:    # one that ran unseen has no number here: then it is with all of the account's
+            self.set_dead_man(account, now, lambda kept: None)
+        elif guard.scope == "session":
             self._end_session(account, connection, guard.grace, now)
         guard.scope = "off"
 

@@ -423,7 +423,9 @@ class Session(Outbox):
             self._done(request, result, outcome)
             if guarded:
                 guard.under_way -= 1
-                if result and result.remaining:
+                if result is None:
+                    guard.unsure = True
+                elif result.remaining:
                     guard.add(result.order, self._market.is_open)
                 if self._ended:    # it was under way when the connection was lost
                     self._market.guard(self, now)

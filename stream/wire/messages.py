@@ -162,7 +162,8 @@ class CancelOnDisconnect(Message, tag="cancel_on_disconnect"):
     id: Id
     scope: Annotated[
         Scope,
-        Meta(description="`off`: nothing; `connection`: those placed on it from now on are cancelled at once; `session`: all of the account's are, "
+        Meta(description="`off`: nothing; `connection`: those placed on it from now on are cancelled at once, and all of the account's if one of them was answered "
+             "by 501, so that nobody knows whether it is there; `session`: all of the account's are, "
              "unless another connection of the account is there or comes within the grace period."),
     ]
     grace_ms: Annotated[int, Meta(ge=0, lt=1 << 31, description="Of `session`: the grace period.")] = 0

@@ -10,7 +10,8 @@ from stream.cluster.engine import Engine
 from stream.journal import snapshots
 from stream.market.history import History
 from stream.venue.safeguards import Deadlines
-from stream.wire.messages import CancelOnDisconnect, Confirmed, DeadMan, Done, Logout, Place
+from stream.wire.codes import ErrorCode
+from stream.wire.messages import CancelOnDisconnect, Confirmed, DeadMan, Done, Error, Logout, Place
 from stream.wire.times import NEVER
 from tests.cluster.cluster import KEYS, Cluster, state_of
 from tests.worlds import MILLISECOND, Desk, QuietMarket
@@ -146,6 +147,27 @@ def test_a_gateway_that_was_unreachable_says_again_who_is_there() -> None:
     for _ in range(110):
         cluster.step(100)
     assert cluster.engine.exchange.order_count == 0
+
+
+@pytest.mark.parametrize("known_before_the_end", [False, True])
+def test_a_guarded_order_that_ran_unseen_ends_with_its_connection(known_before_the_end: bool) -> None:
+    cluster = Cluster(1, command_patience_ms=500)
+    desk, end = sign_in(cluster, 0), cluster.link.ends[0]
+    desk.ask(CancelOnDisconnect, "connection")
+    desk.put(Place, "BTC-USD", "buy", 100, 1)
+    deliver, end.deliver = end.deliver, lambda count=0: None    # the engine's answers are late
+    pass_time(cluster, 3000)
+    assert [reply.code for reply in desk.hear() if isinstance(reply, Error)] == [ErrorCode.OUTCOME_UNKNOWN]
+    assert cluster.engine.exchange.order_count == 1
+    if not known_before_the_end:
+        lose(cluster, desk)
+    end.deliver = deliver
+    pass_time(cluster, 1000)
+    if known_before_the_end:
+        lose(cluster, desk)
+    pass_time(cluster, 1000)
+    assert cluster.engine.exchange.order_count == 0
+    assert left(cluster.engine.sequencer.directory) == []
 
 
 def take_over(cluster: Cluster) -> None:
