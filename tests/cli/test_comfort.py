@@ -119,15 +119,16 @@ def test_colours_are_for_who_wants_them() -> None:
     assert "\x1b[" not in told(TERM="xterm")    # no terminal
 
 
-@pytest.mark.parametrize("run", ["completion.run", "lambda arguments: Console().print('much') or 0"], ids=["plain", "rich"])
-def test_a_reader_that_leaves_is_no_error(run: str) -> None:
+@pytest.mark.parametrize(("run", "times"), [("completion.run", 30), ("lambda arguments: Console().print('much' * 1000) or 0", 50)], ids=["plain", "rich"])
+def test_a_reader_that_leaves_is_no_error(run: str, times: int) -> None:
+    """What is printed is more than fits into a pipe."""
     reader = subprocess.Popen(["head", "-1"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     assert reader.stdin
     command = [sys.executable, "-c", f"""import sys
 from rich.console import Console
 from stream.cli import completion, main
 completion.run = {run}
-sys.exit(max(main(['completion', 'fish']) for _ in range(1000)))"""]
+sys.exit(max(main(['completion', 'fish']) for _ in range({times})))"""]
     told = subprocess.run(command, cwd=ROOT, stdout=reader.stdin, stderr=subprocess.PIPE, text=True, check=False)
     reader.stdin.close()
     reader.wait()

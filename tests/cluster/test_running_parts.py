@@ -64,7 +64,7 @@ class Failing:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tried again is tried again soon."""
-    for name in ("tasks.AGAIN_S", "cluster.redis_gateway.AGAIN_S", "cluster.socket_link.AGAIN_S", "cluster.socket_link.BEAT_S"):
+    for name in ("system.tasks.AGAIN_S", "cluster.redis_gateway.AGAIN_S", "cluster.socket_link.AGAIN_S", "cluster.socket_link.BEAT_S"):
         monkeypatch.setattr(f"stream.{name}", 0.01)
 
 
