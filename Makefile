@@ -68,8 +68,8 @@ page: .venv/tools
 autobahn: build/autobahn/suite
 	$(BIN)/python -m tests.wire.autobahn build/autobahn/suite build/autobahn/reports
 
-build/autobahn/suite: .venv/tools tests/autobahn.sh
-	tests/autobahn.sh $(BIN)/python build/autobahn
+build/autobahn/suite: .venv/tools tests/wire/autobahn.sh
+	tests/wire/autobahn.sh $(BIN)/python build/autobahn
 
 crashes: .venv/tools
 	DELTABOOK_IMAGES=$(or $(IMAGES),10000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/journal/test_journal_crashes.py

@@ -2,7 +2,7 @@
 
 import { createInterface } from "node:readline";
 
-import { Book, Client, Ticker, Trades } from "../stream/web/client/index.js";
+import { Book, Client, Ticker, Trades } from "../../stream/web/client/index.js";
 
 const [url, token, channels] = process.argv.slice(2);
 const lost = {};

@@ -1,10 +1,10 @@
-// The JavaScript client against a server that is a script, in node: `node --test tests/client.test.mjs`.
+// The JavaScript client against a server that is a script, in node: `node --test tests/web/client.test.mjs`.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { mock, test } from "node:test";
 
-import * as deltabook from "../stream/web/client/index.js";
+import * as deltabook from "../../stream/web/client/index.js";
 import { BOOK, EPOCH, fresh, latest, opened, Peer, returned, settled, TIME, timed, withBook } from "./peer.mjs";
 
 const { Closed, ConnectionLost, Gap, mix64 } = deltabook;
@@ -147,7 +147,7 @@ timed("an iteration of a lossless channel has all, and tells what is missing", a
 
 // The conformance vectors
 
-const VECTORS = new URL("vectors/", import.meta.url);
+const VECTORS = new URL("../vectors/", import.meta.url);
 const vectors = (name) => JSON.parse(readFileSync(new URL(`${name}.json`, VECTORS)));
 const bytes = (hex) => Uint8Array.from(Buffer.from(hex, "hex"));
 const text = (value) => value.toString();

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 
-import { Client, ClientError, Closed, connect, ConnectionLost, decode, encode, fromText, placing, RequestRefused, SignInRefused } from "../stream/web/client/index.js";
+import { Client, ClientError, Closed, connect, ConnectionLost, decode, encode, fromText, placing, RequestRefused, SignInRefused } from "../../stream/web/client/index.js";
 import { BOOK, EPOCH, fresh, latest, opened, Peer, returned, settled, timed, withBook } from "./peer.mjs";
 
 const SECRET = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.VerySecretSignature";

@@ -2,7 +2,7 @@
 
 import { mock, test } from "node:test";
 
-import { Client, decode, encode, mix64 } from "../stream/web/client/index.js";
+import { Client, decode, encode, mix64 } from "../../stream/web/client/index.js";
 
 export const TIME = 1_700_000_000_000_000;
 export const EPOCH = 1_700_000_000_000;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Autobahn suite into a folder: tests/autobahn.sh PYTHON FOLDER. `FOLDER/suite` then runs Python 2.7 with it.
+# Installs the Autobahn suite into a folder: tests/wire/autobahn.sh PYTHON FOLDER. `FOLDER/suite` then runs Python 2.7 with it.
 # It needs Python 2.7 (set PYTHON2 to name one). Where there is none, as on Debian 12, that of Debian 11 is unpacked into the folder, from the
 # mirror that this machine's apt is set to.
 set -euo pipefail
