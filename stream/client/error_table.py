@@ -114,7 +114,7 @@ def errors() -> str:
         "\n## What the Python client raises\n\n| exception | what happened | what was expected | what to do |\n|---|---|---|---|",
     ]
     for kind, (expected, to_do) in EXCEPTIONS.items():
-        when = (kind.__doc__ or "").partition("\n")[0] if kind.__module__ == "stream.client.live" else "An argument cannot be what it is to be."
+        when = (kind.__doc__ or "").partition("\n")[0] if kind.__module__ == raised.__name__ else "An argument cannot be what it is to be."
         lines.append(f"| `{kind.__name__}` | {when} | {expected} | {to_do} |")
     lines.append(
         "\n## Configuration\n\nWhat a setting cannot be is one line on standard error, with the setting's name, what it was and what was expected, and exit status 2. "
