@@ -196,9 +196,12 @@ class Client(KeptConnection, Requests, Listener):
                 for entry in message.channels:
                     key = entry.recovered, entry.reason
                     self.resumed[key] = self.resumed.get(key, 0) + 1
-                    if entry.channel in self.live:
-                        self.live[entry.channel].in_force = entry
-                        self.live[entry.channel].held_depth = waiting.depth if waiting else None
+                    live, depth = self.live.get(entry.channel), waiting.depth if waiting else None
+                    if live:
+                        live.in_force = entry
+                        if live.held_depth != depth:    # until the snapshot is here, there is nothing to resume from
+                            live.mirror.forget()
+                        live.held_depth = depth
                         self._following.add(entry.channel)
             if waiting:
                 waiting.allowance.answered(waiting.cost, self._now())

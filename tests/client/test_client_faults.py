@@ -304,6 +304,33 @@ async def test_a_channel_keeps_the_terms_it_was_last_asked_for() -> None:
 
 
 @run
+async def test_a_copy_is_no_point_to_resume_from_on_other_terms() -> None:
+    """The line is cut between the answer to a subscription on another depth and its snapshot."""
+    resumes = []
+
+    def script(peer: Peer, request: Any) -> None:
+        if request is None:
+            peer.welcome()
+        elif isinstance(request, Subscribe):
+            resumes.append((request.depth, request.resume))
+            if len(resumes) == 1:
+                peer.subscribed(request, Book(BOOK, EPOCH, None, 5, [], [], 0, 0, 0, 0))
+            else:
+                peer.subscribed(request)
+                if len(resumes) == 2:
+                    peer.hang_up()
+
+    async with faulty(script) as server, client_of(server) as client:
+        book = await client.orderbook("X")
+        while book.seq < 0:
+            await asyncio.sleep(0)
+        await client.orderbook("X", depth=5)
+        while len(resumes) < 3:
+            await asyncio.sleep(0)
+    assert resumes == [(None, {}), (5, {}), (5, {})]
+
+
+@run
 async def test_an_iteration_over_an_unsubscribed_channel_ends() -> None:
     async with serving() as server, Client(f"ws://127.0.0.1:{server.port}/v1") as client:
         waiting = asyncio.ensure_future(anext(await client.trades("BTC-USD")))

@@ -205,7 +205,7 @@ timed("an aborted subscription takes nothing from who has the channel, or waits 
   assert.equal(client.mirrors.get(BOOK), book);
   await settled();
   assert.deepEqual(latest().heard.slice(1).map(([tag, , channels]) => [tag, channels]), [
-    ["subscribe", [BOOK, "trades:BTC-USD"]], ["unsubscribe", ["trades:BTC-USD"]], ["subscribe", ["trades:BTC-USD"]],
+    ["subscribe", [BOOK, "trades:BTC-USD"]], ["unsubscribe", ["trades:BTC-USD"]], ["subscribe", [BOOK]], ["subscribe", ["trades:BTC-USD"]],
   ]);
   latest().subscribed();
   const [trades] = await other;
@@ -603,6 +603,29 @@ timed("a subscription that takes on another interval goes on from where it is, a
   assert.equal(await faster, book);
   client.orderbook("BTC-USD", { depth: 5 }).catch(() => {});
   assert.deepEqual(latest().asked("subscribe").fields, [[BOOK], 5, null, {}]);
+});
+
+timed("a copy is no point to resume from on other terms, though the line is cut before their snapshot", async () => {
+  const client = await opened();
+  const book = await withBook(client);
+  const window = client.orderbook("BTC-USD", { depth: 5 });
+  latest().subscribed();
+  assert.equal(await window, book);
+  latest().lose();
+  await returned();
+  assert.deepEqual(latest().asked("subscribe").fields, [[BOOK], 5, null, {}]);
+});
+
+timed("a subscription that is aborted leaves the terms of others", async () => {
+  const client = await opened();
+  await withBook(client);
+  const abort = new AbortController();
+  const window = client.orderbook("BTC-USD", { depth: 5, signal: abort.signal });
+  abort.abort();
+  await assert.rejects(window);
+  await settled();
+  latest().subscribed();
+  assert.deepEqual(latest().asked("subscribe").fields.slice(0, 2), [[BOOK], null]);
 });
 
 // What cannot be is told at once

@@ -278,11 +278,14 @@ export class Client extends Requests {
 
   #answer(reply) {
     if (reply.tag === "subscribed") {
+      const [, , , depth = null] = this.#outstanding.messageOf(reply.id) ?? [];
       for (const entry of reply.channels) {
         this.recoveries[entry.recovered] += 1;
         const mirror = this.mirrors.get(entry.channel);
         if (mirror) {
           mirror.inForce = entry;
+          if (mirror.heldDepth !== depth) mirror.forget(); // until the snapshot is here, there is nothing to resume from
+          mirror.heldDepth = depth;
           this.#following.add(entry.channel);
         }
       }
@@ -346,6 +349,8 @@ export class Client extends Requests {
       const stayed = added.filter((channel) => mirrors.includes(this.mirrors.get(channel)));
       for (const channel of stayed) this.#drop(channel, error);
       if (stayed.length) this.#leave(stayed).catch(() => {}); // with the connection they are gone, too
+      const others = mirrors.filter((mirror) => this.mirrors.get(mirror.channel) === mirror);
+      if (signal?.aborted && others.length) this.#resubscribe(others).catch(() => {}); // they may be on the new terms by now
       throw error;
     } finally {
       for (const mirror of mirrors) mirror.asking = null;
@@ -357,7 +362,7 @@ export class Client extends Requests {
 
   #mirror(channel, depth, intervalMs) {
     if (this.mirrors.has(channel)) return this.mirrors.get(channel);
-    const mirror = Object.assign(new MIRRORS[channel.split(":")[0]](channel), { depth, intervalMs });
+    const mirror = Object.assign(new MIRRORS[channel.split(":")[0]](channel), { depth, heldDepth: depth, intervalMs });
     mirror.expect();
     this.mirrors.set(channel, mirror);
     return mirror;
@@ -390,7 +395,7 @@ export class Client extends Requests {
 
   /** Subscribe to channels, each from where it is if it has the same depth, in as few messages as they fit into. */
   async #ask(mirrors, depth, intervalMs, first) {
-    const resumes = new Map(mirrors.filter((mirror) => mirror.resume && mirror.depth === depth).map((mirror) => [mirror.channel, mirror.resume]));
+    const resumes = new Map(mirrors.filter((mirror) => mirror.resume && mirror.heldDepth === depth).map((mirror) => [mirror.channel, mirror.resume]));
     const names = [...new Set(mirrors.map(({ channel }) => channel))];
     for (const part of this.#outstanding.allowance.parts(names, (channel) => resumes.has(channel))) {
       const resume = Object.fromEntries(part.filter((channel) => resumes.has(channel)).map((channel) => [channel, resumes.get(channel)]));

@@ -56,6 +56,11 @@ export class Outstanding {
     this.#advance();
   }
 
+  /** The message of a request that waits for its reply. */
+  messageOf(id) {
+    return this.#asked.get(id)?.message;
+  }
+
   /** A reply has come. Returns false if nobody waits for it. */
   answer(reply) {
     const request = this.#asked.get(reply.id);
