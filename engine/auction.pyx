@@ -4,7 +4,7 @@ from libc.stdint cimport uint64_t
 from libc.stdlib cimport free
 
 from engine.accounts cimport same_owner
-from engine.core cimport RULES, Book, touch_level
+from engine.core cimport RULES, Book, reference_of, touch_level
 from engine.entry cimport after_trades, note_trades
 from engine.events cimport emit
 from engine.ladder cimport Level, Levels, came_alive, find_or_add, next_worse, ran_empty
@@ -158,7 +158,7 @@ cdef inline bint better(Crossing* a, Crossing* b) noexcept nogil:
 cdef int64_t uncrossing_price(Core* core, uint32_t book, int64_t* volume) noexcept nogil:
     """The price at which the most lots trade, and how many; 0 if the book is not crossed. O(orders that could trade)."""
     cdef Levels* levels = core.book[book].levels
-    cdef int64_t reference = core.book[book].reference if core.book[book].reference else core.book[book].last
+    cdef int64_t reference = reference_of(&core.book[book])
     cdef uint32_t bid = levels.ladders[<int>BUY].best
     cdef uint32_t ask = levels.ladders[<int>SELL].best
     cdef uint32_t i, count, best = 0

@@ -4,7 +4,7 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from engine.auction cimport uncrossing_price
-from engine.core cimport TIERS, Book, price_of
+from engine.core cimport TIERS, Book, price_of, reference_of
 from engine.ladder cimport Levels, find
 from engine.model cimport BUY, LIMIT, SELL
 from engine.orders cimport SPECIAL, STAYS_MAKER, WAITS, Order, Special, instrument_of, left_of, order_id, side_of
@@ -70,7 +70,7 @@ cdef class OrderBook:
     @property
     def reference(self) -> int:
         """Ticks around which the band lies: as set, or the last trade's; 0 for none."""
-        return self.terms().reference or self.last
+        return reference_of(self.terms())
 
     def rates(self, tier: int = 0) -> tuple[int, int]:
         """The fees of makers and takers of a tier, in parts per million."""

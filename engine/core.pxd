@@ -131,6 +131,15 @@ cdef inline int64_t hold(Book* book, int side, int64_t price, int64_t size, uint
     return held[side]
 
 
+cdef inline bint has_limit(int type) noexcept nogil:
+    return type == LIMIT or type == STOP_LIMIT
+
+
+cdef inline int64_t reference_of(Book* book) noexcept nogil:
+    """The price around which the band lies; 0 for none."""
+    return book.reference if book.reference else book.last
+
+
 cdef inline Levels* levels_of(Core* core, Order* order) noexcept nogil:
     """What an open order's `level` is one of: its book's levels, or those of its stops."""
     cdef Book* book = &core.book[instrument_of(order)]
@@ -149,9 +158,19 @@ cdef inline int64_t held_by(Core* core, uint32_t slot) noexcept nogil:
     """What an open order holds by itself: nothing if it buys without a limit."""
     cdef Order* order = &core.orders.order[slot]
     cdef int side = side_of(order)
-    if side == BUY and order.tag & SPECIAL and core.orders.special[slot].type != LIMIT and core.orders.special[slot].type != STOP_LIMIT:
+    if side == BUY and order.tag & SPECIAL and not has_limit(core.orders.special[slot].type):
         return 0
     return hold(&core.book[instrument_of(order)], side, price_of(core, slot), left_of(&core.orders, slot), unpaid_of(&core.orders, slot))
+
+
+cdef inline int64_t added_hold(Core* core, uint32_t partner, int64_t before, int64_t after) noexcept nogil:
+    """What an account holds more when an order's own hold changes. A pair holds the larger of its two."""
+    cdef int64_t other
+    if partner:
+        other = held_by(core, partner)
+        before = max(before, other)
+        after = max(after, other)
+    return after - before
 
 
 cdef inline uint32_t held_asset(Book* book, int side) noexcept nogil:

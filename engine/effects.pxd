@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t
 
 from engine.accounts cimport Balance, touch
-from engine.core cimport Core, held_asset, held_by
+from engine.core cimport Core, added_hold, held_asset
 from engine.events cimport emit
 from engine.model cimport Event
 from engine.orders cimport Order, instrument_of, left_of, order_id, partner_of, side_of
@@ -34,14 +34,8 @@ cdef inline void release(Core* core, uint32_t account, uint32_t asset, int64_t a
 
 
 cdef inline void change_hold(Core* core, uint32_t slot, int64_t before, int64_t after) noexcept nogil:
-    """What an order holds by itself is another now. A pair holds the larger of its two holds."""
+    """What an order holds by itself is another now."""
     cdef Order* order = &core.orders.order[slot]
-    cdef uint32_t partner = partner_of(&core.orders, slot)
-    cdef int64_t other
-    if not before and not after:
-        return
-    if partner:
-        other = held_by(core, partner)
-        before = max(before, other)
-        after = max(after, other)
-    release(core, order.account, held_asset(&core.book[instrument_of(order)], side_of(order)), before - after)
+    if before or after:
+        release(core, order.account, held_asset(&core.book[instrument_of(order)], side_of(order)),
+                -added_hold(core, partner_of(&core.orders, slot), before, after))

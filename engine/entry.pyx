@@ -2,17 +2,13 @@
 
 from libc.stdint cimport uint64_t
 
-from engine.core cimport ANY_PRICE, LOOKS_MAX, fee
+from engine.core cimport ANY_PRICE, LOOKS_MAX, fee, has_limit, reference_of
 from engine.effects cimport tell_order
-from engine.matching cimport cancel_partner, end_taker, finish, match, rest, would_match
-from engine.model cimport BUY, INSUFFICIENT_FUNDS, LIMIT, MARKET, PRICE_OUT_OF_BAND, STOP_LIMIT, TOO_MANY_FILLS, TRIGGERED, UNFILLED, WAITING
+from engine.matching cimport cancel_partner, end_taker, finish, match, rest, would_take
+from engine.model cimport BUY, INSUFFICIENT_FUNDS, LIMIT, MARKET, PRICE_OUT_OF_BAND, TOO_MANY_FILLS, TRIGGERED, UNFILLED, WAITING
 from engine.orders cimport WAITS, Order, Special, instrument_of, self_trade_of, side_of
 from engine.reach cimport affordable, meets_too_many
 from engine.stops cimport leave_stops, observe, reached, wait
-
-cdef inline int64_t reference_of(Book* book) noexcept nogil:
-    return book.reference if book.reference else book.last
-
 
 cdef inline int64_t edge_of_band(Book* book, int side) noexcept nogil:
     """The worst price at which that side may trade."""
@@ -36,7 +32,7 @@ cdef int64_t market_limit(Book* book, int side, int64_t protection) noexcept nog
 
 cdef void enter(Core* core, uint32_t book, uint32_t slot, int64_t price, bint stays) noexcept nogil:
     """Match an order that has a limit; then let it rest, or end it."""
-    if would_match(core.book[book].levels, side_of(&core.orders.order[slot]), price) and not match(core, book, slot, price, price, True):
+    if would_take(&core.book[book], side_of(&core.orders.order[slot]), price) and not match(core, book, slot, price, price, True):
         return
     if not core.orders.order[slot].remaining:
         finish(core, slot)
@@ -65,7 +61,7 @@ cdef void activate(Core* core, uint32_t slot) noexcept nogil:
     cdef Special* special = &core.orders.special[slot]
     cdef uint32_t book = instrument_of(order)
     cdef int side = side_of(order)
-    cdef bint limited = special.type == STOP_LIMIT
+    cdef bint limited = has_limit(special.type)
     cdef int64_t limit
     tell_order(core, TRIGGERED, slot, special.stop, order.remaining)
     cancel_partner(core, slot)

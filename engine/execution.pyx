@@ -13,7 +13,7 @@ from engine.events cimport EventBuffer, bytes_of, emit, end_batch
 from engine.expiry cimport add_expiry
 from engine.ladder cimport Level, Levels
 from engine.levels cimport publish
-from engine.matching cimport cancel, leave_level, rest
+from engine.matching cimport cancel, leave_level
 from engine.model cimport (ACCEPTED, ALL_CANCELLED, ALL_INSTRUMENTS, BALANCE, BOTH_SIDES, CANCEL_ALL, EXPIRED, LEVEL, LIMIT, MARKET, NO_REASON,
                            PLACE, POST_ONLY, REDUCE, REDUCED, REJECTED, REPLACE, REPLACED, REQUESTED, SELL, SIZE_TOO_SMALL, TOO_MANY_FILLS, TRAILING_STOP,
                            UNKNOWN_ACCOUNT, UNKNOWN_INSTRUMENT, UNKNOWN_OPTION, UNKNOWN_ORDER, WAITING, Command, Event)
@@ -96,19 +96,15 @@ cdef uint32_t accept(Core* core, const Command* command, const Intent* intent) n
 cdef int place(Core* core, const Command* command, uint64_t* concerned) noexcept nogil:
     cdef Intent intent
     cdef int reason = check_place(core, command, &intent, concerned)
-    cdef Book* book
     cdef uint32_t slot
     if reason:
         return TOO_MANY_FILLS if core.looked > LOOKS_MAX else reason
-    book = &core.book[command.instrument]
     slot = accept(core, command, &intent)
     change_hold(core, slot, 0, intent.held)
     if command.type > MARKET:
         enter_stop(core, command.instrument, slot)
     elif command.type == MARKET:
         enter_at_market(core, command.instrument, slot, intent.price)
-    elif book.levels != book.published:
-        rest(core, command.instrument, slot, intent.price)
     else:
         enter(core, command.instrument, slot, intent.price, intent.stays)
     if core.first_price:
@@ -202,12 +198,9 @@ cdef int replace(Core* core, const Command* command, uint32_t slot) noexcept nog
         core.orders.special[slot].reserve = 0
     change_hold(core, slot, before, hold(book, side_of(order), command.price, command.size, unpaid_of(&core.orders, slot)))
     tell_order(core, REPLACED, slot, command.price, command.size)
-    if book.levels != book.published:
-        rest(core, index, slot, command.price)
-    else:
-        enter(core, index, slot, command.price, True)
-        if core.first_price:
-            after_trades(core, index)
+    enter(core, index, slot, command.price, True)
+    if core.first_price:
+        after_trades(core, index)
     return NO_REASON
 
 
