@@ -3,9 +3,10 @@
 from libc.stdint cimport uint32_t
 
 from engine.model cimport Command
+from engine.recipient cimport Recipient
 
 
-cdef class Commands:
+cdef class Commands(Recipient):
     cdef Command* command
     cdef uint32_t count
     cdef uint32_t capacity
@@ -13,10 +14,3 @@ cdef class Commands:
     cdef Py_ssize_t length
 
     cdef Command* add(self) except NULL
-
-
-cdef Command place_command(account, instrument, side, price, size, order_type, time_in_force, bint post_only, client_id, time,
-                           bint slide, bint quote, stop, display, min_size, expires, linked, self_trade) except *
-cdef Command other_command(int kind, account, time, instrument=*, order=*, price=*, size=*, client_id=*) except *
-cdef Command account_command(account, group, tier, self_trade, orders_max, size_max, notional_max, time) except *
-cdef Command instrument_command(int kind, instrument, choice, price, size, time) except *

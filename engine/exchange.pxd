@@ -2,11 +2,11 @@
 
 from engine.core cimport Core
 from engine.events cimport Events
-from engine.model cimport Command
+from engine.recipient cimport Recipient
 from engine.turn cimport Turn
 
 
-cdef class Exchange:
+cdef class Exchange(Recipient):
     cdef Core core
     cdef readonly Events events
     cdef list _books
@@ -16,4 +16,3 @@ cdef class Exchange:
     cdef Turn turn
 
     cdef Core* read(self) except NULL
-    cdef object single(self, Command* command)

@@ -11,15 +11,13 @@ from engine.auction cimport free_collected
 from engine.audit cimport check_core, hash_of
 from engine.book cimport OrderBook, new_book, order_record
 from engine.client_ids cimport ClientId
-from engine.commands cimport account_command, instrument_command, other_command, place_command
 from engine.core cimport RULES, Book, Core
 from engine.events cimport Events
 from engine.execution cimport run
 from engine.levels cimport PriceLevels
 from engine.lookahead cimport run_all
 from engine.memory cimport grown, reserved
-from engine.model cimport (ADVANCE, ALL_CANCELLED, ALL_INSTRUMENTS, ALLOW, BOTH_SIDES, BUY, CANCEL, CANCEL_ALL, DEPOSIT, OPEN_ACCOUNT, REDUCE, REPLACE,
-                           SELL, SET_FEES, SET_PHASE, SET_REFERENCE, WITHDRAW, Event)
+from engine.model cimport ALL_CANCELLED, ALL_INSTRUMENTS, CANCEL_ALL, OPEN_ACCOUNT, PLACE, Command, Event
 from engine.orders cimport SLOT_MASK, TAKER_SLOTS, Order, Special, slot_of
 from engine.snapshot cimport Reader, Writer, read_state, write_state
 from engine.terms cimport book_of, checked_name, exact
@@ -55,7 +53,7 @@ cdef int known_asset(Core* core, asset) except -1:
 
 
 @cython.final
-cdef class Exchange:
+cdef class Exchange(Recipient):
     """Instruments, accounts and their orders: one writer, one sequence.
 
     After each call that is a command (`place` to `withdraw`, `execute`), `events` holds what it caused. A refused single
@@ -207,94 +205,20 @@ cdef class Exchange:
         """An instrument's book. KeyError if there is none."""
         return self._by_name[name]
 
-    cdef object single(self, Command* command):
+    cdef object receive(self, Command* command):
+        cdef Event* outcome
         cdef int reason
         self.turn.expect()
         self.events.clear()
         reason = run(&self.core, command)
+        outcome = <Event*>(<char*>self.events.buffer.event + self.events.buffer.outcome)
         if reason:
-            raise Rejected(Reason(reason), (<Event*>(<char*>self.events.buffer.event + self.events.buffer.outcome)).order)
-
-    def open_account(self, time: int = 0) -> int:
-        """A new account; its number."""
-        cdef Command command = other_command(OPEN_ACCOUNT, 0, time)
-        self.single(&command)
-        return self.core.accounts.count - 1
-
-    def deposit(self, account: int, asset: int, amount: int, time: int = 0) -> None:
-        """Add to an account's available units of an asset."""
-        cdef Command command = other_command(DEPOSIT, account, time, asset, 0, 0, amount)
-        self.single(&command)
-
-    def withdraw(self, account: int, asset: int, amount: int, time: int = 0) -> None:
-        """Take from an account's available units of an asset."""
-        cdef Command command = other_command(WITHDRAW, account, time, asset, 0, 0, amount)
-        self.single(&command)
-
-    def place(
-        self, account: int, instrument: int, side: int, price: int, size: int, type: int = 0, time_in_force: int = 0,
-        post_only: bool = False, client_id: int = 0, time: int = 0, *, slide: bool = False, quote: bool = False, stop: int = 0,
-        display: int = 0, min_size: int = 0, expires: int = 0, linked: int = 0, self_trade: int = 0,
-    ) -> int:
-        """Place an order; its id. O(orders it meets). What each option means, and which go together: engine/REFERENCE.md."""
-        cdef Command command = place_command(account, instrument, side, price, size, type, time_in_force, post_only, client_id, time,
-                                             slide, quote, stop, display, min_size, expires, linked, self_trade)
-        self.single(&command)
-        return (<Event*>(<char*>self.events.buffer.event + self.events.buffer.outcome)).order
-
-    def cancel(self, account: int, order: int = 0, client_id: int = 0, time: int = 0) -> None:
-        """Cancel an own order, named by its id or by the account's own name for it. O(1)."""
-        cdef Command command = other_command(CANCEL, account, time, 0, order, 0, 0, client_id)
-        self.single(&command)
-
-    def reduce(self, account: int, order: int, by: int, client_id: int = 0, time: int = 0) -> None:
-        """Take lots off an own order, which keeps its place; all of them cancel it. O(1)."""
-        cdef Command command = other_command(REDUCE, account, time, 0, order, 0, by, client_id)
-        self.single(&command)
-
-    def replace(self, account: int, order: int, price: int, size: int, client_id: int = 0, time: int = 0, stop: int = 0) -> None:
-        """Give an own order a new price and remaining size, and one that waits a new trigger (0: the one it has).
-
-        It keeps its priority only if it shrinks at its price. O(orders it meets).
-        """
-        cdef Command command = other_command(REPLACE, account, time, 0, order, price, size, client_id)
-        command.stop = stop
-        self.single(&command)
-
-    def cancel_all(self, account: int, instrument: int = ALL_INSTRUMENTS, time: int = 0, side: int = BOTH_SIDES) -> int:
-        """Cancel an account's orders in one book or all, on one side or both; how many ended. O(the account's open orders)."""
-        cdef Command command = other_command(CANCEL_ALL, account, time, instrument)
-        command.side = side
-        self.single(&command)
-        return self.events.select(1 << ALL_CANCELLED)[0].size
-
-    def advance(self, time: int) -> None:
-        """Move the clock: orders that have expired by then are cancelled."""
-        cdef Command command = other_command(ADVANCE, 0, time)
-        self.single(&command)
-
-    def set_account(
-        self, account: int, group: int = 0, tier: int = 0, self_trade: int = ALLOW, orders_max: int = 0, size_max: int = 0,
-        notional_max: int = 0, time: int = 0,
-    ) -> None:
-        """Set all that is particular to an account: group and tier, its orders' self-trade prevention, and limits (0: none)."""
-        cdef Command command = account_command(account, group, tier, self_trade, orders_max, size_max, notional_max, time)
-        self.single(&command)
-
-    def set_fees(self, instrument: int, tier: int, maker: int, taker: int, time: int = 0) -> None:
-        """Set a tier's rates in an instrument, in parts per million."""
-        cdef Command command = instrument_command(SET_FEES, instrument, tier, maker, taker, time)
-        self.single(&command)
-
-    def set_reference(self, instrument: int, price: int, time: int = 0) -> None:
-        """Set the price around which the band lies; 0: the last trade's."""
-        cdef Command command = instrument_command(SET_REFERENCE, instrument, 0, price, 0, time)
-        self.single(&command)
-
-    def set_phase(self, instrument: int, phase: int, time: int = 0) -> None:
-        """Let an instrument trade, halt it, or let it collect for an auction, which the next trading uncrosses. O(its orders)."""
-        cdef Command command = instrument_command(SET_PHASE, instrument, phase, 0, 0, time)
-        self.single(&command)
+            raise Rejected(Reason(reason), outcome.order)
+        if command.kind == PLACE:
+            return outcome.order
+        if command.kind == OPEN_ACCOUNT:
+            return outcome.account
+        return self.events.select(1 << ALL_CANCELLED)[0].size if command.kind == CANCEL_ALL else None
 
     def execute(self, commands: Commands | bytes | bytearray | memoryview) -> int:
         """Run a buffer of commands, without the interpreter's lock; how many were refused.

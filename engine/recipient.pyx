@@ -1,0 +1,122 @@
+"""Whoever is told commands: the exchange carries each out, a buffer keeps it."""
+
+from libc.string cimport memset
+
+from engine.model cimport (ADVANCE, ALL_INSTRUMENTS, ALLOW, BOTH_SIDES, CANCEL, CANCEL_ALL, DEPOSIT, OPEN_ACCOUNT, PLACE, POST_ONLY, QUOTE, REDUCE,
+                           REPLACE, SET_ACCOUNT, SET_FEES, SET_PHASE, SET_REFERENCE, SLIDE, WITHDRAW)
+
+
+cdef Command command_of(int kind, time, account=0, instrument=0, order=0, price=0, size=0, client_id=0) except *:
+    """A command with the fields that most kinds have."""
+    cdef Command command
+    memset(&command, 0, sizeof(Command))
+    command.kind = kind
+    command.time = time
+    command.account = account
+    command.instrument = instrument
+    command.order = order
+    command.price = price
+    command.size = size
+    command.client_id = client_id
+    return command
+
+
+cdef class Recipient:
+    """A method for each kind of command. A number that does not fit its field raises OverflowError.
+
+    An exchange answers as the method says; a buffer has no answer yet and returns None.
+    """
+
+    cdef object receive(self, Command* command):
+        """Take a command; what its method returns."""
+        raise NotImplementedError
+
+    def open_account(self, time: int = 0) -> int | None:
+        """A new account; its number."""
+        cdef Command command = command_of(OPEN_ACCOUNT, time)
+        return self.receive(&command)
+
+    def deposit(self, account: int, asset: int, amount: int, time: int = 0) -> None:
+        """Add to an account's available units of an asset."""
+        cdef Command command = command_of(DEPOSIT, time, account, asset, 0, 0, amount)
+        self.receive(&command)
+
+    def withdraw(self, account: int, asset: int, amount: int, time: int = 0) -> None:
+        """Take from an account's available units of an asset."""
+        cdef Command command = command_of(WITHDRAW, time, account, asset, 0, 0, amount)
+        self.receive(&command)
+
+    def place(
+        self, account: int, instrument: int, side: int, price: int, size: int, type: int = 0, time_in_force: int = 0,
+        post_only: bool = False, client_id: int = 0, time: int = 0, *, slide: bool = False, quote: bool = False, stop: int = 0,
+        display: int = 0, min_size: int = 0, expires: int = 0, linked: int = 0, self_trade: int = 0,
+    ) -> int | None:
+        """Place an order; its id. O(orders it meets). What each option means, and which go together: engine/REFERENCE.md."""
+        cdef Command command = command_of(PLACE, time, account, instrument, linked, price, size, client_id)
+        command.side = side
+        command.type = type
+        command.time_in_force = time_in_force
+        command.flags = (POST_ONLY if post_only else 0) | (SLIDE if slide else 0) | (QUOTE if quote else 0)
+        command.stop = stop
+        command.display = display
+        command.min_size = min_size
+        command.expires = expires
+        command.self_trade = self_trade
+        return self.receive(&command)
+
+    def cancel(self, account: int, order: int = 0, client_id: int = 0, time: int = 0) -> None:
+        """Cancel an own order, named by its id or by the account's own name for it. O(1)."""
+        cdef Command command = command_of(CANCEL, time, account, 0, order, 0, 0, client_id)
+        self.receive(&command)
+
+    def reduce(self, account: int, order: int, by: int, client_id: int = 0, time: int = 0) -> None:
+        """Take lots off an own order, which keeps its place; all of them cancel it. O(1)."""
+        cdef Command command = command_of(REDUCE, time, account, 0, order, 0, by, client_id)
+        self.receive(&command)
+
+    def replace(self, account: int, order: int, price: int, size: int, client_id: int = 0, time: int = 0, stop: int = 0) -> None:
+        """Give an own order a new price and remaining size, and one that waits a new trigger (0: the one it has).
+
+        It keeps its priority only if it shrinks at its price. O(orders it meets).
+        """
+        cdef Command command = command_of(REPLACE, time, account, 0, order, price, size, client_id)
+        command.stop = stop
+        self.receive(&command)
+
+    def cancel_all(self, account: int, instrument: int = ALL_INSTRUMENTS, time: int = 0, side: int = BOTH_SIDES) -> int | None:
+        """Cancel an account's orders in one book or all, on one side or both; how many ended. O(the account's open orders)."""
+        cdef Command command = command_of(CANCEL_ALL, time, account, instrument)
+        command.side = side
+        return self.receive(&command)
+
+    def advance(self, time: int) -> None:
+        """Move the clock: orders that have expired by then are cancelled."""
+        cdef Command command = command_of(ADVANCE, time)
+        self.receive(&command)
+
+    def set_account(
+        self, account: int, group: int = 0, tier: int = 0, self_trade: int = ALLOW, orders_max: int = 0, size_max: int = 0,
+        notional_max: int = 0, time: int = 0,
+    ) -> None:
+        """Set all that is particular to an account: group and tier, its orders' self-trade prevention, and limits (0: none)."""
+        cdef Command command = command_of(SET_ACCOUNT, time, account, 0, group, notional_max, size_max, orders_max)
+        command.type = tier
+        command.self_trade = self_trade
+        self.receive(&command)
+
+    def set_fees(self, instrument: int, tier: int, maker: int, taker: int, time: int = 0) -> None:
+        """Set a tier's rates in an instrument, in parts per million."""
+        cdef Command command = command_of(SET_FEES, time, 0, instrument, 0, maker, taker)
+        command.type = tier
+        self.receive(&command)
+
+    def set_reference(self, instrument: int, price: int, time: int = 0) -> None:
+        """Set the price around which the band lies; 0: the last trade's."""
+        cdef Command command = command_of(SET_REFERENCE, time, 0, instrument, 0, price)
+        self.receive(&command)
+
+    def set_phase(self, instrument: int, phase: int, time: int = 0) -> None:
+        """Let an instrument trade, halt it, or let it collect for an auction, which the next trading uncrosses. O(its orders)."""
+        cdef Command command = command_of(SET_PHASE, time, 0, instrument)
+        command.type = phase
+        self.receive(&command)
