@@ -1,130 +1,14 @@
-"""Looks at a whole exchange at once: its hash, and whether its parts agree."""
+"""Looks at a whole exchange at once, and whether its parts agree."""
 
 from libc.stdint cimport int64_t, uint32_t
 
-from engine.accounts cimport Account, Balance, balance_of
-from engine.client_ids cimport find_client_id
-from engine.core cimport RULES, TIERS, Book, held_asset, held_by
+from engine.accounts cimport Balance, balance_of
+from engine.core cimport held_asset, held_by
 from engine.expiry cimport expires_before
 from engine.ladder cimport Levels, next_worse
-from engine.orders cimport SPECIAL, WAITS, Order, Special, instrument_of, partner_of, side_of, unpaid_of
+from engine.orders cimport SPECIAL, WAITS, Order, Special, instrument_of, partner_of, side_of
 
 from engine.errors import Inconsistent
-
-
-# The hash
-
-
-cdef inline uint64_t stirred(uint64_t h, uint64_t value) noexcept nogil:
-    h = (h ^ value) * <uint64_t>0x9E3779B97F4A7C15
-    return h ^ (h >> 32)
-
-
-cdef uint64_t stir_queues(Core* core, uint64_t h, Levels* levels) noexcept nogil:
-    cdef int side
-    cdef uint32_t index, slot
-    for side in range(2):
-        index = levels.ladders[side].best
-        while index:
-            h = stirred(h, levels.level[index].price)
-            slot = levels.level[index].queue.head
-            while slot:
-                h = stirred(h, slot)
-                slot = core.orders.order[slot].newer
-            index = next_worse(levels, side, levels.level[index].price)
-    return h
-
-
-cdef uint64_t stir_chain(uint64_t h, Levels* levels, uint32_t index) noexcept nogil:
-    while index:
-        h = stirred(stirred(h, levels.level[index].price << 1 | levels.level[index].side), levels.level[index].seq)
-        index = levels.level[index].older
-    return h
-
-
-cdef uint64_t stir_book(Core* core, uint64_t h, Book* book) noexcept nogil:
-    cdef int i
-    cdef uint32_t slot
-    h = stirred(stirred(stirred(stirred(h, book.lot_units), book.tick_value), book.base), book.quote)
-    h = stirred(stirred(stirred(stirred(h, book.price_max), book.size_min), book.size_max), book.hold_fee)
-    h = stirred(stirred(stirred(stirred(h, book.orders_max), book.notional_max), book.band), book.day_end)
-    if core.rules == RULES:
-        h = stirred(stirred(stirred(stirred(h, book.parts_max), book.stops_max), book.fills_max), book.market_notional)
-    h = stirred(stirred(stirred(h, book.phase), book.last), book.reference)
-    for i in range(TIERS):
-        h = stirred(stirred(h, book.rates[i].maker), book.rates[i].taker)
-    h = stirred(stirred(stirred(h, book.published.digest), book.published.seq), book.published.floor)
-    h = stirred(stirred(h, book.published.changes), book.published.tombstones_max)
-    h = stir_chain(h, book.published, book.published.changed.newest)
-    h = stir_chain(h, book.published, book.published.emptied.newest)
-    h = stir_queues(core, stirred(h, book.levels != book.published), book.levels)
-    if book.stops != NULL:
-        h = stir_queues(core, h, book.stops)
-    for i in range(2):
-        slot = book.trailing[i]
-        while slot:
-            h = stirred(h, slot)
-            slot = core.orders.special[slot].farther
-    return h
-
-
-cdef uint64_t stir_order(Core* core, uint64_t h, uint32_t slot) noexcept nogil:
-    cdef Order* order = &core.orders.order[slot]
-    cdef Special* special
-    h = stirred(stirred(stirred(h, order.tag), slot), order.remaining)
-    h = stirred(stirred(stirred(h, order.filled), order.value), order.client_id)
-    if core.rules == RULES:
-        h = stirred(h, unpaid_of(&core.orders, slot))
-    if order.tag & SPECIAL:
-        special = &core.orders.special[slot]
-        h = stirred(stirred(stirred(stirred(h, special.price), special.stop), special.trail), special.display)
-        h = stirred(stirred(stirred(stirred(h, special.reserve), special.expires), special.partner), special.type)
-    return h
-
-
-cdef uint64_t stir_account(Core* core, uint64_t h, uint32_t index) noexcept nogil:
-    cdef Account* account = &core.accounts.account[index]
-    cdef Balance* balance
-    cdef uint32_t slot = account.earliest
-    cdef uint32_t asset
-    h = stirred(stirred(stirred(h, index), account.tier), account.self_trade)
-    if account.grouped or account.limited:
-        h = stirred(stirred(h, core.accounts.limits[index].group), core.accounts.limits[index].orders_max)
-        h = stirred(stirred(h, core.accounts.limits[index].size_max), core.accounts.limits[index].notional_max)
-    while slot:
-        h = stir_order(core, h, slot)
-        slot = core.orders.order[slot].later
-    for asset in range(core.accounts.assets):
-        balance = balance_of(&core.accounts, index, asset)
-        h = stirred(stirred(h, balance.available), balance.held)
-    return h
-
-
-cdef uint64_t hash_of(Core* core) noexcept nogil:
-    """One number for books with their queues and their past, accounts, names, free slots, clock and sequence. O(all of it)."""
-    cdef uint64_t h = stirred(stirred(stirred(0, core.events.seq), core.orders.number), core.clock)
-    h = stirred(stirred(stirred(h, core.orders.count_max), core.accounts.count_max), core.client_ids.done_max)
-    cdef uint32_t i, slot
-    cdef uint64_t row
-    for i in range(core.books):
-        h = stir_book(core, h, &core.book[i])
-    for i in range(core.accounts.count):
-        h = stir_account(core, h, i)
-    for i in range(core.accounts.assets):
-        h = stirred(stirred(h, core.accounts.fees[i]), core.accounts.supply[i])
-    slot = core.orders.free
-    h = stirred(h, core.orders.top)
-    while slot:
-        h = stirred(h, slot)
-        slot = core.orders.order[slot].newer
-    for i in range(core.client_ids.done_count):
-        row = (<uint64_t>core.client_ids.done_first + i) % core.client_ids.done_max
-        h = stirred(stirred(h, core.client_ids.done[row].client_id), core.client_ids.done[row].account)
-        h = stirred(h, find_client_id(&core.client_ids, core.client_ids.done[row].account, core.client_ids.done[row].client_id))
-    return h
-
-
-# The check
 
 
 cdef int expect(bint holds, str what, object where) except -1:

@@ -14,12 +14,14 @@ from engine.thresholds cimport FEE_AMOUNT, TOUCHED_LEVELS, reaches
 cdef extern from *:
     """
     #define MONEY_LIMIT (INT64_C(1) << 62)    /* instrument.MONEY_MAX */
+    #define PRICE_LIMIT (INT64_C(1) << 48)    /* instrument.PRICE_MAX */
     #define TIME_LIMIT (INT64_C(1) << 62)     /* the clock goes no further */
     #define DAY_NS (INT64_C(86400) * 1000000000)
     #define ANY_PRICE (INT64_C(1) << 62)
     #define LOOKS_MAX (UINT32_C(1) << 20)     /* how often the checks of one command may look at an order */
     """
     const int64_t MONEY_LIMIT
+    const int64_t PRICE_LIMIT
     const int64_t TIME_LIMIT
     const int64_t DAY_NS
     const int64_t ANY_PRICE

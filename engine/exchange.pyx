@@ -8,7 +8,7 @@ from libc.string cimport memset
 
 from engine.accounts cimport add_asset, balance_of, free_accounts
 from engine.auction cimport free_collected
-from engine.audit cimport check_core, hash_of
+from engine.audit cimport check_core
 from engine.book cimport OrderBook, new_book, order_record
 from engine.client_ids cimport ClientId
 from engine.core cimport RULES, Book, Core
@@ -19,7 +19,8 @@ from engine.lookahead cimport run_all
 from engine.memory cimport grown, reserved
 from engine.model cimport ALL_CANCELLED, ALL_INSTRUMENTS, CANCEL_ALL, OPEN_ACCOUNT, PLACE, Command, Event
 from engine.orders cimport SLOT_MASK, TAKER_SLOTS, Order, Special, slot_of
-from engine.snapshot cimport Reader, Writer, read_state, write_state
+from engine.snapshot cimport Reader, Writer
+from engine.state cimport hash_of, read_state, write_state
 from engine.terms cimport book_of, checked_name, exact
 
 from decimal import Decimal
@@ -284,7 +285,7 @@ cdef class Exchange(Recipient):
 
         The head is the format's name and version, the length and the CRC-32 of the rest, and the state hash.
         """
-        cdef Writer out = Writer()
+        cdef Writer out = Writer(SNAPSHOT_VERSION)
         self.turn.expect()
         for _ in range(0, SNAPSHOT_HEAD.size, 8):
             out.put(0)
@@ -343,8 +344,8 @@ cdef class Exchange(Recipient):
                 exchange.add_instrument(Instrument(*names, *scales, *numbers, **(VERSION_1_BOUNDS if version == 1 else {})))
         except (ArithmeticError, MemoryError, ValueError) as error:
             raise BadSnapshot(f"byte {source.at} of the state: {error}") from error
-        read_state(&exchange.core, source)
-        with nogil:
+        with nogil:    # so that the process's other threads have their turn
+            read_state(&exchange.core, source)
             found = hash_of(&exchange.core)
         if not source.ended() or found != state:
             raise BadSnapshot(f"the state's hash is {found:016x}: expected {state:016x}")

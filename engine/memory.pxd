@@ -22,11 +22,12 @@ cdef inline void* resized(void* block, size_t used, size_t wanted) noexcept nogi
     return larger
 
 
-cdef inline void* grown(void* block, size_t used, size_t wanted) except NULL:
+cdef inline void* grown(void* block, size_t used, size_t wanted) except NULL nogil:
     """The same for what is no command, and can fail: MemoryError, and `block` is as it was."""
     cdef char* larger = <char*>realloc(block, wanted)
     if larger == NULL:
-        raise MemoryError(f"there is no room for {wanted} bytes")
+        with gil:
+            raise MemoryError(f"there is no room for {wanted} bytes")
     memset(larger + used, 0, wanted - used)
     return larger
 
