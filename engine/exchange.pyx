@@ -16,9 +16,9 @@ from engine.events cimport Events
 from engine.execution cimport run
 from engine.levels cimport PriceLevels
 from engine.lookahead cimport run_all
-from engine.memory cimport grown, reserved
+from engine.memory cimport grown, released, reserved
 from engine.model cimport ALL_CANCELLED, ALL_INSTRUMENTS, CANCEL_ALL, OPEN_ACCOUNT, PLACE, Command, Event
-from engine.orders cimport SLOT_MASK, TAKER_SLOTS, Order, Special, slot_of
+from engine.orders cimport SLOT_MASK, TAKER_SLOTS, Order, Special, slot_of, slots_max
 from engine.snapshot cimport Reader, Writer
 from engine.state cimport hash_of, read_state, write_state
 from engine.terms cimport book_of, checked_name, exact
@@ -84,22 +84,23 @@ cdef class Exchange(Recipient):
         ):
             if not least <= number <= most:
                 raise ValueError(f"{name} {number}: expected {least} to {most}")
-        if self.core.orders.order != NULL:
+        if self.core.client_ids.done != NULL:
             raise TypeError("an exchange is made once")
-        slots = 1 + orders_max + TAKER_SLOTS
+        self.core.orders.count_max = orders_max
+        self.core.client_ids.done_max = client_ids_max
+        slots = slots_max(&self.core.orders)
         self.core.client_ids.done = <ClientId*>reserved(client_ids_max + 1, sizeof(ClientId))
         self.core.orders.unpaid = <uint32_t*>reserved(slots, sizeof(uint32_t))
         self.core.orders.special = <Special*>reserved(slots, sizeof(Special))
         self.core.orders.order = <Order*>reserved(slots, sizeof(Order))
         self.core.rules = RULES
-        self.core.orders.count_max = orders_max
         self.core.accounts.count_max = accounts_max
-        self.core.client_ids.done_max = client_ids_max
         self.core.client_ids.key[0], self.core.client_ids.key[1] = key & 0xFFFFFFFFFFFFFFFF, key >> 64
         self._tombstones = tombstones
 
     def __dealloc__(self) -> None:
         cdef uint32_t i
+        cdef size_t slots = slots_max(&self.core.orders)
         for i in range(self.core.books):
             free_collected(&self.core, i)
             if self.core.book[i].stops != NULL:
@@ -107,12 +108,12 @@ cdef class Exchange(Recipient):
                 free(self.core.book[i].stops.node)
                 free(self.core.book[i].stops)
         free(self.core.book)
-        free(self.core.orders.order)
-        free(self.core.orders.special)
-        free(self.core.orders.unpaid)
+        released(self.core.orders.order, slots, sizeof(Order))
+        released(self.core.orders.special, slots, sizeof(Special))
+        released(self.core.orders.unpaid, slots, sizeof(uint32_t))
         free(self.core.expiries.slot)
         free(self.core.client_ids.entry)
-        free(self.core.client_ids.done)
+        released(self.core.client_ids.done, <size_t>self.core.client_ids.done_max + 1, sizeof(ClientId))
         free(self.core.touched)
         free_accounts(&self.core.accounts)
 

@@ -1,11 +1,49 @@
-"""Memory of growing tables."""
+"""Memory of tables: those that grow, and those that have room for all there may ever be.
+
+A table begins at the start of a cache line, so that a record of 64 bytes lies in one; a large one begins at the start of a huge page, and
+asks for such pages, because a walk from order to order would miss the translation of addresses at each step.
+"""
 
 from libc.stdint cimport uint64_t
 from libc.stdio cimport fputs, stderr
-from libc.stdlib cimport abort, calloc, realloc
-from libc.string cimport memset
+from libc.stdlib cimport abort, free
+from libc.string cimport memcpy, memset
 
-from engine.thresholds cimport reaches, threshold_size
+from engine.thresholds cimport HUGE_PAGE, reaches, threshold_size
+
+cdef enum:
+    CACHE_LINE = 64
+
+cdef extern from "<stdlib.h>" nogil:
+    int posix_memalign(void** block, size_t alignment, size_t size)
+
+cdef extern from *:
+    """
+    #include <sys/mman.h>
+    #ifndef MADV_HUGEPAGE
+    #define MADV_HUGEPAGE MADV_NORMAL
+    #endif
+    """
+    void* mmap(void* address, size_t size, int protection, int flags, int descriptor, long offset) noexcept nogil
+    int munmap(void* address, size_t size) noexcept nogil
+    int madvise(void* address, size_t size, int advice) noexcept nogil
+    void* MAP_FAILED
+    int PROT_READ, PROT_WRITE, MAP_PRIVATE, MAP_ANONYMOUS, MADV_HUGEPAGE
+
+
+cdef inline void* moved(void* block, size_t used, size_t wanted) noexcept nogil:
+    """A block of `wanted` bytes that begins with the `used` of this one, the rest zero. NULL without memory: `block` is as it was."""
+    cdef void* larger = NULL
+    cdef bint huge = reaches(HUGE_PAGE, wanted)
+    if posix_memalign(&larger, threshold_size(HUGE_PAGE) if huge else CACHE_LINE, wanted):
+        return NULL
+    if huge:
+        madvise(larger, wanted, MADV_HUGEPAGE)    # a wish: without such pages all is as true, and slower
+    if used:
+        memcpy(larger, block, used)
+    memset(<char*>larger + used, 0, wanted - used)
+    free(block)
+    return larger
 
 
 cdef inline void* resized(void* block, size_t used, size_t wanted) noexcept nogil:
@@ -14,30 +52,36 @@ cdef inline void* resized(void* block, size_t used, size_t wanted) noexcept nogi
     Without memory the process ends: an engine that stopped in the middle of a command would be wrong for ever after,
     and one that runs again finds everything in its journal.
     """
-    cdef char* larger = <char*>realloc(block, wanted)
+    cdef void* larger = moved(block, used, wanted)
     if larger == NULL:
         fputs(b"deltabook: out of memory\n", stderr)
         abort()
-    memset(larger + used, 0, wanted - used)
     return larger
 
 
 cdef inline void* grown(void* block, size_t used, size_t wanted) except NULL nogil:
     """The same for what is no command, and can fail: MemoryError, and `block` is as it was."""
-    cdef char* larger = <char*>realloc(block, wanted)
+    cdef void* larger = moved(block, used, wanted)
     if larger == NULL:
         with gil:
             raise MemoryError(f"there is no room for {wanted} bytes")
-    memset(larger + used, 0, wanted - used)
     return larger
 
 
 cdef inline void* reserved(size_t count, size_t size) except NULL:
     """Zeroed room for a whole table: the system gives a page of it when it is first used, so that nothing has to be moved later."""
-    cdef void* block = calloc(count, size)
-    if block == NULL:
+    cdef void* block = mmap(NULL, count * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    if block == MAP_FAILED:
         raise MemoryError(f"there is no room for {count} times {size} bytes")
+    if reaches(HUGE_PAGE, count * size):
+        madvise(block, count * size, MADV_HUGEPAGE)
     return block
+
+
+cdef inline void released(void* block, size_t count, size_t size) noexcept nogil:
+    """Give back what was reserved; nothing if it never was."""
+    if block != NULL:
+        munmap(block, count * size)
 
 
 cdef inline uint64_t doubled(uint64_t capacity, int table) noexcept nogil:

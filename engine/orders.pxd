@@ -64,6 +64,11 @@ cdef struct Orders:
     uint64_t number             # of the last order accepted
 
 
+cdef inline size_t slots_max(const Orders* orders) noexcept nogil:
+    """Of how many slots the tables are."""
+    return 1 + <size_t>orders.count_max + TAKER_SLOTS
+
+
 cdef inline uint32_t new_slot(Orders* orders) noexcept nogil:
     """A slot that is free; the caller knows that there is one."""
     cdef uint32_t slot = orders.free

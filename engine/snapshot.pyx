@@ -12,7 +12,7 @@ from engine.core cimport PRICE_LIMIT, Book
 from engine.ladder cimport Level, came_alive, find_or_add
 from engine.levels cimport mix
 from engine.memory cimport doubled, grown
-from engine.orders cimport SPECIAL, TAKER_SLOTS, WAITS, Orders, join_queue
+from engine.orders cimport SPECIAL, WAITS, Orders, join_queue, slots_max
 from engine.thresholds cimport SNAPSHOT_BYTES
 
 from engine.errors import BadSnapshot
@@ -106,7 +106,7 @@ cdef int read_slots(Core* core, Reader source) except -1 nogil:
     cdef Orders* orders = &core.orders
     cdef uint32_t slot, last = 0
     cdef uint64_t i
-    orders.top = source.below(<uint64_t>orders.count_max + TAKER_SLOTS + 1)
+    orders.top = source.below(slots_max(orders))
     for i in range(source.below(orders.top + 1)):
         slot = source.below(orders.top + 1)
         source.expect(slot != 0 and orders.order[slot].later == 0, b"a slot that is not free yet")

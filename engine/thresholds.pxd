@@ -19,6 +19,7 @@ cdef extern from *:
 
     #define FOR_EACH_THRESHOLD(ROW)                                                              \\
         /*  name                usual           in a checked build */                           \\
+        ROW(HUGE_PAGE,          2 << 20,        4096)   /* bytes: a larger table asks for them */\\
         ROW(LOOKAHEAD,          16384,          24)     /* open orders: below, all is cached */  \\
         ROW(FEE_AMOUNT,         1ULL << 44,     1024)   /* times a rate: less than 2 ** 64 */    \\
         /* What tables begin with; they double. Where place 0 is unused, no less than 2. */      \\
@@ -43,6 +44,7 @@ cdef extern from *:
     """
     const bint CHECKED_BUILD
     cpdef enum Threshold:
+        HUGE_PAGE
         LOOKAHEAD
         FEE_AMOUNT
         COMMANDS

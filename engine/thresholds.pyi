@@ -1,18 +1,19 @@
 from enum import IntEnum
 
 class Threshold(IntEnum):
-    LOOKAHEAD = 0
-    FEE_AMOUNT = 1
-    COMMANDS = 2
-    EVENTS = 3
-    BATCHES = 4
-    TOUCHED_LEVELS = 5
-    TOUCHED_BALANCES = 6
-    ACCOUNTS = 7
-    CLIENT_IDS = 8
-    LEVELS = 9
-    NODES = 10
-    EXPIRIES = 11
-    SNAPSHOT_BYTES = 12
+    HUGE_PAGE = 0
+    LOOKAHEAD = 1
+    FEE_AMOUNT = 2
+    COMMANDS = 3
+    EVENTS = 4
+    BATCHES = 5
+    TOUCHED_LEVELS = 6
+    TOUCHED_BALANCES = 7
+    ACCOUNTS = 8
+    CLIENT_IDS = 9
+    LEVELS = 10
+    NODES = 11
+    EXPIRIES = 12
+    SNAPSHOT_BYTES = 13
 
 def sides_met() -> dict[str, tuple[int, int]] | None: ...
