@@ -21,11 +21,11 @@ import msgspec
 import uvloop
 
 from benchmarks.attacked import NICE, Way
-from stream.wire.codec import BINARY, MSGPACK, PING, TEXT
+from stream.wire.codec import MSGPACK
 from stream.wire.fields import Message
+from stream.wire.framing import BINARY, CONTINUATION, FIN, MASKED, PING, TEXT, head_of
 from stream.wire.messages import CancelAll, CancelOnDisconnect, DeadMan, ListInstruments, Login, Place, Subscribe, Unsubscribe
 
-CONTINUATION = 0
 PATIENCE_S = 5.0
 """How long an attacker waits for a server that takes or says nothing."""
 
@@ -37,9 +37,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 def frame(opcode: int, payload: bytes, fin: bool = True, claimed: int = -1) -> bytes:
     """A client's frame with a key of zeros, which may claim another length than it has."""
     size = len(payload) if claimed < 0 else claimed
-    first = bytes(((0x80 if fin else 0) | opcode,))
-    length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2) if size < 1 << 16 else b"\xff" + size.to_bytes(8)
-    return first + length + bytes(4) + payload
+    return head_of((FIN if fin else 0) | opcode, size, MASKED) + bytes(4) + payload
 
 
 def request(message: Message) -> bytes:

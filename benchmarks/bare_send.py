@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from benchmarks.machine import compiler
-from stream.wire.codec import BINARY, framed
+from stream.wire.framing import BINARY, framed
 
 _C = r"""
 #include <arpa/inet.h>

@@ -29,8 +29,9 @@ from benchmarks import bare_send, fanout_peers
 from benchmarks.fanout_server import name_of
 from benchmarks.machine import cores, describe, processor_ns, resident
 from benchmarks.receiver import Clients, Dialect, Received, deltabook
-from stream.wire.codec import MSGPACK, payload_of
+from stream.wire.codec import MSGPACK
 from stream.wire.frames import Book
+from stream.wire.framing import payload_of
 from stream.wire.messages import Subscribe
 from stream.wire.mirror import BookMirror, Verdict
 

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from stream.wire.codec import BINARY, MSGPACK, TEXT
+from stream.wire.codec import MSGPACK
 from stream.wire.fields import Message
+from stream.wire.framing import BINARY, FIN, MASKED, TEXT, extent, head_of
 
 
 class Dialect(NamedTuple):
@@ -31,9 +32,8 @@ class Received(NamedTuple):
 
 
 def masked(payload: bytes, opcode: int = BINARY) -> bytes:
-    """A payload of less than 64 KiB as a client's frame, with a key of zeros."""
-    size = len(payload)
-    return bytes((0x80 | opcode, 0x80 | min(size, 126))) + (size.to_bytes(2) if size >= 126 else b"") + bytes(4) + payload
+    """A payload as a client's frame, with a key of zeros."""
+    return head_of(FIN | opcode, len(payload), MASKED) + bytes(4) + payload
 
 
 def _last_number(data: bytes, start: int, stop: int) -> int:
@@ -129,12 +129,5 @@ class Clients:
 
 def end_of_frame(data: bytes, start: int) -> int:
     """Where the server's frame that begins at `start` ends; beyond the data if that is not known yet."""
-    if len(data) < start + 2:
-        return len(data) + 1
-    length = data[start + 1]
-    if length < 126:
-        return start + 2 + length
-    width = 2 if length == 126 else 8
-    if len(data) < start + 2 + width:
-        return len(data) + 1
-    return start + 2 + width + int.from_bytes(data[start + 2 : start + 2 + width])
+    found = extent(data, start)
+    return found[1] if found else len(data) + 1

@@ -22,8 +22,9 @@ from benchmarks.fanout import process
 from benchmarks.fanout_server import name_of
 from benchmarks.machine import describe, processor_ns, resident
 from benchmarks.receiver import deltabook, end_of_frame, masked, open_socket
-from stream.wire.codec import MSGPACK, PING, PONG, payload_of
+from stream.wire.codec import MSGPACK
 from stream.wire.frames import Book
+from stream.wire.framing import PING, PONG, payload_of
 from stream.wire.messages import Subscribe
 from stream.wire.mirror import BookMirror, Verdict
 

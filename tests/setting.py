@@ -6,7 +6,8 @@ from typing import Any
 import jwt
 
 from stream.settings.config import Config, InstrumentConfig
-from stream.wire.codec import MSGPACK
+from stream.wire.codec import MSGPACK, Codec
+from stream.wire.framing import frames_in, payload_of
 
 SECRET = "a secret that is long enough to be one"
 START = 1_700_000_000 * 10**9
@@ -40,17 +41,9 @@ def token(subject: str, now: int, scope: str = "account trade", **changes: Any) 
     return jwt.encode(claims | changes, SECRET, algorithm="HS256")
 
 
-def messages_in(data: bytes) -> list[Any]:
+def messages_in(data: bytes, codec: Codec = MSGPACK) -> list[Any]:
     """The messages in a run of WebSocket frames that a server wrote."""
-    messages, at = [], 0
-    while at < len(data):
-        size, head = data[at + 1], 2
-        if size >= 126:
-            head = 4 if size == 126 else 10
-            size = int.from_bytes(data[at + 2 : at + head])
-        messages.append(MSGPACK.decode_answer(data[at + head : at + head + size]))
-        at += head + size
-    return messages
+    return [codec.decode_answer(payload_of(frame)) for frame in frames_in(data)]
 
 
 def digest_of(bids: dict[int, int], asks: dict[int, int]) -> int:

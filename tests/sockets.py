@@ -16,7 +16,8 @@ from stream.relay.relay_server import RelayServer
 from stream.server.market_server import MarketServer
 from stream.server.server import Server
 from stream.settings.config import Config
-from stream.wire.codec import BINARY, CLOSE, MSGPACK
+from stream.wire.codec import MSGPACK
+from stream.wire.framing import BINARY, CLOSE, FIN, MASKED, extent, head_of
 from tests.setting import CONFIG, SECRET
 
 PATIENCE_S = 60
@@ -67,14 +68,7 @@ async def relaying(upstream: Server, /, **changes: Any) -> AsyncIterator[RelaySe
 def masked(opcode: int, payload: bytes, fin: bool = True, reserved: int = 0) -> bytes:
     """A client's frame."""
     mask = os.urandom(4)
-    size = len(payload)
-    head = bytes(((0x80 if fin else 0) | reserved << 4 | opcode,))
-    if size < 126:
-        head += bytes((0x80 | size,))
-    elif size < 1 << 16:
-        head += b"\xfe" + size.to_bytes(2)
-    else:
-        head += b"\xff" + size.to_bytes(8)
+    head = head_of((FIN if fin else 0) | reserved << 4 | opcode, len(payload), MASKED)
     return head + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
 
 
@@ -111,11 +105,11 @@ class RawClient:
 
     async def frame(self) -> tuple[int, bytes]:
         """The next frame: its opcode and payload."""
-        first, second = await asyncio.wait_for(self.reader.readexactly(2), 10)
-        size = second & 0x7F
-        if size >= 126:
-            size = int.from_bytes(await self.reader.readexactly(2 if size == 126 else 8))
-        return first & 0xF, await self.reader.readexactly(size)
+        head = await asyncio.wait_for(self.reader.readexactly(2), 10)
+        while not (found := extent(head)):
+            head += await self.reader.readexactly(1)
+        start, end = found
+        return head[0] & 0xF, await self.reader.readexactly(end - start)
 
     async def message(self) -> Any:
         """The next protocol message."""

@@ -9,7 +9,7 @@ from stream.market.history import History
 from stream.market.market import Market
 from stream.market.sequencer import Log
 from stream.venue.session import Session
-from stream.wire.codec import JSON, MSGPACK, Codec
+from stream.wire.codec import MSGPACK, Codec
 from stream.wire.messages import Login
 from tests.setting import CONFIG, SECRET, START, messages_in, token
 
@@ -32,7 +32,7 @@ class Desk:
     def hear(self) -> list[Any]:
         """What came since the last call."""
         data = self.session.take_out()
-        heard = [msgspec.convert(message, type(message)) for message in (messages_in(data) if self.codec is MSGPACK else json_in(data))]
+        heard = [msgspec.convert(message, type(message)) for message in messages_in(data, self.codec)]
         self.heard += heard
         return heard
 
@@ -55,19 +55,6 @@ class Desk:
         """Sign in with a good token."""
         self.ask(Login, token(subject, self.market.now, scope))
         return self
-
-
-def json_in(data: bytes) -> list[Any]:
-    """The messages in a run of text frames."""
-    messages = []
-    while data:
-        size, head = data[1], 2
-        if size >= 126:
-            head = 4 if size == 126 else 10
-            size = int.from_bytes(data[2:head])
-        messages.append(JSON.decode_answer(data[head : head + size]))
-        data = data[head + size :]
-    return messages
 
 
 class QuietMarket(Market):

@@ -19,10 +19,11 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from stream.client.allowance import Allowance
 from stream.client.errors import ClientError, Closed, ConnectionLost, SignInRefused
 from stream.client.handshake import FRAME_BYTES_MAX, Handshake, checked, header_of, shown
-from stream.wire.codec import BINARY, CLOSE, MSGPACK, TEXT
+from stream.wire.codec import MSGPACK
 from stream.wire.codes import FINAL_FROM, CloseCode
 from stream.wire.fields import Message
 from stream.wire.fragments import Assembler, Violation
+from stream.wire.framing import BINARY, CLOSE, TEXT
 from stream.wire.messages import Answer, Leaving, LoggedIn, Welcome
 
 DELAY_S_FIRST, DELAY_S_MAX = 0.1, 30.0

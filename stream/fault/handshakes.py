@@ -3,8 +3,9 @@
 from http import HTTPStatus
 from itertools import repeat
 
-from stream.fault.framing import Head, accept_of, close_frame, header, switching
+from stream.fault.framing import Head, accept_of, header, switching
 from stream.fault.kinds import End, Fault, Step, Steps, ToClient, Wait
+from stream.wire.framing import close_frame
 
 TLS_ALERT = bytes.fromhex("15030100020246")    # fatal, protocol version: what TLS says to what is none
 DRIP_S = 0.05
@@ -185,7 +186,7 @@ class RefusedAfterUpgrade(Upgraded):
     amount = 1013
 
     def instead(self) -> tuple[Step, ...]:
-        return ToClient(close_frame(self.amount, b"try again later")), End()
+        return ToClient(close_frame(self.amount, "try again later")), End()
 
 
 def offered(request: bytes) -> bytes:

@@ -2,8 +2,9 @@
 
 from random import Random
 
-from stream.fault.framing import Frame, Frames, Head, close_frame
+from stream.fault.framing import Frame, Frames, Head
 from stream.fault.kinds import AtFrame, End, Fault, HalfClose, OnFrames, Step, Steps, ToClient, ToServer, Wait, drawn_frames, pieces
+from stream.wire.framing import BINARY, FIN, close_frame, head_of
 
 PINGS_MAX = 20
 """Pings of ours on one connection: the server counts the client's answers, and takes too many for an attack."""
@@ -167,7 +168,7 @@ class ClosedWith(OnFrames):
         yield ToClient(frame.wire)
         self._left -= 1
         if not self._left:
-            yield from (ToClient(close_frame(self.amount, b"come back")), End())
+            yield from (ToClient(close_frame(self.amount, "come back")), End())
 
 
 class LostBytes(AtFrame):
@@ -204,7 +205,7 @@ class StrayFragment(Intruder):
 class HugeFrame(Intruder):
     """Ahead of the n-th frame comes one that says it has 2^62 bytes."""
 
-    wire = b"\x82\x7f" + (1 << 62).to_bytes(8)
+    wire = head_of(FIN | BINARY, 1 << 62)
 
 
 class TextMessage(Intruder):

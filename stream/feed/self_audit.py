@@ -6,8 +6,9 @@ from stream.feed.channel import Channels, Point
 from stream.feed.delivery import Outbox, Traffic
 from stream.feed.hub import NOBODY, Hub, Subscriptions
 from stream.wire.channels import BOOK, parse
-from stream.wire.codec import MSGPACK, payload_of
+from stream.wire.codec import MSGPACK
 from stream.wire.frames import Book
+from stream.wire.framing import payload_of
 from stream.wire.messages import Subscribe
 from stream.wire.mirror import BookMirror, Verdict
 

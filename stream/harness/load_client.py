@@ -20,6 +20,7 @@ from stream.harness.tally import Tally
 from stream.wire.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES
 from stream.wire.codec import MSGPACK
 from stream.wire.frames import Balances, Book, Gap, Orders, Ticker, Trades
+from stream.wire.framing import head_size
 from stream.wire.messages import Answer, Cancel, Error, Ping, Pong, Request, Subscribe, Subscribed, Welcome
 from stream.wire.messages import Place as PlaceOrder
 from stream.wire.mirror import BalancesMirror, BookMirror, Mirror, OrdersMirror, TickerMirror, TradesMirror, Verdict
@@ -156,7 +157,7 @@ class LoadClient(KeptConnection):
 
     def _receive(self, link: Link, payload: bytes) -> None:
         size = len(payload)
-        self._tally.counts.bytes += size + (2 if size < 126 else 4 if size < 1 << 16 else 10)
+        self._tally.counts.bytes += head_size(size) + size
         super()._receive(link, payload)
 
     def _hear(self, message: Answer) -> None:

@@ -5,26 +5,14 @@ are falsified. Replies come once and in order, as TCP has them come, or not at a
 """
 
 import random
-from collections.abc import Iterator
 
 from msgspec.structs import replace
 
 from stream.settings.config import FaultConfig
-from stream.wire.codec import Codec, payload_of
+from stream.wire.codec import Codec
 from stream.wire.frames import Book
+from stream.wire.framing import frames_in, payload_of
 from stream.wire.messages import Frame
-
-
-def frames_in(data: bytes) -> Iterator[bytes]:
-    """The WebSocket frames that a server wrote in one piece."""
-    at = 0
-    while at < len(data):
-        size, head = data[at + 1], 2
-        if size >= 126:
-            head = 4 if size == 126 else 10
-            size = int.from_bytes(data[at + 2 : at + head])
-        yield data[at : at + head + size]
-        at += head + size
 
 
 def falsified(book: Book) -> Book:

@@ -30,9 +30,10 @@ from stream.system.logs import Discreet
 from stream.venue.limits import Limits
 from stream.venue.session import Session
 from stream.venue.venue import HOUSEKEEPINGS_PER_S, Venue
-from stream.wire.codec import CLOSE, PING, PONG, Codec, close_frame, framed
+from stream.wire.codec import Codec
 from stream.wire.codes import CloseCode
 from stream.wire.fragments import TOO_BIG, Assembler, Violation, close_code
+from stream.wire.framing import CLOSE, PING, PONG, close_frame, framed
 
 log = logging.getLogger("deltabook")
 

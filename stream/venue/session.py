@@ -17,9 +17,10 @@ from stream.venue.limits import Allowance
 from stream.venue.market_face import Market
 from stream.venue.safeguards import Guard
 from stream.wire.channels import ADMIN_SCOPE, TRADE_SCOPE, ChannelName
-from stream.wire.codec import PING, Codec, Malformed, Shared, framed
+from stream.wire.codec import Codec, Malformed, Shared
 from stream.wire.codes import CloseCode, ErrorCode
 from stream.wire.fields import Message
+from stream.wire.framing import PING, framed
 from stream.wire.messages import (
     AllCancelled,
     Cancel,

@@ -1,4 +1,4 @@
-"""Messages as bytes: the two subprotocols, and the frames of RFC 6455 that a server sends."""
+"""Messages as bytes: the two subprotocols, and messages that are encoded once for many connections."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from stream.wire.fields import Id, Message
+from stream.wire.framing import BINARY, TEXT, framed, payload_of
 from stream.wire.malformed import explain
 from stream.wire.messages import Answer, Request
-
-TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises."""
@@ -17,26 +16,6 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 class Malformed(Exception):
     """A message cannot be read; the text says where and what was expected."""
-
-
-def framed(opcode: int, payload: bytes) -> bytes:
-    """A complete, unmasked WebSocket frame (RFC 6455, 5.2)."""
-    size = len(payload)
-    if size < 126:
-        return bytes((0x80 | opcode, size)) + payload
-    if size < 1 << 16:
-        return bytes((0x80 | opcode, 126)) + size.to_bytes(2) + payload
-    return bytes((0x80 | opcode, 127)) + size.to_bytes(8) + payload
-
-
-def payload_of(frame: bytes) -> bytes:
-    """The payload of a complete, unmasked frame."""
-    return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
-
-
-def close_frame(code: int, reason: str) -> bytes:
-    """A close frame; the reason is cut to what fits."""
-    return framed(CLOSE, code.to_bytes(2) + reason.encode()[:123])
 
 
 class Head(msgspec.Struct, array_like=True):

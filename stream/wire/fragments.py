@@ -2,9 +2,8 @@
 
 from codecs import getincrementaldecoder
 
-from stream.wire.codec import BINARY, CLOSE, PING, PONG, TEXT
+from stream.wire.framing import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 
-CONTINUATION = 0x0
 TOO_BIG = 1009
 
 FRAGMENTS_MAX = 4096

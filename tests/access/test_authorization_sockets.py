@@ -6,8 +6,8 @@ import msgspec
 
 from stream.access.revocations import Revocation
 from stream.server.market_server import MarketServer
-from stream.wire.codec import BINARY, CLOSE
 from stream.wire.codes import CloseCode
+from stream.wire.framing import BINARY, CLOSE
 from stream.wire.messages import Ping, Pong, Welcome
 from tests.access.forgeries import authenticator, bad_tokens, good
 from tests.access.test_authorization import ASKED, ID, KINDS

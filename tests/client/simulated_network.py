@@ -23,11 +23,10 @@ from stream.access.keys import key_of
 from stream.client.errors import SignInRefused
 from stream.client.kept_connection import KeptConnection
 from stream.market.market import Market
-from stream.server.faults import frames_in
 from stream.wire.channels import ChannelName
-from stream.wire.codec import BINARY, CLOSE, MSGPACK, PING, close_frame, payload_of
-from stream.wire.fragments import CONTINUATION
+from stream.wire.codec import MSGPACK
 from stream.wire.frames import Gap
+from stream.wire.framing import BINARY, CLOSE, CONTINUATION, PING, close_frame, frames_in, payload_of
 from stream.wire.messages import Place
 from tests.setting import CONFIG, NAMES, SECRET, START, token
 

@@ -18,8 +18,7 @@ from stream import Client, ClientError, Closed, RedundantFeed, connect
 from stream.client.errors import SignInRefused
 from stream.client.handshake import shown
 from stream.server.server import Server
-from stream.wire.codec import BINARY, PING, framed
-from stream.wire.fragments import CONTINUATION
+from stream.wire.framing import BINARY, CONTINUATION, PING, framed
 from stream.wire.messages import ListSubscriptions, Ping, Pong, Subscriptions, Welcome
 from tests.faulty import NoDelay
 from tests.proxy import Proxy

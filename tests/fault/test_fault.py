@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.fault import FaultError, FaultProxy, kinds, scripted, seeded
-from stream.fault.framing import Frame, Frames, accept_of, close_frame
+from stream.fault.framing import Frame, Frames, accept_of
 from stream.fault.handshakes import TLS_ALERT
 from stream.fault.kinds import End, Fault, HalfClose, Steps, ToClient, ToServer, Wait, pieces
 from stream.wire.fragments import Assembler
+from stream.wire.framing import close_frame
 from tests.cli.test_cli import start
 from tests.sockets import RawClient, run, serving
 
@@ -116,7 +117,7 @@ def test_the_accept_is_that_of_the_standard() -> None:
         ("silent-after-upgrade", rb"HTTP/1.1 101 .+" + re.escape(ACCEPT) + rb".+Protocol: deltabook.v1.msgpack\r\n\r\n", []),
         ("closed-after-upgrade", rb"HTTP/1.1 101 .+\r\n\r\n", [End()]),
         ("reset-after-upgrade", rb"HTTP/1.1 101 .+\r\n\r\n", [End(reset=True)]),
-        ("refused-after-upgrade:4001", rb"HTTP/1.1 101 .+\r\n\r\n" + re.escape(close_frame(4001, b"try again later")), [End()]),
+        ("refused-after-upgrade:4001", rb"HTTP/1.1 101 .+\r\n\r\n" + re.escape(close_frame(4001, "try again later")), [End()]),
     ],
 )
 def test_what_a_client_gets_in_the_place_of_a_handshake(text: str, client: bytes, ends: list[object]) -> None:
@@ -226,7 +227,7 @@ def test_a_close_frame_comes_behind_some_frames() -> None:
     for seed in range(150):
         wire, rest = streamed("closed-with:4002", seed)
         if rest:
-            before = wire.removesuffix(close_frame(4002, b"come back"))
+            before = wire.removesuffix(close_frame(4002, "come back"))
             ends.add(len(before))
             assert b"".join(STREAM).startswith(before)
     assert ends == {len(b"".join(STREAM[:count])) for count in range(1, 7)}

@@ -20,8 +20,9 @@ from stream.harness.plan import Plan, Role, places
 from stream.harness.server_figures import compare, metrics_url, read
 from stream.harness.tally import Times
 from stream.sources.simulated import SimulatedSource
-from stream.wire.codec import MSGPACK, payload_of
+from stream.wire.codec import MSGPACK
 from stream.wire.frames import Book
+from stream.wire.framing import payload_of
 from stream.wire.mirror import Verdict
 from tests.cli.test_cli import deltabook, lying, market, start
 from tests.setting import SECRET

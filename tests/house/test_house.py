@@ -35,7 +35,7 @@ ROOMS: dict[str, str] = {
     "server": "market",
     "relay": "server client",
     "cluster": "server",
-    "fault": "",
+    "fault": "wire",
     "harness": "client",
     "cli": "relay cluster harness fault",
     "face": "client",    # `stream` itself: what is imported from it

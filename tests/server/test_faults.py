@@ -13,13 +13,14 @@ from engine.levels import digest_of
 from stream import Client, ClientError
 from stream.cli import serve
 from stream.cli.verify import verify
-from stream.server.faults import FaultyLine, falsified, frames_in
+from stream.server.faults import FaultyLine, falsified
 from stream.server.faulty_writer import FaultyWriter
 from stream.server.market_server import MarketServer
 from stream.settings.config import ConfigError, FaultConfig
 from stream.sources.simulated import SimulatedSource
-from stream.wire.codec import JSON, MSGPACK, PING, close_frame, framed, payload_of
+from stream.wire.codec import JSON, MSGPACK
 from stream.wire.frames import Book, Trades
+from stream.wire.framing import PING, close_frame, framed, frames_in, payload_of
 from stream.wire.messages import Pong, Welcome
 from stream.wire.mirror import BookMirror, Verdict
 from tests.faulty import NoDelay

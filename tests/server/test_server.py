@@ -7,9 +7,10 @@ import pytest
 import uvloop
 
 from stream.server.server import Connection
-from stream.wire.codec import BINARY, CLOSE, MSGPACK, PING, PONG, TEXT
+from stream.wire.codec import MSGPACK
 from stream.wire.codes import CloseCode, ErrorCode
 from stream.wire.frames import Book
+from stream.wire.framing import BINARY, CLOSE, PING, PONG, TEXT
 from stream.wire.messages import Done, Error, LoggedIn, Login, Ping, Place, Pong, Subscribe, Subscribed, Welcome
 from tests.setting import NAMES, SECRET, messages_in, token
 from tests.sockets import RawClient, get, masked, run, serving

@@ -10,8 +10,8 @@ from stream.server.market_server import MarketServer
 from stream.settings.config import settings
 from stream.venue.limits import block_of
 from stream.wire.bucket import Bucket
-from stream.wire.codec import BINARY, PING
 from stream.wire.codes import CloseCode, ErrorCode
+from stream.wire.framing import BINARY, PING
 from stream.wire.messages import Cancel, Error, ListInstruments, LoggedIn, Login, Ping, Place, Subscribe
 from tests.setting import START, messages_in, token
 from tests.sockets import RawClient, get, masked, run, serving

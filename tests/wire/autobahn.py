@@ -21,7 +21,8 @@ import stream.wire.fragments
 from stream.server.market_server import MarketServer
 from stream.server.server import Connection
 from stream.settings.config import Config
-from stream.wire.codec import BINARY, TEXT, Codec, framed
+from stream.wire.codec import Codec
+from stream.wire.framing import BINARY, TEXT, framed
 
 SECTIONS = {
     1: "messages", 2: "pings and pongs", 3: "reserved bits", 4: "opcodes", 5: "fragments", 6: "UTF-8", 7: "closing", 9: "size and speed",

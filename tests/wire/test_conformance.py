@@ -11,8 +11,8 @@ from itertools import pairwise
 import pytest
 
 import stream.server.server
-from stream.wire.codec import BINARY, CLOSE, PING, PONG, TEXT
 from stream.wire.codes import CloseCode
+from stream.wire.framing import BINARY, CLOSE, PING, PONG, TEXT
 from tests.sockets import RawClient, masked, run, serving
 from tests.wire.autobahn import EchoConnection
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from stream.wire.codec import BINARY, CLOSE, PING, TEXT
 from stream.wire.fragments import FRAGMENTS_MAX, Assembler, Violation, close_code
+from stream.wire.framing import BINARY, CLOSE, PING, TEXT
 
 CONTINUATION = 0
 

@@ -17,11 +17,12 @@ from stream.access.auth import Authenticator, TokenRefused
 from stream.access.keys import key_of
 from stream.client.client import Client
 from stream.client.errors import ClientError
-from stream.wire.codec import BINARY, CLOSE, CODECS, MSGPACK, PING, PONG, TEXT, Malformed
+from stream.wire.codec import CODECS, MSGPACK, Malformed
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
-from stream.wire.fragments import CONTINUATION, Assembler, Violation, close_code
+from stream.wire.fragments import Assembler, Violation, close_code
 from stream.wire.frames import Book
+from stream.wire.framing import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 from stream.wire.messages import Answer, CancelAll, Error, ListInstruments, ListSubscriptions, Login, Ping, Reply, Request, Subscribe, Unsubscribe, Welcome
 from tests.market.simulated_orders import random_request
 from tests.setting import CONFIG, NAMES, SECRET, START
