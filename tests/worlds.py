@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from stream.access.claims import Claims
 from stream.access.keys import key_of
 from stream.market.history import History
 from stream.market.market import Market
@@ -20,11 +21,11 @@ BOOK, TRADES, TICKER = "orderbook:BTC-USD", "trades:BTC-USD", "ticker:BTC-USD"
 class Desk:
     """One connection to a market, with everything that it was told."""
 
-    def __init__(self, market: "QuietMarket", codec: Codec = MSGPACK, address: str = "") -> None:
+    def __init__(self, market: "QuietMarket", codec: Codec = MSGPACK, address: str = "", claims: Claims | None = None) -> None:
         self.market = market
         self.codec = codec
         self.session: Session = market.connect(codec, market.now, address)
-        self.session.begin(market.now, None)
+        self.session.begin(market.now, claims)
         self.id = 0
         self.heard: list[Any] = []
         self.hear()

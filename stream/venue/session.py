@@ -107,6 +107,7 @@ class Session(Outbox):
         over = limits.open(self._place, now)
         if over and not (claims and ADMIN_SCOPE in claims.scopes):    # administrators get in, whoever else is at their address
             self.close(CloseCode.TOO_MANY_CONNECTIONS, over)
+            return
         at = self._market.point(now)
         self._waiting = bool(claims)
         self._say(Welcome(self._market.name, at.epoch, at.seq, now, config.heartbeat_ms, claims and claims.subject, **limits.told(self.message_bytes_max)))
@@ -175,7 +176,9 @@ class Session(Outbox):
             self.close(CloseCode.REVOKED, "the token has been revoked")
 
     def check_time(self, now: int) -> None:
-        """Time has passed: close what has lasted too long."""
+        """Time has passed: close what has lasted too long. Each limit counts once, however long the goodbye takes."""
+        if self.closed:
+            return
         config = self._market.config
         if self._claims and self._claims.expires * 10**9 <= self._market.wall_time(now):
             self.close(CloseCode.TOKEN_EXPIRED, "the token has expired")

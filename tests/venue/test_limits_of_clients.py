@@ -205,6 +205,29 @@ QUIET = (
 )
 
 
+def test_a_connection_too_many_opens_no_account() -> None:
+    market = QuietMarket(connections_per_address_max=1)
+    desks = [Desk(market, claims=market.authenticator.verify(token("alice", market.now), START // 10**9)) for _ in range(2)]
+    market.tick(market.now)
+    assert [closed(desk) for desk in desks] == [None, CloseCode.TOO_MANY_CONNECTIONS]
+    stranger = Desk(market, claims=market.authenticator.verify(token("bob", market.now), START // 10**9))
+    market.tick(market.now)
+    assert closed(stranger) is CloseCode.TOO_MANY_CONNECTIONS
+    assert market.exchange.accounts == 1
+
+
+def test_a_limit_that_closes_a_connection_is_hit_once() -> None:
+    market = QuietMarket(stall_timeout_s=10)
+    stalled = Desk(market)
+    stalled.session.pause_writing(market.now)
+    for _ in range(5):
+        market.now += 11 * S
+        for _ in range(20):
+            market.keep_house(market.now)
+    assert closed(stalled) is CloseCode.SLOW_CONSUMER
+    assert market.limits.hit["stall_timeout_s"] == 1
+
+
 def test_connections_that_are_gone_reach_no_limit_and_keep_nobody_waiting() -> None:
     market = QuietMarket(sign_in_timeout_s=5, idle_timeout_s=1000)
     desks = [Desk(market) for _ in range(100)]
