@@ -25,6 +25,7 @@ from stream.venue.instrument_list import InstrumentList
 from stream.venue.limits import Limits
 from stream.venue.load import Load
 from stream.venue.market_face import Guarded
+from stream.venue.requests import Requests
 from stream.venue.safeguards import Deadlines
 from stream.venue.session import Session
 from stream.wire.codec import Codec, Shared
@@ -81,6 +82,7 @@ class Venue(ABC):
         self.load = Load(config, now)
         self.sessions: set[Session] = set()
         self._unchecked: list[Session] = []
+        self._requests = Requests(self)
         self._owed: set[Outbox] = set()    # frames that did not fit into one write
         self.traffic = Traffic()
         self.instrument_list = InstrumentList()
@@ -202,7 +204,7 @@ class Venue(ABC):
     def connect(self, codec: Codec, now: int, address: str = "") -> Session:
         """A new connection's session."""
         self.connections_opened += 1
-        session = Session(self, codec, self._numbers_from + self.connections_opened, address, now)
+        session = Session(self, codec, self._numbers_from + self.connections_opened, address, now, self._requests.answer)
         self.sessions.add(session)
         return session
 

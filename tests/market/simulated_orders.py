@@ -4,8 +4,7 @@ from random import Random
 from typing import Any
 
 from engine import Order
-from stream.venue.session import OrderRequest
-from stream.wire.messages import Cancel, CancelAll, Place, Reduce, Replace
+from stream.wire.messages import Cancel, CancelAll, OrderRequest, Place, Reduce, Replace
 
 MILLISECOND = 10**6
 
