@@ -90,7 +90,9 @@ async def ask(arguments: argparse.Namespace, console: Console) -> None:
             case "halt" | "auction" | "trade":
                 await client.request(SetPhase, Confirmed, arguments.instrument, PHASES[arguments.request])
             case "limits":
-                await client.request(SetLimits, Confirmed, arguments.subject, arguments.orders, arguments.size, arguments.notional)
+                await client.request(
+                    SetLimits, Confirmed, subject=arguments.subject, orders_max=arguments.orders, size_max=arguments.size, notional_max=arguments.notional,
+                )
             case "disconnect":
                 await client.request(Disconnect, Confirmed, arguments.subject, arguments.connection)
             case "revoke":

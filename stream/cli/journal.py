@@ -332,7 +332,7 @@ def _snapshot(arguments: argparse.Namespace) -> int:
     folder = str(arguments.folder)
     with watched(arguments.folder) as disk:
         config = Config(trades_kept=arguments.trades)
-        state, removed = inspection.take_snapshot(disk, folder, config, arguments.upto, arguments.keep, disk.see)
+        state, removed = inspection.take_snapshot(disk, folder, config, upto=arguments.upto, keep=arguments.keep, visit=disk.see)
     print(f"{snapshot_path(folder, state.seq)}: state hash {state.exchange.state_hash():016x}")
     for path in removed:
         print(f"removed {path}")
@@ -352,7 +352,7 @@ def _repair(arguments: argparse.Namespace) -> int:
 def _mend(path: Path, copy: str, now: int) -> int:
     folder = str(path)
     with watched(path) as disk:
-        repaired = repair(disk, folder, copy, Limits(), now // 10**6, now, disk.see)
+        repaired = repair(disk, folder, copy, Limits(), epoch=now // 10**6, time=now, visit=disk.see)
     for damaged in repaired.damage:
         print(f"{damaged.path}, byte {damaged.offset}: {damaged.what}")
     state = repaired.copy.replay.state
@@ -371,7 +371,7 @@ def _mend(path: Path, copy: str, now: int) -> int:
 
 
 def _leave_out(folder: str, copy: str, name: Named, now: int) -> int:
-    left = leave_out(Disk(), folder, copy, name, Limits(), now // 10**6, now)
+    left = leave_out(Disk(), folder, copy, name, Limits(), epoch=now // 10**6, time=now)
     for line in left.lines:
         print(f"left out: {msgspec.json.encode(line).decode()}")
     death = tried(Config(journal=copy))

@@ -123,9 +123,10 @@ async def plan_of(arguments: argparse.Namespace, token: str | None) -> Plan:
         raise ClientError(f"--orders-per-s {arguments.orders_per_s:g}: the server takes {limits.messages_per_s} messages a second from one connection")
     ramp_s = arguments.ramp or max(1.0, arguments.clients / CONNECTIONS_PER_S)
     return Plan(
-        arguments.url, arguments.clients, min(arguments.processes, arguments.clients), arguments.seconds, ramp_s,
-        {name: terms[name].size_min for name in names}, arguments.channels, arguments.depth, arguments.interval, arguments.slow,
-        arguments.returning, arguments.trading, arguments.verify, arguments.stall, arguments.stay, arguments.orders_per_s,
+        url=arguments.url, clients=arguments.clients, processes=min(arguments.processes, arguments.clients), seconds=arguments.seconds,
+        ramp_s=ramp_s, instruments={name: terms[name].size_min for name in names}, kinds=arguments.channels, depth=arguments.depth,
+        interval_ms=arguments.interval, slow=arguments.slow, returning=arguments.returning, trading=arguments.trading, verified=arguments.verify,
+        stall_s=arguments.stall, stay_s=arguments.stay, orders_per_s=arguments.orders_per_s,
     )
 
 
@@ -185,8 +186,8 @@ async def harass(arguments: argparse.Namespace, console: Console) -> tuple[Repor
     first = arguments.token[0] if arguments.token else signed(config_of(arguments), 0, TOKEN_SPARE_S) if arguments.secret else None
     plan = await plan_of(arguments, first)
     thresholds = Thresholds(
-        arguments.max_gaps, arguments.max_wrong, arguments.max_lost, arguments.max_refused, arguments.max_p99_ms, arguments.max_response_p99_ms,
-        arguments.min_deliveries,
+        gaps=arguments.max_gaps, wrong=arguments.max_wrong, lost=arguments.max_lost, refused=arguments.max_refused, p99_ms=arguments.max_p99_ms,
+        response_p99_ms=arguments.max_response_p99_ms, deliveries_per_s=arguments.min_deliveries,
     )
     interrupted = asyncio.Event()
     with Screen(console=console, transient=True, auto_refresh=False) as screen:

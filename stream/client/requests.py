@@ -89,23 +89,24 @@ class Requests(ABC):
         To go on in another process, keep `server_time()` with the key, and give it as `sent`.
         """
         return await self.request(
-            Place, Done, instrument, side, await self._count(instrument, "tick", price),
-            await self._count(instrument, "money" if quote else "lot", size), type, time_in_force, post_only, client_id,
-            slide, quote, await self._count(instrument, "tick", stop), await self._count(instrument, "lot", display),
-            await self._count(instrument, "lot", min_size), nanoseconds(expires), linked, self_trade, key, sent,
+            Place, Done, instrument=instrument, side=side, price=await self._count(instrument, "tick", price),
+            size=await self._count(instrument, "money" if quote else "lot", size), type=type, time_in_force=time_in_force,
+            post_only=post_only, client_id=client_id, slide=slide, quote=quote, stop=await self._count(instrument, "tick", stop),
+            display=await self._count(instrument, "lot", display), min_size=await self._count(instrument, "lot", min_size),
+            expires=nanoseconds(expires), linked=linked, self_trade=self_trade, key=key, sent=sent,
         )
 
     async def cancel(self, order: int = 0, client_id: int = 0, *, key: int = 0, sent: int = 0) -> Done:
         """Cancel an order, named by the exchange's id or by one's own."""
-        return await self.request(Cancel, Done, order, client_id, key, sent)
+        return await self.request(Cancel, Done, order=order, client_id=client_id, key=key, sent=sent)
 
     async def reduce(self, order: int, by: int, client_id: int = 0, *, key: int = 0, sent: int = 0) -> Done:
         """Take lots off an order, which keeps its place."""
-        return await self.request(Reduce, Done, order, by, client_id, key, sent)
+        return await self.request(Reduce, Done, order=order, by=by, client_id=client_id, key=key, sent=sent)
 
     async def replace(self, order: int, price: int, size: int, client_id: int = 0, *, stop: int = 0, key: int = 0, sent: int = 0) -> Done:
         """Give an order a new price in ticks and remaining size in lots, and one that waits a new trigger in ticks."""
-        return await self.request(Replace, Done, order, price, size, client_id, stop, key, sent)
+        return await self.request(Replace, Done, order=order, price=price, size=size, client_id=client_id, stop=stop, key=key, sent=sent)
 
     async def cancel_on_disconnect(self, scope: Scope, grace_ms: int = 0) -> None:
         """Say what happens to one's open orders when this connection ends without `logout`. It holds for this connection only: say it again after a return."""
@@ -121,4 +122,4 @@ class Requests(ABC):
 
     async def cancel_all(self, instrument: str | None = None, side: Side | None = None, *, key: int = 0, sent: int = 0) -> int:
         """Cancel all own orders, of one instrument or of all, on one side or on both; how many there were."""
-        return (await self.request(CancelAll, AllCancelled, instrument, side, key, sent)).count
+        return (await self.request(CancelAll, AllCancelled, instrument=instrument, side=side, key=key, sent=sent)).count

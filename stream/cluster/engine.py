@@ -76,7 +76,7 @@ class Engine(Market):
     def _expect_gateway(self, origin: str, now: int) -> None:
         if origin:
             number = int(origin)
-            self.gateways.setdefault(number, (Status(number, "gateway", "", 0, 0, 0, 0, 0), now))
+            self.gateways.setdefault(number, (Status(origin=number, role="gateway", name="", beat=0, term=0, position=0, connections=0, behind_ms=0), now))
 
     @property
     def begun(self) -> bool:
@@ -144,7 +144,7 @@ class Engine(Market):
             if now - self._marked_at >= MARK_INTERVAL:
                 self._marked_at = now
                 mark = mark_of(self.exchange, False)
-            self._publish(Batch(self.term, self._began, prev, self.position, records, mark))
+            self._publish(Batch(term=self.term, began=self._began, prev=prev, position=self.position, records=records, mark=mark))
         return due
 
     def beat(self, now: int) -> Beat:

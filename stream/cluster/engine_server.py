@@ -48,8 +48,9 @@ class EngineServer(MarketServer):
         history = inheritance.history
         clock = Clock(history.time)
         self.market = self.engine = Engine(
-            config, list(keys), sources, clock.now(), history, self._archive.journal if self._archive else None, inheritance.position, inheritance.began,
-            term, publish,
+            config=config, keys=list(keys), sources=sources, now=clock.now(), history=history,
+            journal=self._archive.journal if self._archive else None, position=inheritance.position, began=inheritance.began, term=term,
+            publish=publish,
         )
         Server.__init__(self, config, self.engine, clock)
 
@@ -115,7 +116,10 @@ class Node:
     def _status(self) -> Status:
         self._beats += 1
         behind_ms = max(0, self._clock.now() - self._replica.complete_at) // MILLISECOND
-        return Status(self._origin, STANDBY, self.name, self._beats, self._replica.term, self._replica.position, 0, behind_ms)
+        return Status(
+            origin=self._origin, role=STANDBY, name=self.name, beat=self._beats, term=self._replica.term, position=self._replica.position,
+            connections=0, behind_ms=behind_ms,
+        )
 
     async def follow(self) -> EngineServer | None:
         """Follow until this node leads: its engine. None if it was stopped before."""

@@ -56,7 +56,9 @@ class Gateway(Market):
         self._keep_again_at = self._open_again_at = now
         self._opening_since: dict[str, int] = {}
         state = replica.state
-        super().__init__(config, keys, (), now, History(state.exchange, state.directory, state.results, state.epoch, state.time, replica.feed))
+        super().__init__(config, keys, (), now, History(
+            exchange=state.exchange, directory=state.directory, results=state.results, epoch=state.epoch, time=state.time, feed=replica.feed,
+        ))
         self._numbers_from = (origin % NUMBERED + 1) * CONNECTIONS_MAX
         self.roll_call = RollCall(self, self.sequencer, origin, config.command_patience_ms * MILLISECOND)
         self.deadlines.say(f"{GATEWAY}:{origin}", (config.node or str(origin)).encode())
@@ -200,7 +202,10 @@ class Gateway(Market):
         """What it tells of itself, to be told now and then."""
         self._beats += 1
         behind_ms = max(0, now - self.replica.complete_at) // MILLISECOND
-        return Status(self.origin, ROLE, name, self._beats, self.replica.term, self.replica.position, len(self.sessions), behind_ms)
+        return Status(
+            origin=self.origin, role=ROLE, name=name, beat=self._beats, term=self.replica.term, position=self.replica.position,
+            connections=len(self.sessions), behind_ms=behind_ms,
+        )
 
     def figures(self) -> Iterable[Figure]:
         """What it tells of the engine and of the link to it."""

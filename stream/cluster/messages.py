@@ -154,10 +154,13 @@ def parts(batch: Batch, bytes_max: int) -> Iterator[Batch]:
             yield Batch(batch.term, batch.began, prev, records[-1].seq, records)
             prev, records, size = records[-1].seq, [], len(record.payload) + RECORD_BYTES
         records.append(record)
-    yield Batch(batch.term, batch.began, prev, batch.position, records, batch.mark)
+    yield Batch(term=batch.term, began=batch.began, prev=prev, position=batch.position, records=records, mark=batch.mark)
 
 
 def merged(batches: list[Batch]) -> Batch:
     """One batch of several of one term that follow each other."""
     last = batches[-1]
-    return Batch(last.term, last.began, batches[0].prev, last.position, [record for batch in batches for record in batch.records], last.mark)
+    return Batch(
+        term=last.term, began=last.began, prev=batches[0].prev, position=last.position,
+        records=[record for batch in batches for record in batch.records], mark=last.mark,
+    )

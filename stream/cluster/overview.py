@@ -39,7 +39,10 @@ async def look(redis: Client, keys: Keys) -> Overview:
     batches, requests = (readable(what, count, len) or 0 if isinstance(count, ResponseError) else count for what, count in
                          (("the log", batches), ("the commands", requests)))
     silent = {origin for origin, status in nodes.items() if origin in before and before[origin].beat == status.beat}
-    return Overview(await _leader(redis, keys), found, list(nodes.values()), silent, batches, requests, snapshot.size if snapshot else 0)
+    return Overview(
+        leader=await _leader(redis, keys), beat=found, nodes=list(nodes.values()), silent=silent, batches=batches, requests=requests,
+        snapshot_bytes=snapshot.size if snapshot else 0,
+    )
 
 
 async def nodes_of(redis: Client, keys: Keys) -> dict[int, Status]:

@@ -67,7 +67,10 @@ def inherit(
     if replica.state:
         assert replica.feed
         state = replica.state
-        begin_journal(files, config, State(state.exchange, remembering(replica.feed, state.directory), state.results, state.epoch, state.seq, 0, now))
+        begin_journal(files, config, State(
+            exchange=state.exchange, directory=remembering(replica.feed, state.directory), results=state.results, epoch=state.epoch, seq=state.seq,
+            crc=0, time=now,
+        ))
     archive = Archive(files, config, sources, now, report, taken)
     began = began or archive.position
     return Inheritance(archive.history, archive, archive.position, began, _records(files, config.journal, began, archive.position))
@@ -87,7 +90,7 @@ def begin_journal(files: Files, config: Config, state: State) -> None:
     """Put a journal into an empty folder that goes on behind a state."""
     files.make_folder(config.journal)
     snapshots.write(files, config.journal, state)
-    records = Log(files, config.journal, Limits(config.journal_segment_bytes, reserve_bytes=0), state.epoch, state.seq, state.crc)
+    records = Log(files, config.journal, Limits(config.journal_segment_bytes, reserve_bytes=0), epoch=state.epoch, seq=state.seq, crc=state.crc)
     records.commit([SEAL])
     records.close()
 

@@ -71,7 +71,10 @@ def result_of(exchange: Exchange, index: int, time: int = 0) -> Result:
         return Result(last.seq, 0, 0, count=cancelled.size, time=time)
     order = events.last(index, OF_ORDERS, outcome.order)
     if order:
-        return Result(last.seq, 0, order.order, order.other, _status(exchange, order), order.remaining, order.filled, order.value, time=time)
+        return Result(
+            seq=last.seq, reason=0, order=order.order, client_id=order.other, status=_status(exchange, order), remaining=order.remaining,
+            filled=order.filled, value=order.value, time=time,
+        )
     return Result(last.seq, 0, outcome.order, time=time)
 
 

@@ -38,8 +38,9 @@ class OrdersChannel(LogChannel[OrderUpdate]):
         if event.remaining == 0:
             self._limits.pop(event.order, None)
         update = OrderUpdate(
-            event.seq, time, kind.name.lower(), event.order, event.other, self._books[event.instrument].instrument.name,    # type: ignore[arg-type]
-            SIDES[event.side], limit, event.remaining, event.filled, event.value, reason=REASONS[event.reason],    # type: ignore[arg-type]
+            seq=event.seq, time=time, event=kind.name.lower(), order=event.order, client_id=event.other,    # type: ignore[arg-type]
+            instrument=self._books[event.instrument].instrument.name, side=SIDES[event.side],
+            price=limit, remaining=event.remaining, filled=event.filled, value=event.value, reason=REASONS[event.reason],    # type: ignore[arg-type]
         )
         order = self._exchange.order(event.order)
         if order:
@@ -55,15 +56,16 @@ class OrdersChannel(LogChannel[OrderUpdate]):
         orders = []
         for order in self._exchange.orders(self._account):
             orders.append(OrderUpdate(
-                at.seq, at.engine_time, "open", order.order, order.client_id, self._books[order.instrument].instrument.name,
-                SIDES[order.side], order.price, order.remaining, order.filled, order.value,
+                seq=at.seq, time=at.engine_time, event="open", order=order.order, client_id=order.client_id,
+                instrument=self._books[order.instrument].instrument.name, side=SIDES[order.side],
+                price=order.price, remaining=order.remaining, filled=order.filled, value=order.value,
             ))
             describe(orders[-1], order)
-        return Shared(Orders(self.name, at.epoch, None, at.seq, orders, at.now))
+        return Shared(Orders(channel=self.name, epoch=at.epoch, prev=None, seq=at.seq, orders=orders, server_time=at.now))
 
     def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
         orders = self._log.since(prev)
-        return None if orders is None else Shared(Orders(self.name, at.epoch, prev, at.seq, orders, at.now))
+        return None if orders is None else Shared(Orders(channel=self.name, epoch=at.epoch, prev=prev, seq=at.seq, orders=orders, server_time=at.now))
 
 
 class BalancesChannel(LogChannel[Balance]):
@@ -85,8 +87,8 @@ class BalancesChannel(LogChannel[Balance]):
             for asset, amounts in zip(self._assets, self._exchange.balances(self._account), strict=True)
             if any(amounts)
         ]
-        return Shared(Balances(self.name, at.epoch, None, at.seq, balances, at.now))
+        return Shared(Balances(channel=self.name, epoch=at.epoch, prev=None, seq=at.seq, balances=balances, server_time=at.now))
 
     def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
         balances = self._log.since(prev)
-        return None if balances is None else Shared(Balances(self.name, at.epoch, prev, at.seq, balances, at.now))
+        return None if balances is None else Shared(Balances(channel=self.name, epoch=at.epoch, prev=prev, seq=at.seq, balances=balances, server_time=at.now))

@@ -69,11 +69,11 @@ class TradesChannel(LogChannel[Trade]):
         self._log.append(trade.seq, trade)
 
     def snapshot(self, at: Point) -> Shared:
-        return Shared(Trades(self.name, at.epoch, None, at.seq, self._log.latest(self._shown), at.now))
+        return Shared(Trades(channel=self.name, epoch=at.epoch, prev=None, seq=at.seq, trades=self._log.latest(self._shown), server_time=at.now))
 
     def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
         trades = self._log.since(prev)
-        return None if trades is None else Shared(Trades(self.name, at.epoch, prev, at.seq, trades, at.now))
+        return None if trades is None else Shared(Trades(channel=self.name, epoch=at.epoch, prev=prev, seq=at.seq, trades=trades, server_time=at.now))
 
 
 class Minute:
@@ -172,10 +172,13 @@ class TickerChannel(Channel):
         first = self._minutes[0].open if self._minutes else 0
         high = max((minute.high for minute in self._minutes), default=0)
         low = min((minute.low for minute in self._minutes), default=0)
+        price, size = self._book.indicative()
         return Shared(Ticker(
-            self.name, at.epoch, None, at.seq, self._last, self._last_size, bid, bid_size, ask, ask_size,
-            first, high, low, self._volume % WIRE, self._value % WIRE, self._count, at.now,
-            PHASES[self._book.phase], *self._book.indicative(), self._volume // WIRE, self._value // WIRE,
+            channel=self.name, epoch=at.epoch, prev=None, seq=at.seq, last=self._last, last_size=self._last_size,
+            bid=bid, bid_size=bid_size, ask=ask, ask_size=ask_size, open=first, high=high, low=low,
+            volume=self._volume % WIRE, value=self._value % WIRE, trades=self._count, server_time=at.now,
+            phase=PHASES[self._book.phase], indicative_price=price, indicative_size=size,
+            volume_beyond=self._volume // WIRE, value_beyond=self._value // WIRE,
         ))
 
     def since(self, prev: int, at: Point, batches: int = 0) -> Shared:

@@ -108,19 +108,19 @@ class Crew:
             seen = compare(before, after, now - then)
             server_share = seen.share if seen else None
         moment = Moment(
-            samples[0].turn * SAMPLE_S,
-            samples[0].turn * SAMPLE_S > self._plan.ramp_s,
-            sum(sample.connected for sample in samples),
-            sum(sample.deliveries for sample in samples) / SAMPLE_S,
-            sum(sample.bytes for sample in samples) / SAMPLE_S,
-            sum(sample.wrong for sample in samples),
-            highest(sample.p50 for sample in samples),
-            highest(sample.p99 for sample in samples),
-            max(sample.share for sample in samples),
-            max(sample.lag for sample in samples),
-            server_share,
-            self._figures[-1][1].get("process_resident_memory_bytes") if self._figures else None,
-            next((sample.problem for sample in samples if sample.problem), ""),
+            seconds=samples[0].turn * SAMPLE_S,
+            measured=samples[0].turn * SAMPLE_S > self._plan.ramp_s,
+            connected=sum(sample.connected for sample in samples),
+            deliveries=sum(sample.deliveries for sample in samples) / SAMPLE_S,
+            bytes=sum(sample.bytes for sample in samples) / SAMPLE_S,
+            wrong=sum(sample.wrong for sample in samples),
+            p50=highest(sample.p50 for sample in samples),
+            p99=highest(sample.p99 for sample in samples),
+            share=max(sample.share for sample in samples),
+            lag=max(sample.lag for sample in samples),
+            server_share=server_share,
+            server_memory=self._figures[-1][1].get("process_resident_memory_bytes") if self._figures else None,
+            problem=next((sample.problem for sample in samples if sample.problem), ""),
         )
         self.moments.append(moment)
         self._see(moment)

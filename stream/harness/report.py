@@ -59,7 +59,7 @@ def latency_of(times: Times) -> Latency | None:
     if not times.count:
         return None
     values = [round(times.ms(percentile), 3) for percentile in PERCENTILES]
-    return Latency(times.count, values[0], values[4], values[6], values[8], values, times.encoded())
+    return Latency(count=times.count, p50=values[0], p99=values[4], p999=values[6], max=values[8], percentiles=values, histogram=times.encoded())
 
 
 class RoleReport(Struct):
@@ -143,8 +143,9 @@ def report_of(plan: Plan, thresholds: Thresholds, outcomes: list[Outcome], serve
         processes.append(ProcessReport(round(outcome.share, 3), outcome.memory, lag.ms(99), lag.ms(100)))
     worst = max(outcomes, key=lambda outcome: outcome.accuracy)
     report = Report(
-        version("deltabook"), machine(), time.time(), plan, thresholds, min(outcome.seconds for outcome in outcomes), roles, server, processes,
-        worst.offset / 10**6, worst.accuracy / 10**6, moments, told, [], [],
+        version=version("deltabook"), machine=machine(), time=time.time(), plan=plan, thresholds=thresholds,
+        seconds=min(outcome.seconds for outcome in outcomes), roles=roles, server=server, processes=processes, clock_ahead_ms=worst.offset / 10**6,
+        clock_accuracy_ms=worst.accuracy / 10**6, moments=moments, told=told, problems=[], limits=[],
     )
     report.problems = list(problems_of(report))
     report.limits = list(limits_of(report))

@@ -82,7 +82,10 @@ class Worker:
         told = {role.value: tally.told() for role, tally in self._tallies.items() if tally.counts.clients}
         for task in (*background, *self._tasks):
             task.cancel()
-        print_line(Outcome(told, seconds, share, memory(), self._lag.encoded(), self._clock.ahead, self._clock.accuracy, self._problems))
+        print_line(Outcome(
+            told=told, seconds=seconds, share=share, memory=memory(), lag=self._lag.encoded(), offset=self._clock.ahead,
+            accuracy=self._clock.accuracy, problems=self._problems,
+        ))
         await asyncio.gather(*(client.leave() for client in self._clients), *self._tasks, return_exceptions=True)
 
     async def _wait_until(self, at: float) -> None:
@@ -112,8 +115,8 @@ class Worker:
             seen = sum(each.deliveries for each in counts), sum(each.bytes for each in counts)
             wrong = sum(each.gaps + each.wrong + each.lost for each in counts)
             print_line(Sample(
-                turn, sum(each.connected for each in counts), seen[0] - self._seen[0], seen[1] - self._seen[1], wrong, p50, p99,
-                share, self._lag_max * 1000, self._problem,
+                turn=turn, connected=sum(each.connected for each in counts), deliveries=seen[0] - self._seen[0], bytes=seen[1] - self._seen[1],
+                wrong=wrong, p50=p50, p99=p99, share=share, lag=self._lag_max * 1000, problem=self._problem,
             ))
             self._seen, self._lag_max = seen, 0.0
 

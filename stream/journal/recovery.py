@@ -100,7 +100,10 @@ def begin(record: Record, epoch: int) -> State:
     """The state with which a history begins."""
     if record.kind != Kind.GENESIS:
         raise ValueError(f"the first record is of kind {record.kind}: expected {Kind.GENESIS}")
-    return State(Exchange.restore(record.payload, secrets.randbits(128)), {}, Results(), epoch, record.seq, record.crc, record.time)
+    return State(
+        exchange=Exchange.restore(record.payload, secrets.randbits(128)), directory={}, results=Results(), epoch=epoch, seq=record.seq,
+        crc=record.crc, time=record.time,
+    )
 
 
 def replay(
@@ -157,7 +160,7 @@ def open_journal(
         with guard or nullcontext():
             found = replay(files, folder, None, visit) if segments or numbers(files, folder, snapshots.SUFFIX) else None
         if found:
-            log = Log(files, folder, limits, found.state.epoch, found.state.seq, found.state.crc)
+            log = Log(files, folder, limits, epoch=found.state.epoch, seq=found.state.seq, crc=found.state.crc)
             log.resume(found.reader.segment, found.reader.offset, found.reader.torn)
             return Opened(found, log, lock)
         for first in segments:    # its first group never came to be

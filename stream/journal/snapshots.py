@@ -82,7 +82,10 @@ def decode(data: bytes | bytearray, path: str) -> State:
     try:
         beside = _decode_beside(body[:beside_length])
         results = Results(beside.results, beside.forgotten, time)
-        return State(Exchange.restore(body[beside_length:], secrets.randbits(128)), beside.directory, results, epoch, seq, crc, time)
+        return State(
+            exchange=Exchange.restore(body[beside_length:], secrets.randbits(128)), directory=beside.directory, results=results, epoch=epoch,
+            seq=seq, crc=crc, time=time,
+        )
     except (BadSnapshot, msgspec.MsgspecError) as wrong:
         raise Damaged(path, HEADER.size, str(wrong), REMEDY) from wrong
 

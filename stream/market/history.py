@@ -106,7 +106,7 @@ def begin(config: Config, sources: Sequence[Source], now: int) -> History:
 
 def go_on(state: State, feed: Feed, config: Config, sources: Sequence[Source], now: int) -> History:
     """The history of a state that is at hand, without a journal. ConfigError if what is configured cannot be."""
-    history = History(state.exchange, state.directory, state.results, state.epoch, state.time, feed)
+    history = History(exchange=state.exchange, directory=state.directory, results=state.results, epoch=state.epoch, time=state.time, feed=feed)
     return _prepare(history, config, sources, max(now, state.time), lambda records: None)
 
 
@@ -124,7 +124,10 @@ def recover(
         if opened.replay:
             state = opened.replay.state
             state.directory.pop(FEED, None)
-            history = History(state.exchange, state.directory, state.results, state.epoch, state.time, feeds[0], opened)
+            history = History(
+                exchange=state.exchange, directory=state.directory, results=state.results, epoch=state.epoch, time=state.time, feed=feeds[0],
+                opened=opened,
+            )
         else:
             history = _new(config, sources, opened.log.epoch, now)._replace(opened=opened)
             opened.log.commit([(Kind.GENESIS, history.exchange.snapshot(), now)])
@@ -138,7 +141,7 @@ def recover(
 def _new(config: Config, sources: Sequence[Source], epoch: int, now: int) -> History:
     exchange = Exchange(config.orders_max, config.accounts_max, config.tombstones_max, config.client_ids_max, secrets.randbits(128))
     _list(exchange, config, sources)
-    return History(exchange, {}, Results(), epoch, now, Feed(exchange, config))
+    return History(exchange=exchange, directory={}, results=Results(), epoch=epoch, time=now, feed=Feed(exchange, config))
 
 
 def _configured(config: Config, sources: Sequence[Source]) -> list[tuple[Mapping[str, int], Sequence[Instrument]]]:

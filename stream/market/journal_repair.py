@@ -58,7 +58,7 @@ def repair(files: Files, folder: str, copy: str, limits: Limits, epoch: int, tim
         _cut(files, copy, reach)
     lost = bool(cut_off or reach.damage)
     if lost:
-        log = Log(files, copy, limits, reach.epoch, reach.seq, reach.crc)
+        log = Log(files, copy, limits, epoch=reach.epoch, seq=reach.seq, crc=reach.crc)
         log.commit([(Kind.EPOCH, epoch.to_bytes(8, "little"), time)])
         log.close()
     checked = check(files, copy, visit)
@@ -68,7 +68,7 @@ def repair(files: Files, folder: str, copy: str, limits: Limits, epoch: int, tim
     files.sync_folder(copy)
     damage += checked.wrong
     here = [Damaged(each.path.replace(copy, folder, 1), each.offset, each.what, each.remedy) for each in damage]
-    return Repaired(checked, reach.base, reach.seq, here, lost, commands_lost, last)
+    return Repaired(copy=checked, base=reach.base, kept=reach.seq, damage=here, lost=lost, commands_lost=commands_lost, last=last)
 
 
 def begin_copy(files: Files, folder: str, copy: str) -> list[Damaged]:
@@ -122,7 +122,7 @@ def _reach(files: Files, folder: str, from_start: bool, visit: Visit | None) -> 
         base = state.seq if state else 0
     if state is None:
         return _Reach(damage=damage)
-    return _Reach(base, state.seq, state.crc, state.epoch, end, damage)
+    return _Reach(base=base, seq=state.seq, crc=state.crc, epoch=state.epoch, end=end, damage=damage)
 
 
 def _behind(files: Files, folder: str, seq: int) -> tuple[int, int]:

@@ -48,7 +48,7 @@ def leave_out(files: Files, folder: str, copy: str, name: Named, limits: Limits,
     lines = [line for line in describe(record) if not name.place or line.get("place") == name.place]
     begin_copy(files, folder, copy)
     _cut(files, copy, record)
-    log = Log(files, copy, limits, place.epoch, record.seq - 1, place.previous)
+    log = Log(files, copy, limits, epoch=place.epoch, seq=record.seq - 1, crc=place.previous)
     log.resume(place.segment, record.offset, 0)
     waiting: list[tuple[Kind, Buffer, int]] = [(*replaced, record.time)]
     for each in _behind(files, folder, record.seq):

@@ -191,17 +191,20 @@ class Market(Venue):
         match request:
             case Place():
                 commands.place(
-                    account, self.index_of(request.instrument), WIRE_SIDES[request.side], request.price, request.size, WIRE_TYPES[request.type],
-                    WIRE_TIMES_IN_FORCE[request.time_in_force], request.post_only, request.client_id, now, slide=request.slide, quote=request.quote,
+                    account=account, instrument=self.index_of(request.instrument), side=WIRE_SIDES[request.side], price=request.price,
+                    size=request.size, type=WIRE_TYPES[request.type], time_in_force=WIRE_TIMES_IN_FORCE[request.time_in_force],
+                    post_only=request.post_only, client_id=request.client_id, time=now, slide=request.slide, quote=request.quote,
                     stop=request.stop, display=request.display, min_size=request.min_size, expires=request.expires, linked=request.linked,
                     self_trade=WIRE_SELF_TRADES[request.self_trade],
                 )
             case Cancel():
-                commands.cancel(account, request.order, request.client_id, now)
+                commands.cancel(account, order=request.order, client_id=request.client_id, time=now)
             case Reduce():
-                commands.reduce(account, request.order, request.by, request.client_id, now)
+                commands.reduce(account, order=request.order, by=request.by, client_id=request.client_id, time=now)
             case Replace():
-                commands.replace(account, request.order, request.price, request.size, request.client_id, now, request.stop)
+                commands.replace(
+                    account, order=request.order, price=request.price, size=request.size, client_id=request.client_id, time=now, stop=request.stop,
+                )
             case CancelAll():
                 index = ALL_INSTRUMENTS if request.instrument is None else self.index_of(request.instrument)
                 commands.cancel_all(account, index, now, BOTH_SIDES if request.side is None else WIRE_SIDES[request.side])
@@ -286,12 +289,14 @@ class Market(Venue):
             self._terms_seq = self.feed.terms_seq
             self._terms = [
                 InstrumentTerms(
-                    each.name, each.base, each.quote, format(each.tick, "f"), format(each.lot, "f"), decimals[each.base], decimals[each.quote],
-                    each.price_max, each.size_min, each.size_max, *book.rates(), each.notional_max, each.orders_max, each.band,
-                    each.hold_fee or max(each.maker_fee, each.taker_fee), each.day_end, PHASES[book.phase],
-                    each.parts_max, each.stops_max, each.fills_max, bool(each.market_notional),
+                    name=each.name, base=each.base, quote=each.quote, tick=format(each.tick, "f"), lot=format(each.lot, "f"),
+                    base_decimals=decimals[each.base], quote_decimals=decimals[each.quote],
+                    price_max=each.price_max, size_min=each.size_min, size_max=each.size_max, maker_fee=maker_fee, taker_fee=taker_fee,
+                    notional_max=each.notional_max, orders_max=each.orders_max, band=each.band,
+                    hold_fee=each.hold_fee or max(each.maker_fee, each.taker_fee), day_end=each.day_end, phase=PHASES[book.phase],
+                    parts_max=each.parts_max, stops_max=each.stops_max, fills_max=each.fills_max, market_notional=bool(each.market_notional),
                 )
-                for book in self.exchange.books for each in (book.instrument,)
+                for book in self.exchange.books for each, (maker_fee, taker_fee) in [(book.instrument, book.rates())]
             ]
         return self._terms
 
@@ -303,7 +308,10 @@ class Market(Venue):
 
     def state(self, seq: int, crc: int, now: int) -> State:
         """All that there is, for a snapshot behind record `seq`: no group may be in flight."""
-        return State(self.exchange, remembering(self.feed, self.sequencer.directory), self.sequencer.results, self._epoch, seq, crc, now)
+        return State(
+            exchange=self.exchange, directory=remembering(self.feed, self.sequencer.directory), results=self.sequencer.results, epoch=self._epoch,
+            seq=seq, crc=crc, time=now,
+        )
 
     def figures(self) -> Iterable[Figure]:
         """What the exchange tells of itself."""

@@ -49,7 +49,10 @@ class Playback(Market):
         memory = self._state.directory.pop(FEED, b"")
         if memory:
             feed.recall(memory)
-        history = History(self._state.exchange, self._state.directory, self._state.results, self._state.epoch, self._first_time, feed)
+        history = History(
+            exchange=self._state.exchange, directory=self._state.directory, results=self._state.results, epoch=self._state.epoch,
+            time=self._first_time, feed=feed,
+        )
         super().__init__(config, keys, [], now, history)
         self.feed.kept = lambda account, kept: None    # nothing is written down here
 

@@ -83,7 +83,10 @@ class Stage:
     def report(self, format: str, trades: int, checks: tuple[Check, ...], hash: str = "") -> Report:
         """What it came to so far; `hash` unless it is the engine's state."""
         hash = hash or f"{self.exchange.state_hash():016x}"
-        return Report(format, self.commands, self.exchange.seq, trades, checks, time.perf_counter() - self.started, hash)
+        return Report(
+            format=format, commands=self.commands, events=self.exchange.seq, trades=trades, checks=checks,
+            seconds=time.perf_counter() - self.started, hash=hash,
+        )
 
 
 def read(path: Path, member: str = "") -> bytes:

@@ -83,7 +83,7 @@ class _Market:
     def create(self, order: int, side: int, price: int, size: int, aggressive: bool) -> list[Fill]:
         """Place an order; what it met."""
         if aggressive and not price:
-            self._commands.place(0, 0, side, 0, size, OrderType.MARKET, TimeInForce.IOC, client_id=order)
+            self._commands.place(0, 0, side, 0, size, type=OrderType.MARKET, time_in_force=TimeInForce.IOC, client_id=order)
         else:
             self._commands.place(0, 0, side, price, size, post_only=not aggressive, client_id=order)
         self.stage.run(self._commands)

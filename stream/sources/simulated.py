@@ -172,4 +172,4 @@ class _Crowd:
             price = (self._fair >> FAIR_BITS) + (1 - 2 * side) * random.randrange(self._market.reach // 8)
             commands.place(self._taker, self._book.index, side, max(price, 1), size, time_in_force=TimeInForce.IOC, time=time)
         else:
-            commands.place(self._taker, self._book.index, side, 0, size, OrderType.MARKET, TimeInForce.IOC, time=time)
+            commands.place(self._taker, self._book.index, side, 0, size, type=OrderType.MARKET, time_in_force=TimeInForce.IOC, time=time)

@@ -176,4 +176,7 @@ class Requests:
         elif isinstance(request, CancelAll):
             session.say(AllCancelled(request.id, result.seq, result.count))
         else:
-            session.say(Done(request.id, result.seq, result.order, result.client_id, result.status, result.remaining, result.filled, result.value))
+            session.say(Done(
+                id=request.id, seq=result.seq, order=result.order, client_id=result.client_id, status=result.status, remaining=result.remaining,
+                filled=result.filled, value=result.value,
+            ))

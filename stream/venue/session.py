@@ -88,7 +88,10 @@ class Session(Outbox):
             return
         at = self._market.point(now)
         told = limits.told(config.message_bytes_max if claims else self.message_bytes_max)
-        self.say(Welcome(self._market.name, at.epoch, at.seq, now, config.heartbeat_ms, claims and claims.subject, **told))
+        self.say(Welcome(
+            server=self._market.name, epoch=at.epoch, seq=at.seq, time=now, heartbeat_ms=config.heartbeat_ms, subject=claims and claims.subject,
+            **told,
+        ))
         if self._market.load.interval_ms:
             self.say(Pacing(self._market.load.interval_ms))
         if self._market.stale_since:

@@ -270,8 +270,11 @@ def _status(session: Session) -> ConnectionStatus:
     standings = []
     for name, subscription in session.subscriptions.items():
         terms, last = subscription.in_force, subscription.conflation.channel.seq
-        standings.append(Standing(str(name), terms.depth, terms.interval_ms, subscription.seq, max(0, last - subscription.seq), subscription.catch_ups))
+        standings.append(Standing(
+            channel=str(name), depth=terms.depth, interval_ms=terms.interval_ms, seq=subscription.seq, behind=max(0, last - subscription.seq),
+            catch_ups=subscription.catch_ups,
+        ))
     return ConnectionStatus(
-        session.number, session.subject, session.address, session.opened_at, session.heard_at,
-        not session.writable, session.out_bytes, session.messages_received, standings,
+        connection=session.number, subject=session.subject, address=session.address, opened=session.opened_at, heard=session.heard_at,
+        stalled=not session.writable, waiting_bytes=session.out_bytes, messages=session.messages_received, subscriptions=standings,
     )

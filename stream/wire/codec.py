@@ -57,24 +57,24 @@ class Codec(NamedTuple):
 
 
 MSGPACK = Codec(
-    "deltabook.v1.msgpack",
-    BINARY,
-    msgspec.msgpack.Encoder().encode,
-    msgspec.msgpack.Decoder(Request).decode,
-    msgspec.msgpack.Decoder(Answer).decode,
-    msgspec.msgpack.Decoder(Head).decode,
-    msgspec.msgpack.Decoder(list[msgspec.Raw]).decode,
-    msgspec.msgpack.decode,
+    subprotocol="deltabook.v1.msgpack",
+    opcode=BINARY,
+    encode=msgspec.msgpack.Encoder().encode,
+    decode_request=msgspec.msgpack.Decoder(Request).decode,
+    decode_answer=msgspec.msgpack.Decoder(Answer).decode,
+    decode_head=msgspec.msgpack.Decoder(Head).decode,
+    decode_elements=msgspec.msgpack.Decoder(list[msgspec.Raw]).decode,
+    decode=msgspec.msgpack.decode,
 )
 JSON = Codec(
-    "deltabook.v1.json",
-    TEXT,
-    msgspec.json.Encoder().encode,
-    msgspec.json.Decoder(Request).decode,
-    msgspec.json.Decoder(Answer).decode,
-    msgspec.json.Decoder(Head).decode,
-    msgspec.json.Decoder(list[msgspec.Raw]).decode,
-    msgspec.json.decode,
+    subprotocol="deltabook.v1.json",
+    opcode=TEXT,
+    encode=msgspec.json.Encoder().encode,
+    decode_request=msgspec.json.Decoder(Request).decode,
+    decode_answer=msgspec.json.Decoder(Answer).decode,
+    decode_head=msgspec.json.Decoder(Head).decode,
+    decode_elements=msgspec.json.Decoder(list[msgspec.Raw]).decode,
+    decode=msgspec.json.decode,
 )
 CODECS = {codec.subprotocol: codec for codec in (MSGPACK, JSON)}
 
