@@ -167,7 +167,7 @@ async def campaign(folder: Path, kills: int, seed: int, rate: float, console: Co
     traders = [Trader(url, f"trader{i}", seed + i, rate / TRADERS) for i in range(TRADERS)]
     watchers = [Client(url) for _ in range(WATCHERS)]
     for client in (*(trader.client for trader in traders), *watchers):
-        client._delay_s_max = 0.2    # or they would come more and more seldom to a server that dies every second
+        client.delay_s_max = 0.2    # or they would come more and more seldom to a server that dies every second
         await client.open()
     for i, watcher in enumerate(watchers):
         await watcher.subscribe([f"orderbook:{NAMES[i % 2]}", f"trades:{NAMES[i % 2]}"], interval_ms=0)

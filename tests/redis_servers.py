@@ -78,17 +78,6 @@ class RedisServer:
         self.kill()
 
 
-async def eventually(condition: object, seconds: float = 30) -> None:
-    """Wait until a condition holds."""
-    assert callable(condition)
-
-    async def wait() -> None:
-        while not condition():
-            await asyncio.sleep(0.005)
-
-    await asyncio.wait_for(wait(), seconds)
-
-
 class Sentinels:
     """A master, its replica, and three sentinels that watch them."""
 

@@ -12,6 +12,7 @@ import msgspec
 import uvloop
 
 from stream.access.keys import key_of
+from stream.client.kept_connection import KeptConnection
 from stream.relay.relay_server import RelayServer
 from stream.server.market_server import MarketServer
 from stream.server.server import Server
@@ -133,6 +134,19 @@ class RawClient:
     def close(self) -> None:
         """Cut the connection."""
         self.writer.close()
+
+
+def cut(client: KeptConnection) -> None:
+    """Lose a client's connection without a word, as networks do. It knows at once."""
+    assert client._link
+    client._link.transport.disconnect(False)
+
+
+def cut_all(server: Server, subject: str | None = None) -> None:
+    """Cut every connection to a server without a word, or those of one subject; "" stands for nobody in particular."""
+    for connection in list(server.connections.values()):
+        if subject in (None, connection.session.subject):
+            connection.cut_off()
 
 
 async def get(port: int, path: str, headers: str = "") -> tuple[str, bytes]:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, cast
 
 from stream.client.allowance import Allowance, cost_of
 from stream.client.errors import ClientError, Closed, ConnectionLost, RequestRefused
-from stream.client.kept_connection import KeptConnection, Token
+from stream.client.kept_connection import DELAY_S_MAX, KeptConnection, Token
 from stream.client.live import KINDS, Callback, Listener, Live, LiveBalances, LiveOrders, Lossless, tell
 from stream.client.requests import R, Requests
 from stream.system.clock import running
@@ -77,8 +77,8 @@ class Waiting(NamedTuple):
 class Client(KeptConnection, Requests, Listener):
     """A connection to a server. Use it with `async with`, or `open` and `close` it."""
 
-    def __init__(self, url: str, token: Token = None, jitter: random.Random | None = None) -> None:
-        KeptConnection.__init__(self, url, token, jitter)
+    def __init__(self, url: str, token: Token = None, jitter: random.Random | None = None, delay_s_max: float = DELAY_S_MAX) -> None:
+        KeptConnection.__init__(self, url, token, jitter, delay_s_max)
         Requests.__init__(self)
         self.live: dict[str, Live[Any]] = {}
         self.welcome: Welcome | None = None
@@ -121,6 +121,15 @@ class Client(KeptConnection, Requests, Listener):
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+
+    @property
+    def closed(self) -> bool:
+        """Whether there will be no connection any more: the client was closed, or the server said not to come back."""
+        return self._closed
+
+    def follows(self, channel: str) -> bool:
+        """Whether a channel is subscribed on this connection, and here without a gap."""
+        return channel in self._following
 
     async def connected(self) -> None:
         """Wait until there is a connection; at once if there is one. Closed if there will be none."""
@@ -417,9 +426,10 @@ class Client(KeptConnection, Requests, Listener):
         return answer
 
 
-def connect(url: str, token: Token = None) -> Client:
+def connect(url: str, token: Token = None, delay_s_max: float = DELAY_S_MAX) -> Client:
     """A client for `async with`. `token` goes into the handshake's header; a callable, which may be async, is asked for a fresh one at each connection.
+    After a loss the client comes back within a moment, and then less and less often: `delay_s_max` seconds are the most between two attempts.
 
     ClientError if the URL or the token cannot be one.
     """
-    return Client(url, token)
+    return Client(url, token, delay_s_max=delay_s_max)

@@ -120,7 +120,7 @@ class KeptConnection(ABC):
         self._token = token
         self._refused = ""    # the token that the server did not take
         self._random = jitter or random.Random()
-        self._delay_s_max = delay_s_max
+        self.delay_s_max = delay_s_max
         self._link: Link | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._left = False
@@ -214,10 +214,10 @@ class KeptConnection(ABC):
         if link:
             failure = await self._outlive(link)
         while not isinstance(failure, Closed):
-            if clock() - began > self._delay_s_max:
+            if clock() - began > self.delay_s_max:
                 delay = DELAY_S_FIRST
             await asyncio.sleep(max(delay * (1 - self._random.random() / 2), self._random.random() * self._return_s))
-            delay, self._return_s = min(delay * 2, self._delay_s_max), 0.0
+            delay, self._return_s = min(delay * 2, self.delay_s_max), 0.0
             began = clock()
             try:
                 link = await self._connect()

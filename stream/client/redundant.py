@@ -48,10 +48,6 @@ class Line(Client):
             raise
         self._keeper = asyncio.create_task(self._keep(link))
 
-    def follows(self, channel: str) -> bool:
-        """Whether the line has all of a channel, without a gap."""
-        return channel in self._following
-
     def _follow(self, live: Live[Any], message: Any) -> None:
         if self._is_news(live, message):
             before = live.mirror.resume

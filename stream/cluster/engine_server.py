@@ -96,7 +96,7 @@ class Node:
         self._origin = secrets.randbits(63)
         self._beats = 0
         self._end = RedisGatewayEnd(connect(config.redis), self._redis_keys, self._hear, self._wants)
-        self._replica = Replica(config, self._end.ask, self._clock.now())
+        self.replica = Replica(config, self._end.ask, self._clock.now())
         self._end.status = self._status
         self._link: RedisEngineEnd | None = None
         self._server: EngineServer | None = None
@@ -108,16 +108,16 @@ class Node:
         self.failure = ""    # why it led no longer, unless that was wanted
 
     def _hear(self, news: Batch | Beat | Snapshot) -> None:
-        self._replica.receive(news, self._clock.now())
+        self.replica.receive(news, self._clock.now())
 
     def _wants(self, term: int, position: int) -> bool:
-        return self._replica.wants(term, position)
+        return self.replica.wants(term, position)
 
     def _status(self) -> Status:
         self._beats += 1
-        behind_ms = max(0, self._clock.now() - self._replica.complete_at) // MILLISECOND
+        behind_ms = max(0, self._clock.now() - self.replica.complete_at) // MILLISECOND
         return Status(
-            origin=self._origin, role=STANDBY, name=self.name, beat=self._beats, term=self._replica.term, position=self._replica.position,
+            origin=self._origin, role=STANDBY, name=self.name, beat=self._beats, term=self.replica.term, position=self.replica.position,
             connections=0, behind_ms=behind_ms,
         )
 
@@ -127,7 +127,7 @@ class Node:
         failing, not_before, loop = False, 0.0, asyncio.get_running_loop()
         try:
             while not self._stopped.is_set():
-                self._replica.tick(self._clock.now())
+                self.replica.tick(self._clock.now())
                 self._check()
                 may_lead = False
                 try:
@@ -159,9 +159,9 @@ class Node:
 
     def _check(self) -> None:
         """ConfigError if this node could not lead the market that it follows, now rather than when it must."""
-        if self._replica.state and self._checked != self._replica.snapshots:
-            self._checked = self._replica.snapshots
-            check_terms(self._replica.state.exchange, self._config, self._sources())
+        if self.replica.state and self._checked != self.replica.snapshots:
+            self._checked = self.replica.snapshots
+            check_terms(self.replica.state.exchange, self._config, self._sources())
 
     async def _leave(self) -> None:
         await self._end.stop()
@@ -172,11 +172,11 @@ class Node:
         if not self._fit:
             await require_noeviction(self._redis)
             self._fit = True
-        if not self._replica.state:
+        if not self.replica.state:
             other = await follower_of(self._redis, self._redis_keys, self._origin)
             if other:    # it is for that one to lead, rather than for a journal that may have ended long ago
                 return False
-        known = self._replica.term
+        known = self.replica.term
         self.term = await self._lease.acquire(max(known, int(time.time())), known or int(self._has_journal))
         if not self.term:
             return False
@@ -193,17 +193,17 @@ class Node:
             return False
         loop = asyncio.get_running_loop()
         deadline = loop.time() + CAUGHT_UP_S
-        there = await self._redis.exists(self._redis_keys.snapshot) or self._replica.state
-        while self._replica.term != self.term or (there and self._replica.lost):
+        there = await self._redis.exists(self._redis_keys.snapshot) or self.replica.state
+        while self.replica.term != self.term or (there and self.replica.lost):
             if loop.time() > deadline:
-                log.critical("a part of the history is missing here: this node does not lead", extra={"position": self._replica.position})
+                log.critical("a part of the history is missing here: this node does not lead", extra={"position": self.replica.position})
                 return False
-            self._replica.tick(self._clock.now())
+            self.replica.tick(self._clock.now())
             await asyncio.sleep(0.01)
-        if self._has_journal and not self._replica.state and await self._ends_early():
-            log.critical("a part of the history is missing here: this node does not lead", extra={"told": self._replica.told})
+        if self._has_journal and not self.replica.state and await self._ends_early():
+            log.critical("a part of the history is missing here: this node does not lead", extra={"told": self.replica.told})
             return False
-        if self._replica.state or self._has_journal or self._config.role == "engine":
+        if self.replica.state or self._has_journal or self._config.role == "engine":
             return True
         log.warning("there is no market yet, and a standby does not begin one")
         return False
@@ -212,7 +212,7 @@ class Node:
         """Whether the journal here ends before what Redis says that a leader has told."""
         renewing = going_on("the lease", self._renew)
         try:
-            return await asyncio.to_thread(end_of, Disk(), self._config.journal) < self._replica.told
+            return await asyncio.to_thread(end_of, Disk(), self._config.journal) < self.replica.told
         finally:
             renewing.cancel()
 
@@ -223,7 +223,7 @@ class Node:
         renewing = going_on("the lease", self._renew)
         try:
             inheritance = await asyncio.to_thread(
-                inherit, Disk(), self._config, sources, self._replica, self._clock.now(), self._wake_from_thread, self._offer,
+                inherit, Disk(), self._config, sources, self.replica, self._clock.now(), self._wake_from_thread, self._offer,
             )
         finally:
             renewing.cancel()

@@ -213,12 +213,12 @@ class Server:
         self.venue = venue
         venue.wall_time = clock.wall_time
         self._trust = Trust(venue.authenticator, config)
-        self._connections: dict[Outbox, Connection] = {}
+        self.connections: dict[Outbox, Connection] = {}    # by their sessions
         self._proxies = Proxies(config.trusted_proxies)
         self._reception = Reception(venue, [config.host, socket.gethostname()])
         self._sent_away: dict[Outbox, Connection] = {}    # those that are being closed, the first one first
         self._room = 0    # connections that there may be, whatever is said to them
-        self._doors: dict[Door, Entrance] = {}
+        self.doors: dict[Door, Entrance] = {}
         self._limits_of_admins = Limits(config, clock.now())    # on their own port, so that nobody can use up theirs elsewhere
         self._limits_of_admins.hit = venue.limits.hit
         self._faulty_lines = 0
@@ -250,15 +250,15 @@ class Server:
             try:
                 door.listen(host, port, BACKLOG, options)
             except OSError as error:
-                for other in self._doors:
+                for other in self.doors:
                     other.close()
                 await self.end()
                 if entrance.for_admins:
                     raise ConfigError(f"admin_port {port}: {error.strerror}") from error
                 raise
-            self._doors[door] = entrance
+            self.doors[door] = entrance
             self._room += entrance.connections_max + entrance.connections_for_admins
-        self.port, *others = (door.port for door in self._doors)
+        self.port, *others = (door.port for door in self.doors)
         self.admin_port = others[0] if others else None
         self._keep_house()
         self.wake()
@@ -275,13 +275,13 @@ class Server:
     async def stop(self) -> None:
         """Take no more connections, tell every client, give each what it is owed, and leave. Returns when all are gone."""
         self._leaving = True
-        for door in self._doors:
+        for door in self.doors:
             door.close()
         self.tick()
         self.venue.leave()
         self._write()
         await self._emptied(self.config.drain_timeout_s)
-        for connection in self._connections.values():
+        for connection in self.connections.values():
             connection.session.close(CloseCode.SHUTTING_DOWN, "the server is leaving")
         self._write()
         await self._emptied(self.config.close_timeout_s + 1)
@@ -302,7 +302,7 @@ class Server:
 
     async def _emptied(self, seconds: float) -> None:
         """Wait until all connections are gone, at most so long."""
-        if self._connections:
+        if self.connections:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._gone.wait(), seconds)
 
@@ -310,7 +310,7 @@ class Server:
 
     def _enter(self, door: Door, visitor: Visitor, request: Request, behind: bytes) -> None:
         """Answer a request: a page, a refusal, or a WebSocket, which is picows's from here on."""
-        now, entrance = self.clock.now(), self._doors[door]
+        now, entrance = self.clock.now(), self.doors[door]
         address = door.client_of(visitor, request)
         place = door.limits.address(address, now)
         if door.speaks_for_others(visitor, request) and not door.limits.arrive(place, now):
@@ -336,9 +336,9 @@ class Server:
     def opened(self, connection: Connection, address: str) -> Session:
         """A connection is there: its session."""
         session = self.venue.connect(connection._codec, self.clock.now(), address)
-        self._connections[session] = connection
+        self.connections[session] = connection
         connection.door.connections += 1
-        if len(self._connections) > self._room and self._sent_away:
+        if len(self.connections) > self._room and self._sent_away:
             self._sent_away.pop(next(iter(self._sent_away))).cut_off()
         self.wake()
         return session
@@ -357,12 +357,12 @@ class Server:
 
     def closed(self, connection: Connection) -> None:
         """A connection is gone."""
-        if self._connections.pop(connection.session, None):
+        if self.connections.pop(connection.session, None):
             self._sent_away.pop(connection.session, None)
             connection.door.connections -= not connection.closing
             self.venue.disconnect(connection.session, self.clock.now())
             self.wake()
-        if self._leaving and not self._connections:
+        if self._leaving and not self.connections:
             self._gone.set()
 
     # Time
@@ -397,7 +397,7 @@ class Server:
 
     def _write(self) -> None:
         for session in write_all(self.venue.traffic):
-            connection = self._connections.get(session)
+            connection = self.connections.get(session)
             if connection:
                 connection.write()
 

@@ -13,7 +13,8 @@ from stream.wire.codes import CloseCode, ErrorCode
 from stream.wire.frames import OrderUpdate, Trade
 from stream.wire.mirror import Verdict
 from tests.setting import token
-from tests.sockets import run, serving
+from tests.sockets import cut, cut_all, run, serving
+from tests.waiting import WAIT_S, described
 
 
 def url(server: MarketServer) -> str:
@@ -26,9 +27,13 @@ def trader(server: MarketServer, subject: str = "alice") -> Client:
 
 async def until(live: LiveBook, holds: Callable[[], bool]) -> None:
     """Follow a book until something holds."""
-    async for _ in live:
-        if holds():
-            return
+    try:
+        async with asyncio.timeout(WAIT_S):
+            async for _ in live:
+                if holds():
+                    return
+    except TimeoutError:
+        raise AssertionError(f"followed {live.channel} for {described(holds)}") from None
 
 
 async def follow(books: list[LiveBook]) -> None:
@@ -44,13 +49,6 @@ async def pings_until_lost(client: Client) -> None:
             await client.ping()
     except ConnectionLost:
         return
-
-
-def cut_all(server: MarketServer) -> None:
-    """Cut every connection without a word."""
-    for connection in list(server._connections.values()):
-        assert connection._transport
-        connection._transport.underlying_transport.abort()
 
 
 @run
@@ -379,9 +377,8 @@ async def test_a_subscription_that_was_given_up_leaves_the_terms_of_others() -> 
             await asyncio.gather(window, return_exceptions=True)
             while client._background:
                 await asyncio.sleep(0.001)
-            assert client._link
-            client._link.transport.disconnect(False)
-            while client.connections < turns + 2 or book.channel not in client._following:
+            cut(client)
+            while client.connections < turns + 2 or not client.follows(book.channel):
                 await asyncio.sleep(0.001)
             await client.place("BTC-USD", "buy", 50 + turns, 5)
             await until(book, lambda: len(book.mirror.levels) == 21 + turns)    # noqa: B023 - it is waited for

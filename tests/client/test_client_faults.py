@@ -14,7 +14,7 @@ from stream.wire.frames import Book, Trade, Trades
 from stream.wire.messages import Error, Ping, Pong, Request, Subscribe
 from stream.wire.mirror import Verdict
 from tests.faulty import EPOCH, NoDelay, Peer, client_of, faulty
-from tests.sockets import run, serving
+from tests.sockets import cut_all, run, serving
 
 BOOK, TRADES = "orderbook:X", "trades:X"
 
@@ -294,9 +294,7 @@ async def test_a_channel_keeps_the_terms_it_was_last_asked_for() -> None:
     async with serving() as server, Client(f"ws://127.0.0.1:{server.port}/v1", jitter=NoDelay()) as client:
         await client.orderbook("BTC-USD")
         book = await client.orderbook("BTC-USD", depth=5)
-        for connection in list(server._connections.values()):
-            assert connection._transport
-            connection._transport.underlying_transport.abort()
+        cut_all(server)
         while sum(client.resumed.values()) < 3:
             await asyncio.sleep(0)
         assert book.in_force

@@ -23,7 +23,8 @@ from stream.wire.messages import ListSubscriptions, Ping, Pong, Subscriptions, W
 from tests.faulty import NoDelay
 from tests.proxy import Proxy
 from tests.setting import token
-from tests.sockets import RawClient, masked, relaying, run, serving
+from tests.sockets import RawClient, cut, masked, relaying, run, serving
+from tests.waiting import until
 
 Ending = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 ANSWER = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -110,12 +111,6 @@ async def front_of(port: int, ending: Ending | None = None) -> AsyncIterator[Fro
             await front.stop()
 
 
-async def until(holds: Callable[[], object]) -> None:
-    """Wait until something holds."""
-    while not holds():
-        await asyncio.sleep(0.001)
-
-
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 def test_an_ending_is_one_more_failed_attempt(ending: Ending) -> None:
     @run
@@ -154,7 +149,7 @@ async def test_a_feed_and_a_relay_outlive_every_ending() -> None:
     ):
         book = await feed.orderbook("BTC-USD")
         for keeper in (*feed.lines, *relay._links.values()):
-            keeper._delay_s_max = 0.01
+            keeper.delay_s_max = 0.01
         front.ending = each
         front.cut()
         await until(lambda: front.ended > len(ENDINGS))
@@ -182,8 +177,7 @@ async def test_whatever_ends_the_keeping_task_every_waiter_hears_of_it() -> None
                 waiters = [asyncio.ensure_future(anext(trades)), asyncio.ensure_future(trades.changed())]
                 if end == "raise":
                     client._returned = lambda: asyncio.sleep(0, 1 / 0)    # type: ignore[method-assign]
-                    assert client._link
-                    client._link.transport.disconnect(False)
+                    cut(client)
                 else:
                     assert client._keeper
                     client._keeper.cancel()

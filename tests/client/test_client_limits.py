@@ -24,7 +24,7 @@ from stream.wire.messages import Subscribe, Welcome
 from stream.wire.mirror import Verdict
 from tests.faulty import NoDelay
 from tests.setting import CONFIG, token
-from tests.sockets import relaying, run, serving
+from tests.sockets import cut, relaying, run, serving
 
 NAMES = [f"COIN{number:02}-USD" for number in range(30)]
 KINDS = ("orderbook", "trades", "ticker")
@@ -46,7 +46,7 @@ def trader(server: MarketServer, name: str) -> Client:
 
 
 async def until_followed(client: Client, count: int) -> None:
-    while len(client._following) < count or not all(live.seq >= 0 for live in client.live.values()):
+    while sum(map(client.follows, client.live)) < count or not all(live.seq >= 0 for live in client.live.values()):
         await asyncio.sleep(0.005)
 
 
@@ -76,8 +76,7 @@ def test_all_channels_come_back_by_patches_while_orders_go_on(at_once: bool, sig
             going_on = asyncio.create_task(trade())
             for _ in range(2):
                 before = client.connections
-                assert client._link
-                client._link.transport.disconnect(False)
+                cut(client)
                 while client.connections == before:
                     await asyncio.sleep(0.005)
                 await until_followed(client, len(CHANNELS))
@@ -178,8 +177,7 @@ async def test_a_relay_takes_as_many_connections_as_its_channels_want() -> None:
             while any(book.best_bid != (77, 2) for book in books):
                 await asyncio.sleep(0.005)
             for upstream in relay._links.values():
-                assert upstream._link
-                upstream._link.transport.disconnect(False)
+                cut(upstream)
             for name in NAMES:
                 await bob.place(name, "buy", 78, 2)
             while any(book.best_bid != (78, 2) for book in books):
@@ -220,8 +218,7 @@ async def test_a_load_client_returns_within_the_limits() -> None:
             while tally.counts.connected < 1 or len([mirror for mirror in client._mirrors.values() if mirror.seq >= 0]) < 60 or client._under_way:
                 await asyncio.sleep(0.005)
             if returns < 2:
-                assert client._link
-                client._link.transport.disconnect(False)
+                cut(client)
                 while client._link:
                     await asyncio.sleep(0.005)
         assert tally.counts.refused == 0

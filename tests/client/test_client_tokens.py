@@ -1,7 +1,6 @@
 """Tokens that end: public channels go on, one's own say why they do not, and whoever can get a fresh token is asked for one."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
@@ -13,7 +12,8 @@ from stream.wire.codes import ErrorCode
 from stream.wire.messages import Confirmed, Revoke
 from tests.faulty import NoDelay
 from tests.setting import token
-from tests.sockets import relaying, run, serving
+from tests.sockets import cut, relaying, run, serving
+from tests.waiting import until
 
 
 def client_of(server: MarketServer, given: Token) -> Client:
@@ -28,11 +28,6 @@ def fresh(server: MarketServer, lives_s: int = 10_000, id: str = "one") -> str:
 async def revoke(server: MarketServer, id: str) -> None:
     async with client_of(server, token("root", server.clock.now(), "admin")) as admin:
         await admin.request(Revoke, Confirmed, "", id)
-
-
-async def until(holds: Callable[[], object]) -> None:
-    while not holds():
-        await asyncio.sleep(0.002)
 
 
 @pytest.mark.parametrize("end", ["expires", "is revoked"])
@@ -94,7 +89,7 @@ def test_a_callable_is_asked_for_a_fresh_one_and_nothing_ends(end: str, kind: st
                 orders = await client.orders()
                 if end == "is revoked":
                     await revoke(server, "number 1")
-                await until(lambda: client.connections == 2 and client._link and "orders" in client._following)
+                await until(lambda: client.connections == 2 and client.follows("orders"))
                 assert asked == 2
                 assert not client.sign_in_refused
                 await client.place("BTC-USD", "buy", 100, 1)
@@ -119,8 +114,7 @@ async def test_a_callable_that_fails_is_asked_again_and_its_error_told() -> None
             orders = await client.orders()
             client.on_connection(told.append)
             fails.append(True)
-            assert client._link
-            client._link.transport.disconnect(False)
+            cut(client)
             await until(lambda: told and told[-1] is None)
             assert [str(why) for why in told[1:-1]] == ["there is no token: the vault is sealed"] * 2
             await client.place("BTC-USD", "buy", 100, 1)
@@ -156,6 +150,6 @@ async def test_a_key_set_that_is_away_refuses_no_token_for_good() -> None:
             front.cut()
             await until(lambda: front.ended > ended + 1)
             front.ending = None
-            await until(lambda: "orders" in client._following)
+            await until(lambda: client.follows("orders"))
             await client.place("BTC-USD", "buy", 100, 1)
             assert (await anext(orders)).price == 100

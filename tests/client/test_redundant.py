@@ -17,7 +17,7 @@ from stream.wire.messages import Error, InForce, Stale, Subscribe, Subscribed
 from stream.wire.mirror import Verdict
 from tests.faulty import EPOCH, Faulty, NoDelay, Peer, faulty
 from tests.setting import token
-from tests.sockets import relaying, run, serving
+from tests.sockets import cut_all, relaying, run, serving
 
 BOOK, TRADES = "orderbook:X", "trades:X"
 REFUSED = "ws://127.0.0.1:1/v1"
@@ -282,14 +282,6 @@ async def test_one_server_is_enough_to_begin_with() -> None:
             await waiting
 
 
-def cut(server: Server) -> None:
-    """Cut every connection of nobody in particular."""
-    for connection in list(server._connections.values()):
-        if not connection.session.subject:
-            assert connection._transport
-            connection._transport.underlying_transport.abort()
-
-
 @pytest.mark.parametrize("faults", [None, FaultConfig(drop=0.05, duplicate=0.05, reorder=0.05, corrupt=0.05)], ids=["whole", "faulty"])
 def test_a_market_and_its_relay_are_one_feed(faults: FaultConfig | None) -> None:
     """Over good lines and over bad ones: every trade comes once and in order, and the book is right, though all lines are cut in turn."""
@@ -305,7 +297,7 @@ def test_a_market_and_its_relay_are_one_feed(faults: FaultConfig | None) -> None
                     if i % 50 == 25:
                         while not all(line.follows("trades:BTC-USD") for line in feed.lines):
                             await asyncio.sleep(0)
-                        cut((server, relay)[i // 50 % 2])
+                        cut_all((server, relay)[i // 50 % 2], "")
                     await alice.place("BTC-USD", "buy", 50 + i % 9, 1)
                     await alice.place("BTC-USD", "sell", 100 + i % 7, 1 + i)
                     await alice.place("BTC-USD", "buy", 100 + i % 7, 1 + i)

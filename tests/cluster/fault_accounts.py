@@ -17,6 +17,7 @@ from stream.market.market import Market
 from stream.wire.messages import Confirmed, Revoke
 from tests.market.journaled import SteppedJournal
 from tests.setting import CONFIG, NAMES, SECRET, token
+from tests.sockets import cut
 
 OLD_S = 600
 """The age of a token, so that it is good where the clock is behind, too."""
@@ -56,7 +57,7 @@ async def insist(url: str, name: str) -> Client:
 async def drop(client: Client) -> None:
     """Cut a connection, and do not come back."""
     if client._link:
-        client._link.transport.disconnect(False)
+        cut(client)
     await client.close()
 
 

@@ -91,7 +91,7 @@ class Stage:
             self.traders += [Trader(member.url, f"trader{i}.{n}", i * 100 + n, rate, OLD_S) for n in range(TRADERS_OF_A_GATEWAY)]
             self.watchers.append(Client(member.url))
         for client in self.clients:
-            client._delay_s_max = 0.3    # or they would come more and more seldom
+            client.delay_s_max = 0.3    # or they would come more and more seldom
             await self._opened(client)
         for watcher in self.watchers:
             await watcher.subscribe([f"{kind}:{name}" for name in NAMES for kind in ("orderbook", "trades")], interval_ms=0)

@@ -16,8 +16,8 @@ from stream.cluster.engine_server import EngineServer, Node
 from stream.cluster.gateway_server import GatewayServer, start_redis_gateway
 from stream.settings.config import Config
 from stream.wire.messages import Done
-from tests.redis_servers import eventually
 from tests.setting import CONFIG, SECRET, token
+from tests.waiting import until
 
 KEYS = [key_of("HS256", SECRET)]
 QUICK = {"port": 0, "close_timeout_s": 1, "lease_ms": 400, "link_stale_ms": 1000, "drain_timeout_s": 1, "return_window_ms": 50}
@@ -66,7 +66,7 @@ class Market:
 
     async def leader(self) -> RunningNode:
         """The node that leads, once there is one."""
-        await eventually(lambda: any(node.leads for node in self.nodes))
+        await until(lambda: any(node.leads for node in self.nodes))
         return next(node for node in self.nodes if node.leads)
 
     async def gateway(self) -> GatewayServer:

@@ -17,9 +17,9 @@ from stream.cluster.state_file import StateFile
 from stream.cluster.succession import inherit
 from stream.journal.files import Disk
 from stream.server.server import Clock
-from tests.redis_servers import eventually
 from tests.setting import CONFIG
 from tests.sockets import run
+from tests.waiting import until
 
 
 class CountingServer(EngineServer):
@@ -86,7 +86,7 @@ class Market:
         return self.workers[-1]
 
     async def all_have_all(self) -> None:
-        await eventually(lambda: all(worker.has_all_of(self.server) for worker in self.workers))
+        await until(lambda: all(worker.has_all_of(self.server) for worker in self.workers))
         assert {worker.replica.state.exchange.state_hash() for worker in self.workers} == {self.server.engine.exchange.state_hash()}
         for worker in self.workers:
             assert worker.replica.state.directory == self.server.engine.sequencer.directory
@@ -122,7 +122,7 @@ def test_workers_that_ask_at_once_get_a_state_that_is_encoded_once(tmp_path: Pat
             market.server.may_go_on.clear()
             for _ in range(3):
                 market.worker().replica.tick(market.server.clock.now())
-            await eventually(lambda: market.end._telling and market.end._telling._readers == 3)
+            await until(lambda: market.end._telling and market.end._telling._readers == 3)
             market.server.may_go_on.set()
             await market.all_have_all()
             assert market.server.encoded == 1
@@ -167,7 +167,7 @@ def test_a_worker_that_does_not_read_makes_the_engine_hold_no_more_than_a_part(t
             market.server.engine.sequencer.remember("filling", bytes(filling))
             market.write()
             reader, writer = await reader_that_asks(market)
-            await eventually(lambda: any(market.end._workers.values()))
+            await until(lambda: any(market.end._workers.values()))
             for _ in range(300):
                 market.write()
                 await asyncio.sleep(0)
@@ -185,7 +185,7 @@ def test_a_worker_that_does_not_read_makes_the_engine_hold_no_more_than_a_part(t
                     state += news.data
             assert {Part, Batch} <= kinds
             writer.close()
-            await eventually(lambda: market.end._telling is None)
+            await until(lambda: market.end._telling is None)
     scene()
 
 
@@ -199,7 +199,7 @@ def test_who_asks_when_too_much_has_happened_since_gets_a_later_state(tmp_path: 
             market.server.engine.sequencer.remember("filling", bytes(3_000_000))
             market.write()
             _, writer = await reader_that_asks(market)
-            await eventually(lambda: any(market.end._workers.values()))
+            await until(lambda: any(market.end._workers.values()))
             while market.end._telling:
                 market.write(1000)
             market.worker()

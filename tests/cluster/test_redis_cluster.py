@@ -16,8 +16,9 @@ from stream.cluster.redis_client import close, connect, keys_of, require_noevict
 from stream.settings.config import ConfigError
 from stream.wire.codes import ErrorCode
 from tests.cluster.redis_cluster import Market, market, placed
-from tests.redis_servers import RedisCluster, RedisServer, Sentinels, eventually, needs_redis
+from tests.redis_servers import RedisCluster, RedisServer, Sentinels, needs_redis
 from tests.sockets import run
+from tests.waiting import until
 
 pytestmark = needs_redis
 
@@ -37,14 +38,14 @@ def test_an_order_at_one_gateway_trades_with_one_at_another(tmp_path: Path, redi
             alice, bob = await there.client(one, "alice"), await there.client(two, "bob")
             book, orders = await bob.orderbook("BTC-USD", interval_ms=0), await alice.orders()
             placed = await alice.place("BTC-USD", "sell", 100, 5)
-            await eventually(lambda: book.levels()[1] == [100, 5])
+            await until(lambda: book.levels()[1] == [100, 5])
             filled = await bob.place("BTC-USD", "buy", 100, 2)
             assert (placed.status, filled.status, filled.filled) == ("open", "filled", 2)
-            await eventually(lambda: book.levels()[1] == [100, 3])
-            await eventually(lambda: [order.remaining for order in orders.mirror.open.values()] == [3])
+            await until(lambda: book.levels()[1] == [100, 3])
+            await until(lambda: [order.remaining for order in orders.mirror.open.values()] == [3])
             assert book.verified
             engine = (await there.leader()).server.engine
-            await eventually(lambda: engine.exchange.state_hash() == one.gateway.exchange.state_hash() == two.gateway.exchange.state_hash())
+            await until(lambda: engine.exchange.state_hash() == one.gateway.exchange.state_hash() == two.gateway.exchange.state_hash())
     scene()
 
 
@@ -57,14 +58,14 @@ def test_a_redis_that_dies_and_comes_back_empty_costs_nothing(tmp_path: Path, re
             book = await watcher.orderbook("BTC-USD", interval_ms=0)
             await alice.place("BTC-USD", "sell", 100, 5)
             redis.kill()
-            await eventually(lambda: alice.stale_since and watcher.stale_since)
+            await until(lambda: alice.stale_since and watcher.stale_since)
             with pytest.raises(RequestRefused) as refused:
                 await alice.place("BTC-USD", "sell", 101, 5)
             assert refused.value.code == ErrorCode.NO_ENGINE
             redis.start()
-            await eventually(lambda: not alice.stale_since and not watcher.stale_since)
+            await until(lambda: not alice.stale_since and not watcher.stale_since)
             await alice.place("BTC-USD", "sell", 102, 5)
-            await eventually(lambda: book.levels()[1] == [100, 5, 102, 5])
+            await until(lambda: book.levels()[1] == [100, 5, 102, 5])
             assert (watcher.resumed, book.verified) == ({("snapshot", "new"): 1}, True)
     scene()
 
@@ -79,7 +80,7 @@ def test_what_is_flushed_is_told_again(tmp_path: Path, redis: RedisServer) -> No
                 if price % 10 == 5:
                     redis.client().flushall()
             late = await there.gateway()
-            await eventually(lambda: late.gateway.exchange.state_hash() == there.gateways[0].gateway.exchange.state_hash())
+            await until(lambda: late.gateway.exchange.state_hash() == there.gateways[0].gateway.exchange.state_hash())
             watcher = await there.client(late)
             book = await watcher.orderbook("BTC-USD", interval_ms=0)
             assert len(book.levels()[1]) == 100
@@ -97,11 +98,11 @@ def test_a_standby_goes_on_where_the_leader_ended(tmp_path: Path, redis: RedisSe
             await alice.place("BTC-USD", "sell", 100, 5)
             epoch = book.mirror.epoch
             await first.stop()
-            await eventually(lambda: second.leads)
+            await until(lambda: second.leads)
             done = await alice.place("BTC-USD", "sell", 101, 5)
-            await eventually(lambda: book.levels()[1] == [100, 5, 101, 5])
+            await until(lambda: book.levels()[1] == [100, 5, 101, 5])
             assert (book.mirror.epoch, alice.resumed, done.status) == (epoch, {("snapshot", "new"): 2}, "open")
-            await eventually(lambda: second.server.engine.exchange.state_hash() == there.gateways[1].gateway.exchange.state_hash())
+            await until(lambda: second.server.engine.exchange.state_hash() == there.gateways[1].gateway.exchange.state_hash())
     scene()
 
 
@@ -128,9 +129,9 @@ def test_a_redis_that_stands_still_makes_gateways_stale(tmp_path: Path, redis: R
             alice = await there.client(there.gateways[0], "alice")
             redis.signal(signal.SIGSTOP)
             placing = asyncio.create_task(alice.place("BTC-USD", "sell", 100, 5))
-            await eventually(lambda: alice.stale_since, 3)
+            await until(lambda: alice.stale_since, 3)
             redis.signal(signal.SIGCONT)
-            await eventually(lambda: not alice.stale_since)
+            await until(lambda: not alice.stale_since)
             assert (await placing).status == "open"
     scene()
 
@@ -143,7 +144,7 @@ async def trade_across_gateways(there: Market) -> LiveBook:
     await alice.place("BTC-USD", "sell", 100, 5)
     filled = await bob.place("BTC-USD", "buy", 100, 2)
     assert (filled.status, filled.filled) == ("filled", 2)
-    await eventually(lambda: book.levels()[1] == [100, 3])
+    await until(lambda: book.levels()[1] == [100, 3])
     return book
 
 
@@ -166,11 +167,11 @@ def test_sentinels_say_where_redis_is_and_a_new_master_that_lags_is_told_what_it
                 with suppress(ClientError):
                     await asyncio.sleep(0.01)
                     done = await alice.place("BTC-USD", "sell", 102, 5, key=2)
-            await eventually(lambda: book.levels()[1] == [100, 3, 101, 5, 102, 5])
+            await until(lambda: book.levels()[1] == [100, 3, 101, 5, 102, 5])
             assert book.verified
             late = await there.gateway()
             leader = await there.leader()
-            await eventually(lambda: late.gateway.exchange.state_hash() == leader.server.engine.exchange.state_hash())
+            await until(lambda: late.gateway.exchange.state_hash() == leader.server.engine.exchange.state_hash())
     try:
         scene()
     finally:

@@ -17,8 +17,9 @@ from stream.cluster.redis_engine import Lease, fence
 from stream.cluster.redis_snapshot import Head
 from stream.cluster.redis_strays import TYPES
 from tests.cluster.redis_cluster import Market, RunningNode, market, placed
-from tests.redis_servers import RedisServer, eventually, needs_redis
+from tests.redis_servers import RedisServer, needs_redis
 from tests.sockets import run
+from tests.waiting import until
 
 pytestmark = needs_redis
 KEYS = keys_of("market")
@@ -43,7 +44,7 @@ async def goes_on(there: Market, price: int) -> None:
     await placed(there.clients[0], price)
     late = await there.gateway()
     engine = (await there.leader()).server.engine
-    await eventually(lambda: late.gateway.exchange.state_hash() == engine.exchange.state_hash() == there.gateways[0].gateway.exchange.state_hash())
+    await until(lambda: late.gateway.exchange.state_hash() == engine.exchange.state_hash() == there.gateways[0].gateway.exchange.state_hash())
     await late.stop()
     there.gateways.remove(late)
 
@@ -54,9 +55,9 @@ async def succeeded(there: Market) -> RunningNode:
     await there.client(there.gateways[0], "alice")
     await placed(there.clients[0], 100)
     second = await there.node("b", "standby")
-    await eventually(lambda: second.node._replica.state)
+    await until(lambda: second.node.replica.state)
     await first.stop()
-    await eventually(lambda: second.leads)
+    await until(lambda: second.leads)
     return second
 
 
@@ -140,7 +141,7 @@ def test_a_market_goes_on_whatever_is_written_at_its_keys(tmp_path: Path, redis:
                 caplog.clear()
                 put(redis.client())
                 await goes_on(there, 100 + number)
-                await eventually(lambda: has_our_types(redis.client()))
+                await until(lambda: has_our_types(redis.client()))
                 assert put is put_lease or "redis" in caplog.text or "not ours" in caplog.text, put.__name__
                 assert first.leads, put.__name__
             put_garbage(redis.client())
@@ -159,15 +160,15 @@ def test_the_leader_stays_though_a_standby_waits_for_the_lease(tmp_path: Path, r
             first = await there.leader()
             await there.client(there.gateways[0], "alice")
             second = await there.node("b", "standby")
-            await eventually(lambda: second.node._replica.state)
+            await until(lambda: second.node.replica.state)
             for price in range(100, 102):
                 put(redis.client())
                 await placed(there.clients[0], price)
                 with asking as asked:
-                    await eventually(lambda: asked.await_count > 1)
+                    await until(lambda: asked.await_count > 1)
                 assert first.leads
                 assert not second.leads
-            await eventually(lambda: second.node._replica.position == first.server.engine.position)
+            await until(lambda: second.node.replica.position == first.server.engine.position)
     scene()
 
 
@@ -178,18 +179,18 @@ def test_a_standby_leads_over_strays_when_the_leader_is_gone(tmp_path: Path, red
             first = await there.leader()
             await there.client(there.gateways[0], "alice")
             second = await there.node("b", "standby")
-            await eventually(lambda: second.node._replica.state)
+            await until(lambda: second.node.replica.state)
             for index in range(len(GARBAGE)):
                 redis.client().hset(KEYS.nodes, f"stray {index}", GARBAGE[index])
             client = connect(redis.url)
             leaving = asyncio.create_task(hand_over(client, KEYS, 10))
-            await eventually(lambda: not first.leads)
+            await until(lambda: not first.leads)
             put_log_of_now(redis.client())
             put_lease(redis.client())
             redis.client().set(KEYS.term, "stray")
             assert await leaving == "b"
             await close(client)
-            await eventually(lambda: second.leads)
+            await until(lambda: second.leads)
             await placed(there.clients[0], 100)
     scene()
 
@@ -224,7 +225,7 @@ def test_a_lease_is_one_nodes_at_a_time_whatever_redis_forgets(tmp_path: Path, r
         assert await two.acquire(5, term) == 0
         redis.client().flushall()
         assert await two.acquire(5, term) == 0
-        await eventually(lambda: not redis.client().exists(KEYS.lease))
+        await until(lambda: not redis.client().exists(KEYS.lease))
         later = await two.acquire(5, term)
         assert later > term
         assert not await one.renew(term), "who is late is no leader any more"
@@ -232,7 +233,7 @@ def test_a_lease_is_one_nodes_at_a_time_whatever_redis_forgets(tmp_path: Path, r
         for stray in ("stray", "7 stray", "x" * 1000):
             redis.client().set(KEYS.lease, stray)
             assert await one.acquire(5, 0) == 0
-            await eventually(lambda: not redis.client().exists(KEYS.lease))
+            await until(lambda: not redis.client().exists(KEYS.lease))
         redis.client().set(KEYS.term, "1e300")
         assert await one.acquire(5, 0) == 6
         await close(client)
@@ -246,10 +247,10 @@ def test_a_hand_over_is_for_the_node_that_leads(tmp_path: Path, redis: RedisServ
             first = await there.leader()
             for name in ("b", b"\xff"):
                 redis.client().set(KEYS.handover, name)
-                await eventually(lambda: not redis.client().get(KEYS.handover))
+                await until(lambda: not redis.client().get(KEYS.handover))
             assert first.leads
             redis.client().set(KEYS.handover, "a")
-            await eventually(lambda: not first.leads)
+            await until(lambda: not first.leads)
             assert not first.node.failure
     scene()
 
@@ -263,7 +264,7 @@ def test_a_node_with_a_journal_of_before_leads_over_no_leader_that_redis_has_for
                 await placed(there.clients[0], price)
             redis.client().flushall()
             again = await there.node("a")    # whose journal ends where it led
-            await eventually(lambda: again.node._replica.state)
+            await until(lambda: again.node.replica.state)
             await placed(there.clients[0], 104)
             assert second.leads
             assert not again.leads
@@ -279,8 +280,8 @@ def test_who_has_only_a_journal_leaves_it_to_a_standby_that_has_the_state_to_lea
             client = connect(redis.url)
             assert await follower_of(client, KEYS, 0) == ""
             second = await there.node("b", "standby")
-            await eventually(lambda: second.node._replica.state)
-            await eventually(lambda: any(msgspec.msgpack.decode(each)[6] for each in redis.client().hvals(KEYS.nodes)))
+            await until(lambda: second.node.replica.state)
+            await until(lambda: any(msgspec.msgpack.decode(each)[6] for each in redis.client().hvals(KEYS.nodes)))
             assert await follower_of(client, KEYS, 0) == "b"
             assert await follower_of(client, KEYS, second.node._origin) == ""
             await second.stop()
@@ -301,7 +302,7 @@ def test_a_leader_comes_back_before_a_standby_leads_when_redis_has_been_away(tmp
             first = await there.leader()
             await there.client(there.gateways[0], "alice")
             second = await there.node("b", "standby")
-            await eventually(lambda: second.node._replica.state)
+            await until(lambda: second.node.replica.state)
             await placed(there.clients[0], 100)
             redis.kill()
             await asyncio.sleep(2 * there.config.lease_ms / 1000)    # its lease is over
@@ -310,7 +311,7 @@ def test_a_leader_comes_back_before_a_standby_leads_when_redis_has_been_away(tmp
             assert first.leads
             assert not second.leads
             await first.stop()
-            await eventually(lambda: second.leads)
+            await until(lambda: second.leads)
             assert second.server.engine.exchange.order_count == 2
     try:
         scene()
@@ -328,10 +329,10 @@ def test_a_journal_that_ends_before_what_was_told_leads_nobody(tmp_path: Path, r
             await second.stop()
             redis.client().delete(KEYS.snapshot)    # as when it was full, and there was no time for another
             again = await there.node("a")    # whose journal ends where it led
-            await eventually(lambda: "a part of the history is missing here" in caplog.text)
+            await until(lambda: "a part of the history is missing here" in caplog.text)
             assert not again.leads
             await again.stop()
             whole = await there.node("b")
-            await eventually(lambda: whole.leads)
+            await until(lambda: whole.leads)
             assert whole.server.engine.exchange.order_count == 3
     scene()

@@ -14,8 +14,9 @@ from stream.cluster.redis_snapshot import Head
 from stream.journal.writer import JournalFailed
 from stream.settings.config import Config, ConfigError
 from tests.cluster.redis_cluster import Market, market, placed
-from tests.redis_servers import RedisServer, eventually, needs_redis
+from tests.redis_servers import RedisServer, needs_redis
 from tests.sockets import run
+from tests.waiting import until
 
 pytestmark = needs_redis
 KEYS = keys_of(Config().cluster)
@@ -37,7 +38,7 @@ async def place(there: Market, prices: range) -> None:
 async def require_one_state(there: Market) -> None:
     """Every gateway has, or comes to, the engine's state."""
     engine = (await there.leader()).server.engine
-    await eventually(lambda: {gateway.gateway.exchange.state_hash() for gateway in there.gateways} == {engine.exchange.state_hash()})
+    await until(lambda: {gateway.gateway.exchange.state_hash() for gateway in there.gateways} == {engine.exchange.state_hash()})
 
 
 @pytest.mark.parametrize("link_bytes_kept", [1 << 20, 500])
@@ -73,7 +74,7 @@ def test_a_snapshot_is_told_in_parts_and_never_seen_by_halves(tmp_path: Path, re
             leader = await there.leader()
             before = redis.client().get(KEYS.snapshot)
             redis.client().delete(KEYS.snapshot)    # so that the engine tells another one
-            await eventually(lambda: redis.client().exists(KEYS.snapshot))
+            await until(lambda: redis.client().exists(KEYS.snapshot))
             head = msgspec.msgpack.decode(redis.client().get(KEYS.snapshot), type=Head)
             assert head.parts == -(-head.size // 1000) > 1
             assert redis.client().ttl(head.parts_key) == -1
@@ -102,7 +103,7 @@ def test_a_redis_that_is_full_of_the_log_is_told_a_snapshot_instead(tmp_path: Pa
                 leader.server.wake()
                 written += 10_000
                 await asyncio.sleep(0)
-            await eventually(lambda: snapshot_size(redis) > 10_000)
+            await until(lambda: snapshot_size(redis) > 10_000)
             await place(there, range(100, 105))
             await there.gateway()
             await require_one_state(there)
@@ -158,7 +159,7 @@ def test_a_leader_whose_disk_fails_lets_a_standby_lead(tmp_path: Path, redis: Re
             await there.client(there.gateways[0], "alice")
             await place(there, range(100, 102))
             first.server._archive.journal.failure = JournalFailed("the disk is broken")
-            await eventually(lambda: second.leads)
+            await until(lambda: second.leads)
             assert "the disk is broken" in first.node.failure
             await place(there, range(102, 104))
     scene()
@@ -206,7 +207,7 @@ def test_a_node_with_the_journal_of_another_market_goes_on_with_this_one(tmp_pat
             epoch = first.server.engine.point(0).epoch
             second = await there.node("b", "standby")
             await first.stop()
-            await eventually(lambda: second.leads)
+            await until(lambda: second.leads)
             await place(there, range(103, 105))
             await require_one_state(there)
             assert second.server.engine.point(0).epoch == epoch

@@ -16,8 +16,9 @@ from stream.cluster.redis_client import close, connect, keys_of
 from stream.cluster.redis_gateway import RedisGatewayEnd
 from stream.cluster.redis_url import read, without_password
 from stream.settings.config import ConfigError
-from tests.redis_servers import RedisServer, eventually, free_port, needs_redis
+from tests.redis_servers import RedisServer, free_port, needs_redis
 from tests.sockets import run
+from tests.waiting import until
 
 
 @pytest.mark.parametrize(("url", "said"), [
@@ -157,7 +158,7 @@ def test_who_is_not_let_in_is_told_so_and_no_log_has_the_password(servers: Serve
     async def scene() -> None:
         end = RedisGatewayEnd(connect(url.format(servers)), keys_of("market"), lambda news: None, lambda term, position: True)
         end.start()
-        await eventually(lambda: any("redis fails" in record.message for record in caplog.records))
+        await until(lambda: any("redis fails" in record.message for record in caplog.records))
         await end.stop()
     scene()
     assert "sesame" not in "".join(str(vars(record)) for record in caplog.records)

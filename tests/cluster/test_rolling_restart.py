@@ -16,9 +16,10 @@ from stream.wire.fields import Message
 from stream.wire.messages import Leaving
 from tests.cluster.redis_cluster import market
 from tests.proxy import Proxy
-from tests.redis_servers import RedisServer, eventually, needs_redis
+from tests.redis_servers import RedisServer, needs_redis
 from tests.setting import token
 from tests.sockets import run
+from tests.waiting import until
 
 pytestmark = needs_redis
 
@@ -87,7 +88,7 @@ class Trader:
         self._task = asyncio.create_task(self._trade())
 
     async def _trade(self) -> None:
-        while not self.client._closed:
+        while not self.client.closed:
             key = len(self.answers) + 1
             with suppress(ClientError):
                 await asyncio.sleep(0)
@@ -121,13 +122,13 @@ def test_a_rolling_restart_of_all_gateways_costs_patches(tmp_path: Path, redis: 
                 connected = len(leaving.venue.sessions)
                 await leaving.stop()
                 balancer.targets.append((await there.gateway()).port)
-                await eventually(lambda before=away, expected=connected: sum(len(client.away_s) for client in clients) == sum(before) + expected)
-                await eventually(lambda before=answered: all(len(trader.answers) > count for trader, count in zip(traders, before, strict=True)))
+                await until(lambda before=away, expected=connected: sum(len(client.away_s) for client in clients) == sum(before) + expected)
+                await until(lambda before=answered: all(len(trader.answers) > count for trader, count in zip(traders, before, strict=True)))
             for trader in traders:
                 await trader.stop()
             engine = (await there.leader()).server.engine
             levels = engine.exchange.book("BTC-USD").levels
-            await eventually(lambda: all(book.verified and book.mirror.levels.digest == levels.digest for book in books))
+            await until(lambda: all(book.verified and book.mirror.levels.digest == levels.digest for book in books))
             away_s = [seconds for client in clients for seconds in client.away_s]
             assert len(away_s) >= len(clients)
             assert max(away_s) <= RETURN_MS / 1000 + HANDSHAKE_S

@@ -5,7 +5,6 @@ import logging
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from copy import copy
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,13 +34,9 @@ from stream.wire.messages import Answer
 from tests.cluster.test_workers import workers_of
 from tests.setting import CONFIG
 from tests.sockets import run, serving
+from tests.waiting import until
 
 ERRORS = [MemoryError(), ValueError("no"), RuntimeError("can't start new thread"), OSError(24, "Too many open files"), asyncio.CancelledError()]
-
-
-async def until(holds: Callable[[], object]) -> None:
-    while not holds():
-        await asyncio.sleep(0.005)
 
 
 class Failing:
@@ -214,7 +209,7 @@ def test_a_connection_that_cannot_be_opened_leaves_its_place(monkeypatch: pytest
     @run
     async def scene() -> None:
         async with serving() as server:
-            (door,) = server._doors
+            (door,) = server.doors
             with monkeypatch.context() as patch:
                 patch.setattr(stream.server.door, "asyncio", SimpleNamespace(get_running_loop=Loop))
                 for _ in ERRORS[:-1]:

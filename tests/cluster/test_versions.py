@@ -23,8 +23,9 @@ from tests.cluster.cluster import Cluster, state_of
 from tests.cluster.redis_cluster import market
 from tests.cluster.test_cluster import desk, of_kind
 from tests.cluster.test_cluster_faults import pass_time, replaced
-from tests.redis_servers import RedisServer, eventually, needs_redis
+from tests.redis_servers import RedisServer, needs_redis
 from tests.sockets import run
+from tests.waiting import until
 
 MESSAGES = [
     (Batch(1, 1, 1, 2, []), decode_batch), (Beat(1, 2, 3, 4), decode_beat), (Status(1, "gateway", "g", 1, 1, 1, 1, 1), decode_status),
@@ -115,25 +116,25 @@ def test_an_upgrade_one_by_one_answers_every_request_once(tmp_path: Path, monkey
                         answers[key] = (await client.place("BTC-USD", "sell", 100, 1, key=key)).order
 
             trading = asyncio.create_task(trade("alice"))
-            await eventually(lambda: answers)
+            await until(lambda: answers)
             second = await there.node("b", "standby")    # 1: a standby, of the later version, that has caught up
-            await eventually(lambda: second.node._replica.state)
+            await until(lambda: second.node.replica.state)
             for module in ("redis_engine", "redis_gateway", "redis_snapshot"):
                 monkeypatch.setattr(f"stream.cluster.{module}.encode", longer)
             client = connect(redis.url)
             assert await hand_over(client, keys_of("market"), 10) == "b"    # 2
-            await eventually(lambda: second.leads and not first.leads)
+            await until(lambda: second.leads and not first.leads)
             assert first.node.failure == ""
             third = await there.node("a", "standby")    # 3: it has led before
-            await eventually(lambda: third.node._replica.state)
+            await until(lambda: third.node.replica.state)
             count = len(answers)
             await there.gateways.pop(0).stop()    # 4: one after the other, the trader's last
             late = await there.gateway()
-            await eventually(lambda: len(answers) > count)
+            await until(lambda: len(answers) > count)
             trading.cancel()
             await asyncio.gather(trading, return_exceptions=True)
             engine = second.server.engine
-            await eventually(lambda: late.gateway.exchange.state_hash() == engine.exchange.state_hash())
+            await until(lambda: late.gateway.exchange.state_hash() == engine.exchange.state_hash())
             assert len(set(answers.values())) == len(answers)
             assert len(answers) <= len(engine.sequencer.results) <= len(answers) + 1
             head = await redis_snapshot.look(client, keys_of("market"))

@@ -20,9 +20,9 @@ from stream.cluster.messages import Beat, News
 from stream.cluster.socket_link import SocketEngineEnd, SocketGatewayEnd
 from stream.cluster.workers import Workers
 from stream.settings.config import KeyConfig, as_environment
-from tests.redis_servers import eventually
 from tests.setting import CONFIG, SECRET, token
 from tests.sockets import get, run
+from tests.waiting import until
 
 
 class Running(NamedTuple):
@@ -116,7 +116,7 @@ def test_a_worker_goes_on_after_an_answer_that_failed(tmp_path: Path) -> None:
         engine, worker = SocketEngineEnd(tmp_path / "engine"), SocketGatewayEnd(tmp_path / "engine", hear, lambda term, position: True)
         await engine.start(Leading())
         worker.start()
-        await eventually(lambda: len(heard) > 3)
+        await until(lambda: len(heard) > 3)
         await worker.stop()
         await engine.stop()
     scene()
@@ -131,15 +131,15 @@ def test_clients_of_different_workers_trade_and_go_on_when_one_dies(tmp_path: Pa
             for number, client in enumerate(clients):
                 await client.place("BTC-USD", "sell", 100 + number, 5)
             everything = [value for number in range(6) for value in (100 + number, 5)]
-            await eventually(lambda: all(book.levels()[1] == everything for book in books))
+            await until(lambda: all(book.levels()[1] == everything for book in books))
             workers = there.workers()
             assert len(workers) == 2
             os.kill(workers[0], signal.SIGKILL)
-            await eventually(lambda: len(there.workers()) == 2 and workers[0] not in there.workers())
+            await until(lambda: len(there.workers()) == 2 and workers[0] not in there.workers())
             for client in clients:
                 await client.connected()
                 await client.place("BTC-USD", "buy", 99, 1, key=7)
-            await eventually(lambda: all(book.levels()[0] == [99, 6] and book.verified for book in books))
+            await until(lambda: all(book.levels()[0] == [99, 6] and book.verified for book in books))
             assert all(reason in ("new", "patch", "current", "ahead") for client in clients for _, reason in client.resumed)
             head, body = await get(there.engine_port, "/metrics")
             assert " 200 " in head

@@ -11,10 +11,11 @@ from stream.client.client import Client
 from stream.client.errors import SignInRefused
 from stream.cluster.gateway import CONNECTIONS_MAX
 from stream.wire.messages import CancelOnDisconnect, Confirmed, Connections, Disconnect, ListConnections, Revoke
+from tests.cluster.fault_accounts import drop
 from tests.cluster.test_workers import Running, client_of, serving
-from tests.redis_servers import eventually
 from tests.setting import token
 from tests.sockets import RawClient, run
+from tests.waiting import until
 
 
 async def root_of(there: Running) -> Client:
@@ -36,13 +37,6 @@ async def at_both_workers(there: Running, root: Client, subject: str) -> list[Cl
     while len({worker for name, worker in await connected(root) if name == subject}) < 2:
         clients.append(await client_of(there.port, subject))
     return clients
-
-
-async def cut(client: Client) -> None:
-    """As when the cable is pulled."""
-    assert client._link
-    client._link.transport.disconnect(False)
-    await client.close()
 
 
 async def guard_and_drop(there: Running, headers: str) -> None:
@@ -69,7 +63,7 @@ def test_two_workers_agree_on_who_is_connected_and_who_may_be(tmp_path: Path) ->
                 await client.cancel_on_disconnect("session", 0)
             await alice.place("BTC-USD", "buy", 100, 1)
             for client in alices[1:]:
-                await cut(client)
+                await drop(client)
             for _ in range(10):
                 await guard_and_drop(there, f"Authorization: Bearer {token('alice', time.time_ns())}\r\n")
             while len(await connected(root)) > 2:    # alice's first connection, and root's
@@ -78,16 +72,16 @@ def test_two_workers_agree_on_who_is_connected_and_who_may_be(tmp_path: Path) ->
             assert len(open_orders(alice)) == 2, "somebody is still connected"
             mallories = await at_both_workers(there, root, "mallory")
             await root.request(Revoke, Confirmed, "mallory")
-            await eventually(lambda: all(client.sign_in_refused for client in mallories))
+            await until(lambda: all(client.sign_in_refused for client in mallories))
             bobs = await at_both_workers(there, root, "bob")
             before = [client.connections for client in bobs]
             await root.request(Disconnect, Confirmed, "bob")
-            await eventually(lambda: all(client.connections > was or client._closed for client, was in zip(bobs, before, strict=True)))
+            await until(lambda: all(client.connections > was or client.closed for client, was in zip(bobs, before, strict=True)))
             for client in (alice, root, *mallories, *bobs):
                 await client.close()
         async with serving(tmp_path) as there:
             alice = await client_of(there.port, "alice")
-            await eventually(lambda: len(open_orders(alice)) == 2)
+            await until(lambda: len(open_orders(alice)) == 2)
             for _ in range(8):    # of either worker, mostly
                 with pytest.raises(SignInRefused):
                     await Client(f"ws://127.0.0.1:{there.port}/v1", old).open()

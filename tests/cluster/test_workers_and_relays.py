@@ -6,8 +6,8 @@ from pathlib import Path
 from stream.cli.verify import verify
 from stream.client.client import Client
 from tests.cluster.test_workers import client_of, serving
-from tests.redis_servers import eventually
-from tests.sockets import relaying, run
+from tests.sockets import cut, relaying, run
+from tests.waiting import until
 
 VERIFY_S = 1.0
 """Of orders that are watched at each address."""
@@ -43,10 +43,9 @@ def test_workers_and_relays_of_relays_are_verified_and_interchangeable(tmp_path:
                 await book.changed()
                 for url in (*urls[:2], worker):
                     client.url = url
-                    assert client._link
                     connections = client.connections
-                    client._link.transport.disconnect(False)
-                    await eventually(lambda before=connections: client.connections > before)
+                    cut(client)
+                    await until(lambda before=connections: client.connections > before)
                     await book.changed()
                     assert book.verified
                 assert client.resumed.pop(("snapshot", "new")) == 1

@@ -16,7 +16,7 @@ from stream.market import market
 from stream.wire.codes import ErrorCode
 from stream.wire.messages import AllCancelled, Cancel, CancelAll, Done, Error, Place, Reduce, Replace
 from tests.setting import START, token
-from tests.sockets import run, serving
+from tests.sockets import cut, run, serving
 from tests.worlds import Desk, QuietMarket
 
 S = 10**9
@@ -181,8 +181,7 @@ class Flaky(Client):
             self.said.append(message.sent)
             if not self.lost:
                 self.lost = True
-                assert self._link
-                self._link.transport.disconnect(False)
+                cut(self)
 
 
 @run

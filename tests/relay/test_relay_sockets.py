@@ -1,7 +1,5 @@
 """Relays on real sockets."""
 
-import asyncio
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,24 +15,12 @@ from stream.sources.simulated import SimulatedSource
 from stream.wire.codes import ErrorCode
 from stream.wire.frames import Gap
 from tests.setting import CONFIG, NAMES, token
-from tests.sockets import get, relaying, run, serving
+from tests.sockets import cut, cut_all, get, relaying, run, serving
+from tests.waiting import until
 
 
 def url(server: Server) -> str:
     return f"ws://127.0.0.1:{server.port}/v1"
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds; `run` bounds the time."""
-    while not holds():
-        await asyncio.sleep(0.005)
-
-
-def cut_all(server: Server) -> None:
-    """Cut every connection without a word."""
-    for connection in list(server._connections.values()):
-        assert connection._transport
-        connection._transport.underlying_transport.abort()
 
 
 def only_link(relay: RelayServer) -> RelayLink:
@@ -69,8 +55,7 @@ async def test_a_client_resumes_on_any_of_them_with_a_patch() -> None:
                 await trader.place("BTC-USD", "buy", price, 5)
             for turn, node in enumerate((relay, leaf, server, leaf)):
                 client.url = url(node)
-                assert client._link
-                client._link.transport.underlying_transport.abort()
+                cut(client)
                 await trader.place("BTC-USD", "buy", 130 + turn, 5)
                 await trader.place("BTC-USD", "sell", 130 + turn, 2)
                 await until(lambda: book.levels() == server.market.exchange.book("BTC-USD").levels.depth())

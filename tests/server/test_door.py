@@ -188,14 +188,14 @@ async def test_who_is_slow_gives_way_to_who_is_not() -> None:
         assert await status(server.port, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n") == 200
         for client in slow[:20]:
             await client.ended()
-        [door] = server._doors
+        [door] = server.doors
         assert door.places.taken <= 20
 
 
 @run
 async def test_who_does_not_read_a_page_is_cut_off() -> None:
     async with serving(handshake_timeout_s=1) as server:
-        [door] = server._doors
+        [door] = server.doors
         clients = []
         for request in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /v1 HT") * 5:
             clients.append(await connect(server.port))
@@ -210,7 +210,7 @@ async def test_who_does_not_read_a_page_is_cut_off() -> None:
 @run
 async def test_no_visitor_is_kept_more_than_a_head_of() -> None:
     async with serving() as server:
-        [door] = server._doors
+        [door] = server.doors
         client = await connect(server.port)
         client.writer.write(b"GET / HTTP/1.1\r\nX: " + b"x" * (HEAD_BYTES_MAX - 100))
         while not (visitors := door.places.all()) or len(visitors[0]._received) < HEAD_BYTES_MAX - 100:
@@ -232,7 +232,7 @@ async def test_who_is_sent_away_keeps_no_place() -> None:
         assert await status(server.port, handshake(), "127.0.0.2") == 101
         assert await status(server.port, handshake(), "127.0.0.3") == 101
         assert await status(server.port, handshake(), "127.0.0.4") == 503
-        assert len(server._connections) <= 5    # as many as there are descriptors for, and the one that is being cut off
+        assert len(server.connections) <= 5    # as many as there are descriptors for, and the one that is being cut off
 
 
 # Administrators

@@ -267,7 +267,7 @@ class Full:
 @run
 async def test_a_connection_may_begin_before_the_handshake_has_left() -> None:
     async with serving() as server:
-        connection = Connection(server, MSGPACK, None, "", next(iter(server._doors)))
+        connection = Connection(server, MSGPACK, None, "", next(iter(server.doors)))
         transport = Full(connection)
         connection.on_ws_connected(transport)    # type: ignore[arg-type]
         server.tick()

@@ -88,7 +88,7 @@ RETURNS = """
 async def test_it_returns_with_a_patch() -> None:
     async with serving() as server:
         following = asyncio.create_task(in_node(RETURNS, f"ws://127.0.0.1:{server.port}/v1"))
-        while not any(connection.session.subscriptions for connection in server._connections.values()):
+        while not any(connection.session.subscriptions for connection in server.connections.values()):
             await asyncio.sleep(0.01)
         cut_all(server)
         async with trader(server) as other:

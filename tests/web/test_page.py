@@ -36,9 +36,13 @@ async def sign_in(page: Any, server: MarketServer, subject: str = "alice") -> No
 
 async def until(page: Any, holds: str) -> None:
     """Wait until an expression holds; the page's policy does not allow to have it evaluated there again and again."""
-    async with asyncio.timeout(8):
-        while not await page.evaluate(holds):
-            await asyncio.sleep(0.02)
+    seen = None
+    try:
+        async with asyncio.timeout(8):
+            while not (seen := await page.evaluate(holds)):
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"waited 8 s for `{holds}`, which was {seen!r}") from None
 
 
 async def shows(page: Any, side: str, *expected: tuple[str, str]) -> None:
@@ -146,7 +150,7 @@ async def test_a_token_that_has_become_worthless_is_told() -> None:
 async def test_why_a_server_does_not_want_the_page_back_is_told() -> None:
     async with serving() as server, showing(server) as page:
         await until(page, "market.client.state === 'open'")
-        [connection] = server._connections.values()
+        [connection] = server.connections.values()
         connection.session.close(CloseCode.REVOKED, "revoked")
         server.wake()
         await until(page, "document.querySelector('#connection').textContent === 'closed'")
@@ -180,7 +184,7 @@ async def test_it_recovers_from_a_stall_by_one_merged_frame_and_from_a_cut_by_a_
         await page.click("#instruments >> text=ETH-USDT")
         await page.select_option("#interval", "0")
         await until(page, "market.book?.counts.applied > 20")
-        [session] = [connection.session for connection in server._connections.values()]
+        [session] = [connection.session for connection in server.connections.values()]
         await page.click("#stall")
         while session.writable:
             await asyncio.sleep(0.01)
