@@ -27,6 +27,7 @@ from rich.progress import Progress
 
 from stream.client.client import Client
 from stream.client.errors import ClientError, RequestRefused
+from stream.commands.directory import AccountOf
 from stream.commands.results import result_of
 from stream.journal.files import Disk
 from stream.journal.format import Kind, Record, decode_keyed
@@ -199,7 +200,7 @@ def tally(folder: Path, traders: list[Trader], watchers: list[Client]) -> tuple[
     exchange, directory = found.state.exchange, found.state.directory
     lost = doubled = other = 0
     for i, trader in enumerate(traders):
-        account = int.from_bytes(directory[f"account:trader{i}"], "little")
+        account = directory[AccountOf(f"trader{i}")]
         for key, answer in trader.answers.items():
             entries = judge.answers.get((account, key), [])
             lost += not entries

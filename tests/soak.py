@@ -31,6 +31,7 @@ from stream.client.client import Client
 from stream.client.errors import ClientError, RequestRefused
 from stream.client.live import LiveBook, LiveOrders
 from stream.client.requests import Side
+from stream.commands.directory import EndedConnection, GatewayName, GuardedConnection, Present
 from stream.commands.forwarded import COMMAND_BYTES
 from stream.commands.results import result_of
 from stream.journal.files import Disk
@@ -64,7 +65,7 @@ DESCRIPTORS_RISE_MAX = 5
 LATE = 0.5
 """So large a part of the lives may be missing where the machine is too busy for all."""
 
-CONNECTIONS = ("guard", "ended", "present", "gateway")
+CONNECTIONS = GuardedConnection | EndedConnection | Present | GatewayName
 """The kinds of keys of what is remembered of a connection that is there."""
 
 
@@ -339,7 +340,7 @@ def tally(folder: Path, soak: Soak, expected: int) -> tuple[dict[str, float], li
         "lives that found other orders than were left": sum(len(subject.wrong) for subject in soak.subjects),
         "lives that failed": sum(soak.failures.values()),
         "lives too few": lives < expected * (1 - LATE),
-        "left behind by connections": sum(key.partition(":")[0] in CONNECTIONS for key in directory),
+        "left behind by connections": sum(isinstance(key, CONNECTIONS) for key in directory),
         "gaps and wrong books": sum(live.mirror.counts[Verdict.GAP] + live.mirror.counts[Verdict.MISMATCH] for live in books),
         "books not the engine's in the end": sum(live.mirror.levels.digest != digests[live.channel] for live in books),
         "memory rises": rise.get("memory", 0) > RISE_MAX,

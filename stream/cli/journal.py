@@ -17,6 +17,7 @@ from rich.table import Table
 
 from engine import OrderBook, Phase
 from stream.cli import teach
+from stream.commands.directory import ChannelMemory
 from stream.journal import snapshots
 from stream.journal.files import Disk
 from stream.journal.format import Damaged, JournalError, Record
@@ -26,7 +27,6 @@ from stream.journal.recovery import LOCK, Replay, hold, replay
 from stream.journal.snapshots import State, snapshot_path
 from stream.journal.writer import Limits
 from stream.market import journal_inspection as inspection
-from stream.market.history import FEED
 from stream.market.journal_repair import repair
 from stream.market.leave_out import differences, leave_out, outcome_of, subjects_of
 from stream.market.trial import explained, tried
@@ -276,7 +276,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         if arguments.time is not None:
             upto = inspection.record_at(disk, folder, arguments.time)
         found = inspection.state_at(disk, folder, upto, disk.see)
-    found.state.directory.pop(FEED, None)
+    found.state.directory.pop(ChannelMemory(), None)
     for wrong in found.wrong:
         print(f"deltabook journal: passed over: {wrong}", file=sys.stderr)
     if arguments.json:

@@ -7,12 +7,12 @@ from msgspec.structs import replace
 
 from stream.access.keys import Key
 from stream.cluster.messages import LINK, Batch, Beat, Forward, OpenAccount, Request, Status
-from stream.cluster.roll_call import GATEWAY
 from stream.cluster.shipper import Shipper
+from stream.commands.directory import DirectoryKey, GatewayName, KeptAccount, Term
 from stream.commands.forwarded import COMMAND_BYTES, Forwarded, fault, last_number, not_run
 from stream.journal import snapshots
 from stream.journal.recovery import mark_of
-from stream.market.history import KEPT, History, keep
+from stream.market.history import History, keep
 from stream.market.market import Market
 from stream.market.sequencer import Log
 from stream.settings.config import Config
@@ -30,13 +30,10 @@ COMMAND_WORDS = COMMAND_BYTES // 8
 MARK_INTERVAL = 100 * MILLISECOND
 """The shortest time between two batches that say what a replay must come to."""
 
-TERM = "term"
-"""The key under which the directory has the term of the leader that wrote the journal last."""
 
-
-def gateways_of(keys: Collection[str]) -> set[str]:
+def gateways_of(keys: Collection[DirectoryKey]) -> set[int]:
     """The gateways that are there by what is remembered."""
-    return processes_of(keys) | {key.partition(":")[2] for key in keys if key.startswith(f"{GATEWAY}:")}
+    return (processes_of(keys) | {key.origin for key in keys if isinstance(key, GatewayName)}) - {0}
 
 
 class Engine(Market):
@@ -64,7 +61,7 @@ class Engine(Market):
         self._taken: dict[int, int] = {}    # the last number of each origin, run or gathered
         super().__init__(config, keys, sources, now, history, self.shipper)
         self.sequencer.taken = self._ran
-        self.sequencer.remember(TERM, term.to_bytes(8, "little"))
+        self.sequencer.remember(Term(), term)
         for origin in gateways_of(history.directory):
             self._expect_gateway(origin, now)
 
@@ -73,10 +70,8 @@ class Engine(Market):
         deadlines.recover(now, alone=False)
         return deadlines
 
-    def _expect_gateway(self, origin: str, now: int) -> None:
-        if origin:
-            number = int(origin)
-            self.gateways.setdefault(number, (Status(origin=number, role="gateway", name="", beat=0, term=0, position=0, connections=0, behind_ms=0), now))
+    def _expect_gateway(self, origin: int, now: int) -> None:
+        self.gateways.setdefault(origin, (Status(origin=origin, role="gateway", name="", beat=0, term=0, position=0, connections=0, behind_ms=0), now))
 
     @property
     def begun(self) -> bool:
@@ -126,10 +121,9 @@ class Engine(Market):
             keep(self.feed, entry)
             self.deadlines.follow(entry, self._engine_time)
             self.remembered(entry)
-            kind, _, account = entry.key.partition(":")
-            if kind == KEPT:
-                self.hub.expect([int(account)], self._engine_time)
-        for origin in gateways_of({entry.key for entry in group.entries if entry.value}):
+            if isinstance(entry.key, KeptAccount):
+                self.hub.expect([entry.key.account], self._engine_time)
+        for origin in gateways_of([entry.key for entry in group.entries if entry.value is not None]):
             self._expect_gateway(origin, self._engine_time)
 
     # What it tells
@@ -162,9 +156,9 @@ class Engine(Market):
             if now - seen >= self.config.gateway_timeout_ms * MILLISECOND:
                 del self.gateways[origin]
                 self.gone.add(origin)
-                self.deadlines.end_process(str(origin), now)
-                if f"{GATEWAY}:{origin}" in self.sequencer.directory:
-                    self.sequencer.remember(f"{GATEWAY}:{origin}", b"")
+                self.deadlines.end_process(origin, now)
+                if GatewayName(origin) in self.sequencer.directory:
+                    self.sequencer.remember(GatewayName(origin), None)
 
     def figures(self) -> Iterable[Figure]:
         """What it tells of itself, and of the link to its gateways."""

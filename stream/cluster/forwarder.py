@@ -9,7 +9,7 @@ from functools import partial
 
 from engine import Exchange
 from stream.cluster.messages import Forward
-from stream.commands.entry import Entry
+from stream.commands.directory import Directory, DirectoryKey, Entry
 from stream.commands.forwarded import NOT_RUN, REPEATED, Forwarded, last_number
 from stream.commands.results import Reply, Result, Results, result_of
 from stream.market.gathering import Group, call_all
@@ -44,7 +44,7 @@ class Forwarder(Sequencer):
     """
 
     def __init__(
-        self, exchange: Exchange, directory: dict[str, bytes], results: Results, origin: int, send: Callable[[Forward], None], patience: int,
+        self, exchange: Exchange, directory: Directory, results: Results, origin: int, send: Callable[[Forward], None], patience: int,
         engine_time: Callable[[int], int], low: Callable[[], bool],
     ) -> None:
         super().__init__(exchange, directory, results, lambda time: None)
@@ -60,7 +60,7 @@ class Forwarder(Sequencer):
         self._since = 0    # when what gathers began to, if it could not be sent
         self._entries_max = ENTRIES_AT_ONCE
 
-    def adopt(self, exchange: Exchange, directory: dict[str, bytes], results: Results) -> None:
+    def adopt(self, exchange: Exchange, directory: Directory, results: Results) -> None:
         """Go on with another state. Groups that it has run already are answered by what it remembers of them.
 
         If it lacks some that had come back, their numbers are sent without commands, or the engine would wait for them for ever.
@@ -119,7 +119,7 @@ class Forwarder(Sequencer):
         if now - self._since >= self._patience:
             self._tell_unknown(self._gathering)
         if len(self._gathering.entries) > self._entries_max:
-            latest: dict[str, Entry] = {}
+            latest: dict[DirectoryKey, Entry] = {}
             for entry in self._gathering.entries:
                 latest.pop(entry.key, None)
                 latest[entry.key] = entry

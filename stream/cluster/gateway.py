@@ -6,13 +6,14 @@ from stream.access.keys import Key
 from stream.cluster.forwarder import SEND_AGAIN, Forwarder
 from stream.cluster.messages import OpenAccount, Request, Status
 from stream.cluster.replica import Replica
-from stream.cluster.roll_call import GATEWAY, Listed, RollCall
-from stream.commands.entry import Entry, decode_entry
+from stream.cluster.roll_call import Listed, RollCall
+from stream.commands.directory import AccountOf, Directory, Entry, GatewayName, KeptAccount
 from stream.commands.forwarded import Forwarded
 from stream.feed.hub import Refused
-from stream.journal.format import Kind, Record
-from stream.market.history import KEPT, History
-from stream.market.market import Market, key_of
+from stream.journal.entries import OF_ENTRIES, entry_in
+from stream.journal.format import Record
+from stream.market.history import History
+from stream.market.market import Market
 from stream.market.sequencer import Log
 from stream.settings.config import Config
 from stream.venue.safeguards import RemoteDeadlines
@@ -29,13 +30,13 @@ NUMBERED = (1 << 22) - 1
 """So many connections of so many gateways have numbers of their own, all below 2^53. A gateway's are by its own number, which is drawn."""
 
 
-def changes(before: dict[str, bytes], after: dict[str, bytes]) -> Iterator[Entry]:
+def changes(before: Directory, after: Directory) -> Iterator[Entry]:
     """What makes one directory of another."""
     for key, value in after.items():
         if before.get(key) != value:
             yield Entry(key, value)
     for key in before.keys() - after.keys():
-        yield Entry(key, b"")
+        yield Entry(key, None)
 
 
 class Gateway(Market):
@@ -61,7 +62,7 @@ class Gateway(Market):
         ))
         self._numbers_from = (origin % NUMBERED + 1) * CONNECTIONS_MAX
         self.roll_call = RollCall(self, self.sequencer, origin, config.command_patience_ms * MILLISECOND)
-        self.deadlines.say(f"{GATEWAY}:{origin}", (config.node or str(origin)).encode())
+        self.deadlines.say(GatewayName(origin), (config.node or str(origin)).encode())
         replica.ran, replica.restored = self._ran, self._restored
 
     def _make_sequencer(self, history: History, journal: Log | None) -> Forwarder:
@@ -108,8 +109,8 @@ class Gateway(Market):
                     self._heard(entry)
             if group.origin == self.origin:
                 self.sequencer.came_back(group, indexes)
-        elif record.kind == Kind.ENTRY:
-            entry = decode_entry(record.payload)
+        elif record.kind in OF_ENTRIES:
+            entry = entry_in(record)
             self._remembered(entry)
             self._heard(entry)
             self.deadlines.follow(entry, self._engine_time)
@@ -120,14 +121,14 @@ class Gateway(Market):
         self.roll_call.follow(entry)
 
     def _remembered(self, entry: Entry) -> None:
-        kind, _, rest = entry.key.partition(":")
-        if kind == KEPT and not entry.value and int(rest) in self.hub.accounts_heard():
+        key = entry.key
+        if isinstance(key, KeptAccount) and entry.value is None and key.account in self.hub.accounts_heard():
             self.hub.adopt(self.feed)    # its channels begin anew
         if self._opening:
             self._settle_openings()
 
     def _settle_openings(self) -> None:
-        for subject in [subject for subject in self._opening if key_of(subject) in self.sequencer.directory]:
+        for subject in [subject for subject in self._opening if AccountOf(subject) in self.sequencer.directory]:
             for opened in self._opening.pop(subject):
                 opened(self.account_of(subject), ErrorCode.INTERNAL)
 
@@ -141,7 +142,7 @@ class Gateway(Market):
 
     def open_account(self, subject: str, now: int, opened: Opened) -> None:
         """Find a subject's account, or have the engine open one; then call `opened` with its number."""
-        if key_of(subject) in self.sequencer.directory:
+        if AccountOf(subject) in self.sequencer.directory:
             opened(self.account_of(subject), ErrorCode.INTERNAL)
         elif self.stale_since:
             opened(None, ErrorCode.NO_ENGINE)
@@ -172,7 +173,7 @@ class Gateway(Market):
 
     def say_goodbye(self) -> None:
         """This gateway is there no longer."""
-        self.deadlines.say(f"{GATEWAY}:{self.origin}", b"")
+        self.deadlines.say(GatewayName(self.origin), None)
 
     def _send_openings(self, now: int) -> int:
         """Ask again for accounts that are not open yet; give up on those that nobody opens."""
@@ -196,7 +197,7 @@ class Gateway(Market):
         if now >= self._keep_again_at and not self.low:
             self._keep_again_at = now + self.config.account_resume_s * 10**9 // 3
             for account in self.hub.accounts_heard():
-                self.sequencer.remember(f"{KEPT}:{account}", b"1")
+                self.sequencer.remember(KeptAccount(account), True)
 
     def status(self, name: str, now: int) -> Status:
         """What it tells of itself, to be told now and then."""

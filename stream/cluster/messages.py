@@ -12,7 +12,7 @@ from stream.commands.forwarded import Forwarded, not_run
 from stream.journal.format import Mark
 from stream.journal.snapshots import State
 
-LINK = 1
+LINK = 2
 """The version of these messages and of what is in them. It changes when a process of the version before could not follow, or would come to another state:
 then each refuses the other and says so. A field more, behind the others and with a default, is no such change."""
 

@@ -13,12 +13,13 @@ import msgspec
 from engine import BadSnapshot
 from stream.cluster.messages import LINK, Batch, Beat, ShippedRecord, Snapshot
 from stream.commands import forwarded
-from stream.commands.forwarded import Forwarded, decode_forwarded
+from stream.commands.forwarded import Forwarded
 from stream.feed.feed import Feed
-from stream.journal.format import Kind, Record
+from stream.journal.entries import OF_GROUPS, group_in
+from stream.journal.format import Record
 from stream.journal.recovery import apply, mark_of
 from stream.journal.snapshots import State
-from stream.market.history import FEED, follow
+from stream.market.history import follow, recall
 from stream.settings.config import Config
 from stream.wire.times import MILLISECOND, NEVER
 
@@ -139,9 +140,7 @@ class Replica:
         if not state:
             return
         feed = Feed(state.exchange, self._config, replicated=True)
-        memory = state.directory.pop(FEED, b"")
-        if memory:
-            feed.recall(memory)
+        recall(feed, state.directory)
         self.state, self.feed = state, feed
         self._followed = snapshot.term
         self._follow_from(snapshot)
@@ -186,8 +185,8 @@ class Replica:
         assert self.feed
         record = Record(shipped.seq, shipped.kind, shipped.time, memoryview(shipped.payload), 0, 0, 0, 0)
         group, indexes = None, []
-        if shipped.kind == Kind.FORWARDED:
-            group = decode_forwarded(shipped.payload)
+        if shipped.kind in OF_GROUPS:
+            group = group_in(record)
             indexes = forwarded.run(self.state.exchange, self.state.directory, self.state.results, group, shipped.time)
             self.state.seq, self.state.time = shipped.seq, max(self.state.time, shipped.time)
         else:

@@ -6,18 +6,12 @@ from typing import Protocol
 
 import msgspec
 
-from stream.commands.entry import Entry
+from stream.commands.directory import AskedConnections, DirectoryKey, Entry, GatewayName, ToldConnections
 from stream.venue.safeguards import Memory
 from stream.wire.messages import ConnectionStatus, ListConnections
 from stream.wire.times import NEVER
 
 log = logging.getLogger("deltabook")
-
-GATEWAY = "gateway"
-"""The kind of keys under which the directory has the gateways that are there, each with its name."""
-
-ASKED, TOLD = "asked_connections", "told_connections"
-"""The kinds of keys of a question and of an answer. Both are forgotten with the group that they come in: it is enough that they pass by."""
 
 PART_BYTES_MAX = 1 << 20
 """The longest answer of one gateway."""
@@ -62,7 +56,7 @@ def merged(parts: list[Part], count: int) -> list[ConnectionStatus]:
 class Call:
     """A question that is not answered yet: the answers, and by their numbers the names of the gateways that owe one."""
 
-    def __init__(self, request: ListConnections, listed: Listed, unheard: dict[str, str], due: int) -> None:
+    def __init__(self, request: ListConnections, listed: Listed, unheard: dict[int, str], due: int) -> None:
         self.request = request
         self.listed = listed
         self.unheard = unheard
@@ -84,40 +78,39 @@ class RollCall:
     def __init__(self, gateway: Host, memory: Memory, origin: int, patience: int) -> None:
         self._gateway = gateway
         self._memory = memory
-        self._origin = str(origin)
+        self._origin = origin
         self._patience = patience
-        self._calls: dict[str, Call] = {}
+        self._calls: dict[int, Call] = {}
         self._number = 0
 
     def ask(self, request: ListConnections, now: int, listed: Listed) -> None:
         """Ask every gateway; `listed` gets what they say, and the names of those that did not."""
-        names = {key.partition(":")[2]: name.decode(errors="replace") for key, name in self._memory.directory.items() if key.startswith(f"{GATEWAY}:")}
+        directory = self._memory.directory
+        names = {key.origin: name.decode(errors="replace") for key, name in directory.items() if isinstance(key, GatewayName) and isinstance(name, bytes)}
         names.pop(self._origin, None)
         self._number += 1
-        self._calls[str(self._number)] = Call(request, listed, names, now + self._patience)
+        self._calls[self._number] = Call(request, listed, names, now + self._patience)
         if names:
-            self._pass_by(f"{ASKED}:{self._origin}:{self._number}", msgspec.msgpack.encode(Question(request.after, request.count)))
+            self._pass_by(AskedConnections(self._origin, self._number), msgspec.msgpack.encode(Question(request.after, request.count)))
 
-    def _pass_by(self, key: str, value: bytes) -> None:
+    def _pass_by(self, key: DirectoryKey, value: bytes) -> None:
+        """Have every gateway read it. It is forgotten with the group that it comes in."""
         self._memory.remember(key, value)
-        self._memory.remember(key, b"")
+        self._memory.remember(key, None)
 
     def follow(self, entry: Entry) -> None:
         """Take in a question or an answer of another gateway. One that cannot be read, since that is of another version, is passed over and told."""
-        kind, _, rest = entry.key.partition(":")
-        if not entry.value or kind not in (ASKED, TOLD):
-            return
-        asker, _, rest = rest.partition(":")
-        number, _, teller = rest.partition(":")
         try:
-            if kind == ASKED and asker != self._origin:
-                question = _decode_question(entry.value)
-                self._pass_by(f"{TOLD}:{asker}:{number}:{self._origin}", part_of(self._gateway.connections(question.after, question.count)))
-            elif kind == TOLD and asker == self._origin and number in self._calls and teller in self._calls[number].unheard:
-                self._calls[number].parts.append(_decode_part(entry.value))
-                del self._calls[number].unheard[teller]
+            match entry:
+                case Entry(AskedConnections(asker, number), bytes(value)) if asker != self._origin:
+                    question = _decode_question(value)
+                    answer = part_of(self._gateway.connections(question.after, question.count))
+                    self._pass_by(ToldConnections(asker, number, self._origin), answer)
+                case Entry(ToldConnections(self._origin, number, teller), bytes(value)) if number in self._calls and teller in self._calls[number].unheard:
+                    self._calls[number].parts.append(_decode_part(value))
+                    del self._calls[number].unheard[teller]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            log.warning("what another gateway says cannot be read", extra={"entry": entry.key, "why": str(error)})
+            log.warning("what another gateway says cannot be read", extra={"entry": str(entry.key), "why": str(error)})
 
     def tick(self, now: int) -> int:
         """Answer what has been waiting long enough; when there is more to do, in ns."""

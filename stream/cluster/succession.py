@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from stream.cluster.engine import TERM
 from stream.cluster.messages import ShippedRecord
 from stream.cluster.replica import Replica
+from stream.commands.directory import Directory, Term, number_under
 from stream.journal import snapshots
 from stream.journal.files import Files
 from stream.journal.format import Damaged
@@ -82,8 +82,8 @@ def end_of(files: Files, folder: str) -> tuple[int, int]:
     return (_term(found.state.directory), found.state.seq) if found else (0, 0)
 
 
-def _term(directory: dict[str, bytes]) -> int:
-    return int.from_bytes(directory.get(TERM, b""), "little")
+def _term(directory: Directory) -> int:
+    return number_under(directory, Term())
 
 
 def begin_journal(files: Files, config: Config, state: State) -> None:

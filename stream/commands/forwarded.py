@@ -1,11 +1,9 @@
 """Commands that another process forwards: run once, however often they are sent, and the same wherever they are replayed."""
 
-import re
-
 import msgspec
 
 from engine import CommandKind, Exchange
-from stream.commands.entry import Entry
+from stream.commands.directory import Directory, Entry, LastGroup, OfGateways, number_under
 from stream.commands.results import Keyed, Results
 from stream.wire.codes import ErrorCode
 
@@ -18,14 +16,8 @@ COMMANDS_MAX = 1 << 20
 
 NUMBER_MAX = 1 << 63
 
-ENTRY = re.compile(
-    r"(?:kept|grace|dead_man):(?P<account>0|[1-9]\d{0,9})|(?:guard|ended):(?P<guarded>0|[1-9]\d{0,9}):\d{1,20}\.\d{1,20}"
-    r"|present:(?P<present>0|[1-9]\d{0,9}):\d{1,20}|(?:revoked_token|revoked_subject|closed_subject|closed_connection):(?s:.{1,128})", re.ASCII,
-)
-"""The keys of what a gateway may have remembered: whose channels are kept, who is there and what is to happen when they are gone, what an admin says."""
-
-WORDS = re.compile(r"gateway:\d{1,20}|(?:asked_connections|told_connections:\d{1,20}):\d{1,20}:\d{1,20}", re.ASCII)
-"""The keys of what gateways tell each other, whose values are no numbers."""
+NAME_MAX = 128
+"""Characters of the name of a subject or a token."""
 
 WORDS_BYTES_MAX = 2 << 20
 
@@ -34,9 +26,6 @@ ENTRY_VALUE_MAX = 1 << 62
 
 ORIGINS_MAX = 1 << 12
 """Origins whose last number is remembered: those that have forwarded something most recently."""
-
-ORIGIN = "origin"
-"""The kind of key under which the directory has the number of an origin's last group."""
 
 REPEATED = -1
 """In place of an index: the command did not run, for its key had been used."""
@@ -87,14 +76,23 @@ def fault(group: Forwarded, accounts: int) -> str:
     for _, account, key in group.keyed:
         if not 0 <= account < accounts or not 0 < key < NUMBER_MAX:
             return f"key {key} of account {account}: expected one below 2^63, of one of {accounts} accounts"
-    for entry in group.entries:
-        if WORDS.fullmatch(entry.key) and len(entry.value) <= WORDS_BYTES_MAX:
-            continue
-        named = ENTRY.fullmatch(entry.key)
-        if not named or int(named["account"] or named["guarded"] or named["present"] or 0) >= accounts:
-            return f"an entry under {entry.key[:80]!r}: expected what is kept, or what is to happen, for one of {accounts} accounts"
-        if int.from_bytes(entry.value, "little") > ENTRY_VALUE_MAX:
-            return f"{len(entry.value)} bytes under {entry.key!r}: expected at most {ENTRY_VALUE_MAX} ns"
+    return next((wrong for entry in group.entries if (wrong := _fault_of_entry(entry, accounts))), "")
+
+
+def _fault_of_entry(entry: Entry, accounts: int) -> str:
+    key, value = entry.key, entry.value
+    fields = msgspec.structs.asdict(key)
+    numbers = [field for field in fields.values() if isinstance(field, int)]
+    if not isinstance(key, OfGateways) or fields.get("account", 0) >= accounts or not fields.get("origin", 1):
+        return f"an entry under {str(key)[:80]}: expected what is kept, or what is to happen, for one of {accounts} accounts"
+    if not all(0 <= number < NUMBER_MAX for number in numbers) or not all(0 < len(name) <= NAME_MAX for name in fields.values() if isinstance(name, str)):
+        return f"an entry under {str(key)[:80]}: expected numbers below 2^63, and names of 1 to {NAME_MAX} characters"
+    if value is not None and type(value) is not key.holds:
+        return f"{type(value).__name__} under {key}: expected {key.holds.__name__}"
+    if isinstance(value, bytes) and len(value) > WORDS_BYTES_MAX:
+        return f"{len(value)} bytes under {key}: expected at most {WORDS_BYTES_MAX}"
+    if isinstance(value, int) and not 0 <= value <= ENTRY_VALUE_MAX:
+        return f"{value} under {key}: expected 0 to {ENTRY_VALUE_MAX} ns"
     return ""
 
 
@@ -103,12 +101,12 @@ def not_run(origin: int, number: int) -> Forwarded:
     return Forwarded(origin, number, b"", [], [], int(ErrorCode.BAD_GROUP))
 
 
-def last_number(directory: dict[str, bytes], origin: int) -> int:
+def last_number(directory: Directory, origin: int) -> int:
     """The number of the last group of an origin that has run; 0 for none."""
-    return int.from_bytes(directory.get(f"{ORIGIN}:{origin}", b""), "little")
+    return number_under(directory, LastGroup(origin))
 
 
-def run(exchange: Exchange, directory: dict[str, bytes], results: Results, forwarded: Forwarded, time: int) -> list[int]:
+def run(exchange: Exchange, directory: Directory, results: Results, forwarded: Forwarded, time: int) -> list[int]:
     """Run a group at `time`, but for the commands whose key has been used; for each command its index in the exchange's call, or REPEATED, or NOT_RUN."""
     commands, count = forwarded.commands, len(forwarded.commands) // COMMAND_BYTES
     if forwarded.refused and forwarded.refused not in STOPPED:
@@ -130,11 +128,11 @@ def run(exchange: Exchange, directory: dict[str, bytes], results: Results, forwa
     return indexes
 
 
-def _note(directory: dict[str, bytes], forwarded: Forwarded) -> None:
-    key = f"{ORIGIN}:{forwarded.origin}"
+def _note(directory: Directory, forwarded: Forwarded) -> None:
+    key = LastGroup(forwarded.origin)
     if key not in directory:
-        origins = [name for name in directory if name.startswith(f"{ORIGIN}:")]
-        for name in origins[: max(0, len(origins) + 1 - ORIGINS_MAX)]:
-            del directory[name]
+        origins = [each for each in directory if isinstance(each, LastGroup)]
+        for each in origins[: max(0, len(origins) + 1 - ORIGINS_MAX)]:
+            del directory[each]
     directory.pop(key, None)    # so that they stand in the order of their last group
-    directory[key] = forwarded.number.to_bytes(8, "little")
+    directory[key] = forwarded.number

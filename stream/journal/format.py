@@ -64,8 +64,8 @@ class Kind(IntEnum):
     COMMANDS = 2
     """Commands in the order in which the engine ran them, 88 bytes each."""
 
-    ENTRY = 3
-    """An `Entry` of the directory."""
+    STRING_ENTRY = 3
+    """An entry of the directory under a string, as earlier versions wrote it."""
 
     LISTING = 4
     """A `Listing`: assets and instruments that were added."""
@@ -82,7 +82,13 @@ class Kind(IntEnum):
     KEYED_COMMANDS = 8
     """Commands, and which of them came with a key: `encode_keyed`."""
 
-    FORWARDED = 9
+    STRING_FORWARDED = 9
+    """A group that another process forwarded, whose entries are under strings, as earlier versions wrote it."""
+
+    ENTRY = 10
+    """An `Entry` of the directory."""
+
+    FORWARDED = 11
     """A group that another process forwarded: `stream.commands.forwarded`."""
 
 

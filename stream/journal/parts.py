@@ -10,10 +10,11 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from stream.commands.forwarded import COMMAND_BYTES, decode_forwarded, not_run
+from stream.commands.forwarded import COMMAND_BYTES, not_run
+from stream.journal.entries import OF_ENTRIES, OF_GROUPS, group_in
 from stream.journal.format import JournalError, Kind, Record, decode_keyed, encode_keyed
 
-CAN_GO = Kind.COMMANDS, Kind.KEYED_COMMANDS, Kind.FORWARDED, Kind.ENTRY
+CAN_GO = Kind.COMMANDS, Kind.KEYED_COMMANDS, *OF_GROUPS, *OF_ENTRIES
 """The kinds of records that a journal can be without, or without a command of."""
 
 
@@ -39,8 +40,8 @@ def commands_of(record: Record) -> memoryview:
     """The commands of a record."""
     if record.kind == Kind.KEYED_COMMANDS:
         return decode_keyed(record.payload)[1]
-    if record.kind == Kind.FORWARDED:
-        return memoryview(decode_forwarded(record.payload).commands)
+    if record.kind in OF_GROUPS:
+        return memoryview(group_in(record).commands)
     return record.payload if record.kind == Kind.COMMANDS else record.payload[:0]
 
 
@@ -68,23 +69,23 @@ def without(record: Record, name: Named) -> tuple[Kind, bytes]:
     if place > max(1, count):
         raise JournalError(f"record {record.seq} has no command {name}: expected at most {record.seq}.{count}")
     if place and count > 1:
-        return Kind(record.kind), part_of(record, [other for other in range(count) if other != place - 1])
-    if record.kind == Kind.FORWARDED and count:    # its number is used all the same, and who sent it learns of it
-        group = decode_forwarded(record.payload)
+        return part_of(record, [other for other in range(count) if other != place - 1])
+    if record.kind in OF_GROUPS and count:    # its number is used all the same, and who sent it learns of it
+        group = group_in(record)
         return Kind.FORWARDED, msgspec.msgpack.encode(not_run(group.origin, group.number))
     return Kind.SEAL, b""
 
 
-def part_of(record: Record, places: Collection[int]) -> bytes:
-    """The payload of a record with the commands at some places alone, in their order, and the keys that belong to these. O(the record)."""
+def part_of(record: Record, places: Collection[int]) -> tuple[Kind, bytes]:
+    """A record with the commands at some places alone, in their order, and the keys that belong to these. O(the record)."""
     commands = commands_of(record)
     kept = b"".join(commands[place * COMMAND_BYTES : (place + 1) * COMMAND_BYTES] for place in places)
     moved = {place: index for index, place in enumerate(places)}
     if record.kind == Kind.KEYED_COMMANDS:
         keyed = decode_keyed(record.payload)[0]
-        return encode_keyed([each._replace(place=moved[each.place]) for each in keyed if each.place in moved], kept)
-    if record.kind == Kind.FORWARDED:
-        group = decode_forwarded(record.payload)
+        return Kind.KEYED_COMMANDS, encode_keyed([each._replace(place=moved[each.place]) for each in keyed if each.place in moved], kept)
+    if record.kind in OF_GROUPS:
+        group = group_in(record)
         keyed = [each._replace(place=moved[each.place]) for each in group.keyed if each.place in moved]
-        return msgspec.msgpack.encode(replace(group, commands=kept, keyed=keyed))
-    return kept
+        return Kind.FORWARDED, msgspec.msgpack.encode(replace(group, commands=kept, keyed=keyed))
+    return Kind(record.kind), kept

@@ -13,9 +13,9 @@ import msgspec
 
 from engine import Exchange
 from stream.commands import forwarded
-from stream.commands.entry import decode_entry
 from stream.commands.results import Results
 from stream.journal import snapshots
+from stream.journal.entries import entry_in, group_in
 from stream.journal.files import Files
 from stream.journal.format import REMEDY, Damaged, JournalError, Kind, Listing, Mark, Record, Stuck, decode_keyed
 from stream.journal.parts import CAN_GO
@@ -70,10 +70,10 @@ def apply(state: State, record: Record) -> None:
             keyed, commands = decode_keyed(record.payload)
             state.exchange.execute(commands)
             state.results.take(state.exchange, keyed, record.time)
-        case Kind.FORWARDED:
-            forwarded.run(state.exchange, state.directory, state.results, forwarded.decode_forwarded(record.payload), record.time)
-        case Kind.ENTRY:
-            decode_entry(record.payload).change(state.directory)
+        case Kind.FORWARDED | Kind.STRING_FORWARDED:
+            forwarded.run(state.exchange, state.directory, state.results, group_in(record), record.time)
+        case Kind.ENTRY | Kind.STRING_ENTRY:
+            entry_in(record).change(state.directory)
         case Kind.LISTING:
             listing = _decode_listing(record.payload)
             for name, decimals in listing.assets.items():

@@ -11,35 +11,28 @@ from struct import Struct, error
 import msgspec
 
 from engine import BadSnapshot, Exchange
-from stream.commands.results import Result, Results
+from stream.commands.directory import Directory
+from stream.commands.results import Results
 from stream.journal.crc32c import crc32c
+from stream.journal.entries import Beside, beside_in
 from stream.journal.files import Files
-from stream.journal.format import VERSION, Damaged
+from stream.journal.format import Damaged
 from stream.journal.reader import DIGITS, numbers, segment_path
 from stream.journal.reader import SUFFIX as SEGMENT_SUFFIX
 
 MAGIC = b"dbsnapsh"
+VERSION = 2
+READABLE = range(1, VERSION + 1)
 HEADER = Struct("<8sIIQQqQQI4x")
 SUFFIX = ".snapshot"
 ASIDE = "snapshot"
 REMEDY = "remove it: an older one and the records will do, or put a copy of the file in its place"
 
 
-class Beside(msgspec.Struct, frozen=True, array_like=True):
-    """What a snapshot has beside the exchange: the directory, the results of requests with a key, and by account when the latest ran that is forgotten."""
-
-    directory: dict[str, bytes]
-    results: list[tuple[tuple[int, int], Result]]
-    forgotten: dict[int, int] = {}
-
-
-_decode_beside = msgspec.msgpack.Decoder(Beside).decode
-
-
 class State:
     """What the records up to `seq` come to. `crc` is that record's, `time` in ns since 1970 the latest record's; directory and results are the stream's."""
 
-    def __init__(self, exchange: Exchange, directory: dict[str, bytes], results: Results, epoch: int, seq: int, crc: int, time: int) -> None:
+    def __init__(self, exchange: Exchange, directory: Directory, results: Results, epoch: int, seq: int, crc: int, time: int) -> None:
         self.exchange = exchange
         self.directory = directory
         self.results = results
@@ -61,7 +54,8 @@ def encode(state: State) -> bytes:
 
 def pieces(state: State) -> tuple[bytes, bytes, bytes]:
     """The same bytes one after the other, for who would not hold a large state twice."""
-    beside, exchange = msgspec.msgpack.encode(Beside(state.directory, list(state.results.items()), state.results.forgotten)), state.exchange.snapshot()
+    beside = msgspec.msgpack.encode(Beside(state.directory, list(state.results.items()), state.results.forgotten))
+    exchange = state.exchange.snapshot()
     fields = MAGIC, VERSION, state.crc, state.epoch, state.seq, state.time, len(beside), len(exchange)
     checksum = crc32c(exchange, crc32c(beside, crc32c(HEADER.pack(*fields, 0))))
     return HEADER.pack(*fields, checksum), beside, exchange
@@ -73,14 +67,14 @@ def decode(data: bytes | bytearray, path: str) -> State:
         magic, version, crc, epoch, seq, time, beside_length, exchange_length, checksum = HEADER.unpack_from(data)
     except error:
         raise Damaged(path, len(data), f"{len(data)} bytes: expected at least the {HEADER.size} of a snapshot's header", REMEDY) from None
-    if magic == MAGIC and version != VERSION:
-        raise Damaged(path, 8, f"the format is of version {version}: expected {VERSION}", "use the version of deltabook that wrote it")
+    if magic == MAGIC and version not in READABLE:
+        raise Damaged(path, 8, f"the format is of version {version}: expected at most {VERSION}", "use the version of deltabook that wrote it")
     body = memoryview(data)[HEADER.size :]
     blank = HEADER.pack(magic, version, crc, epoch, seq, time, beside_length, exchange_length, 0)
     if magic != MAGIC or len(body) != beside_length + exchange_length or checksum != crc32c(body, crc32c(blank)) or any(data[HEADER.size - 4 : HEADER.size]):
         raise Damaged(path, 0, "the snapshot is damaged", REMEDY)
     try:
-        beside = _decode_beside(body[:beside_length])
+        beside = beside_in(body[:beside_length], version)
         results = Results(beside.results, beside.forgotten, time)
         return State(
             exchange=Exchange.restore(body[beside_length:], secrets.randbits(128)), directory=beside.directory, results=results, epoch=epoch,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from engine import Commands
-from stream.commands.entry import Entry
+from stream.commands.directory import Directory, DirectoryKey, Entry, Value
 from stream.commands.forwarded import Forwarded
 from stream.commands.results import Keyed, Reply, Results
 
@@ -44,7 +44,7 @@ class Group:
 class Gatherer:
     """Where a market puts its commands. `directory` is what the stream remembers beside the exchange; `results` what became of requests with a key."""
 
-    def __init__(self, directory: dict[str, bytes], results: Results) -> None:
+    def __init__(self, directory: Directory, results: Results) -> None:
         self.directory = directory
         self.results = results
         self._gathering = Group()
@@ -74,8 +74,8 @@ class Gatherer:
             replies.append(done)
         return result is not None or replies is not None
 
-    def remember(self, key: str, value: bytes, after: Callable[[bool], None] | None = None) -> None:
-        """Keep a value in the directory, from when this group runs; none takes the key away. Then call `after`, with False if that failed."""
+    def remember(self, key: DirectoryKey, value: Value | None, after: Callable[[bool], None] | None = None) -> None:
+        """Keep a value in the directory, from when this group runs; None takes the key away. Then call `after`, with False if that failed."""
         self._gathering.entries.append(Entry(key, value))
         if after:
             self._gathering.after.append(after)

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import msgspec
 
 from engine import MONEY_MAX, Commands, EventKind, Exchange, Instrument
-from stream.commands.entry import Entry, decode_entry
-from stream.commands.forwarded import decode_forwarded
+from stream.commands.directory import ChannelMemory, Directory, Entry, KeptAccount, SourceAccounts
 from stream.commands.results import Results
 from stream.feed.feed import Feed
+from stream.journal.entries import OF_ENTRIES, OF_GROUPS, entry_in, group_in
 from stream.journal.files import Files
 from stream.journal.format import Buffer, Kind, Listing, Record
 from stream.journal.recovery import Opened, Visit, open_journal
@@ -25,25 +25,17 @@ from stream.settings.config import Config, ConfigError
 from stream.sources import Source
 from stream.wire.scale import to_text
 
-KEPT = "kept"
-"""The kind of key under which the directory has an account whose events are kept."""
-
-FEED = "feed"
-"""The key of what the channels remember, in the directory of a snapshot."""
-
 ALL_INSTRUMENTS = 0xFFFF
-OF_COMMANDS = Kind.COMMANDS, Kind.KEYED_COMMANDS, Kind.FORWARDED
+OF_COMMANDS = Kind.COMMANDS, Kind.KEYED_COMMANDS, *OF_GROUPS
 
 Write = Callable[[list[tuple[Kind, Buffer, int]]], None]
-
-_decode_accounts = msgspec.msgpack.Decoder(list[int]).decode
 
 
 class History(NamedTuple):
     """The past of a market: what it has come to. `time` in ns since 1970 is the latest that was written down, `opened` its journal if it has one."""
 
     exchange: Exchange
-    directory: dict[str, bytes]
+    directory: Directory
     results: Results
     epoch: int
     time: int
@@ -57,20 +49,20 @@ def follow(feed: Feed, record: Record) -> None:
         feed.apply(record.time)
     elif record.kind == Kind.LISTING:
         feed.add_books()
-    elif record.kind == Kind.ENTRY:
-        keep(feed, decode_entry(record.payload))
-    if record.kind == Kind.FORWARDED:
-        for entry in decode_forwarded(record.payload).entries:
+    elif record.kind in OF_ENTRIES:
+        keep(feed, entry_in(record))
+    if record.kind in OF_GROUPS:
+        for entry in group_in(record).entries:
             keep(feed, entry)
 
 
 def keep(feed: Feed, entry: Entry) -> None:
     """Keep an account's events from now on, or no longer, if that is what an entry says."""
-    kind, _, account = entry.key.partition(":")
-    if kind == KEPT and entry.value:
-        feed.keep_account(int(account))
-    elif kind == KEPT:
-        feed.forget_account(int(account))
+    match entry:
+        case Entry(KeptAccount(account), None):
+            feed.forget_account(account)
+        case Entry(KeptAccount(account)):
+            feed.keep_account(account)
 
 
 def feeding(config: Config, feeds: list[Feed]) -> Visit:
@@ -79,18 +71,24 @@ def feeding(config: Config, feeds: list[Feed]) -> Visit:
     def visit(state: State, record: Record | None) -> None:
         if not feeds:
             feeds.append(Feed(state.exchange, config))
-            memory = state.directory.pop(FEED, b"")
-            if memory:
-                feeds[0].recall(memory)
+            recall(feeds[0], state.directory)
         elif record:
             follow(feeds[0], record)
 
     return visit
 
 
-def remembering(history_feed: Feed, directory: dict[str, bytes]) -> dict[str, bytes]:
+def recall(feed: Feed, directory: Directory) -> None:
+    """Take what the channels remember out of the directory of a snapshot, and into the channels."""
+    memory = directory.pop(ChannelMemory(), None)
+    if isinstance(memory, bytes):
+        feed.recall(memory)
+
+
+def remembering(feed: Feed, directory: Directory) -> Directory:
     """The directory of a snapshot: with what the channels remember."""
-    return directory | {FEED: history_feed.remember()}
+    return {**directory, ChannelMemory(): feed.remember()}
+
 
 DECIMALS_MAX = 12
 """Of an asset: 4.6 million of it can be counted then."""
@@ -123,7 +121,7 @@ def recover(
     try:
         if opened.replay:
             state = opened.replay.state
-            state.directory.pop(FEED, None)
+            state.directory.pop(ChannelMemory(), None)
             history = History(
                 exchange=state.exchange, directory=state.directory, results=state.results, epoch=state.epoch, time=state.time, feed=feeds[0],
                 opened=opened,
@@ -228,8 +226,9 @@ def _prepare(history: History, config: Config, sources: Sequence[Source], now: i
             feed.apply(now)
 
     for source in sources:
-        key, commands = f"source:{source.name}", Commands()
-        accounts = _decode_accounts(directory[key]) if key in directory else []
+        key, commands = SourceAccounts(source.name), Commands()
+        known = directory.get(key)
+        accounts = list(known) if isinstance(known, list) else []
         for account in accounts:
             commands.cancel_all(account, ALL_INSTRUMENTS, now)
         for _ in range(source.account_count - len(accounts)):
@@ -237,7 +236,7 @@ def _prepare(history: History, config: Config, sources: Sequence[Source], now: i
         run(commands)
         if len(accounts) < source.account_count:
             accounts += [event.account for event in exchange.events if event.kind == EventKind.ACCOUNT_OPENED]
-            entry = Entry(key, msgspec.msgpack.encode(accounts))
+            entry = Entry(key, accounts)
             write([(Kind.ENTRY, msgspec.msgpack.encode(entry), now)])
             entry.change(directory)
         if len(accounts) < source.account_count:

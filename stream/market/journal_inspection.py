@@ -6,21 +6,21 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from engine import CommandKind, EventKind, Exchange, OrderType, Reason, Side, TimeInForce
-from stream.commands.entry import Entry
-from stream.commands.forwarded import decode_forwarded
+from stream.commands.directory import ChannelMemory, Entry
 from stream.commands.results import ORDER_KINDS
 from stream.feed.feed import Feed
 from stream.journal import snapshots
+from stream.journal.entries import OF_GROUPS, entry_in, group_in
 from stream.journal.files import Files
 from stream.journal.format import REMEDY, Damaged, JournalError, Kind, Listing, Mark, Record, decode_keyed, decode_segment
 from stream.journal.parts import commands_of, count_of
 from stream.journal.reader import SUFFIX, Reader, numbers, segment_path
 from stream.journal.recovery import Locked, Replay, Visit, replay
 from stream.journal.snapshots import State
-from stream.market.history import FEED, feeding, remembering
+from stream.market.history import feeding, remembering
 from stream.settings.config import Config
 
 COMMAND = Struct("<qQQqqqqqqIHBBBBBB4x")
@@ -148,7 +148,7 @@ def _compared(state: State) -> tuple[object, ...]:
 
     The times of results are left out, for snapshots of an earlier version have none.
     """
-    directory = {key: value for key, value in state.directory.items() if key != FEED}
+    directory = {key: value for key, value in state.directory.items() if not isinstance(key, ChannelMemory)}
     results = {name: replace(result, time=0) for name, result in state.results.items()}
     return state.crc, state.epoch, directory, results, state.exchange.state_hash()
 
@@ -192,8 +192,8 @@ def describe(record: Record, exchange: Exchange | None = None) -> Iterator[dict[
 
 def _lines(line: dict[str, Any], record: Record, exchange: Exchange | None) -> Iterator[dict[str, Any]]:
     commands = [command_at(record, place) for place in range(count_of(record))]
-    if record.kind == Kind.FORWARDED:
-        group = decode_forwarded(record.payload)
+    if record.kind in OF_GROUPS:
+        group = group_in(record)
         line |= {"origin": group.origin, "number": group.number}
         keyed = group.keyed
     else:
@@ -245,16 +245,19 @@ def _event(fields: dict[str, int]) -> dict[str, Any]:
     return told
 
 
+def _entry(entry: Entry) -> dict[str, Any]:
+    return {"remembered": type(entry.key).__name__, **asdict(entry.key), "value": entry.value}
+
+
 def _content(record: Record) -> dict[str, Any]:
     match record.kind:
         case Kind.GENESIS:
             return {"bytes": len(record.payload)}
-        case Kind.FORWARDED:
-            entries = {entry.key: entry.value for entry in decode_forwarded(record.payload).entries}
+        case Kind.FORWARDED | Kind.STRING_FORWARDED:
+            entries = [_entry(entry) for entry in group_in(record).entries]
             return {"entries": entries} if entries else {}
-        case Kind.ENTRY:
-            entry = msgspec.msgpack.decode(record.payload, type=Entry)
-            return {"key": entry.key, "value": entry.value}
+        case Kind.ENTRY | Kind.STRING_ENTRY:
+            return _entry(entry_in(record))
         case Kind.LISTING:
             listing = msgspec.msgpack.decode(record.payload, type=Listing)
             return {"assets": listing.assets, "instruments": [instrument._asdict() for instrument in listing.instruments]}

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from engine import EventKind, Exchange, Reason
+from stream.commands.directory import AccountOf, Directory
 from stream.journal import snapshots
 from stream.journal.files import Files
 from stream.journal.format import Buffer, JournalError, Kind, Record, Segment
@@ -133,9 +134,9 @@ def outcome_of(files: Files, folder: str, behind: int) -> Outcome:
     return Outcome(found.state, unknown)
 
 
-def subjects_of(directory: dict[str, bytes]) -> dict[int, str]:
+def subjects_of(directory: Directory) -> dict[int, str]:
     """Whose an account is."""
-    return {int.from_bytes(value, "little"): key.partition(":")[2] for key, value in directory.items() if key.startswith("account:")}
+    return {account: key.subject for key, account in directory.items() if isinstance(key, AccountOf) and isinstance(account, int)}
 
 
 def differences(before: Exchange, after: Exchange) -> Iterator[tuple[int, str]]:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 from engine import MONEY_MAX, Event, EventKind, OrderType, Phase, Reason, SelfTrade, Side, TimeInForce
 from stream.access.keys import Key
-from stream.commands.entry import Entry
+from stream.commands.directory import AccountOf, Entry, KeptAccount
 from stream.commands.results import KEY_TIME, KEYS_MAX, SENT_MARGIN, Reply
 from stream.feed.channel import PHASES, Point
 from stream.feed.hub import Refused
 from stream.journal.snapshots import State
-from stream.market.history import ALL_INSTRUMENTS, KEPT, History, begin, remembering
+from stream.market.history import ALL_INSTRUMENTS, History, begin, remembering
 from stream.market.sequencer import Log, Sequencer
 from stream.settings.config import Config, ConfigError
 from stream.sources import Source
@@ -40,11 +40,6 @@ BOTH_SIDES = 2
 
 SOURCE_STEPS_MAX = 256
 """Steps of a source in one tick, so that one that is behind does not keep the clients waiting."""
-
-
-def key_of(subject: str) -> str:
-    """Where the directory has a subject's account."""
-    return f"account:{subject}"
 
 
 class Market(Venue):
@@ -86,9 +81,9 @@ class Market(Venue):
 
     def _keep(self, account: int, kept: bool) -> None:
         """Write down that an account's events are kept from now on, or no longer."""
-        key = f"{KEPT}:{account}"
+        key = KeptAccount(account)
         if kept != (key in self.sequencer.directory) and not self.sequencer.low:    # without it a client gets a snapshot after a crash, and no patch
-            self.sequencer.remember(key, b"1" if kept else b"")
+            self.sequencer.remember(key, True if kept else None)
 
     def _parse_deposits(self) -> list[tuple[int, int]]:
         """The configured deposits in units, without those of assets that there are not, which the log tells. ConfigError if one cannot be paid."""
@@ -121,10 +116,10 @@ class Market(Venue):
 
     def account_of(self, subject: str) -> int:
         """A subject's account. Refused if there is none."""
-        try:
-            return int.from_bytes(self.sequencer.directory[key_of(subject)], "little")
-        except KeyError:
-            raise Refused(ErrorCode.UNKNOWN_SUBJECT) from None
+        account = self.sequencer.directory.get(AccountOf(subject))
+        if not isinstance(account, int):
+            raise Refused(ErrorCode.UNKNOWN_SUBJECT)
+        return account
 
     def guard(self, session: Guarded, now: int) -> None:
         """Do what a session that has ended asked for in that case."""
@@ -139,7 +134,7 @@ class Market(Venue):
 
     def open_account(self, subject: str, now: int, opened: Opened) -> None:
         """Find a subject's account, or open one; then call `opened` with its number."""
-        if key_of(subject) in self.sequencer.directory:
+        if AccountOf(subject) in self.sequencer.directory:
             opened(self.account_of(subject), ErrorCode.INTERNAL)
         elif self.sequencer.failure:
             opened(None, ErrorCode.FROZEN)
@@ -169,9 +164,7 @@ class Market(Venue):
             for asset, amount in self._deposits:
                 commands.deposit(account, asset, amount, now)
             self._paying.update([account] if self._deposits else [])
-            self.sequencer.remember(
-                key_of(subject), account.to_bytes(8, "little"), lambda kept: settled(account if kept else None, ErrorCode.FROZEN),
-            )
+            self.sequencer.remember(AccountOf(subject), account, lambda kept: settled(account if kept else None, ErrorCode.FROZEN))
 
     def submit(self, account: int, request: OrderRequest, now: int, done: Reply) -> None:
         """Put a command into the next group; then call `done` with what became of it. Refused if the instrument is unknown, or the disk will not take it.

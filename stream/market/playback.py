@@ -6,6 +6,7 @@ import msgspec
 
 from engine import BadSnapshot
 from stream.access.keys import Key
+from stream.commands.directory import AccountOf
 from stream.commands.results import Reply
 from stream.feed.feed import Feed
 from stream.feed.hub import Refused
@@ -14,8 +15,8 @@ from stream.journal.files import Files
 from stream.journal.format import REMEDY, Damaged
 from stream.journal.reader import Reader
 from stream.journal.recovery import apply, begin
-from stream.market.history import FEED, OF_COMMANDS, History, follow
-from stream.market.market import Market, key_of
+from stream.market.history import OF_COMMANDS, History, follow, recall
+from stream.market.market import Market
 from stream.settings.config import Config
 from stream.venue.venue import Opened
 from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE
@@ -46,9 +47,7 @@ class Playback(Market):
         self._began = now
         self._first_time = self._state.time
         feed = Feed(self._state.exchange, config)
-        memory = self._state.directory.pop(FEED, b"")
-        if memory:
-            feed.recall(memory)
+        recall(feed, self._state.directory)
         history = History(
             exchange=self._state.exchange, directory=self._state.directory, results=self._state.results, epoch=self._state.epoch,
             time=self._first_time, feed=feed,
@@ -88,7 +87,7 @@ class Playback(Market):
 
     def open_account(self, subject: str, now: int, opened: Opened) -> None:
         """The account that the subject had then."""
-        if key_of(subject) in self.sequencer.directory:
+        if AccountOf(subject) in self.sequencer.directory:
             opened(self.account_of(subject), ErrorCode.INTERNAL)
         else:
             opened(None, ErrorCode.UNKNOWN_SUBJECT)

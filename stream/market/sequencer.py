@@ -12,6 +12,7 @@ import msgspec
 
 from engine import Commands, Exchange
 from stream.commands import forwarded
+from stream.commands.directory import Directory
 from stream.commands.forwarded import Forwarded
 from stream.commands.results import Results, result_of
 from stream.journal.format import Buffer, JournalError, Kind, encode_keyed
@@ -52,7 +53,7 @@ class Sequencer(Gatherer):
     """Carries commands from whoever has them to the exchange. `ran` is the last record of the group that ran last."""
 
     def __init__(
-        self, exchange: Exchange, directory: dict[str, bytes], results: Results, applied: Callable[[int], None], journal: Log | None = None,
+        self, exchange: Exchange, directory: Directory, results: Results, applied: Callable[[int], None], journal: Log | None = None,
     ) -> None:
         """`applied` is called with the time of a group after it has run, and before its replies."""
         super().__init__(directory, results)

@@ -104,7 +104,8 @@ class _Attempt:
     def _apply_and_leave(self, places: range | list[int]) -> NoReturn:
         try:
             signal.setitimer(signal.ITIMER_REAL, self._patience_s)
-            apply(self._state, self._record._replace(payload=memoryview(part_of(self._record, places))))
+            kind, payload = part_of(self._record, places)
+            apply(self._state, self._record._replace(kind=kind, payload=memoryview(payload)))
             self._after()
             os._exit(0)
         except BaseException:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from engine import Event
 from stream.access.keys import Key
+from stream.commands.directory import Directory, DirectoryKey, Value
 from stream.commands.results import Reply
 from stream.feed.channel import Point
 from stream.feed.hub import Refused
@@ -28,9 +29,9 @@ class NoMemory:
     """Nothing outlives a crash, for there are no orders to cancel after it."""
 
     def __init__(self) -> None:
-        self.directory: dict[str, bytes] = {}
+        self.directory: Directory = {}
 
-    def remember(self, key: str, value: bytes, after: Callable[[bool], None] | None = None) -> None:
+    def remember(self, key: DirectoryKey, value: Value | None, after: Callable[[bool], None] | None = None) -> None:
         """Forget it."""
 
 

@@ -8,9 +8,10 @@ import msgspec
 
 from engine import Event
 from stream.access.auth import Authenticator
+from stream.commands.directory import ClosedConnection, ClosedSubject, RevokedSubject, RevokedToken
 from stream.commands.results import Reply, Result
 from stream.feed.hub import Refused
-from stream.venue.announcements import CLOSED_CONNECTION, CLOSED_SUBJECT, REVOKED_SUBJECT, REVOKED_TOKEN, Announcement
+from stream.venue.announcements import Announcement
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
 from stream.wire.messages import AdminRequest, Confirmed, Connections, ConnectionStatus, Disconnect, Error, ListConnections, Revoke, SetLimits, SetPhase
@@ -58,13 +59,13 @@ class Administration:
                 case Disconnect():
                     if bool(request.subject) == bool(request.connection):
                         raise Refused(ErrorCode.MALFORMED, "expected either a subject or a connection")
-                    kind, name = (CLOSED_SUBJECT, request.subject) if request.subject else (CLOSED_CONNECTION, str(request.connection))
-                    self._announce(request.id, Announcement(kind, name, now), audited)
+                    closed = ClosedSubject(request.subject) if request.subject else ClosedConnection(request.connection)
+                    self._announce(request.id, Announcement(closed, now), audited)
                 case Revoke():
                     if bool(request.subject) == bool(request.token_id):
                         raise Refused(ErrorCode.MALFORMED, "expected either a subject or the id of a token")
-                    kind, name = (REVOKED_SUBJECT, request.subject) if request.subject else (REVOKED_TOKEN, request.token_id)
-                    self._announce(request.id, Announcement(kind, name, self._venue.wall_time(now)), audited)
+                    revoked = RevokedSubject(request.subject) if request.subject else RevokedToken(request.token_id)
+                    self._announce(request.id, Announcement(revoked, self._venue.wall_time(now)), audited)
                 case ListConnections():
                     self._venue.list_connections(request, now, lambda found, unheard: audited(Connections(request.id, found, unheard)))
         except Refused as refused:

@@ -9,18 +9,20 @@ guarded connection has ended, until what follows from that is written down too. 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from heapq import heapify, heappop, heappush
+from itertools import count
 from typing import Protocol
 
-from stream.commands.entry import Entry
+from stream.commands.directory import DeadManTimer, Directory, DirectoryKey, EndedConnection, Entry, GracePeriod, GuardedConnection, Present, Value
 from stream.wire.messages import Scope
 from stream.wire.times import NEVER
 
-DEAD_MAN, GRACE, PRESENT, GUARD, ENDED = KINDS = "dead_man", "grace", "present", "guard", "ended"
+Timer = DeadManTimer | GracePeriod
+
+KINDS = DeadManTimer, GracePeriod, Present, GuardedConnection, EndedConnection
 """The kinds of keys under which these are remembered. Of what a process finds when it starts, each is looked at before those behind it."""
 
 PASSED_MAX = 64
 """Deadlines that have been put off or called off, and orders that are gone, are kept until there are so many, and more of them than of the others."""
-
 
 
 class Guard:
@@ -50,10 +52,10 @@ class Guard:
 class Memory(Protocol):
     """What outlives a crash: values under keys, once they are on disk."""
 
-    directory: dict[str, bytes]
+    directory: Directory
 
-    def remember(self, key: str, value: bytes, after: Callable[[bool], None] | None = None) -> None:
-        """Keep a value, or with none forget the key; then call `after`, with False if that failed."""
+    def remember(self, key: DirectoryKey, value: Value | None, after: Callable[[bool], None] | None = None) -> None:
+        """Keep a value, or with None forget the key; then call `after`, with False if that failed."""
         ...
 
 
@@ -63,54 +65,52 @@ class Deadlines:
     A grace period begins when a connection with a guard of the scope `session` ends and the account is signed in nowhere, at no process of the market; it
     ends well when the account signs in anywhere. All that outlives a crash of the server. To a guard, that is the end of its connection: with the scope
     `session` the grace period begins when the server is back, with the scope `connection` all orders of the account are cancelled then.
-    `origin`, which ends in a dot, tells the connections of several processes apart.
+    `origin` tells the connections of several processes apart.
     """
 
-    origin = ""
+    origin = 0
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._due: dict[str, int] = {}    # by the key under which it is remembered
-        self._heap: list[tuple[int, str]] = []
-        self._guards: set[str] = set()    # of connections to this process
+        self._due: dict[Timer, int] = {}    # by the key under which it is remembered
+        self._heap: list[tuple[int, int, Timer]] = []    # of those that are due at one time, the one that was set first
+        self._set_before = count()
+        self._guards: set[GuardedConnection] = set()    # of connections to this process
         self._here: Counter[int] = Counter()    # an account's connections to this process
-        self._elsewhere: dict[int, set[str]] = {}    # the other processes where an account is signed in
+        self._elsewhere: dict[int, set[int]] = {}    # the other processes where an account is signed in
 
     def recover(self, now: int, alone: bool = True) -> None:
         """Go on with what is remembered. The connections to this process are gone, and if it is `alone` those to all others."""
-        found = [Entry(key, value) for key, value in self._memory.directory.items() if kind_of(key) in KINDS]
-        for entry in sorted(found, key=lambda entry: KINDS.index(kind_of(entry.key))):
+        found = [Entry(key, value) for key, value in self._memory.directory.items() if isinstance(key, KINDS)]
+        for entry in sorted(found, key=lambda entry: KINDS.index(type(entry.key))):
             self.follow(entry, now)
-        for origin in processes_of(self._memory.directory) if alone else {""}:
+        for origin in processes_of(self._memory.directory) if alone else {0}:
             self.end_process(origin, now)
 
     def follow(self, entry: Entry, now: int) -> None:
         """Take in what is remembered from now on, whoever has said so, and do what follows from it."""
-        kind, _, rest = entry.key.partition(":")
-        account, _, where = rest.partition(":")
-        if kind in (DEAD_MAN, GRACE):
-            self._set(entry.key, int.from_bytes(entry.value, "little") if entry.value else NEVER)
-        elif kind == PRESENT and entry.value:
-            self._elsewhere.setdefault(int(account), set()).add(where)
-            self._end_grace(int(account))
-        elif kind == PRESENT:
-            self._no_longer(int(account), where)
-        elif kind == ENDED and entry.value:
-            self._memory.remember(entry.key, b"")
-            self._begin_grace(int(account), now + int.from_bytes(entry.value, "little"))
+        match entry:
+            case Entry(DeadManTimer() | GracePeriod() as timer, due):
+                self._set(timer, due if isinstance(due, int) else NEVER)
+            case Entry(Present(account, origin), None):
+                self._no_longer(account, origin)
+            case Entry(Present(account, origin)):
+                self._elsewhere.setdefault(account, set()).add(origin)
+                self._end_grace(account)
+            case Entry(EndedConnection(account) as ended, int(grace)):
+                self._memory.remember(ended, None)
+                self._begin_grace(account, now + grace)
 
-    def end_process(self, origin: str, now: int) -> None:
+    def end_process(self, origin: int, now: int) -> None:
         """The connections to a process are all gone: do what they have asked for in that case."""
         guards: list[tuple[int, int]] = []
         for key, value in self._memory.directory.items():
-            kind, _, rest = key.partition(":")
-            account, _, where = rest.partition(":")
-            if kind == GUARD and where.rpartition(".")[0] == origin:
-                guards.append((int(account), int.from_bytes(value, "little")))
-                self._memory.remember(key, b"")
-            elif kind == PRESENT and where == origin:
-                self._memory.remember(key, b"")
-                self._no_longer(int(account), where)
+            if isinstance(key, GuardedConnection) and key.origin == origin and isinstance(value, int):
+                guards.append((key.account, value))
+                self._memory.remember(key, None)
+            elif isinstance(key, Present) and key.origin == origin:
+                self._memory.remember(key, None)
+                self._no_longer(key.account, origin)
         for owner, grace in guards:
             if grace:
                 self._begin_grace(owner, now + grace)
@@ -134,7 +134,7 @@ class Deadlines:
 
     def has_dead_man(self, account: int) -> bool:
         """Whether a dead-man timer of an account is on disk."""
-        return f"{DEAD_MAN}:{account}" in self._memory.directory
+        return DeadManTimer(account) in self._memory.directory
 
     def has_guard(self, account: int, connection: int) -> bool:
         """Whether what a connection has asked for is on disk."""
@@ -142,18 +142,18 @@ class Deadlines:
 
     def set_dead_man(self, account: int, due: int, kept: Callable[[bool], None]) -> None:
         """Start the timer anew; NEVER stops it. Then call `kept`, with False if that is not on disk."""
-        key = f"{DEAD_MAN}:{account}"
-        self._set(key, due)
-        self._memory.remember(key, b"" if due == NEVER else encoded(due), kept)
+        timer = DeadManTimer(account)
+        self._set(timer, due)
+        self._memory.remember(timer, None if due == NEVER else due, kept)
 
     def keep_guard(self, account: int, connection: int, guard: Guard, kept: Callable[[bool], None]) -> None:
         """Remember what a connection has asked for; then call `kept`, with False if that is not on disk."""
         key = self._guard_key(account, connection)
         value = value_of(guard)
-        if value:
-            self._guards.add(key)
-        else:
+        if value is None:
             self._guards.discard(key)
+        else:
+            self._guards.add(key)
         self._memory.remember(key, value, kept)
 
     def forget_guard(self, account: int, connection: int) -> None:
@@ -161,7 +161,7 @@ class Deadlines:
         key = self._guard_key(account, connection)
         if key in self._guards:
             self._guards.remove(key)
-            self._memory.remember(key, b"")
+            self._memory.remember(key, None)
 
     def end_guard(self, account: int, connection: int, guard: Guard, now: int) -> None:
         """The connection has ended: do what it has asked for."""
@@ -172,8 +172,8 @@ class Deadlines:
             self._end_session(account, connection, guard.grace, now)
         guard.scope = "off"
 
-    def _guard_key(self, account: int, connection: int) -> str:
-        return f"{GUARD}:{account}:{self.origin}{connection}"
+    def _guard_key(self, account: int, connection: int) -> GuardedConnection:
+        return GuardedConnection(account, self.origin, connection)
 
     def _come(self, account: int) -> None:
         self._end_grace(account)
@@ -186,44 +186,43 @@ class Deadlines:
 
     # Grace periods, and what is due
 
-    def _no_longer(self, account: int, where: str) -> None:
-        places = self._elsewhere.get(account, set())
-        places.discard(where)
-        if not places:
+    def _no_longer(self, account: int, origin: int) -> None:
+        origins = self._elsewhere.get(account, set())
+        origins.discard(origin)
+        if not origins:
             self._elsewhere.pop(account, None)
 
     def _begin_grace(self, account: int, due: int) -> None:
         if account not in self._here and account not in self._elsewhere:
-            self._set_grace(account, min(due, self._due.get(f"{GRACE}:{account}", NEVER)))
+            self._set_grace(account, min(due, self._due.get(GracePeriod(account), NEVER)))
 
     def _set_grace(self, account: int, due: int) -> None:
-        key = f"{GRACE}:{account}"
-        self._set(key, due)
-        self._memory.remember(key, encoded(due))
+        self._set(GracePeriod(account), due)
+        self._memory.remember(GracePeriod(account), due)
 
     def _end_grace(self, account: int) -> None:
-        key = f"{GRACE}:{account}"
-        if key in self._due:
-            self._set(key, NEVER)
-            self._memory.remember(key, b"")
+        period = GracePeriod(account)
+        if period in self._due:
+            self._set(period, NEVER)
+            self._memory.remember(period, None)
 
-    def _set(self, key: str, due: int) -> None:
-        self._due.pop(key, None)
+    def _set(self, timer: Timer, due: int) -> None:
+        self._due.pop(timer, None)
         if due != NEVER:
-            self._due[key] = due
-            heappush(self._heap, (due, key))
+            self._due[timer] = due
+            heappush(self._heap, (due, next(self._set_before), timer))
         if len(self._heap) > 2 * len(self._due) + PASSED_MAX:
-            self._heap = [(due, key) for key, due in self._due.items()]
+            self._heap = [(due, next(self._set_before), timer) for timer, due in self._due.items()]
             heapify(self._heap)
 
     def due(self, now: int) -> Iterator[int]:
         """The accounts whose time has come, each once for each of its deadlines."""
         while self._heap and self._heap[0][0] <= now:
-            due, key = heappop(self._heap)
-            if self._due.get(key) == due:
-                del self._due[key]
-                self._memory.remember(key, b"")
-                yield int(key.partition(":")[2])
+            due, _, timer = heappop(self._heap)
+            if self._due.get(timer) == due:
+                del self._due[timer]
+                self._memory.remember(timer, None)
+                yield timer.account
 
     @property
     def next(self) -> int:
@@ -240,17 +239,13 @@ class RemoteDeadlines(Deadlines):
     def __init__(self, memory: Memory, origin: int, engine_time: Callable[[int], int]) -> None:
         """`engine_time` says what the engine's clock says at a time of ours."""
         super().__init__(memory)
-        self.origin = f"{origin}."
-        self._place = str(origin)
+        self.origin = origin
         self._engine_time = engine_time
-        self._said: dict[str, bytes] = {}
+        self._said: Directory = {}
 
-    def say(self, key: str, value: bytes, kept: Callable[[bool], None] | None = None) -> None:
-        """Have something remembered, with none forgotten, as long as this process is there."""
-        if value:
-            self._said[key] = value
-        else:
-            self._said.pop(key, None)
+    def say(self, key: DirectoryKey, value: Value | None, kept: Callable[[bool], None] | None = None) -> None:
+        """Have something remembered, with None forgotten, as long as this process is there."""
+        Entry(key, value).change(self._said)
         self._memory.remember(key, value, kept)
 
     def repeat(self) -> None:
@@ -260,11 +255,11 @@ class RemoteDeadlines(Deadlines):
                 self._memory.remember(key, value)
 
     def follow(self, entry: Entry, now: int) -> None:
-        if entry.key in self._said and not entry.value:
+        if entry.key in self._said and entry.value is None:
             self._memory.remember(entry.key, self._said[entry.key])
 
     def set_dead_man(self, account: int, due: int, kept: Callable[[bool], None]) -> None:
-        self._memory.remember(f"{DEAD_MAN}:{account}", b"" if due == NEVER else encoded(self._engine_time(due)), kept)
+        self._memory.remember(DeadManTimer(account), None if due == NEVER else self._engine_time(due), kept)
 
     def keep_guard(self, account: int, connection: int, guard: Guard, kept: Callable[[bool], None]) -> None:
         self.say(self._guard_key(account, connection), value_of(guard), kept)
@@ -272,41 +267,23 @@ class RemoteDeadlines(Deadlines):
     def forget_guard(self, account: int, connection: int) -> None:
         key = self._guard_key(account, connection)
         if key in self._said:
-            self.say(key, b"")
+            self.say(key, None)
 
     def _come(self, account: int) -> None:
-        self.say(f"{PRESENT}:{account}:{self._place}", b"1")
+        self.say(Present(account, self.origin), True)
 
     def _go(self, account: int) -> None:
-        self.say(f"{PRESENT}:{account}:{self._place}", b"")
+        self.say(Present(account, self.origin), None)
 
     def _end_session(self, account: int, connection: int, grace: int, now: int) -> None:
-        self._memory.remember(f"{ENDED}:{account}:{self.origin}{connection}", encoded(max(1, grace)))
+        self._memory.remember(EndedConnection(account, self.origin, connection), max(1, grace))
 
 
-def processes_of(directory: Iterable[str]) -> set[str]:
-    """The processes whose connections are remembered; "" is the market's own."""
-    found = {""}
-    for key in directory:
-        kind, _, rest = key.partition(":")
-        where = rest.partition(":")[2]
-        if kind == PRESENT:
-            found.add(where)
-        elif kind == GUARD:
-            found.add(where.rpartition(".")[0])
-    return found
+def processes_of(keys: Iterable[DirectoryKey]) -> set[int]:
+    """The processes whose connections are remembered; 0 is the market's own."""
+    return {0} | {key.origin for key in keys if isinstance(key, Present | GuardedConnection)}
 
 
-def kind_of(key: str) -> str:
-    """What a key of the directory is about."""
-    return key.partition(":")[0]
-
-
-def value_of(guard: Guard) -> bytes:
+def value_of(guard: Guard) -> int | None:
     """A guard as it is remembered: its grace period, at least 1 ns, with the scope `session`; 0 with the scope `connection`."""
-    return b"" if guard.scope == "off" else encoded(max(1, guard.grace) if guard.scope == "session" else 0)
-
-
-def encoded(number: int) -> bytes:
-    """A time or a length of time as it is remembered."""
-    return number.to_bytes(8, "little")
+    return None if guard.scope == "off" else max(1, guard.grace) if guard.scope == "session" else 0

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from engine import Event
 from stream.access.auth import Authenticator
 from stream.access.keys import Key
+from stream.commands.directory import ClosedConnection, ClosedSubject
 from stream.commands.results import Reply
 from stream.feed.channel import Channels, Point
 from stream.feed.delivery import Outbox, Traffic
@@ -20,7 +21,7 @@ from stream.feed.self_audit import SelfAudit
 from stream.settings.config import Config
 from stream.settings.histogram import Histogram
 from stream.venue.admin import Administration
-from stream.venue.announcements import CLOSED_CONNECTION, CLOSED_SUBJECT, Announcement
+from stream.venue.announcements import Announcement
 from stream.venue.instrument_list import InstrumentList
 from stream.venue.limits import Limits
 from stream.venue.load import Load
@@ -186,7 +187,7 @@ class Venue(ABC):
     def act(self, said: Announcement) -> None:
         """Close the connections to this process that an administrator's words concern."""
         for session in list(self.sessions):
-            if (said.kind == CLOSED_SUBJECT and session.subject == said.name) or (said.kind == CLOSED_CONNECTION and str(session.number) == said.name):
+            if said.about in (ClosedSubject(session.subject), ClosedConnection(session.number)):
                 session.close(CloseCode.DISCONNECTED, "closed by an administrator")
         self.close_revoked()
 

@@ -31,6 +31,7 @@ from stream.client.errors import ClientError
 from stream.client.live import LiveBook
 from stream.cluster.overview import look
 from stream.cluster.redis_client import connect, keys_of
+from stream.commands.directory import AccountOf, EndedConnection, GuardedConnection, Present
 from stream.journal.files import Disk
 from stream.journal.recovery import replay
 from stream.wire.mirror import Verdict
@@ -321,7 +322,7 @@ def tally(stage: Stage, leader: str, digests: list[list[int]], resumed: Counter[
     lost = other = 0
     orders: Counter[int] = Counter()
     for trader in stage.traders:
-        account = int.from_bytes(directory[f"account:{trader.name}"], "little")
+        account = directory[AccountOf(trader.name)]
         for key, answer in trader.answers.items():
             result = results.get((account, key))
             told: Answer | None = result and ((400 + result.reason,) if result.reason else (result.seq, result.order, result.remaining))
@@ -341,7 +342,7 @@ def tally(stage: Stage, leader: str, digests: list[list[int]], resumed: Counter[
         "assets out of balance": unbalanced, "watchers with other books in the end": sum(each != truth for each in digests),
         "guarded orders that outlived their connection": sum(each.outlived for each in stage.guarded),
         "orders cancelled though nobody guarded them": sum(exchange.order(order) is None for order in stage.steady.orders),
-        "remembered of connections that are gone": sum(key.startswith(("guard:", "ended:", "present:")) for key in directory),
+        "remembered of connections that are gone": sum(isinstance(key, GuardedConnection | EndedConnection | Present) for key in directory),
         "sign-ins of those who are revoked": stage.let_in,
         "gaps": found[Verdict.GAP], "wrong books, repaired by a snapshot": found[Verdict.MISMATCH],
         **{f"resumed: {recovered}, {reason}": count for (recovered, reason), count in sorted(resumed.items())},

@@ -12,7 +12,27 @@ from msgspec.structs import replace
 from engine import CommandKind, Commands
 from stream.cluster.engine import Engine
 from stream.cluster.messages import Batch, Forward, decode_request, encode
-from stream.commands.entry import Entry
+from stream.commands.directory import (
+    AccountOf,
+    AskedConnections,
+    ChannelMemory,
+    ClosedConnection,
+    ClosedSubject,
+    DeadManTimer,
+    EndedConnection,
+    Entry,
+    GatewayName,
+    GracePeriod,
+    GuardedConnection,
+    KeptAccount,
+    LastGroup,
+    Present,
+    RevokedSubject,
+    RevokedToken,
+    Term,
+    ToldConnections,
+    Unknown,
+)
 from stream.commands.forwarded import COMMAND_BYTES, COMMANDS_MAX, KIND_OFFSET, WORDS_BYTES_MAX, Forwarded, decode_forwarded, fault, last_number
 from stream.commands.results import Keyed
 from stream.journal.format import Kind
@@ -31,8 +51,8 @@ ORIGIN = 7
 BID = Commands()
 BID.place(0, 0, 0, 100, 5)
 GOOD = Forwarded(ORIGIN, 1, bytes(BID), [Keyed(0, 0, 1)], [
-    Entry("kept:0", b"1"), Entry("guard:0:7.12", bytes(8)), Entry("dead_man:0", bytes(7) + b"\x3f"), Entry("present:0:7", b"1"), Entry("gateway:7", b"name"),
-    Entry("revoked_subject:mallory", START.to_bytes(8, "little")), Entry("closed_connection:9", START.to_bytes(8, "little")),
+    Entry(KeptAccount(0), True), Entry(GuardedConnection(0, 7, 12), 0), Entry(DeadManTimer(0), 0x3f << 56), Entry(Present(0, 7), True),
+    Entry(GatewayName(7), b"name"), Entry(RevokedSubject("mallory"), START), Entry(ClosedConnection(9), START),
 ])
 
 BAD: dict[str, dict[str, Any]] = {
@@ -48,28 +68,27 @@ BAD: dict[str, dict[str, Any]] = {
     "a key of no account": {"keyed": [Keyed(0, 1, 1)]},
     "a key below all": {"keyed": [Keyed(0, 0, 0)]},
     "a key above all": {"keyed": [Keyed(0, 0, 1 << 63)]},
-    "kept for nobody": {"entries": [Entry("kept:", b"1")]},
-    "kept for no account": {"entries": [Entry("kept:1", b"1")]},
-    "kept for what is not a number": {"entries": [Entry("kept:alice", b"1")]},
-    "kept for another form of a number": {"entries": [Entry("kept:00", b"1")]},
-    "kept for a number of other digits": {"entries": [Entry("kept:\u0660", b"1")]},
-    "an entry that is the engine's": {"entries": [Entry("origin:7", b"1")]},
-    "an entry of a later version": {"entries": [Entry("later", b"1")]},
-    "an entry of no name": {"entries": [Entry("", b"1")]},
-    "a guard of no gateway": {"entries": [Entry("guard:0:12", b"1")]},
-    "a guard of a gateway without a number": {"entries": [Entry("guard:0:seven.12", b"1")]},
-    "somebody who is there, of no account": {"entries": [Entry("present:1:7", b"1")]},
-    "somebody who is at no gateway": {"entries": [Entry("present:0:", b"1")]},
-    "an end of a guard of no account": {"entries": [Entry("ended:1:7.1", b"1")]},
-    "a revocation of nobody": {"entries": [Entry("revoked_subject:", b"1")]},
-    "a revocation of a longer name than any": {"entries": [Entry(f"revoked_token:{'a' * 129}", b"1")]},
-    "a revocation at no time": {"entries": [Entry("revoked_token:a", b"\1" * 9)]},
-    "a connection of no name": {"entries": [Entry("closed_connection:", b"1")]},
-    "a question without a number": {"entries": [Entry("asked_connections:7", b"1")]},
-    "an answer of no gateway": {"entries": [Entry("told_connections:7:1:", b"1")]},
-    "a longer answer than any": {"entries": [Entry("told_connections:7:1:8", bytes(WORDS_BYTES_MAX + 1))]},
-    "a time that no clock shows": {"entries": [Entry("dead_man:0", b"\1" * 9)]},
-    "a grace that never ends": {"entries": [Entry("guard:0:7.1", ((1 << 62) + 1).to_bytes(8, "little"))]},
+    "kept for no account": {"entries": [Entry(KeptAccount(1), True)]},
+    "kept for an account below all": {"entries": [Entry(KeptAccount(-1), True)]},
+    "kept by a number": {"entries": [Entry(KeptAccount(0), 1)]},
+    "an entry that is the engine's": {"entries": [Entry(LastGroup(7), 1)]},
+    "an account that no command has opened": {"entries": [Entry(AccountOf("mallory"), 0)]},
+    "an entry of another version": {"entries": [Entry(Unknown("later"), b"1")]},
+    "a guard of no gateway": {"entries": [Entry(GuardedConnection(0, 0, 12), 1)]},
+    "a guard of a gateway below all": {"entries": [Entry(GuardedConnection(0, -7, 12), 1)]},
+    "somebody who is there, of no account": {"entries": [Entry(Present(1, 7), True)]},
+    "somebody who is at no gateway": {"entries": [Entry(Present(0, 0), True)]},
+    "an end of a guard of no account": {"entries": [Entry(EndedConnection(1, 7, 1), 1)]},
+    "a revocation of nobody": {"entries": [Entry(RevokedSubject(""), 1)]},
+    "a revocation of a longer name than any": {"entries": [Entry(RevokedToken("a" * 129), 1)]},
+    "a revocation at no time": {"entries": [Entry(RevokedToken("a"), b"1")]},
+    "a connection above all": {"entries": [Entry(ClosedConnection(1 << 63), 1)]},
+    "a question that is a number": {"entries": [Entry(AskedConnections(7, 1), 1)]},
+    "an answer of a gateway below all": {"entries": [Entry(ToldConnections(7, 1, -1), b"1")]},
+    "a longer answer than any": {"entries": [Entry(ToldConnections(7, 1, 8), bytes(WORDS_BYTES_MAX + 1))]},
+    "a time that no clock shows": {"entries": [Entry(DeadManTimer(0), (1 << 62) + 1)]},
+    "a time below all": {"entries": [Entry(DeadManTimer(0), -1)]},
+    "a grace that never ends": {"entries": [Entry(GuardedConnection(0, 7, 1), (1 << 62) + 1)]},
 }
 
 
@@ -134,7 +153,9 @@ def test_the_limit_of_a_groups_commands() -> None:
     assert "at most" in fault(replace(GOOD, commands=commands + bytes(BID)), 1)
 
 
-UNREADABLE = [[7, 1], [7, 1, "text", [], []], [7, 1, b"", [[0, 0]], []], [7, 1, b"", [], [["key"]]], [7, 1, None, 5, 5, 5], [7, 1, b"", [], [[1, b""]]]]
+UNREADABLE = [[7, 1], [7, 1, "text", [], []], [7, 1, b"", [[0, 0]], []], [7, 1, b"", [], [["key"]]], [7, 1, None, 5, 5, 5], [7, 1, b"", [], [[1, b""]]],
+              [7, 1, b"", [], [["kept:0", b"1"]]], [7, 1, b"", [], [[[99], 1]]]]
+"""The last two are of the version before, whose keys were strings, and of a later one."""
 
 
 @pytest.mark.parametrize("group", UNREADABLE)
@@ -160,19 +181,17 @@ def bid_but_for(place: int, byte: int) -> bytes:
 
 
 COMMAND = st.builds(bid_but_for, st.integers(0, COMMAND_BYTES - 1), st.integers(0, 255))
-KEYS_OF_ENTRIES = st.one_of(
-    st.sampled_from([
-        "kept:0", "guard:0:7.1", "grace:0", "dead_man:0", "kept:4294967296", "feed", "term", "present:0:7", "ended:0:7.1", "gateway:7",
-        "gateway:18446744073709551616", "revoked_subject:alice", "revoked_token:7", "closed_subject:alice", "closed_connection:7",
-        "asked_connections:7:1", "told_connections:7:1:8",
-    ]),
-    st.text(max_size=9),
-)
+KEYS_OF_ENTRIES = st.sampled_from([
+    KeptAccount(0), GuardedConnection(0, 7, 1), GracePeriod(0), DeadManTimer(0), KeptAccount(1 << 32), ChannelMemory(), Term(), Present(0, 7),
+    EndedConnection(0, 7, 1), GatewayName(7), GatewayName((1 << 64) - 1), GatewayName(0), RevokedSubject("alice"), RevokedToken("7"), ClosedSubject("alice"),
+    ClosedSubject(""), ClosedConnection(7), AskedConnections(7, 1), ToldConnections(7, 1, 8), Unknown("later"),
+])
+VALUES = st.one_of(st.none(), st.booleans(), NUMBERS, st.binary(max_size=10), st.lists(NUMBERS, max_size=2))
 GROUPS = st.builds(
     Forwarded, st.sampled_from([ORIGIN, ORIGIN, 0, -1, 1 << 63]), st.just(1),
     st.one_of(st.lists(COMMAND, max_size=3).map(b"".join), st.binary(max_size=100)),
     st.lists(st.builds(Keyed, st.one_of(st.just(0), NUMBERS), st.one_of(st.just(0), NUMBERS), st.one_of(st.just(1), NUMBERS)), max_size=2),
-    st.lists(st.builds(Entry, KEYS_OF_ENTRIES, st.binary(max_size=10)), max_size=2),
+    st.lists(st.builds(Entry, KEYS_OF_ENTRIES, VALUES), max_size=2),
     st.sampled_from([0, 0, 0, 100, 506, 507, -1]),
 )
 

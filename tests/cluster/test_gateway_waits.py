@@ -10,6 +10,7 @@ from stream.cluster.gateway import Gateway
 from stream.cluster.messages import OpenAccount, encode
 from stream.cluster.redis_client import connect, keys_of
 from stream.cluster.redis_gateway import RedisGatewayEnd
+from stream.commands.directory import KeptAccount
 from stream.wire.codes import ErrorCode
 from stream.wire.messages import Confirmed, DeadMan, Done, Error, Place
 from tests.cluster.cluster import Cluster, state_of
@@ -100,7 +101,7 @@ def test_what_is_to_be_remembered_takes_room_for_what_it_comes_to_only() -> None
     end, gateway = cluster.link.ends[0], cluster.gateways[0]
     end.cut = True
     for number in range(5000):
-        gateway.sequencer.remember(f"kept:{number % 3}", b"1")
+        gateway.sequencer.remember(KeptAccount(number % 3), True)
         Gateway.tick(gateway, cluster.now)
     assert len(gateway.sequencer._gathering.entries) <= 2 * 3 + ENTRIES_AT_ONCE
     assert len(gateway.sequencer._sent) == UNDER_WAY_MAX

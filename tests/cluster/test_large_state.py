@@ -15,6 +15,7 @@ from stream.cluster.replica import Replica
 from stream.cluster.socket_link import SocketEngineEnd, SocketGatewayEnd, framed, read_frame
 from stream.cluster.state_file import StateFile
 from stream.cluster.succession import inherit
+from stream.commands.directory import Unknown
 from stream.journal.files import Disk
 from stream.server.server import Clock
 from tests.setting import CONFIG
@@ -73,7 +74,7 @@ class Market:
     def write(self, size: int = 100) -> None:
         """Something to be told in the next batch."""
         self.written += 1
-        self.server.engine.sequencer.remember(f"something:{self.written % 50}", bytes(size))
+        self.server.engine.sequencer.remember(Unknown(f"something {self.written % 50}"), bytes(size))
         self.server.tick()
 
     async def go_on(self) -> None:
@@ -164,7 +165,7 @@ def test_a_worker_that_does_not_read_makes_the_engine_hold_no_more_than_a_part(t
     @run
     async def scene() -> None:
         async with serving(tmp_path) as market:
-            market.server.engine.sequencer.remember("filling", bytes(filling))
+            market.server.engine.sequencer.remember(Unknown("filling"), bytes(filling))
             market.write()
             reader, writer = await reader_that_asks(market)
             await until(lambda: any(market.end._workers.values()))
@@ -196,7 +197,7 @@ def test_who_asks_when_too_much_has_happened_since_gets_a_later_state(tmp_path: 
     @run
     async def scene() -> None:
         async with serving(tmp_path) as market:
-            market.server.engine.sequencer.remember("filling", bytes(3_000_000))
+            market.server.engine.sequencer.remember(Unknown("filling"), bytes(3_000_000))
             market.write()
             _, writer = await reader_that_asks(market)
             await until(lambda: any(market.end._workers.values()))

@@ -11,6 +11,7 @@ from stream.cluster import redis_engine, redis_snapshot
 from stream.cluster.messages import Batch, ShippedRecord, parts, size_of
 from stream.cluster.redis_client import close, connect, keys_of
 from stream.cluster.redis_snapshot import Head
+from stream.commands.directory import Unknown
 from stream.journal.writer import JournalFailed
 from stream.settings.config import Config, ConfigError
 from tests.cluster.redis_cluster import Market, market, placed
@@ -99,7 +100,7 @@ def test_a_redis_that_is_full_of_the_log_is_told_a_snapshot_instead(tmp_path: Pa
             leader = await there.leader()
             written = 0
             while written < 4 << 20:
-                leader.server.engine.sequencer.remember("something", b"x" * 10_000)
+                leader.server.engine.sequencer.remember(Unknown("something"), b"x" * 10_000)
                 leader.server.wake()
                 written += 10_000
                 await asyncio.sleep(0)
@@ -122,7 +123,7 @@ def test_the_log_is_cut_though_the_journal_takes_no_snapshot(tmp_path: Path, red
             leader = await there.leader()
             first = redis.client().xrange(KEYS.log, count=1)[0][0]
             while redis.client().xrange(KEYS.log, count=1)[0][0] == first:
-                leader.server.engine.sequencer.remember("something", b"x" * 10_000)
+                leader.server.engine.sequencer.remember(Unknown("something"), b"x" * 10_000)
                 leader.server.wake()
                 await asyncio.sleep(0)
             await there.gateway()
@@ -140,7 +141,7 @@ def test_what_waits_for_a_redis_that_is_away_is_bounded(tmp_path: Path, redis: R
             redis.kill()
             engine, sequencer = leader.server.engine, leader.server.engine.sequencer
             for number in range(1000):
-                sequencer.remember(f"something:{number % 7}", b"x" * 100)
+                sequencer.remember(Unknown(f"something {number % 7}"), b"x" * 100)
                 engine.tick(leader.server.clock.now())
             assert leader.node._link._pending_size <= 10_000
             redis.start()
@@ -201,7 +202,7 @@ def test_a_node_with_the_journal_of_another_market_goes_on_with_this_one(tmp_pat
             async with market(tmp_path / "other", redis.url, gateways=0, cluster="other") as other:
                 stranger = await other.leader()
                 for number in range(100):
-                    stranger.server.engine.sequencer.remember(f"something:{number}", b"else")
+                    stranger.server.engine.sequencer.remember(Unknown(f"something {number}"), b"else")
                     stranger.server.engine.tick(stranger.server.clock.now())
             (tmp_path / "other" / "a").rename(tmp_path / "b")
             epoch = first.server.engine.point(0).epoch

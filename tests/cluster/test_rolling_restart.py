@@ -12,6 +12,7 @@ import pytest
 from stream.client.client import Client
 from stream.client.errors import ClientError
 from stream.client.live import LiveBook
+from stream.commands.directory import GracePeriod, GuardedConnection
 from stream.wire.fields import Message
 from stream.wire.messages import Leaving
 from tests.cluster.redis_cluster import market
@@ -156,5 +157,5 @@ def test_a_gateway_that_leaves_cancels_what_is_guarded_before_it_is_gone(tmp_pat
             await there.gateways.pop().stop()
             engine = (await there.leader()).server.engine
             assert engine.exchange.order_count == 1
-            assert [key.partition(":")[0] for key in engine.sequencer.directory if key.startswith(("guard", "grace"))] == ["grace"]
+            assert [type(key) for key in engine.sequencer.directory if isinstance(key, GuardedConnection | GracePeriod)] == [GracePeriod]
     scene()

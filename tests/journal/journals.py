@@ -12,7 +12,7 @@ import msgspec
 
 from engine import Commands, Exchange, Instrument
 from stream.commands import forwarded
-from stream.commands.entry import Entry
+from stream.commands.directory import AccountOf, Directory, Entry
 from stream.commands.forwarded import Forwarded, decode_forwarded, last_number
 from stream.commands.results import Keyed, Results
 from stream.feed.feed import Feed
@@ -70,11 +70,11 @@ class World:
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
         self.opening = small_exchange()
-        self.behind: dict[int, tuple[int, dict[str, bytes], Results]] = {0: (0, {}, Results())}
+        self.behind: dict[int, tuple[int, Directory, Results]] = {0: (0, {}, Results())}
         self.acknowledged = 0
         self.time = 0
         self.exchange = self.opening
-        self.directory: dict[str, bytes] = {}
+        self.directory: Directory = {}
         self.results = Results()
 
     def open(self, files: Files, limits: Limits = SMALL) -> Opened:
@@ -134,13 +134,13 @@ class World:
                 forwards = sum(kind == Kind.FORWARDED for kind, _, _ in group)
                 number = last_number(self.directory, ORIGIN) + forwards + 1
                 keyed = [Keyed(0, 0, self.chance.randrange(99))]
-                entries = [Entry("subject 1", self.chance.randbytes(3))] * self.chance.randrange(2)
+                entries = [Entry(AccountOf("subject 1"), self.chance.randrange(1 << 24))] * self.chance.randrange(2)
                 several = Forwarded(ORIGIN, number, commands(self.chance, time), keyed, entries)
                 group.append((Kind.FORWARDED, msgspec.msgpack.encode(several), time))
             elif kind:
                 group.append((Kind.COMMANDS, commands(self.chance, time), time))
             else:
-                entry = Entry(f"subject {self.chance.randrange(5)}", self.chance.randbytes(3))
+                entry = Entry(AccountOf(f"subject {self.chance.randrange(5)}"), self.chance.randrange(1 << 24))
                 group.append((Kind.ENTRY, msgspec.msgpack.encode(entry), time))
         self.commit(group)
 

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import pytest
 
 from stream.cli import main
+from stream.commands.directory import ChannelMemory
 from stream.journal import snapshots
 from stream.journal.files import Disk
 from stream.journal.format import Kind
 from stream.journal.reader import SUFFIX, Reader, numbers, segment_path
 from stream.journal.recovery import open_journal, replay
 from stream.journal.writer import SEAL, Limits
-from stream.market.history import FEED
-from tests.journal.test_journal import VERSION_1, VERSION_1_COUNTS, VERSION_1_STATE
+from tests.journal.test_journal import VERSION_1, VERSION_1_COUNTS, VERSION_1_KINDS, VERSION_1_STATE
 
 [SNAPSHOT], LAST, EPOCH, TIME = VERSION_1_COUNTS
 FIRSTS = numbers(Disk(), str(VERSION_1), SUFFIX)
@@ -83,7 +83,7 @@ def test_info_says_what_is_in_it(journal: Run) -> None:
     assert (outcome.status, outcome.err) == (0, "")
     told = json.loads(outcome.out)
     assert (told["first"], told["last"], told["epoch"], told["ended"], told["snapshots"]) == (1, LAST, EPOCH, TIME, [SNAPSHOT])
-    assert told["records"].keys() == {kind.name.lower() for kind in Kind}
+    assert told["records"].keys() == {kind.name.lower() for kind in VERSION_1_KINDS}
     assert sum(told["records"].values()) == LAST
     assert (told["segments"], told["whole"], told["unfinished_bytes"]) == (len(FIRSTS), True, 0)
     assert told["bytes_per_million_commands"] == round(told["bytes"] * 1e6 / told["commands"])
@@ -145,7 +145,7 @@ def test_dump_prints_commands_and_other_records(journal: Run) -> None:
     lines = journal("dump", VERSION_1).lines()
     assert {line["record"] for line in lines} == set(range(1, LAST + 1))
     assert [line["record"] for line in lines] == sorted(line["record"] for line in lines)
-    assert {line["kind"] for line in lines} == {kind.name.lower() for kind in Kind}
+    assert {line["kind"] for line in lines} == {kind.name.lower() for kind in VERSION_1_KINDS}
     told = json.loads(journal("info", VERSION_1, "--json").out)
     assert sum("command" in line for line in lines) == told["commands"]
     places = [line for line in lines if line.get("command") == "place"]
@@ -206,7 +206,7 @@ def test_a_snapshot_remembers_as_many_trades_as_the_server(journal: Run, folder:
     memories = []
     for trades in (1000, 2):
         assert journal("snapshot", folder, "--upto", LAST - 1, "--trades", trades).status == 0
-        memories.append(snapshots.read(Disk(), str(folder), LAST - 1).directory[FEED])
+        memories.append(snapshots.read(Disk(), str(folder), LAST - 1).directory[ChannelMemory()])
     assert 0 < len(memories[1]) < len(memories[0])
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from stream.commands.directory import KeptAccount
 from stream.journal import snapshots
 from stream.journal.snapshots import State
 from stream.market.history import recover, remembering
@@ -321,4 +322,4 @@ def test_own_orders_and_balances_are_patched_too(venue: Venue, way: str) -> None
     alice.market.disconnect(alice.session, venue.market.now - 2 * CONFIG.account_resume_s * S)
     venue.market.keep_house(venue.market.now)
     venue.settle()
-    assert not [key for key in venue.market.sequencer.directory if key.startswith("kept:")]
+    assert not [key for key in venue.market.sequencer.directory if isinstance(key, KeptAccount)]

@@ -12,6 +12,7 @@ from stream.client.errors import ConnectionLost, RequestRefused
 from stream.commands import results
 from stream.commands.results import KEY_TIME, KEYS_MAX, SENT_MARGIN, Result, Results
 from stream.journal import snapshots
+from stream.journal.entries import beside_in
 from stream.market import market
 from stream.wire.codes import ErrorCode
 from stream.wire.messages import AllCancelled, Cancel, CancelAll, Done, Error, Place, Reduce, Replace
@@ -154,7 +155,7 @@ def test_a_snapshot_of_an_earlier_version_has_keys_as_old_as_itself() -> None:
     found = Results([((1, key), Result(5, 0, key)) for key in range(3)], {}, START)
     assert {result.time for result in found.values()} == {START}
     data = msgspec.msgpack.encode(({}, [((1, 7), msgspec.structs.astuple(Result(5, 0, 7))[:-1])]))
-    assert snapshots._decode_beside(data).results == [((1, 7), Result(5, 0, 7))]
+    assert beside_in(memoryview(data), 1).results == [((1, 7), Result(5, 0, 7))]
 
 
 def test_an_account_has_its_share_and_no_more_memory_than_that(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ def first_of(disk: FakeDisk) -> tuple[int, int]:
 
 BAD = {
     "no such record": (str(LAST + 1), f"there is no record {LAST + 1}; the last one is {LAST}"),
-    "a record of another kind": ("1", "record 1 is of kind 1: expected one of commands, keyed_commands, forwarded, entry"),
+    "a record of another kind": ("1", "record 1 is of kind 1: expected one of commands, keyed_commands, forwarded, string_forwarded, entry"),
     "one of several": ("SEVERAL", "has 2 commands: expected one of SEVERAL.1 to SEVERAL.2, or SEVERAL.0 for all"),
     "no such place": ("SEVERAL.3", "has no command SEVERAL.3: expected at most SEVERAL.2"),
 }

@@ -16,7 +16,7 @@ from engine import Commands, Exchange, OrderType, Side
 from stream.cli.serve import UNRECOVERABLE
 from stream.client.client import Client
 from stream.client.errors import ClientError
-from stream.commands.entry import Entry
+from stream.commands.directory import AccountOf, Entry
 from stream.journal.files import Disk
 from stream.journal.format import JournalError, Kind, Stuck
 from stream.journal.parts import named
@@ -33,7 +33,7 @@ from tests.market.faulty_engine import ABORT, ENDLESS, EXIT, KILL, SEGFAULT, bui
 from tests.setting import CONFIG, START, token
 from tests.sockets import run
 
-ALICE = msgspec.msgpack.encode(Entry("account:alice", b"\1"))
+ALICE = msgspec.msgpack.encode(Entry(AccountOf("alice"), 1))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from stream.cluster.messages import Forward
 from stream.cluster.roll_call import PART_BYTES_MAX, Part, merged, part_of
-from stream.commands.entry import Entry
+from stream.commands.directory import AskedConnections, ClosedSubject, Entry, GatewayName, RevokedSubject, ToldConnections, Unknown
 from stream.commands.forwarded import Forwarded, last_number
 from stream.journal.format import JournalError
 from stream.venue.announcements import CLOSED_KEPT_S
@@ -118,7 +118,7 @@ def test_the_connections_to_every_gateway_are_listed() -> None:
         found += [each.connection for each in page]
         after = found[-1]
     assert found == numbers
-    assert not [key for key in cluster.engine.sequencer.directory if "connections" in key]
+    assert not [key for key in cluster.engine.sequencer.directory if isinstance(key, AskedConnections | ToldConnections)]
 
 
 def test_a_gateway_that_does_not_say_who_is_connected_is_named() -> None:
@@ -156,8 +156,9 @@ UNREADABLE = [b"\xc1", b"text", b"\x91" * 5000, *map(msgspec.msgpack.encode, ([]
 def test_a_question_that_cannot_be_read_is_passed_over_and_told(value: bytes, caplog: pytest.LogCaptureFixture) -> None:
     cluster = Cluster(2)
     root, _ = admin(cluster), sign_in(cluster, 1)
-    stray(cluster, Entry(f"asked_connections:{STRANGER}:1", value), Entry(f"asked_connections:{STRANGER}:1", b""))
-    assert [each.__dict__["entry"] for each in caplog.records if "cannot be read" in each.message] == [f"asked_connections:{STRANGER}:1"] * 2
+    question = AskedConnections(STRANGER, 1)
+    stray(cluster, Entry(question, value), Entry(question, None))
+    assert [each.__dict__["entry"] for each in caplog.records if "cannot be read" in each.message] == [str(question)] * 2
     answer = ask(cluster, root, ListConnections)
     assert ([each.subject for each in answer.connections], answer.unheard) == (["root", "alice"], [])
 
@@ -168,7 +169,8 @@ def test_an_answer_that_cannot_be_read_is_passed_over_and_its_gateway_named(valu
     root, _ = admin(cluster), sign_in(cluster, 1)
     cluster.link.ends[1].cut = True
     root.ask(ListConnections)
-    stray(cluster, Entry("told_connections:100:1:101", value), Entry("told_connections:100:1:101", b""))
+    answered = ToldConnections(100, 1, 101)
+    stray(cluster, Entry(answered, value), Entry(answered, None))
     assert "cannot be read" in caplog.text
     for _ in range(100):
         cluster.step(100)
@@ -180,19 +182,19 @@ def test_an_answer_that_cannot_be_read_is_passed_over_and_its_gateway_named(valu
 def test_a_later_version_may_say_more_and_have_a_name_that_is_no_text(caplog: pytest.LogCaptureFixture) -> None:
     cluster = Cluster(2, gateway_timeout_ms=60_000)
     root, alice = admin(cluster), sign_in(cluster, 1)
-    stray(cluster, Entry(f"gateway:{STRANGER}", b"\xff"))
+    stray(cluster, Entry(GatewayName(STRANGER), b"\xff"))
     told: list[Any] = []
     cluster.engine.sequencer.taken, taken = lambda group: (told.append(group), taken(group)), cluster.engine.sequencer.taken
-    stray(cluster, Entry(f"asked_connections:{STRANGER}:5", msgspec.msgpack.encode([0, 10, "more"])))
+    stray(cluster, Entry(AskedConnections(STRANGER, 5), msgspec.msgpack.encode([0, 10, "more"])))
     cluster.step()
-    answers = {entry.key for group in told for entry in group.entries if entry.key.startswith("told")}
-    assert answers == {f"told_connections:{STRANGER}:5:{gateway}" for gateway in (100, 101)}
+    answers = {entry.key for group in told for entry in group.entries if isinstance(entry.key, ToldConnections)}
+    assert answers == {ToldConnections(STRANGER, 5, gateway) for gateway in (100, 101)}
     root.ask(ListConnections)
     part = [*msgspec.msgpack.decode(part_of(cluster.gateways[1].connections(0, 9))), "more"]
-    stray(cluster, Entry(f"told_connections:100:1:{STRANGER}", msgspec.msgpack.encode(part)))
+    stray(cluster, Entry(ToldConnections(100, 1, STRANGER), msgspec.msgpack.encode(part)))
     (answer,) = [each for each in root.hear() if isinstance(each, Connections)]
     assert ([each.subject for each in answer.connections], answer.unheard) == (["root", "alice", "alice"], [])
-    cluster.gateways[1].roll_call.follow(Entry("a word of a later version", b"1"))
+    cluster.gateways[1].roll_call.follow(Entry(Unknown("a word of another version"), b"1"))
     assert alice.session.closed is None
     assert ask(cluster, admin(cluster, 1), ListConnections).unheard == ["\ufffd"]
     assert "cannot be read" not in caplog.text
@@ -260,4 +262,4 @@ def test_what_was_said_is_forgotten_when_it_can_matter_no_more(request_kind: Any
         market.now = START + late * 10**9
         market.keep_house(market.now)
         market.tick(market.now)
-        assert len([key for key in market.sequencer.directory if key.endswith("_subject:mallory")]) == kept
+        assert len([key for key in market.sequencer.directory if key in (RevokedSubject("mallory"), ClosedSubject("mallory"))]) == kept

@@ -8,6 +8,16 @@ from typing import Any
 import pytest
 
 from stream.cluster.engine import Engine
+from stream.commands.directory import (
+    ChannelMemory,
+    DeadManTimer,
+    Directory,
+    DirectoryKey,
+    EndedConnection,
+    GracePeriod,
+    GuardedConnection,
+    Present,
+)
 from stream.journal import snapshots
 from stream.market.history import History
 from stream.venue.safeguards import Deadlines
@@ -17,12 +27,12 @@ from stream.wire.times import NEVER
 from tests.cluster.cluster import KEYS, Cluster, state_of
 from tests.worlds import MILLISECOND, Desk, QuietMarket
 
-SAFEGUARDS = ("guard", "grace", "present", "ended", "dead_man")
+SAFEGUARDS = GuardedConnection | GracePeriod | Present | EndedConnection | DeadManTimer
 
 
-def left(directory: dict[str, bytes]) -> list[str]:
+def left(directory: Directory) -> list[DirectoryKey]:
     """What is remembered of guards and of who is there."""
-    return [key for key in directory if key.partition(":")[0] in SAFEGUARDS]
+    return [key for key in directory if isinstance(key, SAFEGUARDS)]
 
 
 def sign_in(cluster: Cluster, number: int, subject: str = "alice") -> Desk:
@@ -127,12 +137,12 @@ def test_a_gateway_that_was_unreachable_says_again_who_is_there() -> None:
     one.ask(CancelOnDisconnect, "session", 10_000)
     other.ask(CancelOnDisconnect, "session", 500)
     place(one)
-    before = sorted(left(cluster.engine.sequencer.directory))
+    before = set(left(cluster.engine.sequencer.directory))
     cluster.link.ends[0].cut = True
     for _ in range(15):
         beat_of(cluster, 1)
         cluster.step(100)
-    assert sorted(left(cluster.engine.sequencer.directory)) == [key for key in before if "100" not in key]
+    assert set(left(cluster.engine.sequencer.directory)) == {key for key in before if key.origin != 100}
     cluster.link.ends[0].cut = False
     cluster.link.ends[0].ask()
     for _ in range(30):
@@ -140,7 +150,7 @@ def test_a_gateway_that_was_unreachable_says_again_who_is_there() -> None:
         beat_of(cluster, 1)
         cluster.link.snapshot = state_of(cluster.engine, cluster.now)
         cluster.step(100)
-    assert sorted(left(cluster.engine.sequencer.directory)) == before
+    assert set(left(cluster.engine.sequencer.directory)) == before
     lose(cluster, other)
     pass_time(cluster, 900)
     assert cluster.engine.exchange.order_count == 1
@@ -175,7 +185,7 @@ def take_over(cluster: Cluster) -> None:
     """Have another engine lead, from what the one before has on disk."""
     state = snapshots.decode(b"".join(cluster.engine.pieces(cluster.now)), "test")
     feed = cluster.engine.feed
-    state.directory.pop("feed", None)
+    state.directory.pop(ChannelMemory(), None)
     cluster.term += 1
     position = cluster.engine.position
     history = History(state.exchange, state.directory, state.results, state.epoch, state.time, feed)
@@ -201,19 +211,19 @@ def test_what_follows_from_the_end_of_a_connection_is_done_by_the_next_engine() 
     market = QuietMarket()
     desk = Desk(market).sign_in("alice")
     place(desk)
-    market.sequencer.directory["ended:0:7.1"] = (500 * MILLISECOND).to_bytes(8, "little")
+    market.sequencer.directory[EndedConnection(0, 7, 1)] = 500 * MILLISECOND
     deadlines = Deadlines(market.sequencer)
     deadlines.recover(market.now, alone=False)
     assert deadlines.next == market.now + 500 * MILLISECOND
     market.tick(market.now)
-    assert left(market.sequencer.directory) == ["grace:0"]
+    assert left(market.sequencer.directory) == [GracePeriod(0)]
 
 
 def test_a_market_that_was_one_of_many_processes_takes_them_for_gone() -> None:
     market = QuietMarket()
     desk = Desk(market).sign_in("alice")
     place(desk)
-    market.sequencer.directory |= {"present:0:7": b"1", "guard:0:7.1": (500 * MILLISECOND).to_bytes(8, "little")}
+    market.sequencer.directory |= {Present(0, 7): True, GuardedConnection(0, 7, 1): 500 * MILLISECOND}
     market.deadlines = Deadlines(market.sequencer)
     market.deadlines.recover(market.now)
     market.pass_time(600)
@@ -315,7 +325,7 @@ def test_a_guard_is_confirmed_once_it_is_kept() -> None:
     desk.ask(CancelOnDisconnect, "session", 0)
     cluster.step()
     assert Confirmed(desk.id) in desk.heard
-    assert any(key.startswith("guard:0:100.") for key in cluster.engine.sequencer.directory)
+    assert any(isinstance(key, GuardedConnection) and (key.account, key.origin) == (0, 100) for key in cluster.engine.sequencer.directory)
 
 
 def test_a_dead_man_holds_over_gateways() -> None:
