@@ -14,7 +14,7 @@ from stream.journal import snapshots
 from stream.journal.recovery import mark_of
 from stream.market.history import History, keep
 from stream.market.market import Market
-from stream.market.sequencer import Log
+from stream.market.sequencer import Log, Sequencer
 from stream.settings.config import Config
 from stream.sources import Source
 from stream.venue.safeguards import Deadlines, processes_of
@@ -44,6 +44,8 @@ class Engine(Market):
 
     scopes = frozenset({MARKET_SCOPE})
     refusal = ErrorCode.PUBLIC_ONLY
+
+    sequencer: Sequencer
 
     def __init__(
         self, config: Config, keys: list[Key], sources: Sequence[Source], now: int, history: History, journal: Log | None, position: int, began: int, term: int,

@@ -12,8 +12,7 @@ from stream.cluster.messages import Forward
 from stream.commands.directory import Directory, DirectoryKey, Entry
 from stream.commands.forwarded import NOT_RUN, REPEATED, Forwarded, last_number
 from stream.commands.results import Reply, Result, Results, result_of
-from stream.market.gathering import Group, call_all
-from stream.market.sequencer import Sequencer
+from stream.market.gathering import Gatherer, Group, call_all
 from stream.wire.codes import ErrorCode
 from stream.wire.times import MILLISECOND, NEVER
 
@@ -37,7 +36,7 @@ class Sent:
         self.at = at
 
 
-class Forwarder(Sequencer):
+class Forwarder(Gatherer):
     """Forwards groups as those of `origin`. What waits for longer than `patience`, in ns, is told that nobody knows what became of it.
 
     `engine_time` says what the engine's clock says at a time of ours, `low` whether its disk is nearly full.
@@ -47,7 +46,8 @@ class Forwarder(Sequencer):
         self, exchange: Exchange, directory: Directory, results: Results, origin: int, send: Callable[[Forward], None], patience: int,
         engine_time: Callable[[int], int], low: Callable[[], bool],
     ) -> None:
-        super().__init__(exchange, directory, results, lambda time: None)
+        super().__init__(directory, results)
+        self._exchange = exchange
         self.origin = origin
         self._send = send
         self._patience = patience
@@ -78,6 +78,11 @@ class Forwarder(Sequencer):
         return Sent(Forwarded(self.origin, number, b"", [], []), Group(), 0)
 
     @property
+    def failure(self) -> None:
+        """The engine's journal may fail, and nothing is known of it here but that no answer comes."""
+        return None
+
+    @property
     def low(self) -> bool:
         """Whether the engine's disk is nearly full, as far as is known here."""
         return self._low()
@@ -85,7 +90,7 @@ class Forwarder(Sequencer):
     @property
     def waits(self) -> bool:
         """Whether anything has not come back."""
-        return bool(self._sent or self._gathering.entries or len(self.commands))
+        return bool(self._sent or self.gathers)
 
     @property
     def next_due(self) -> int:
@@ -94,9 +99,9 @@ class Forwarder(Sequencer):
 
     def advance(self, now: int) -> None:
         """Forward what has gathered, and again what has not come back."""
-        gathers = self._gathering.entries or len(self.commands)
+        gathers = self.gathers
         if gathers and len(self._sent) < UNDER_WAY_MAX:
-            group, self._gathering = self._gathering, Group()
+            group, self._gathering = self._gathered(), Group()
             self._number += 1
             self.groups += 1
             sent = Sent(Forwarded(self.origin, self._number, bytes(group.commands), group.keyed, group.entries), group, self._since or now)

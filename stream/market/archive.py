@@ -10,9 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+import msgspec
+
 from stream.journal import snapshots
 from stream.journal.files import Files
-from stream.journal.format import JournalError
+from stream.journal.format import JournalError, Kind
+from stream.journal.recovery import mark_of
 from stream.journal.writer import Journal
 from stream.market.history import History, recover
 from stream.market.market import Market
@@ -100,7 +103,7 @@ class Archive:
                     self._process.terminate()
             await asyncio.wait([self._snapshooter])
         with suppress(JournalError):
-            market.sequencer.mark(now, True)
+            self.journal.append(Kind.MARK, msgspec.msgpack.encode(mark_of(market.exchange, True)), now)    # nothing is in flight any more
         self.journal.close()
         end = self._opened.log
         if not self.journal.failure:

@@ -1,11 +1,13 @@
 """Commands gather here, with who waits for their outcome, until they are handed over as one group."""
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from engine import Commands
 from stream.commands.directory import Directory, DirectoryKey, Entry, Value
 from stream.commands.forwarded import Forwarded
 from stream.commands.results import Keyed, Reply, Results
+from stream.journal.format import JournalError
 
 
 class Group:
@@ -41,12 +43,64 @@ class Group:
             self.replies, self.keyed, self.entries, self.after, self.forwarded = {}, [], [], [], []
 
 
+class CommandPath(Protocol):
+    """What a market needs of where its commands run: here, in a `Sequencer`, or in another process, by way of a `Forwarder`."""
+
+    directory: Directory
+    results: Results
+    ahead: Commands
+    executed: int
+    refused: int
+    groups: int
+
+    @property
+    def commands(self) -> Commands:
+        """The group that gathers."""
+        ...
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything that was handed over has not run."""
+        ...
+
+    @property
+    def failure(self) -> JournalError | None:
+        """Why no command runs any more."""
+        ...
+
+    @property
+    def low(self) -> bool:
+        """Whether the disk is so full that only what makes the books smaller should be run."""
+        ...
+
+    def expect(self, done: Reply, account: int = 0, key: int = 0) -> None:
+        """Have `done` called when the command that was appended last has run."""
+        ...
+
+    def repeats(self, account: int, key: int, done: Reply) -> bool:
+        """Whether a request of this key has come before."""
+        ...
+
+    def remember(self, key: DirectoryKey, value: Value | None, after: Callable[[bool], None] | None = None) -> None:
+        """Keep a value in the directory."""
+        ...
+
+    def advance(self, now: int) -> None:
+        """Hand over what has gathered, and answer what has run."""
+        ...
+
+
 class Gatherer:
-    """Where a market puts its commands. `directory` is what the stream remembers beside the exchange; `results` what became of requests with a key."""
+    """Where a market puts its commands. `directory` is what the stream remembers beside the exchange; `results` what became of requests with a key.
+
+    `executed` and `refused` count the commands that have run, `groups` those that were handed over together.
+    """
 
     def __init__(self, directory: Directory, results: Results) -> None:
         self.directory = directory
         self.results = results
+        self.executed = self.refused = self.groups = 0
+        self.ahead = Commands()    # what runs before what gathers
         self._gathering = Group()
         self._under_way: dict[tuple[int, int], list[Reply]] = {}
 
@@ -54,6 +108,18 @@ class Gatherer:
     def commands(self) -> Commands:
         """The group that gathers: append to it, then `expect` the reply if there is to be one."""
         return self._gathering.commands
+
+    @property
+    def gathers(self) -> bool:
+        """Whether there is anything to hand over."""
+        group = self._gathering
+        return bool(len(self.ahead) or len(group.commands) or group.entries or group.forwarded)
+
+    def _gathered(self) -> Group:
+        """The group that has gathered, with what is ahead of it in front."""
+        if len(self.ahead):
+            self.ahead = self._gathering.put_ahead(self.ahead)
+        return self._gathering
 
     def expect(self, done: Reply, account: int = 0, key: int = 0) -> None:
         """Have `done` called when the command that was appended last has run, and its result remembered under a key that is not 0."""

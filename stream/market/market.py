@@ -13,6 +13,7 @@ from stream.commands.results import KEY_TIME, KEYS_MAX, SENT_MARGIN, Reply
 from stream.feed.channel import PHASES, Point
 from stream.feed.hub import Refused
 from stream.journal.snapshots import State
+from stream.market.gathering import CommandPath
 from stream.market.history import ALL_INSTRUMENTS, History, begin, remembering
 from stream.market.sequencer import Log, Sequencer
 from stream.settings.config import Config, ConfigError
@@ -71,7 +72,7 @@ class Market(Venue):
         self._terms: list[InstrumentTerms] = []
         self._terms_seq = -1
 
-    def _make_sequencer(self, history: History, journal: Log | None) -> Sequencer:
+    def _make_sequencer(self, history: History, journal: Log | None) -> CommandPath:
         return Sequencer(history.exchange, history.directory, history.results, self._applied, journal)
 
     def _make_deadlines(self, now: int) -> Deadlines:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from engine import Commands, Exchange
+from engine import Exchange
 from stream.commands import forwarded
 from stream.commands.directory import Directory
 from stream.commands.forwarded import Forwarded
@@ -57,11 +57,7 @@ class Sequencer(Gatherer):
     ) -> None:
         """`applied` is called with the time of a group after it has run, and before its replies."""
         super().__init__(directory, results)
-        self.executed = 0
-        self.refused = 0
-        self.groups = 0
         self.ran = 0
-        self.ahead = Commands()    # what runs before what gathers
         self.taken: Callable[[Forwarded], None] = lambda group: None    # called when a forwarded group has run
         self._exchange = exchange
         self._applied = applied
@@ -92,7 +88,7 @@ class Sequencer(Gatherer):
         """Run what has gathered, as far as the disk is. What a reply gives rise to is the next group."""
         while True:
             if not self._in_flight:
-                if not (len(self.ahead) or len(self.commands) or self._gathering.entries or self._gathering.forwarded):
+                if not self.gathers:
                     return
                 try:
                     self._hand_over(now)
@@ -107,19 +103,13 @@ class Sequencer(Gatherer):
                 return
             self._run()
 
-    def mark(self, time: int, whole: bool) -> None:
-        """Write down what a replay has to come to. True only between two groups, and when nothing is in flight."""
-        if self._journal:
-            self._journal.append(Kind.MARK, msgspec.msgpack.encode(mark_of(self._exchange, whole)), time)
-
     def _hand_over(self, now: int) -> None:
         """Give what has gathered to the journal, with what is ahead of it in front."""
         self.groups += 1
-        if self.groups % MARK_EVERY == 0:
-            self.mark(now, self._exchange.order_count + self._exchange.accounts <= HASHED_ORDERS_MAX)
-        group = self._gathering
-        if len(self.ahead):
-            self.ahead = group.put_ahead(self.ahead)
+        if self.groups % MARK_EVERY == 0 and self._journal:    # nothing is in flight
+            mark = mark_of(self._exchange, self._exchange.order_count + self._exchange.accounts <= HASHED_ORDERS_MAX)
+            self._journal.append(Kind.MARK, msgspec.msgpack.encode(mark), now)
+        group = self._gathered()
         group.time = now
         if self._journal:
             if group.keyed:
