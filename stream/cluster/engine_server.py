@@ -22,8 +22,7 @@ from stream.cluster.state_file import StateFile, encode_aside, newest_in
 from stream.cluster.succession import Inheritance, end_of, has_journal, inherit
 from stream.journal.files import Disk
 from stream.market.history import check_terms
-from stream.server.market_server import MarketServer
-from stream.server.server import Server
+from stream.server.market_server import ArchivedServer
 from stream.settings.config import Config
 from stream.sources import Source
 from stream.system.clock import Clock
@@ -36,24 +35,20 @@ CAUGHT_UP_S = 1.0
 """The time for a follower to read what is left of the log before it leads."""
 
 
-class EngineServer(MarketServer):
+class EngineServer(ArchivedServer):
     """An engine, and its pages on a TCP port: health and metrics."""
 
     def __init__(
         self, config: Config, keys: Sequence[Key], sources: Sequence[Source], clock: Clock, inheritance: Inheritance, term: int,
         publish: Callable[[Batch], None],
     ) -> None:
-        self._loop = None
-        self._archive = inheritance.archive
-        history = inheritance.history
+        archive, history = inheritance.archive, inheritance.history
         clock = Clock(history.time)
-        self.market = self.engine = Engine(
-            config=config, keys=list(keys), sources=sources, now=clock.now(), history=history,
-            journal=self._archive.journal if self._archive else None, position=inheritance.position, began=inheritance.began, term=term,
-            publish=publish,
+        self.engine = Engine(
+            config=config, keys=list(keys), sources=sources, now=clock.now(), history=history, journal=archive.journal if archive else None,
+            position=inheritance.position, began=inheritance.began, term=term, publish=publish,
         )
-        Server.__init__(self, config, self.engine, clock)
-
+        super().__init__(config, self.engine, clock, archive)
         self.gone = self.engine.gone
 
     @property

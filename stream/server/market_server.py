@@ -15,24 +15,15 @@ from stream.sources import Source
 from stream.system.clock import Clock
 
 
-class MarketServer(Server):
-    """A market on a TCP port."""
+class ArchivedServer(Server):
+    """A market on a TCP port, and the archive that has its journal, if it has one."""
 
-    def __init__(self, config: Config, keys: Sequence[Key] = (), sources: Sequence[Source] = (), files: Files | None = None) -> None:
-        """ConfigError, JournalError or OSError if the journal cannot be had; `files` is the disk that it is on, if not the real one."""
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._archive: Archive | None = None
-        clock, files = Clock(), files or Disk()
-        if config.played:
-            self.market: Market = Playback(config, list(keys), files, config.played, clock.now())
-        elif config.journal == "none":
-            self.market = Market(config, list(keys), sources, clock.now())
-        else:
-            self._archive = Archive(files, config, sources, clock.now(), self.wake_from_thread)
-            history = self._archive.history
-            clock = Clock(history.time)
-            self.market = Market(config, list(keys), sources, clock.now(), history, self._archive.journal)
-        super().__init__(config, self.market, clock)
+    _loop: asyncio.AbstractEventLoop | None = None    # until it is started: the journal's thread may have news before
+
+    def __init__(self, config: Config, market: Market, clock: Clock, archive: Archive | None) -> None:
+        self.market = market
+        self._archive = archive
+        super().__init__(config, market, clock)
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -60,3 +51,22 @@ class MarketServer(Server):
         if self._loop:
             with suppress(RuntimeError):    # the loop is closed
                 self._loop.call_soon_threadsafe(self.wake)
+
+
+class MarketServer(ArchivedServer):
+    """The one process of a market."""
+
+    def __init__(self, config: Config, keys: Sequence[Key] = (), sources: Sequence[Source] = (), files: Files | None = None) -> None:
+        """ConfigError, JournalError or OSError if the journal cannot be had; `files` is the disk that it is on, if not the real one."""
+        archive: Archive | None = None
+        clock, files = Clock(), files or Disk()
+        if config.played:
+            market: Market = Playback(config, list(keys), files, config.played, clock.now())
+        elif config.journal == "none":
+            market = Market(config, list(keys), sources, clock.now())
+        else:
+            archive = Archive(files, config, sources, clock.now(), self.wake_from_thread)
+            history = archive.history
+            clock = Clock(history.time)
+            market = Market(config, list(keys), sources, clock.now(), history, archive.journal)
+        super().__init__(config, market, clock, archive)
