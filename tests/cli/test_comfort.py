@@ -74,7 +74,7 @@ def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> Non
         (["verify", "ws://127.0.0.1:1/v1"], "`deltabook serve` starts one"),
         (["watch", "orderbook:A-B", "--url", "ws://127.0.0.1:1/v1"], "`deltabook serve` starts one"),
         (["serve", "--config", "no-such-file.toml"], "No such file"),
-        (["serve", "--set", "prot=1"], "settings are listed by"),
+        (["serve", "--set", "prot=1"], "lists the settings"),
         (["doctor", "--config", "no-such-file.toml"], "No such file"),
         (["doctor", "--redis", "http://127.0.0.1"], "redis"),
     ],
