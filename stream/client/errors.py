@@ -1,22 +1,22 @@
-"""What a client raises."""
+"""The exceptions that a client raises."""
 
 from stream.wire.messages import Error
 
 
 class ClientError(Exception):
-    """The root of what a client raises."""
+    """The client cannot reach the server, or cannot do what was asked. It is the base class of all exceptions of a client."""
 
 
 class ConnectionLost(ClientError):
-    """The connection went away. A request under way may or may not have reached the server; it is not sent again."""
+    """The connection was lost. A request that was under way may or may not have reached the server. The client does not send it again."""
 
 
 class Closed(ClientError):
-    """The client was closed, the channel unsubscribed, or the server said not to come back."""
+    """The client was closed, the channel was unsubscribed, or the server told the client not to come back."""
 
 
 class RequestRefused(ClientError):
-    """The server refused a request: `code` is an ErrorCode, `order` the order that it concerns (0 for none)."""
+    """The server refused a request. `code` is an ErrorCode, and `order` is the order that the error is about (0 for none)."""
 
     def __init__(self, error: Error) -> None:
         super().__init__(f"{error.message} ({error.code})")
@@ -25,8 +25,8 @@ class RequestRefused(ClientError):
 
 
 class SignInRefused(ConnectionLost):
-    """The server does not take the token, or no longer: it has expired, was revoked, or is none of its own. The text says which."""
+    """The server does not accept the token, or no longer accepts it: it has expired, it was revoked, or the server does not know it. The text says which."""
 
 
 class TooSlow(ClientError):
-    """A consumer left more than ITEMS_MAX items of a lossless channel waiting."""
+    """A consumer was too slow: more than ITEMS_MAX items of a lossless channel waited for it."""

@@ -55,7 +55,7 @@ class Line(Client):
             self.first += live.mirror.resume != before
 
     def _is_news(self, live: Live[Any], message: Frame | Gap) -> bool:
-        """Whether the five lines are to judge a message, or another line has brought what it tells, or will."""
+        """Whether the five rules are to judge a message, or another line has brought what it tells, or will."""
         mirror: Mirror[Any] = live.mirror
         if message.epoch != mirror.epoch:
             return message.epoch > mirror.epoch    # a server may not know yet that a history is over

@@ -142,7 +142,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 
     journal: Annotated[str, Meta(description="The folder of the journal. The server writes every command there before it runs the command. `none`: the market is in memory only.")] = "data/journal"
     journal_segment_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 32, description="The size of each file of the journal.")] = 32 << 20
-    journal_reserve_bytes: Annotated[int, Meta(ge=0, description="If less than this is left on the journal's disk, the server takes only requests of clients that cancel or reduce an open order, and only one such request for each order.")] = 256 << 20
+    journal_reserve_bytes: Annotated[int, Meta(ge=0, description="If less than this is left on the journal's disk, the server takes only those requests of clients that cancel or reduce an open order. Each order can then be cancelled once and reduced once.")] = 256 << 20
     journal_snapshot_commands: Annotated[Count, Meta(description="How many commands there are between two snapshots of the state. This bounds how long a start takes.")] = 2_000_000
     journal_snapshots_kept: Annotated[int, Meta(ge=2, description="How many snapshots are kept, together with the records after the oldest of them.")] = 2
 

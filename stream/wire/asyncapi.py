@@ -1,4 +1,4 @@
-"""Writes the AsyncAPI 3 document of the wire, out of the structs that are the protocol: `python -m stream.wire.asyncapi`."""
+"""Generates the AsyncAPI 3 document of the protocol from the structs that define it: `python -m stream.wire.asyncapi`."""
 
 import inspect
 import json
@@ -42,15 +42,16 @@ from stream.wire.messages import (
     Unsubscribed,
 )
 
-DESCRIPTION = """The messages of a deltabook server: one WebSocket at `/v1`, with the subprotocol `deltabook.v1.json` (text messages, as described here) or
-`deltabook.v1.msgpack` (binary messages, the same arrays in MessagePack; the default). Every message is an array, whose first element is its tag. What a
-client does with a frame, what the digest is, and the numbers of errors and of closures are in PROTOCOL.md. Some numbers pass 2^53."""
+DESCRIPTION = """The messages of a deltabook server. It has one WebSocket at `/v1`, with the subprotocol `deltabook.v1.json` (text messages, as described here)
+or `deltabook.v1.msgpack` (binary messages, the same arrays in MessagePack; the default). Every message is an array, and its first element is its tag.
+PROTOCOL.md says what a client does with a frame, how the digest is computed, and what the error numbers and close codes mean. Some numbers are larger
+than 2^53."""
 
 REPLIES: dict[type[Message], type[Message]] = {
     Login: LoggedIn, Subscribe: Subscribed, Unsubscribe: Unsubscribed, ListSubscriptions: Subscriptions, ListInstruments: Instruments, Ping: Pong,
     Place: Done, Cancel: Done, Reduce: Done, Replace: Done, CancelAll: AllCancelled, ListConnections: Connections,
 }
-"""What answers each request, if it is not an `error`; all others are `confirmed`."""
+"""The reply to each request, if it is not an `error`. All other requests are answered by `confirmed`."""
 
 SIGNED = (Place, Cancel, Reduce, Replace, CancelAll, CancelOnDisconnect, DeadMan, Logout, *get_args(AdminRequest))
 """Requests that need a token."""
@@ -64,7 +65,7 @@ def tag_of(kind: type[Message]) -> str:
 
 
 def draft_7(schema: Any) -> Any:
-    """A schema as JSON Schema draft 7 has it, which is what AsyncAPI knows: there, a list of `items` are those of a tuple."""
+    """A schema in JSON Schema draft 7, which AsyncAPI uses. In that draft, `items` may be a list: the elements of a tuple."""
     if isinstance(schema, list):
         return [draft_7(each) for each in schema]
     if not isinstance(schema, dict):
@@ -76,20 +77,20 @@ def draft_7(schema: Any) -> Any:
 
 
 def schemas(kinds: Iterable[Any]) -> dict[str, Any]:
-    """The schemas of messages and of their parts, each element with its field's name."""
+    """The schemas of messages and of their parts. Each element has the name of its field as its title."""
     kinds_by_name = vars(frames) | vars(messages)
     _, found = msgspec.json.schema_components(kinds, ref_template=REF)
     for name, schema in found.items():
         fields = [field.name for field in msgspec.structs.fields(kinds_by_name[name])]
         for field, element in zip(reversed(fields), reversed(schema["prefixItems"]), strict=False):    # the tag is ahead of them
             element["title"] = field
-        if "description" in schema:    # a docstring, which only newer versions of msgspec free of its indentation
+        if "description" in schema:    # a docstring; only newer versions of msgspec remove its indentation
             schema["description"] = inspect.cleandoc(schema["description"])
     return {name: draft_7(found[name]) for name in sorted(found)}
 
 
 def message(kind: type[Message]) -> dict[str, Any]:
-    """A message, and where its schema is."""
+    """A message and the reference to its schema."""
     return {
         "name": tag_of(kind),
         "title": kind.__name__,
@@ -99,12 +100,12 @@ def message(kind: type[Message]) -> dict[str, Any]:
 
 
 def on_channel(kind: type[Message]) -> dict[str, str]:
-    """A reference to a message of the one channel that there is."""
+    """A reference to a message of the only channel."""
     return {"$ref": f"#/channels/v1/messages/{tag_of(kind)}"}
 
 
 def operation(action: str, kind: type[Message]) -> dict[str, Any]:
-    """What the server does with a message, and what it replies."""
+    """An operation: the server sends or receives a message, and replies to what it receives."""
     found: dict[str, Any] = {"action": action, "channel": {"$ref": "#/channels/v1"}, "messages": [on_channel(kind)]}
     if action == "receive":
         found["reply"] = {"channel": {"$ref": "#/channels/v1"}, "messages": [on_channel(REPLIES.get(kind, Confirmed)), on_channel(Error)]}
@@ -135,7 +136,7 @@ def document() -> dict[str, Any]:
             "securitySchemes": {
                 "token": {
                     "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-                    "description": "In the handshake's `Authorization` header, or in a `login` message.",
+                    "description": "The token is sent in the `Authorization` header of the handshake, or in a `login` message.",
                 },
             },
             "messages": {tag_of(kind): message(kind) for kind in (*requests, *answers)},

@@ -1,4 +1,4 @@
-"""What happened on each channel. A *frame* carries `(epoch, prev, seq)`, which say which part of the history it holds."""
+"""The frames: messages that say what happened on a channel. The `epoch`, `prev` and `seq` of a frame say which part of the history it holds."""
 
 from typing import Annotated, Literal
 
@@ -27,7 +27,7 @@ from stream.wire.fields import (
 
 
 class Book(Message, tag="book"):
-    """A frame of `orderbook:<instrument>`. One without levels is a heartbeat."""
+    """A frame of `orderbook:<instrument>`. A frame without levels is a heartbeat."""
 
     channel: Channel
     epoch: Epoch
@@ -36,9 +36,9 @@ class Book(Message, tag="book"):
     bids: Levels
     asks: Levels
     digest: Digest
-    batches: Annotated[int, Meta(description="How many of the engine's batches that changed the book are folded in, 0 when not known.")]
-    engine_time: Annotated[Nanoseconds, Meta(description="Time of the latest command that is folded in.")]
-    server_time: Annotated[Nanoseconds, Meta(description="When the frame was made.")]
+    batches: Annotated[int, Meta(description="How many of the engine's batches that changed the book are merged into the frame; 0 if that is not known.")]
+    engine_time: Annotated[Nanoseconds, Meta(description="The time of the latest command that is merged into the frame.")]
+    server_time: Annotated[Nanoseconds, Meta(description="When the server made the frame.")]
 
 
 class Trade(Record):
@@ -52,7 +52,7 @@ class Trade(Record):
 
 
 class Trades(Message, tag="trades"):
-    """A frame of `trades:<instrument>`: every trade in order. A snapshot holds the latest ones, one without trades is a heartbeat."""
+    """A frame of `trades:<instrument>`: every trade in order. A snapshot holds the latest trades. A frame without trades is a heartbeat."""
 
     channel: Channel
     epoch: Epoch
@@ -63,7 +63,7 @@ class Trades(Message, tag="trades"):
 
 
 class Ticker(Message, tag="ticker"):
-    """A frame of `ticker:<instrument>`: always a snapshot. The figures are of the last 24 hours; 0 stands for none."""
+    """A frame of `ticker:<instrument>`. It is always a snapshot. The figures cover the last 24 hours; 0 means that there is none."""
 
     channel: Channel
     epoch: Epoch
@@ -80,53 +80,53 @@ class Ticker(Message, tag="ticker"):
     low: Ticks
     volume: Lots
     value: Annotated[Money, Meta(description="The sum of price times size, in units of the quote asset.")]
-    trades: Annotated[int, Meta(description="How many trades there were.")]
+    trades: Annotated[int, Meta(description="The number of trades.")]
     server_time: Nanoseconds
     phase: PhaseName
     indicative_price: Annotated[Ticks, Meta(description="The price at which the orders collected for an auction would trade now.")]
-    indicative_size: Annotated[Lots, Meta(description="The lots that would trade at it.")]
-    volume_beyond: Annotated[int, Meta(ge=0, description="How many times 2^63 is to be added to `volume`, which is almost always 0: totals are exact, however large.")] = 0
-    value_beyond: Annotated[int, Meta(ge=0, description="How many times 2^63 is to be added to `value`.")] = 0
+    indicative_size: Annotated[Lots, Meta(description="The number of lots that would trade at that price.")]
+    volume_beyond: Annotated[int, Meta(ge=0, description="How many times 2^63 to add to `volume`. It is almost always 0; it makes totals exact, however large they are.")] = 0
+    value_beyond: Annotated[int, Meta(ge=0, description="How many times 2^63 to add to `value`.")] = 0
 
 
 class OrderUpdate(Record):
-    """What happened to one of the account's orders, and how it stands after it. A snapshot lists the open orders as `open`.
+    """What happened to one of the account's orders, and the order after that. A snapshot lists the open orders, with the event `open`.
 
-    `type` to `linked` are those of an open order when the frame's commands had been carried out. A trigger that trails a price, and
-    `linked` of the order that another one names, change without an event.
+    The fields from `type` to `linked` describe an open order as it is after all commands of the frame. Two things change without an event: a trigger
+    that trails a price, and `linked` of an order that another order names.
     """
 
     seq: Seq
     time: Nanoseconds
     event: Annotated[
         Literal["open", "accepted", "waiting", "triggered", "displayed", "filled", "cancelled", "reduced", "replaced"],
-        Meta(description="`waiting`: for the trigger `stop`; `triggered`: that was reached; `displayed`: an iceberg shows its next part."),
+        Meta(description="`waiting`: the order waits for the trigger `stop`. `triggered`: the trigger was reached. `displayed`: an iceberg shows its next part."),
     ]
     order: OrderId
     client_id: ClientId
     instrument: InstrumentName
     side: SideName
-    price: Annotated[Ticks, Meta(description="The order's limit, 0 for a market order without protection.")]
-    remaining: Annotated[Lots, Meta(description="All that is left, with what an iceberg does not show.")]
+    price: Annotated[Ticks, Meta(description="The order's limit. 0 for a market order without a worst acceptable price.")]
+    remaining: Annotated[Lots, Meta(description="All that is left of the order, including what an iceberg does not show.")]
     filled: Lots
     value: Money
-    fill_price: Annotated[Ticks, Meta(description="Of `filled`: the price of this fill.")] = 0
-    fill_size: Annotated[Lots, Meta(description="Of `filled`: the size of this fill.")] = 0
-    fee: Annotated[Money, Meta(description="Of `filled`: the fee of this fill, in the quote asset.")] = 0
-    liquidity: Annotated[Literal["", "maker", "taker"], Meta(description="Of `filled`: whether the order rested or arrived.")] = ""
-    type: Annotated[OrderTypeName, Meta(description="Which stop it is while it waits; `limit` otherwise.")] = "limit"
-    stop: Annotated[Ticks, Meta(description="The trigger while it waits; of `triggered` the one that was reached.")] = 0
-    displayed: Annotated[Lots, Meta(description="What of it shows in the book.")] = 0
-    expires: Annotated[Nanoseconds, Meta(description="When it ends; 0: never.")] = 0
-    linked: Annotated[OrderId, Meta(description="The order that this one cancels, and that cancels this one; 0 for none.")] = 0
+    fill_price: Annotated[Ticks, Meta(description="For `filled`: the price of this fill.")] = 0
+    fill_size: Annotated[Lots, Meta(description="For `filled`: the size of this fill.")] = 0
+    fee: Annotated[Money, Meta(description="For `filled`: the fee of this fill, in the quote asset.")] = 0
+    liquidity: Annotated[Literal["", "maker", "taker"], Meta(description="For `filled`: `maker` if the order rested, `taker` if it arrived.")] = ""
+    type: Annotated[OrderTypeName, Meta(description="The type of a stop while it waits; `limit` otherwise.")] = "limit"
+    stop: Annotated[Ticks, Meta(description="The trigger while the order waits. For `triggered`: the trigger that was reached.")] = 0
+    displayed: Annotated[Lots, Meta(description="The size that the book shows of the order.")] = 0
+    expires: Annotated[Nanoseconds, Meta(description="When the order ends. 0: never.")] = 0
+    linked: Annotated[OrderId, Meta(description="The linked order: each of the two orders cancels the other one. 0 for none.")] = 0
     reason: Annotated[
         Literal["", "requested", "unfilled", "expired", "self_trade", "linked", "insufficient_funds", "price_out_of_band"],
-        Meta(description="Of `cancelled`: why; `self_trade` also of `reduced`."),
+        Meta(description="For `cancelled`: why. `self_trade` also occurs with `reduced`."),
     ] = ""
 
 
 class Orders(Message, tag="orders"):
-    """A frame of `orders`: every event of the account's own orders. One without orders is a heartbeat."""
+    """A frame of `orders`: every event of the account's own orders. A frame without orders is a heartbeat."""
 
     channel: Channel
     epoch: Epoch
@@ -137,16 +137,16 @@ class Orders(Message, tag="orders"):
 
 
 class Balance(Record):
-    """What the account has of one asset."""
+    """The account's balance in one asset."""
 
     asset: str
-    decimals: Annotated[int, Meta(description="One unit is 10 to the minus this.")]
+    decimals: Annotated[int, Meta(description="The number of decimals of the asset: one unit of it is 10 to the power of minus this.")]
     available: Money
-    held: Annotated[Money, Meta(description="Reserved by open orders.")]
+    held: Annotated[Money, Meta(description="The amount that open orders reserve.")]
 
 
 class Balances(Message, tag="balances"):
-    """A frame of `balances`: every change of the account's own balances. One without balances is a heartbeat."""
+    """A frame of `balances`: every change of the account's own balances. A frame without balances is a heartbeat."""
 
     channel: Channel
     epoch: Epoch
@@ -157,7 +157,7 @@ class Balances(Message, tag="balances"):
 
 
 class Gap(Message, tag="gap"):
-    """What happened on a lossless channel after `since` is no longer at hand, and a snapshot follows."""
+    """A gap on a lossless channel. The server no longer has what happened after `since`; a snapshot follows."""
 
     channel: Channel
     epoch: Epoch

@@ -1,8 +1,8 @@
-"""Every message on the wire, as one msgspec struct each: this page is the protocol.
+"""Every message on the wire, each as one msgspec struct. This file defines the protocol.
 
-A message is an array whose first element is its tag; the other elements are the fields in the order below. Trailing fields
-that have a default may be left out by a client. All numbers are integers: prices in ticks, sizes in lots, money in units of
-its asset, times in nanoseconds since 1970, and nothing is ever rounded.
+A message is an array. Its first element is its tag; the other elements are the fields, in the order below. A client may leave
+out trailing fields that have a default. All numbers are integers: prices are in ticks, sizes in lots, money in units of its
+asset, and times in nanoseconds since 1970. Nothing is ever rounded.
 """
 
 from typing import Annotated, Literal
@@ -43,47 +43,47 @@ from stream.wire.frames import Balances, Book, Gap, Orders, Ticker, Trades
 
 
 Scope = Literal["off", "connection", "session"]
-"""What a connection asks for in case that it ends."""
+"""Which orders are cancelled when a connection ends."""
 
 
 class Login(Message, tag="login"):
-    """Sign in, or renew the token of the open connection. For clients that cannot send an `Authorization` header."""
+    """Sign in, or renew the token of the open connection. Clients that cannot send an `Authorization` header sign in this way."""
 
     id: Id
     token: Annotated[str, Meta(max_length=8192, description="A JSON Web Token.")]
 
 
 class Subscribe(Message, tag="subscribe"):
-    """Listen to channels. All of them are answered as of one sequence; by a relay, each as of the one that it has heard of."""
+    """Subscribe to channels. The answer brings all of them up to one and the same sequence; a relay brings each channel up to the latest sequence that it has heard of."""
 
     id: Id
     channels: Annotated[list[Channel], Meta(min_length=1, max_length=1024)]
-    depth: Annotated[Depth | None, Meta(description="For order books: levels on each side, 0 for the full book; null for the server's default.")] = None
-    interval_ms: Annotated[IntervalMs | None, Meta(description="For order books and tickers: the shortest time between frames; null for the server's default.")] = None
-    resume: Annotated[dict[Channel, tuple[Epoch, Seq]], Meta(max_length=1024, description="Where the client stands: channel to epoch and sequence.")] = {}
+    depth: Annotated[Depth | None, Meta(description="For order books: the number of levels on each side, 0 for the full book; null for the server's default.")] = None
+    interval_ms: Annotated[IntervalMs | None, Meta(description="For order books and tickers: the shortest time between two frames, in milliseconds; null for the server's default.")] = None
+    resume: Annotated[dict[Channel, tuple[Epoch, Seq]], Meta(max_length=1024, description="Where the client stands: the epoch and the sequence that it has of each channel.")] = {}
 
 
 class Unsubscribe(Message, tag="unsubscribe"):
-    """Stop listening to channels."""
+    """End the subscriptions to channels."""
 
     id: Id
     channels: Annotated[list[Channel], Meta(min_length=1, max_length=1024)]
 
 
 class ListSubscriptions(Message, tag="list"):
-    """Ask what is subscribed."""
+    """Ask which channels are subscribed."""
 
     id: Id
 
 
 class ListInstruments(Message, tag="instruments"):
-    """Ask which instruments there are."""
+    """Ask for the list of instruments and their terms."""
 
     id: Id
 
 
 class Ping(Message, tag="ping"):
-    """Ask for a sign of life."""
+    """Ask the server for a sign of life."""
 
     id: Id
 
@@ -94,26 +94,26 @@ class Place(Message, tag="place"):
     id: Id
     instrument: InstrumentName
     side: SideName
-    price: Annotated[Ticks, Meta(description="The limit in ticks; of what is or becomes a market order the worst acceptable price, 0 for none.")]
-    size: Annotated[Lots, Meta(description="In lots; with `quote` in units of the quote asset.")]
+    price: Annotated[Ticks, Meta(description="The limit in ticks. For a market order, or a stop that becomes one, it is the worst acceptable price; 0: any price.")]
+    size: Annotated[Lots, Meta(description="The size in lots. With `quote` it is an amount in units of the quote asset.")]
     type: OrderTypeName = "limit"
     time_in_force: TimeInForceName = "gtc"
     post_only: Annotated[bool, Meta(description="Refuse the order if it would take.")] = False
     client_id: ClientId = 0
-    slide: Annotated[bool, Meta(description="With `post_only`: take the nearest price that would not take instead.")] = False
-    quote: Annotated[bool, Meta(description="Of a market order: `size` is the money to spend, fees included, or to bring in, before fees.")] = False
-    stop: Annotated[Ticks, Meta(description="The trigger of a stop; of a trailing one its distance from the last trade's price.")] = 0
-    display: Annotated[Lots, Meta(description="An iceberg shows at most so many lots; 0 shows all.")] = 0
-    min_size: Annotated[Lots, Meta(description="Refuse the order unless so many lots can be filled at once.")] = 0
-    expires: Annotated[Nanoseconds, Meta(description="Of `gtd`: when the order ends. 0 for none.")] = 0
-    linked: Annotated[OrderId, Meta(description="One's own open order that this one cancels, and that cancels this one; one of the two is a stop. 0 for none.")] = 0
+    slide: Annotated[bool, Meta(description="With `post_only`: if the order would take, move it to the nearest price at which it does not, instead of refusing it.")] = False
+    quote: Annotated[bool, Meta(description="For a market order: `size` is an amount of money. A buy order spends it, fees included; a sell order brings it in, before fees.")] = False
+    stop: Annotated[Ticks, Meta(description="The trigger of a stop. For a trailing stop it is the distance from the price of the last trade.")] = 0
+    display: Annotated[Lots, Meta(description="The most lots that an iceberg shows at a time. 0: it shows all.")] = 0
+    min_size: Annotated[Lots, Meta(description="Refuse the order unless at least this many lots can be filled at once.")] = 0
+    expires: Annotated[Nanoseconds, Meta(description="For `gtd`: when the order ends. 0: not set.")] = 0
+    linked: Annotated[OrderId, Meta(description="An open order of the same account. Each of the two orders cancels the other one; one of the two must be a stop. 0 for none.")] = 0
     self_trade: SelfTradeName = "account"
     key: RequestKey = 0
     sent: FirstSent = 0
 
 
 class Cancel(Message, tag="cancel"):
-    """Cancel an order, named by the exchange's id or by the client's own."""
+    """Cancel an order. Name it by the exchange's id or by the client's own id."""
 
     id: Id
     order: OrderId = 0
@@ -123,7 +123,7 @@ class Cancel(Message, tag="cancel"):
 
 
 class Reduce(Message, tag="reduce"):
-    """Take some size off an order; it keeps its place in the queue."""
+    """Reduce the size of an order. The order keeps its place in the queue."""
 
     id: Id
     order: OrderId
@@ -134,20 +134,20 @@ class Reduce(Message, tag="reduce"):
 
 
 class Replace(Message, tag="replace"):
-    """Give an order a new price and remaining size. It keeps its place only if the size shrinks at the same price."""
+    """Give an order a new price and a new remaining size. It keeps its place in the queue only if the price stays the same and the size shrinks."""
 
     id: Id
     order: OrderId
     price: Ticks
     size: Annotated[Lots, Meta(description="The new remaining size in lots.")]
     client_id: ClientId = 0
-    stop: Annotated[Ticks, Meta(description="The new trigger of a stop that waits; 0 keeps it.")] = 0
+    stop: Annotated[Ticks, Meta(description="The new trigger of a stop that still waits. 0 keeps the old one.")] = 0
     key: RequestKey = 0
     sent: FirstSent = 0
 
 
 class CancelAll(Message, tag="cancel_all"):
-    """Cancel all own orders: of one instrument or of all (null), on one side or on both (null)."""
+    """Cancel all of the account's own orders: in one instrument or in all (null), on one side or on both (null)."""
 
     id: Id
     instrument: InstrumentName | None = None
@@ -157,33 +157,33 @@ class CancelAll(Message, tag="cancel_all"):
 
 
 class CancelOnDisconnect(Message, tag="cancel_on_disconnect"):
-    """What happens to one's open orders when this connection ends without `logout`."""
+    """Set what happens to the account's open orders when this connection ends without `logout`."""
 
     id: Id
     scope: Annotated[
         Scope,
-        Meta(description="`off`: nothing; `connection`: those placed on it from now on are cancelled at once, and all of the account's if one of them was answered "
-             "by 501, so that nobody knows whether it is there; `session`: all of the account's are, "
-             "unless another connection of the account is there or comes within the grace period."),
+        Meta(description="`off`: nothing happens. `connection`: the orders that were placed on this connection from now on are cancelled at once. If one of them was "
+             "answered with 501, it is unknown whether that order exists, and all orders of the account are cancelled. `session`: all orders of the account "
+             "are cancelled, unless the account has another connection or opens one within the grace period."),
     ]
-    grace_ms: Annotated[int, Meta(ge=0, lt=1 << 31, description="Of `session`: the grace period.")] = 0
+    grace_ms: Annotated[int, Meta(ge=0, lt=1 << 31, description="The grace period of `session`, in milliseconds.")] = 0
 
 
 class DeadMan(Message, tag="dead_man"):
-    """Start one's dead-man timer anew: unless the next one comes in time, all of the account's open orders are cancelled."""
+    """Restart the account's dead-man timer. Unless the next `dead_man` comes in time, all of the account's open orders are cancelled."""
 
     id: Id
-    timeout_ms: Annotated[int, Meta(ge=0, lt=1 << 31, description="0 stops the timer.")]
+    timeout_ms: Annotated[int, Meta(ge=0, lt=1 << 31, description="The time after which the orders are cancelled, in milliseconds. 0 stops the timer.")]
 
 
 class Logout(Message, tag="logout"):
-    """Sign out: own channels end, and `cancel_on_disconnect` does not apply."""
+    """Sign out. The subscriptions to own channels end, and `cancel_on_disconnect` does not apply."""
 
     id: Id
 
 
 class SetPhase(Message, tag="set_phase"):
-    """Halt an instrument, have it collect orders for an auction, or let it trade, which ends a halt and uncrosses an auction. Scope `admin`."""
+    """Halt an instrument, collect its orders for an auction, or let it trade. Trading ends a halt and uncrosses an auction. Needs the scope `admin`."""
 
     id: Id
     instrument: InstrumentName
@@ -191,27 +191,27 @@ class SetPhase(Message, tag="set_phase"):
 
 
 class SetLimits(Message, tag="set_limits"):
-    """Set what a subject's account may do; 0 for no limit. Scope `admin`."""
+    """Set the limits of a subject's account. 0: no limit. Needs the scope `admin`."""
 
     id: Id
     subject: Subject
-    orders_max: Annotated[int, Meta(ge=0, lt=1 << 32, description="Open orders.")] = 0
-    size_max: Annotated[Lots, Meta(description="Size of an order.")] = 0
-    notional_max: Annotated[Money, Meta(description="Price times size of an order, in units of the quote asset.")] = 0
+    orders_max: Annotated[int, Meta(ge=0, lt=1 << 32, description="The most open orders.")] = 0
+    size_max: Annotated[Lots, Meta(description="The largest size of an order.")] = 0
+    notional_max: Annotated[Money, Meta(description="The largest notional (price times size) of an order, in units of the quote asset.")] = 0
 
 
 class Disconnect(Message, tag="disconnect"):
-    """Close all connections of a subject, or one. Scope `admin`."""
+    """Close all connections of a subject, or a single connection. Needs the scope `admin`."""
 
     id: Id
     subject: Annotated[str, Meta(max_length=128)] = ""
-    connection: Annotated[int, Meta(ge=0, lt=1 << 53, description="The number that `connections` tells.")] = 0
+    connection: Annotated[int, Meta(ge=0, lt=1 << 53, description="The connection's number, as `connections` shows it.")] = 0
 
 
 class Revoke(Message, tag="revoke"):
-    """Make a token worthless, by its id (`jti`), or all that a subject was issued until now; connections that use one are closed. Scope `admin`.
+    """Revoke one token by its id (`jti`), or all tokens that a subject was issued until now. Connections that use one are closed. Needs the scope `admin`.
 
-    The issuer's clock may be ahead by the setting `clock_skew_s`: new tokens of a subject are good once that has passed.
+    The issuer's clock may be ahead by up to the setting `clock_skew_s`. New tokens of a subject are good only after that time has passed.
     """
 
     id: Id
@@ -220,11 +220,11 @@ class Revoke(Message, tag="revoke"):
 
 
 class ListConnections(Message, tag="connections"):
-    """Ask who is connected and how far everybody is behind, in the order of their numbers. Scope `admin`."""
+    """Ask who is connected and how far each connection is behind. The answer is in the order of the connections' numbers. Needs the scope `admin`."""
 
     id: Id
-    after: Annotated[int, Meta(ge=0, lt=1 << 53, description="Only connections with a higher number.")] = 0
-    count: Annotated[int, Meta(ge=1, le=1000, description="At most so many.")] = 100
+    after: Annotated[int, Meta(ge=0, lt=1 << 53, description="List only connections with a higher number than this.")] = 0
+    count: Annotated[int, Meta(ge=1, le=1000, description="List at most this many connections.")] = 100
 
 
 OrderRequest = Place | Cancel | Reduce | Replace | CancelAll
@@ -240,16 +240,16 @@ Request = Login | Subscribe | Unsubscribe | ListSubscriptions | ListInstruments 
 class Welcome(Message, tag="welcome"):
     """The first message on every connection."""
 
-    server: Annotated[str, Meta(description="Name and version of the server.")]
+    server: Annotated[str, Meta(description="The name and the version of the server.")]
     epoch: Epoch
     seq: Seq
     time: Nanoseconds
-    heartbeat_ms: Annotated[int, Meta(description="A quiet channel sends an empty frame at least this often, in milliseconds.")]
-    subject: Annotated[str | None, Meta(description="Who the `Authorization` header signed in, null for nobody.")]
-    subscriptions_max: Annotated[int, Meta(description="Channels that the connection may have. Of this and what follows, 0: not told.")] = 0
-    message_bytes_max: Annotated[int, Meta(description="Bytes of one message that the connection may send; signing in may raise it.")] = 0
-    messages_per_s: Annotated[int, Meta(description="Messages a second that it may send; each channel of a subscription counts as one.")] = 0
-    messages_burst: Annotated[int, Meta(description="Messages that it may send at once.")] = 0
+    heartbeat_ms: Annotated[int, Meta(description="A channel on which nothing happens sends an empty frame at least this often, in milliseconds.")]
+    subject: Annotated[str | None, Meta(description="The subject that the `Authorization` header signed in; null for none.")]
+    subscriptions_max: Annotated[int, Meta(description="The most channels that the connection may subscribe to. In this field and the next three, 0 means: the server does not say.")] = 0
+    message_bytes_max: Annotated[int, Meta(description="The size in bytes of the largest message that the connection may send. Signing in may raise it.")] = 0
+    messages_per_s: Annotated[int, Meta(description="How many messages per second the connection may send. Each channel of a subscription counts as one.")] = 0
+    messages_burst: Annotated[int, Meta(description="How many messages the connection may send at once.")] = 0
 
 
 class LoggedIn(Message, tag="logged_in"):
@@ -258,15 +258,15 @@ class LoggedIn(Message, tag="logged_in"):
     id: ReplyId
     subject: str
     scopes: list[str]
-    expires: Annotated[int, Meta(description="Seconds since 1970 at which the connection closes unless a newer token is sent.")]
-    subscriptions_max: Annotated[int, Meta(description="Channels that the connection may have. Of this and what follows, 0: not told.")] = 0
-    message_bytes_max: Annotated[int, Meta(description="Bytes of one message that the connection may send.")] = 0
-    messages_per_s: Annotated[int, Meta(description="Messages a second that it may send; each channel of a subscription counts as one.")] = 0
-    messages_burst: Annotated[int, Meta(description="Messages that it may send at once.")] = 0
+    expires: Annotated[int, Meta(description="The time, in seconds since 1970, at which the connection closes unless the client sends a newer token.")]
+    subscriptions_max: Annotated[int, Meta(description="The most channels that the connection may subscribe to. In this field and the next three, 0 means: the server does not say.")] = 0
+    message_bytes_max: Annotated[int, Meta(description="The size in bytes of the largest message that the connection may send.")] = 0
+    messages_per_s: Annotated[int, Meta(description="How many messages per second the connection may send. Each channel of a subscription counts as one.")] = 0
+    messages_burst: Annotated[int, Meta(description="How many messages the connection may send at once.")] = 0
 
 
 class InForce(Record):
-    """What is in force for one subscribed channel."""
+    """What is in force for one subscribed channel, and how the client was brought up to date."""
 
     channel: Channel
     recovered: Recovered
@@ -276,7 +276,7 @@ class InForce(Record):
 
 
 class Subscribed(Message, tag="subscribed"):
-    """The answer to `subscribe`, ahead of the frames that bring the client up to `seq`."""
+    """The answer to `subscribe`. The frames that bring the client up to `seq` come after it."""
 
     id: ReplyId
     epoch: Epoch
@@ -285,7 +285,7 @@ class Subscribed(Message, tag="subscribed"):
 
 
 class Unsubscribed(Message, tag="unsubscribed"):
-    """The answer to `unsubscribe`: these were subscribed and no longer are. With id 0: a renewed token does not allow them."""
+    """The answer to `unsubscribe`: the subscriptions to these channels have ended. With id 0, they have ended because a renewed token does not allow them."""
 
     id: ReplyId
     channels: list[Channel]
@@ -299,30 +299,30 @@ class Subscriptions(Message, tag="subscriptions"):
 
 
 class InstrumentTerms(Record):
-    """An instrument's terms. `tick` and `lot` are decimal text; all else on the wire counts in them."""
+    """An instrument's terms. `tick` and `lot` are decimal text. All other prices and sizes on the wire are counted in ticks and lots."""
 
     name: InstrumentName
     base: str
     quote: str
-    tick: Annotated[str, Meta(description="What one tick is, in the quote asset.")]
-    lot: Annotated[str, Meta(description="What one lot is, in the base asset.")]
-    base_decimals: Annotated[int, Meta(description="One unit of the base asset is 10 to the minus this.")]
-    quote_decimals: Annotated[int, Meta(description="One unit of the quote asset is 10 to the minus this.")]
+    tick: Annotated[str, Meta(description="The size of one tick, in the quote asset.")]
+    lot: Annotated[str, Meta(description="The size of one lot, in the base asset.")]
+    base_decimals: Annotated[int, Meta(description="The number of decimals of the base asset: one unit of it is 10 to the power of minus this.")]
+    quote_decimals: Annotated[int, Meta(description="The number of decimals of the quote asset: one unit of it is 10 to the power of minus this.")]
     price_max: Ticks
     size_min: Lots
     size_max: Lots
-    maker_fee: Annotated[int, Meta(description="Parts per million of the notional, for accounts without a tier of their own.")]
-    taker_fee: Annotated[int, Meta(description="Parts per million of the notional, for accounts without a tier of their own.")]
-    notional_max: Annotated[Money, Meta(description="The most that price times size of an order may be, in units of the quote asset; 0: no limit.")]
-    orders_max: Annotated[int, Meta(description="Open orders in the book; 0: no limit.")]
-    band: Annotated[int, Meta(description="How far from the reference price a limit may be, in parts per million of it; 0: no limit.")]
-    hold_fee: Annotated[int, Meta(description="The fee that a buy order reserves, in parts per million of the notional; no fee is higher.")]
+    maker_fee: Annotated[int, Meta(description="The maker's fee in parts per million of the notional, for accounts without a tier of their own.")]
+    taker_fee: Annotated[int, Meta(description="The taker's fee in parts per million of the notional, for accounts without a tier of their own.")]
+    notional_max: Annotated[Money, Meta(description="The largest notional (price times size) of an order, in units of the quote asset. 0: no limit.")]
+    orders_max: Annotated[int, Meta(description="The most orders that may be open in the book. 0: no limit.")]
+    band: Annotated[int, Meta(description="How far the limit of an order may be from the reference price, in parts per million of that price. 0: no limit.")]
+    hold_fee: Annotated[int, Meta(description="The fee that a buy order reserves, in parts per million of the notional. No fee is higher.")]
     day_end: Annotated[int, Meta(description="When `day` orders end, in seconds after midnight UTC.")]
     phase: PhaseName
-    parts_max: Annotated[int, Meta(description="Parts in which an iceberg may show itself.")] = 0
-    stops_max: Annotated[int, Meta(description="Stops that may wait in the book.")] = 0
-    fills_max: Annotated[int, Meta(description="Orders that one order may meet, with those that the stops that it triggers meet.")] = 0
-    market_notional: Annotated[bool, Meta(description="Whether `notional_max` holds for `market` orders too, by what they would trade.")] = True
+    parts_max: Annotated[int, Meta(description="The most parts in which an iceberg may be displayed.")] = 0
+    stops_max: Annotated[int, Meta(description="The most stops that may wait in the book.")] = 0
+    fills_max: Annotated[int, Meta(description="The most orders that one order may meet. The orders that are met by the stops which it triggers count too.")] = 0
+    market_notional: Annotated[bool, Meta(description="Whether `notional_max` also applies to `market` orders. It is then compared with what they would trade.")] = True
 
 
 class Instruments(Message, tag="instrument_list"):
@@ -340,7 +340,7 @@ class Pong(Message, tag="pong"):
 
 
 class Done(Message, tag="done"):
-    """The answer to `place`, `cancel`, `reduce` and `replace`: the order as the command left it."""
+    """The answer to `place`, `cancel`, `reduce` and `replace`: the order after the command."""
 
     id: ReplyId
     seq: Seq
@@ -348,11 +348,11 @@ class Done(Message, tag="done"):
     client_id: ClientId
     status: Annotated[
         Literal["open", "waiting", "filled", "cancelled"],
-        Meta(description="Whether the order rests, waits for its trigger, is filled whole, or is gone with a rest unfilled."),
+        Meta(description="`open`: the order rests. `waiting`: it waits for its trigger. `filled`: all of it is filled. `cancelled`: it is gone, and a part of it is unfilled."),
     ]
     remaining: Lots
     filled: Lots
-    value: Annotated[Money, Meta(description="The sum of price times size over all fills, in units of the quote asset.")]
+    value: Annotated[Money, Meta(description="The sum of price times size over all fills of the order, in units of the quote asset.")]
 
 
 class AllCancelled(Message, tag="all_cancelled"):
@@ -360,31 +360,31 @@ class AllCancelled(Message, tag="all_cancelled"):
 
     id: ReplyId
     seq: Seq
-    count: Annotated[int, Meta(description="How many orders were cancelled.")]
+    count: Annotated[int, Meta(description="The number of orders that were cancelled.")]
 
 
 class Standing(Record):
-    """How one subscription of a connection stands."""
+    """One subscription of a connection, and how far it is behind."""
 
     channel: Channel
     depth: Depth
     interval_ms: IntervalMs
-    seq: Annotated[int, Meta(description="How far the client was brought; -1: it has nothing yet.")]
-    behind: Annotated[int, Meta(description="How far the channel's last change is ahead of it, in sequences; 0: it has all.")]
-    catch_ups: Annotated[int, Meta(description="Merged frames that were made because the client was slow.")]
+    seq: Annotated[int, Meta(description="The sequence that the client was brought up to. -1: it has nothing yet.")]
+    behind: Annotated[int, Meta(description="How many sequences the client is behind the channel's last change. 0: it has everything.")]
+    catch_ups: Annotated[int, Meta(description="How many merged frames the server has made because the client was slow.")]
 
 
 class ConnectionStatus(Record):
-    """One connection."""
+    """One connection, its client and its subscriptions."""
 
     connection: int
     subject: str
     address: str
     opened: Nanoseconds
-    heard: Annotated[Nanoseconds, Meta(description="When the last frame came from it.")]
-    stalled: Annotated[bool, Meta(description="Whether its socket is full.")]
-    waiting_bytes: Annotated[int, Meta(description="Replies that wait for it.")]
-    messages: Annotated[int, Meta(description="Messages that came from it.")]
+    heard: Annotated[Nanoseconds, Meta(description="When the last frame came from the client.")]
+    stalled: Annotated[bool, Meta(description="Whether the socket is full, because the client does not read.")]
+    waiting_bytes: Annotated[int, Meta(description="How many bytes of replies wait for the client.")]
+    messages: Annotated[int, Meta(description="How many messages have come from the client.")]
     subscriptions: list[Standing]
 
 
@@ -397,13 +397,13 @@ class Connections(Message, tag="connection_list"):
 
 
 class Confirmed(Message, tag="confirmed"):
-    """What was asked has been done."""
+    """The request has been carried out."""
 
     id: ReplyId
 
 
 class Error(Message, tag="error"):
-    """A request was refused and changed nothing."""
+    """The server refused a request. The request changed nothing, unless the code says that this is unknown."""
 
     id: ReplyId
     code: Annotated[int, Meta(description="The number of the error.")]
@@ -412,21 +412,21 @@ class Error(Message, tag="error"):
 
 
 class Pacing(Message, tag="pacing"):
-    """The server's load has changed: from now on no book or ticker has frames more often than this, whatever interval a subscription has."""
+    """The server's load has changed. From now on it sends frames of a book or ticker no more often than this, even if a subscription has a shorter interval."""
 
-    interval_ms: Annotated[IntervalMs, Meta(description="The shortest time between two frames, in milliseconds; 0: each subscription's own.")]
+    interval_ms: Annotated[IntervalMs, Meta(description="The shortest time between two frames, in milliseconds. 0: each subscription has its own interval again.")]
 
 
 class Stale(Message, tag="stale"):
-    """Whether what this server shows may have fallen behind, because it does not hear from where it has it. Told at each change, and after `welcome` while it is so."""
+    """Whether this server may have fallen behind, because it hears nothing from its own source. It is sent at each change, and after `welcome` if the server is behind then."""
 
-    since: Annotated[Nanoseconds, Meta(description="It is known to be complete up to this time; 0: it is up to date again.")]
+    since: Annotated[Nanoseconds, Meta(description="What the server shows is known to be complete up to this time. 0: it is up to date again.")]
 
 
 class Leaving(Message, tag="leaving"):
     """The server is about to close all connections."""
 
-    return_ms: Annotated[int, Meta(description="Come back at a random time within so many milliseconds, and resume.")]
+    return_ms: Annotated[int, Meta(description="Come back at a random time within this many milliseconds, and resume.")]
 
 
 Reply = LoggedIn | Subscribed | Unsubscribed | Subscriptions | Instruments | Pong | Done | AllCancelled | Connections | Confirmed | Error

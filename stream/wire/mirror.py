@@ -1,4 +1,4 @@
-"""What a client keeps of each channel, and the five lines that every frame obeys. Bytes, sockets and time stay outside.
+"""What a client keeps of each channel, and the five rules that every frame obeys. Bytes, sockets and time stay outside.
 
 1. `prev` is None: a snapshot. Forget, take it, and its `epoch` and `seq`.
 2. Another `epoch`, or `prev` above our `seq`: a gap. Subscribe again with `resume`.
@@ -60,7 +60,7 @@ class Mirror(ABC, Generic[F]):
         self.epoch = self.seq = -1
 
     def receive(self, frame: F) -> Verdict:
-        """Obey the five lines. ValueError if the frame is of another kind of channel."""
+        """Obey the five rules. ValueError if the frame is of another kind of channel."""
         if type(frame) is not self.kind:
             raise ValueError(f"{self.channel}: a frame of {type(frame).__name__} came")
         if frame.prev is not None and frame.prev < self.seq < frame.seq:

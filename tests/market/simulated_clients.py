@@ -21,7 +21,7 @@ def is_heartbeat(frame: Any) -> bool:
 
 
 class View:
-    """What a client has of one channel: the five lines of the protocol."""
+    """What a client has of one channel: the five rules of the protocol."""
 
     def __init__(self, depth: int = 0) -> None:
         self.depth = depth

@@ -1,6 +1,6 @@
 """A market and its clients in one thread: no socket, no sleep, a clock that the seed drives.
 
-Each client is slow and obvious: its books are dicts, and it obeys the five lines of the protocol. After every frame its book
+Each client is slow and obvious: its books are dicts, and it obeys the five rules of the protocol. After every frame its book
 is compared with the engine's at that sequence, and after every step the promises of the protocol are checked.
 """
 

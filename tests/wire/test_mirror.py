@@ -1,4 +1,4 @@
-"""The five lines, on frames that come late, twice, merged, or not at all."""
+"""The five rules, on frames that come late, twice, merged, or not at all."""
 
 import pytest
 from hypothesis import given, settings

@@ -183,7 +183,7 @@ interface Mirror<F extends Frame, Item> extends AsyncIterable<Item> {
   readonly counts: Record<Verdict, number>;
   readonly inForce: InForce | null;
   readonly resume: [epoch: number, seq: number] | null;
-  /** Obey the five lines of the protocol. */
+  /** Obey the five rules of the protocol. */
   receive(frame: F): Verdict;
   /** Ask for a snapshot at the next subscription. */
   forget(): void;

@@ -1,4 +1,4 @@
-// A client's copy of each kind of channel, and the five lines that every frame obeys. Bytes, sockets and time stay outside.
+// A client's copy of each kind of channel, and the five rules that every frame obeys. Bytes, sockets and time stay outside.
 
 import { Gap } from "./errors.js";
 import { ASK, BID, Levels } from "./levels.js";
@@ -33,7 +33,7 @@ class Mirror {
     this.epoch = this.seq = null;
   }
 
-  /** Obey the five lines; what became of the frame, a key of `counts`. */
+  /** Obey the five rules; what became of the frame, a key of `counts`. */
   receive(frame) {
     const before = this.resume;
     if (frame.prev !== null && frame.prev < this.seq && this.seq < frame.seq) frame = this.trim(frame);
