@@ -265,7 +265,7 @@ async def test_admin_halts_and_tells_who_is_connected() -> None:
             assert (await deltabook(*ask, request, "BTC-USD")).status == 0
             assert Phase(server.market.exchange.book("BTC-USD").phase).name == phase
         refused = await deltabook(*ask, "limits", "nobody", "--orders", "5")
-        assert (refused.status, "Nobody of that name" in refused.err) == (2, True)
+        assert (refused.status, "No subject of that name" in refused.err) == (2, True)
         assert (await deltabook(*ask, "disconnect", "--connection", "1")).status == 0
         assert await watcher.close_code() == CloseCode.DISCONNECTED
         assert (await deltabook(*ask, "revoke", "alice")).status == 0
