@@ -1,4 +1,4 @@
-"""The command line: one module a command, loaded when it is asked for."""
+"""The command line. Each command is one module, which is loaded only when the command is used."""
 
 import argparse
 import asyncio
@@ -11,43 +11,43 @@ from importlib import import_module
 from importlib.metadata import version
 
 COMMANDS = {
-    "serve": "serve a market: page, WebSocket, metrics",
+    "serve": "serve a market: a page, a WebSocket and metrics",
     "watch": "show a channel of a live server in the terminal",
     "verify": "rebuild the books of a live server and report what is wrong",
-    "judge": "listen to a client in any language, and say whether its books are right",
-    "fault": "a proxy that breaks, slows and garbles connections, to try clients in any language on",
-    "load": "load a server with many clients, and report what they saw",
-    "replay": "feed a recording into an engine and check it against the recording's own truth",
-    "journal": "say what is in a journal and whether it is whole; print, replay, repair it",
-    "admin": "halt, limit, disconnect, revoke; see who is connected and how far behind",
-    "cluster": "say who leads a market that Redis joins, and how far everybody is",
-    "handover": "let a standby lead such a market, before its leader is restarted",
-    "doctor": "say whether this machine is fit to run a server, and what to do where it is not",
-    "token": "print a development token for one's own server",
+    "judge": "listen to a client in any language, and report whether its books are right",
+    "fault": "run a proxy that breaks, slows and garbles connections, to test clients in any language",
+    "load": "put the load of many clients on a server, and report what they saw",
+    "replay": "feed a recording into an engine, and check the result against the recording",
+    "journal": "show what is in a journal and whether it is whole; print, replay or repair it",
+    "admin": "halt instruments, limit accounts, disconnect clients, revoke tokens; see who is connected and how far behind",
+    "cluster": "show who leads a market that Redis joins, and how far each process is",
+    "handover": "let a standby lead such a market, before you restart its leader",
+    "doctor": "check whether this machine can run a server, and say what to do if it cannot",
+    "token": "print a development token for your own server",
     "completion": "print a script that lets a shell complete commands and flags",
 }
 
 EXAMPLES = """examples:
   deltabook serve --source recorded --source simulated     a live market on http://localhost:8080/
   deltabook watch orderbook:BTC-USDT                       its ladder in the terminal
-  deltabook verify --seconds 60                            whether every book is right
+  deltabook verify --seconds 60                            check whether every book is right
   deltabook load --clients 1000 --html load.html           a thousand clients, and a report with plots
-  deltabook doctor                                         whether this machine is fit for it
+  deltabook doctor                                         check whether this machine can run a server
 
-`deltabook COMMAND --help` has more examples. NO_COLOR=1 turns colours off, DELTABOOK_TRACEBACK=1 shows where an unexpected error came from.
+`deltabook COMMAND --help` has more examples. NO_COLOR=1 turns colours off. DELTABOOK_TRACEBACK=1 shows where an unexpected error came from.
 """
 
 TRACEBACK = "DELTABOOK_TRACEBACK"
 
 
 def teach(parser: argparse.ArgumentParser, examples: str, word: str) -> None:
-    """End the help of a command's own command with those lines of the examples that have its word."""
+    """End the help of a subcommand with those lines of the examples that contain its word."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "\n".join(["examples:", *(line for line in examples.splitlines() if word in line.split())])
 
 
 def parser_of(commands: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser, with the flags of these commands."""
+    """The parser of the command line, with the flags of these commands."""
     parser = argparse.ArgumentParser(
         prog="deltabook", description="A matching engine and order-book delta streamer.", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -61,7 +61,7 @@ def parser_of(commands: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status: 0, 1 if it found something wrong, 2 if it could not run, 130 if it was interrupted."""
+    """Run a command. Returns the exit status: 0, 1 if the command found something wrong, 2 if it could not run, 130 if it was interrupted."""
     argv = sys.argv[1:] if argv is None else argv
     asked = next((word for word in argv if not word.startswith("-")), "")
     parser = parser_of([asked])
@@ -77,10 +77,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())    # or Python would complain at its end that nobody reads any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())    # otherwise Python would complain at its end that the reader is gone
         return 0
     except SystemExit as left:
-        if isinstance(left.__context__, BrokenPipeError):    # rich has seen to it in the same way, but would call it a failure
+        if isinstance(left.__context__, BrokenPipeError):    # rich has done the same, but with a status that says failure
             return 0
         raise
     except (ConfigError, ClientError) as error:
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def complain(command: str, what: object) -> int:
-    """Say what went wrong on one line, and what to do about it where that is known; the exit status."""
+    """Print on one line what went wrong and, if that is known, what to do about it. Returns the exit status."""
     from rich.console import Console
     from rich.text import Text
 
@@ -103,21 +103,21 @@ def complain(command: str, what: object) -> int:
 
 
 def advice(error: object) -> str:
-    """What to do about an error, by what caused it."""
+    """What to do about an error, judged by its causes; "" if that is not known."""
     for cause in causes(error):
         if isinstance(cause, ConnectionRefusedError):
-            return "; no server listens there: `deltabook serve` starts one, `deltabook doctor` says what is in its way"
+            return "; no server listens there: `deltabook serve` starts one, and `deltabook doctor` says what prevents that"
         if isinstance(cause, socket.gaierror):
-            return "; is the host's name right?"
+            return "; is the name of the host right?"
         if isinstance(cause, asyncio.TimeoutError | TimeoutError):
-            return "; is a firewall in between, or the server overloaded?"
+            return "; is there a firewall in between, or is the server overloaded?"
         if isinstance(cause, PermissionError):
-            return "; give it to who runs this, or name another place"
+            return "; give this user access to it, or choose another place"
     return ""
 
 
 def causes(error: object) -> Iterator[object]:
-    """An error, and what it was raised from."""
+    """An error, then the errors that caused it."""
     while error is not None:
         yield error
         error = getattr(error, "__cause__", None)

@@ -1,4 +1,4 @@
-"""`deltabook admin`: what a token with the scope `admin` allows."""
+"""`deltabook admin`: the requests that a token with the scope `admin` allows."""
 
 import argparse
 import time
@@ -27,14 +27,14 @@ EXAMPLES = """examples:
 """
 
 PAGE = 1000
-"""Connections that are asked for at once."""
+"""How many connections one request asks for."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The requests of `admin`, and their flags."""
+    """Add the requests of `admin` and their flags."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXAMPLES
-    parser.add_argument("--url", default=DEFAULT_URL, help="default: %(default)s")
+    parser.add_argument("--url", default=DEFAULT_URL, help="the server (default: %(default)s)")
     parser.add_argument("--token", required=True, help="a token with the scope admin")
     requests = parser.add_subparsers(dest="request", metavar="REQUEST", required=True)
 
@@ -43,23 +43,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         teach(request, EXAMPLES, name)
         return request
 
-    phases = {"halt": "halt an instrument", "auction": "collect its orders for an auction", "trade": "let it trade again, which uncrosses an auction"}
+    phases = {
+        "halt": "halt an instrument", "auction": "collect the orders of an instrument for an auction",
+        "trade": "let an instrument trade again; this uncrosses an auction",
+    }
     for name, help in phases.items():
         add(name, help).add_argument("instrument")
-    limits = add("limits", "limit an account; what is not given is not limited")
+    limits = add("limits", "limit an account; a limit that is not given is removed")
     limits.add_argument("subject")
-    limits.add_argument("--orders", type=whole, default=0, metavar="N", help="open orders")
-    limits.add_argument("--size", type=whole, default=0, metavar="LOTS", help="size of an order")
-    limits.add_argument("--notional", type=whole, default=0, metavar="UNITS", help="price times size of an order, in units of the quote asset")
-    for name, help, other in (("disconnect", "close connections", "connection"), ("revoke", "make tokens worthless", "token-id")):
+    limits.add_argument("--orders", type=whole, default=0, metavar="N", help="the most open orders")
+    limits.add_argument("--size", type=whole, default=0, metavar="LOTS", help="the largest size of an order")
+    limits.add_argument("--notional", type=whole, default=0, metavar="UNITS",
+                        help="the largest notional (price times size) of an order, in units of the quote asset")
+    for name, help, other in (("disconnect", "close connections", "connection"), ("revoke", "revoke tokens", "token-id")):
         request = add(name, help)
-        request.add_argument("subject", nargs="?", default="", help="all of a subject")
-        request.add_argument(f"--{other}", type=counted if other == "connection" else str, default=0 if other == "connection" else "", help="or a single one")
-    add("connections", "who is connected, listens to what, and is how far behind")
+        request.add_argument("subject", nargs="?", default="", help="all of this subject")
+        request.add_argument(f"--{other}", type=counted if other == "connection" else str, default=0 if other == "connection" else "", help="or only this one")
+    add("connections", "show who is connected, what each client subscribes to, and how far behind it is")
 
 
 def rows(status: ConnectionStatus, now: int) -> list[tuple[str, ...]]:
-    """A connection, a line for each of its subscriptions."""
+    """The rows of a connection: one for each of its subscriptions."""
     head = (
         str(status.connection), status.subject or "-", status.address, f"{(now - status.opened) / 1e9:,.0f}", f"{max(0, now - status.heard) / 1e9:,.0f}",
         "full" if status.stalled else "", f"{status.waiting_bytes:,}", f"{status.messages:,}",
@@ -70,7 +74,7 @@ def rows(status: ConnectionStatus, now: int) -> list[tuple[str, ...]]:
 
 
 async def show_connections(client: Client, console: Console) -> None:
-    """All connections, in pages."""
+    """Print all connections, which are fetched in pages."""
     table = Table(box=None, pad_edge=False)
     for heading in ("connection", "subject", "address", "age s", "silent s", "socket", "waiting", "messages", "channel", "ms", "seq", "behind", "catch-ups"):
         table.add_column(heading, justify="left" if heading in ("subject", "address", "socket", "channel") else "right", no_wrap=True)
@@ -84,7 +88,7 @@ async def show_connections(client: Client, console: Console) -> None:
 
 
 async def ask(arguments: argparse.Namespace, console: Console) -> None:
-    """Send the request, and say that it was done."""
+    """Send the request, and print its outcome."""
     async with connect(arguments.url, arguments.token) as client:
         match arguments.request:
             case "halt" | "auction" | "trade":
@@ -104,7 +108,7 @@ async def ask(arguments: argparse.Namespace, console: Console) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Ask; the exit status."""
+    """Send the request. Returns the exit status."""
     console = Console(highlight=False)
     console = Console(highlight=False, width=max(console.width, 160))
     uvloop.run(ask(arguments, console))

@@ -1,4 +1,4 @@
-"""`deltabook cluster`: the processes that Redis joins to one market."""
+"""`deltabook cluster`: shows the processes that Redis joins to one market."""
 
 import argparse
 import os
@@ -15,23 +15,23 @@ from stream.settings.config import ConfigError
 DEFAULT_REDIS = "redis://127.0.0.1:6379"
 
 BEHIND_MS_MAX = 1500
-"""From here on something is wrong."""
+"""A process that is this far behind, or further, counts as stale."""
 
 
 def add_redis(parser: argparse.ArgumentParser) -> None:
-    """The flags that say which market it is."""
+    """Add the flags that say which market is meant."""
     here, name = os.environ.get("DELTABOOK_REDIS", DEFAULT_REDIS), os.environ.get("DELTABOOK_CLUSTER", "market")
     shown = without_password(here).replace("%", "%%")
     parser.add_argument("--redis", default=here, metavar="URL", help=f"the Redis that joins the market (default: {shown}; DELTABOOK_REDIS sets it)")
-    parser.add_argument("--cluster", default=name, metavar="NAME", help="the market's name there (default: %(default)s; DELTABOOK_CLUSTER sets it)")
+    parser.add_argument("--cluster", default=name, metavar="NAME", help="the market's name in Redis (default: %(default)s; DELTABOOK_CLUSTER sets it)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of `cluster`."""
+    """Add the flags of `cluster`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "examples:\n"
-        "  deltabook cluster status                                    who leads, which record, how far each gateway is behind\n"
+        "  deltabook cluster status                                    who leads, at which record, and how far each gateway is behind\n"
         "  deltabook cluster status --redis redis://10.0.0.1:6379 --cluster london"
     )
     parser.add_argument("what", choices=("status",), help="what to show")
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def show(found: Overview) -> Table:
-    """Everybody in a table."""
+    """All processes in a table."""
     table = Table(box=None, pad_edge=False)
     for heading in ("node", "role", "position", "behind", "clients", ""):
         table.add_column(heading, justify="right" if heading in ("position", "behind", "clients") else "left")
@@ -53,7 +53,7 @@ def show(found: Overview) -> Table:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show it; the exit status, 1 if nobody leads or somebody has fallen behind."""
+    """Show the processes. Returns the exit status: 1 if no process leads, or if one has fallen behind."""
     console = Console(highlight=False)
     try:
         found = uvloop.run(look(connect(arguments.redis), keys_of(arguments.cluster)))

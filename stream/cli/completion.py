@@ -1,4 +1,4 @@
-"""`deltabook completion`: scripts that let a shell complete commands, flags, their values and files. shtab writes them from the parser itself."""
+"""`deltabook completion`: scripts that let a shell complete commands, flags, their values and files. shtab generates them from the parser."""
 
 import argparse
 from collections.abc import Iterator
@@ -14,19 +14,19 @@ EXAMPLES = """examples:
   deltabook completion bash > ~/.local/share/bash-completion/completions/deltabook
   deltabook completion zsh > "${fpath[1]}/_deltabook"
   deltabook completion fish > ~/.config/fish/completions/deltabook.fish
-  source <(deltabook completion bash)          for this shell alone
+  source <(deltabook completion bash)          for this shell only
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of `completion`."""
+    """Add the flags of `completion`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXAMPLES
     parser.add_argument("shell", choices=SHELLS)
 
 
 def arguments_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    """The arguments of a command and of its own commands."""
+    """The arguments of a command and of its subcommands."""
     for action in parser._actions:
         yield action
         if isinstance(action, argparse._SubParsersAction):
@@ -35,7 +35,7 @@ def arguments_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 
 def script(shell: str) -> str:
-    """The script for a shell, with every command's flags."""
+    """The completion script for a shell, with the flags of every command."""
     parser = parser_of(list(COMMANDS))
     for action in arguments_of(parser):
         if action.type is Path or action.metavar in ("FILE", "FOLDER"):
@@ -44,6 +44,6 @@ def script(shell: str) -> str:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a script."""
+    """Print the script for a shell. Returns the exit status."""
     print(script(arguments.shell))
     return 0

@@ -1,4 +1,4 @@
-"""`deltabook doctor`: whether this machine is fit to run a server, and what to do where it is not."""
+"""`deltabook doctor`: checks whether this machine can run a server, and says what to do if it cannot."""
 
 import argparse
 import ctypes
@@ -33,14 +33,14 @@ ROOT = Path(__file__).parents[2]
 PYTHON_MIN = (3, 11)
 CLOCK_STEP_NS_MAX = 1000
 UNSYNCHRONISED = 5
-"""What adjtimex(2) answers where nobody keeps the clock right."""
+"""What adjtimex(2) returns if the clock is not synchronised."""
 
 YEAR_MIN = 2025
 PATIENCE_S = 2.0
 
 
 class Verdict(StrEnum):
-    """How something is: as it should be, worth a look, or in the way of a server."""
+    """The outcome of a check: all is well, something is worth a look, or a server cannot run."""
 
     GOOD = "good"
     DOUBT = "doubt"
@@ -55,12 +55,12 @@ EXAMPLES = """examples:
   deltabook doctor --config venue.toml --redis redis://127.0.0.1:6379
   deltabook doctor --json | jq '.[] | select(.verdict != "good")'
 
-exit status: 0 if nothing is bad, 1 if something is
+exit status: 0 if nothing is bad, 1 if anything is
 """
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at. `advice` says what to do about it."""
+    """What one check has found. `advice` says what to do about it, "" if nothing."""
 
     name: str
     verdict: Verdict
@@ -69,24 +69,24 @@ class Finding(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of `doctor`."""
+    """Add the flags of `doctor`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXAMPLES
     parser.add_argument("--config", type=Path, metavar="FILE", help="the server's TOML file")
-    parser.add_argument("--host", help="address that a server would listen on")
-    parser.add_argument("--port", type=int, help="TCP port that it would listen on")
-    parser.add_argument("--journal", metavar="FOLDER", help="folder that it would write to")
-    parser.add_argument("--redis", metavar="URL", help="a Redis that it would use, such as redis://127.0.0.1:6379")
+    parser.add_argument("--host", help="the address that the server would listen on")
+    parser.add_argument("--port", type=int, help="the TCP port that it would listen on")
+    parser.add_argument("--journal", metavar="FOLDER", help="the folder of its journal")
+    parser.add_argument("--redis", metavar="URL", help="the Redis that it would use, such as redis://127.0.0.1:6379")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def number_of(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version."""
+    """The leading numbers of a version, so that versions can be compared."""
     return tuple(int(part) for part in re.findall(r"\d+", re.split(r"[a-z+-]", version, maxsplit=1)[0]))
 
 
 def python() -> Iterator[Finding]:
-    """The interpreter, this package, the system."""
+    """Check the interpreter, and name this package and the system."""
     what = f"{platform.python_implementation()} {platform.python_version()} on {platform.system()} {platform.release()} {platform.machine()}"
     good = sys.version_info >= PYTHON_MIN
     yield Finding("python", GOOD if good else BAD, what, "" if good else f"install Python {'.'.join(map(str, PYTHON_MIN))} or later")
@@ -94,7 +94,7 @@ def python() -> Iterator[Finding]:
 
 
 def dependencies() -> Iterator[Finding]:
-    """Each package that this one needs."""
+    """Check each package that this one needs."""
     for requirement in metadata.requires("deltabook") or []:
         if "extra ==" in requirement:
             continue
@@ -111,7 +111,7 @@ def dependencies() -> Iterator[Finding]:
 
 
 def compiled() -> Iterator[Finding]:
-    """The modules in C: whether they are there, and what built them."""
+    """Check whether the compiled modules can be imported, and name what built them."""
     paths = [path.relative_to(ROOT) for package in ("engine", "stream") for path in sorted((ROOT / package).rglob("*.pyx"))]
     names = [".".join(path.with_suffix("").parts) for path in paths]
     broken = []
@@ -121,18 +121,18 @@ def compiled() -> Iterator[Finding]:
         except ImportError as error:
             broken.append(f"{name} ({error})")
     if broken:
-        advice = "build them again: pip install --force-reinstall deltabook, or make test in a clone"
+        advice = "build them again: `pip install --force-reinstall deltabook`, or `make test` in a clone"
         yield Finding("compiled parts", BAD, f"cannot be imported: {', '.join(broken)}", advice)
         return
     from stream.cli import build_facts
 
     checks = ", with bounds checks and assertions" if build_facts.checked else ""
-    verdict, advice = (DOUBT, "fit for tests, slow for a server: build without DELTABOOK_CHECKED") if build_facts.checked else (GOOD, "")
+    verdict, advice = (DOUBT, "good for tests, but slow for a server: build without DELTABOOK_CHECKED") if build_facts.checked else (GOOD, "")
     yield Finding("compiled parts", verdict, f"{len(names)} modules by Cython {build_facts.cython} and {build_facts.compiler}{checks}", advice)
 
 
 def port(config: Config) -> Iterator[Finding]:
-    """Whether a server could listen."""
+    """Check whether a server could listen on its port."""
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     where = f"{config.host} port {config.port}"
     with closing(socket.socket(family, socket.SOCK_STREAM)) as listener:
@@ -149,31 +149,32 @@ def port(config: Config) -> Iterator[Finding]:
     except (OSError, ValueError, HTTPException):
         ours = False
     if ours:
-        yield Finding("port", DOUBT, f"{where}: a deltabook server is there already", "take another one for a second server, with --port")
+        yield Finding("port", DOUBT, f"{where}: a deltabook server is there already", "choose another port for a second server with --port")
     else:
-        yield Finding("port", BAD, f"{where}: {trouble}", "take another one with --port, or end who has it (ss -ltnp shows who)")
+        yield Finding("port", BAD, f"{where}: {trouble}", "choose another port with --port, or end the program that uses this one (`ss -ltnp` shows it)")
 
 
 def files(config: Config) -> Iterator[Finding]:
-    """How many connections there can be."""
+    """Check how many connections the limit of open files allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = config.connections_max + config.handshakes_open_max + kept_free(config)
     if soft >= wanted:
         yield Finding("open files", GOOD, f"{soft:,}, enough for {config.connections_max:,} connections")
     else:
-        raise_it = f"ulimit -n {wanted}" if hard >= wanted else f"raise the hard limit, {hard:,}, in limits.conf or the unit's LimitNOFILE"
-        yield Finding("open files", DOUBT, f"{soft:,}: {share(soft, config)[1]:,} connections instead of {config.connections_max:,}", raise_it)
+        raise_it = f"run `ulimit -n {wanted}` first" if hard >= wanted else f"raise the hard limit, now {hard:,}, in limits.conf or LimitNOFILE of the unit"
+        yield Finding("open files", DOUBT, f"{soft:,}: enough for {share(soft, config)[1]:,} connections instead of {config.connections_max:,}", raise_it)
 
 
 def journal(config: Config) -> Iterator[Finding]:
-    """The folder that every command is written to."""
+    """Check the folder of the journal and the room on its disk."""
     if config.journal == "none":
-        yield Finding("journal", DOUBT, "none: the market is in memory alone", "name a folder with --journal to keep it")
+        yield Finding("journal", DOUBT, "none: the market is in memory only", "to keep it, give a folder with --journal")
         return
     folder = Path(config.journal)
     exists = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not exists.is_dir() or not os.access(exists, os.W_OK | os.X_OK):
-        yield Finding("journal", BAD, f"{exists} cannot be written to", "name another folder with --journal, or give this one to who runs the server")
+        advice = "choose another folder with --journal, or give the user that runs the server write access to this one"
+        yield Finding("journal", BAD, f"{exists} cannot be written to", advice)
         return
     size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) if folder.is_dir() else 0
     room = os.statvfs(exists)
@@ -182,14 +183,14 @@ def journal(config: Config) -> Iterator[Finding]:
     if is_locked(folder / LOCK):
         yield Finding("journal", DOUBT, f"{said}; a server is writing to it", "a second server needs another folder")
     elif free < config.journal_reserve_bytes:
-        advice = "make room, or lower journal_reserve_bytes"
+        advice = "free some space on the disk, or lower `journal_reserve_bytes`"
         yield Finding("journal", BAD, f"{said}, less than the reserve of {config.journal_reserve_bytes / 1e6:,.0f} MB: no order would be taken", advice)
     else:
         yield Finding("journal", GOOD, said)
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a server holds a lock."""
+    """Whether a server holds the lock file at `path`."""
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -201,21 +202,22 @@ def is_locked(path: Path) -> bool:
 
 
 def clock() -> Iterator[Finding]:
-    """Tokens expire by it, and clients measure latency by it."""
+    """Check the clock. The expiry of tokens and the latency that clients measure depend on it."""
     step_ns = time.get_clock_info("monotonic").resolution * 1e9
     if time.gmtime().tm_year < YEAR_MIN:
         said = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
-        yield Finding("clock", BAD, f"it says {said} UTC: tokens would be refused", "set it, and run an NTP client")
+        yield Finding("clock", BAD, f"it says {said} UTC: tokens would be refused", "set the clock, and run an NTP client")
     elif step_ns > CLOCK_STEP_NS_MAX:
-        yield Finding("clock", DOUBT, f"counts in steps of {step_ns:,.0f} ns", "latencies below that cannot be seen here")
+        yield Finding("clock", DOUBT, f"counts in steps of {step_ns:,.0f} ns", "shorter latencies cannot be measured here")
     elif sys.platform == "linux" and ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(1024)) == UNSYNCHRONISED:
-        yield Finding("clock", DOUBT, "nobody here keeps it right", "run an NTP client, such as chrony; of a virtual machine the host may do so unseen")
+        advice = "run an NTP client, such as chrony; if this is a virtual machine, its host may keep the clock right"
+        yield Finding("clock", DOUBT, "it is not synchronised", advice)
     else:
-        yield Finding("clock", GOOD, f"steps of {step_ns:,.0f} ns, kept right")
+        yield Finding("clock", GOOD, f"steps of {step_ns:,.0f} ns, synchronised")
 
 
 def redis(url: str) -> Iterator[Finding]:
-    """The Redis that is named."""
+    """Check the Redis server."""
     client = connect(url)
 
     async def ask() -> tuple[float, dict[str, Any]]:
@@ -229,19 +231,19 @@ def redis(url: str) -> Iterator[Finding]:
     try:
         took, told = uvloop.run(ask())
     except TROUBLE as error:
-        yield Finding("redis server", BAD, f"{re.sub(r'//.*@', '//', url)}: {error}", "start it, or name another one with --redis")
+        yield Finding("redis server", BAD, f"{re.sub(r'//.*@', '//', url)}: {error}", "start it, or give another one with --redis")
         return
-    servers = [told] if "redis_version" in told else list(told.values())    # of a Redis Cluster each node tells its own
+    servers = [told] if "redis_version" in told else list(told.values())    # in a Redis Cluster each node answers for itself
     said = f"{servers[0]['redis_version']}, answers in {took * 1000:.1f} ms"
     forgetful = {policy for server in servers if (policy := server.get("maxmemory_policy", "noeviction")) != "noeviction"}
     if forgetful:
-        yield Finding("redis server", BAD, f"{said}; it forgets when it is full ({', '.join(forgetful)})", "set maxmemory-policy noeviction")
+        yield Finding("redis server", BAD, f"{said}; it drops data when it is full ({', '.join(forgetful)})", "set `maxmemory-policy noeviction`")
     else:
         yield Finding("redis server", GOOD, said)
 
 
 def examine(arguments: argparse.Namespace) -> list[Finding]:
-    """Look at everything. ConfigError if the configuration cannot be read."""
+    """Do all checks. Raises ConfigError if the configuration cannot be read."""
     named = {"host": arguments.host, "port": arguments.port, "journal": arguments.journal, "redis": arguments.redis}
     config = load(arguments.config, os.environ, {name: value for name, value in named.items() if value is not None})
     looks: list[Callable[[], Iterator[Finding]]] = [
@@ -253,7 +255,7 @@ def examine(arguments: argparse.Namespace) -> list[Finding]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Examine and print. 1 if anything is bad."""
+    """Do all checks and print them. Returns the exit status: 1 if anything is bad."""
     findings = examine(arguments)
     if arguments.json:
         print(msgspec.json.format(msgspec.json.encode([finding._asdict() for finding in findings])).decode())

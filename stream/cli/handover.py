@@ -1,4 +1,4 @@
-"""`deltabook handover`: let a standby lead a market that Redis joins."""
+"""`deltabook handover`: lets a standby lead a market that Redis joins."""
 
 import argparse
 
@@ -11,19 +11,19 @@ from stream.settings.config import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of `handover`."""
+    """Add the flags of `handover`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "examples:\n"
-        "  deltabook handover                    before the leader is restarted: nothing is lost, and clients go on with a patch\n"
+        "  deltabook handover                    run this before you restart the leader: nothing is lost, and clients get a patch\n"
         "  deltabook handover --patience 60      give it a minute"
     )
     add_redis(parser)
-    parser.add_argument("--patience", type=float, default=10, metavar="S", help="how long it may take (default: 10)")
+    parser.add_argument("--patience", type=float, default=10, metavar="S", help="how long to wait for the leader to leave, in seconds (default: 10)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it; the exit status, 1 if the leader has not left."""
+    """Hand over. Returns the exit status: 1 if the leader has not left in time."""
     if arguments.patience <= 0:
         raise ConfigError(f"--patience {arguments.patience:g}: expected more than 0 seconds")
     try:

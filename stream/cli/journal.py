@@ -1,4 +1,4 @@
-"""`deltabook journal`: what is in a journal, whether it is whole, what happened in it, and what it comes to."""
+"""`deltabook journal`: shows what is in a journal, whether it is whole, what happened in it, and which state it leads to. It also repairs a journal."""
 
 import argparse
 import sys
@@ -35,7 +35,7 @@ from stream.wire.scale import to_text
 
 WHOLE, DAMAGED, UNREADABLE = 0, 1, 2
 BAR_STEP = 1 << 20
-"""Bytes between two movements of the bar."""
+"""How many bytes are read between two updates of the progress bar."""
 
 DIFFERENCES_MAX = 100
 
@@ -50,21 +50,21 @@ EXAMPLES = """examples:
   deltabook journal repair data/journal data/repaired
   deltabook journal repair data/journal data/repaired --without 412.3
 
-All but `repair` may look on while a server writes. In JSON, prices are in ticks, sizes in
-lots, times in ns since 1970, and a field that is not there is 0.
-exit status: 0, 1 if something is damaged, which is named with its file and byte, 2 if there is no journal or it cannot be read
+All of them but `repair` work while a server writes to the journal. In JSON, prices are in ticks, sizes in
+lots and times in ns since 1970, and a field that is left out is 0.
+exit status: 0; 1 if something is damaged (its file and byte are printed); 2 if there is no journal or it cannot be read
 """
 
 
 def count(text: str) -> int:
-    """A number from 1 on."""
+    """A whole number of at least 1."""
     if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of at least 1")
     return int(text)
 
 
 def moment(text: str) -> int:
-    """A time in ns since 1970, out of that or of ISO 8601; all of the microsecond that this names."""
+    """A time in ns since 1970, from such a number or from ISO 8601. A time in ISO 8601 means the end of the microsecond that it names."""
     if text.isdecimal():
         return int(text)
     try:
@@ -75,7 +75,7 @@ def moment(text: str) -> int:
 
 
 def command_name(text: str) -> Named:
-    """A command's record, and its place in it."""
+    """The record of a command, and the place of the command in it."""
     try:
         return named(text)
     except ValueError as error:
@@ -83,12 +83,12 @@ def command_name(text: str) -> Named:
 
 
 def shown(at: int) -> str:
-    """A time of a record for people, in a form that `moment` takes."""
+    """The time of a record as text, in a form that `moment` can read."""
     return f"{EPOCH_OF_TIME + timedelta(microseconds=at // 1_000):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The actions of `journal`, and their flags."""
+    """Add the actions of `journal` and their flags."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXAMPLES
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -100,30 +100,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("folder", type=Path, metavar="FOLDER", help="the journal's folder")
         return action
 
-    add("info", _info, "what is in it: records by kind, time span, snapshots, bytes").add_argument("--json", action="store_true", help="print JSON")
-    add("check", _check, "replay all of it, compare every snapshot, and say whether it is whole")
-    dump = add("dump", _dump, "print what happened as JSON lines: one for each command, and for each record of another kind")
+    add("info", _info, "show what is in it: records by kind, time span, snapshots, bytes").add_argument("--json", action="store_true", help="print JSON")
+    add("check", _check, "replay all of it, compare every snapshot with the replay, and say whether the journal is whole")
+    dump = add("dump", _dump, "print what happened as JSON lines: one for each command, and one for each record of another kind")
     dump.add_argument("--from", type=count, default=1, dest="start", metavar="RECORD", help="the first record (default: 1)")
     dump.add_argument("--upto", type=count, metavar="RECORD", help="the last record (default: the end)")
-    dump.add_argument("--events", action="store_true", help="with what each command caused, for which all is replayed")
-    state = add("replay", _replay, "print the state that it comes to, or came to: the books' best levels, counts, the hash")
+    dump.add_argument("--events", action="store_true", help="also print the events that each command caused; for this the whole journal is replayed")
+    state = add("replay", _replay, "print the state at the end of the journal or at an earlier point: the best levels of the books, counts, and the hash")
     at = state.add_mutually_exclusive_group()
-    at.add_argument("--upto", type=count, metavar="RECORD", help="behind this record (default: the last)")
-    at.add_argument("--time", type=moment, metavar="TIME", help="at this time: ISO 8601, in UTC if it does not say, or ns since 1970")
+    at.add_argument("--upto", type=count, metavar="RECORD", help="the state after this record (default: the last one)")
+    at.add_argument("--time", type=moment, metavar="TIME", help="the state at this time: ISO 8601 (UTC unless it names another zone) or ns since 1970")
     state.add_argument("--json", action="store_true", help="print JSON")
-    snapshot = add("snapshot", _snapshot, "write the state beside the records, and remove what is behind the oldest that is kept; a server may be writing")
-    snapshot.add_argument("--upto", type=count, metavar="RECORD", help="behind this record, which has to be on disk (default: the last that is known to be)")
-    snapshot.add_argument("--keep", type=count, default=2, metavar="N", help="snapshots that are kept (default: %(default)s)")
+    taking = "write a snapshot of the state beside the records, and remove what the oldest kept snapshot does not need; a server may be writing meanwhile"
+    snapshot = add("snapshot", _snapshot, taking)
+    snapshot.add_argument("--upto", type=count, metavar="RECORD",
+                          help="the state after this record, which must be on disk (default: the last record that is known to be on disk)")
+    snapshot.add_argument("--keep", type=count, default=2, metavar="N", help="how many snapshots to keep (default: %(default)s)")
     snapshot.add_argument("--trades", type=count, default=Config().trades_kept, metavar="N",
-                          help="trades that an instrument remembers: the server's trades_kept (default: %(default)s)")
-    mend = add("repair", _repair, "copy what can be replayed into a new folder, under a new epoch if anything is lost")
-    mend.add_argument("copy", type=Path, metavar="NEW_FOLDER", help="where the copy is to be")
+                          help="how many trades each instrument remembers: the server's setting trades_kept (default: %(default)s)")
+    mend = add("repair", _repair, "copy what can be replayed into a new folder; if anything is lost, the copy has a new epoch")
+    mend.add_argument("copy", type=Path, metavar="NEW_FOLDER", help="the folder for the copy")
     mend.add_argument("--without", type=command_name, metavar="SEQ",
-                      help="copy all but this one command, which no replay comes past: RECORD, or RECORD.PLACE where it is one of several")
+                      help="copy everything but one command, at which every replay stops: RECORD, or RECORD.PLACE if the record has several commands")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what is asked; the exit status."""
+    """Run the action. Returns the exit status."""
     folder: Path = arguments.folder
     try:
         if not any(folder.glob(f"*{SUFFIX}")) and not any(folder.glob(f"*{snapshots.SUFFIX}")):
@@ -146,7 +148,7 @@ def _complain(what: object, status: int) -> int:
 
 
 class Watched(Disk):
-    """The disk, with a bar that shows how far into a journal the replay is."""
+    """The disk, with a progress bar that shows how much of a journal has been replayed."""
 
     def __init__(self, folder: Path, bar: Progress) -> None:
         sizes = {path.name: path.stat().st_size for path in sorted(folder.glob(f"*{SUFFIX}"))}
@@ -160,7 +162,7 @@ class Watched(Disk):
         return super().read(path, size)
 
     def see(self, state: State | None, record: Record | None) -> None:
-        """A record was read, and has had its effect if there is a state."""
+        """A record was read. If there is a state, the record has been applied to it."""
         if record and abs(self._start + record.end - self._place) >= BAR_STEP:
             self._place = self._start + record.end
             self._bar.update(self._task, completed=self._place)
@@ -168,7 +170,7 @@ class Watched(Disk):
 
 @contextmanager
 def watched(folder: Path, hidden: bool = False) -> Iterator[Watched]:
-    """The disk, with a bar if there is a terminal to show it."""
+    """The disk, with a progress bar if there is a terminal to show it."""
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=hidden or not console.is_terminal) as bar:
@@ -215,10 +217,10 @@ def _info(arguments: argparse.Namespace) -> int:
             **{f"  {name}": f"{records:,}" for name, records in summary.records.items()},
             "commands": f"{summary.commands:,}, {per_million / 1e6:,.0f} MB a million",
             "segments": f"{len(sizes[SUFFIX]):,}, {sum(sizes[SUFFIX]):,} bytes, {summary.bytes:,} of records",
-            "snapshots": f"{len(kept):,}, {sum(sizes[snapshots.SUFFIX]):,} bytes" + (f", behind {', '.join(f'{seq:,}' for seq in kept)}" if kept else ""),
+            "snapshots": f"{len(kept):,}, {sum(sizes[snapshots.SUFFIX]):,} bytes" + (f", of records {', '.join(f'{seq:,}' for seq in kept)}" if kept else ""),
         }
         if torn:
-            rows["unfinished"] = f"{torn:,} bytes of a write at the end"
+            rows["unfinished"] = f"{torn:,} bytes of an unfinished write at the end"
         _print_rows(rows)
     return _complain(damage, DAMAGED) if damage else WHOLE
 
@@ -239,12 +241,12 @@ def _check(arguments: argparse.Namespace) -> int:
             print(f"records {summary.first:,} to {summary.last:,} are whole")
             raise
     if checked is None:
-        raise JournalError(f"{folder}: there is no record in it")
+        raise JournalError(f"{folder}: there are no records in this journal")
     for wrong in checked.wrong:
         _complain(wrong, DAMAGED)
     found = checked.replay
     if found.reader.torn:
-        print(f"{found.reader.path}, byte {found.reader.offset}: {found.reader.torn:,} bytes of a write that is not finished, of which nobody was told")
+        print(f"{found.reader.path}, byte {found.reader.offset}: {found.reader.torn:,} bytes of an unfinished write, which was never acknowledged")
     print(f"records {summary.first:,} to {summary.last:,} are whole: {summary.commands:,} commands, state hash {found.state.exchange.state_hash():016x}")
     print(f"{len(checked.right):,} of {len(checked.right) + len(checked.wrong):,} snapshots are right")
     return DAMAGED if checked.wrong else WHOLE
@@ -278,7 +280,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         found = inspection.state_at(disk, folder, upto, disk.see)
     found.state.directory.pop(ChannelMemory(), None)
     for wrong in found.wrong:
-        print(f"deltabook journal: passed over: {wrong}", file=sys.stderr)
+        print(f"deltabook journal: this snapshot was not used: {wrong}", file=sys.stderr)
     if arguments.json:
         _print_json(_state_as_json(found))
     else:
@@ -357,15 +359,15 @@ def _mend(path: Path, copy: str, now: int) -> int:
         print(f"{damaged.path}, byte {damaged.offset}: {damaged.what}")
     state = repaired.copy.replay.state
     if repaired.kept == repaired.base:
-        print(f"{copy} has the state behind record {repaired.base:,}, and no record before")
+        print(f"{copy} has the state after record {repaired.base:,}, and no records")
     else:
-        behind = f", behind a snapshot of record {repaired.base:,}" if repaired.base else ""
-        print(f"{copy} has the records {repaired.base + 1:,} to {repaired.kept:,}{behind}")
+        after = f", after a snapshot of record {repaired.base:,}" if repaired.base else ""
+        print(f"{copy} has the records {repaired.base + 1:,} to {repaired.kept:,}{after}")
     if not repaired.lost:
         print("nothing is lost: the epoch is the same")
     else:
-        told = f"{repaired.commands_lost:,} commands, up to record {repaired.last:,}" if repaired.commands_lost else "none that can still be read"
-        print(f"lost: what was behind record {repaired.kept:,} ({told}); the epoch is now {state.epoch}, and clients will take a snapshot")
+        told = f"{repaired.commands_lost:,} commands, up to record {repaired.last:,}" if repaired.commands_lost else "no commands that can still be read"
+        print(f"lost: what came after record {repaired.kept:,} ({told}); the epoch is now {state.epoch}, so clients will take a snapshot")
     print(f"state hash {state.exchange.state_hash():016x}")
     return WHOLE
 
@@ -380,10 +382,10 @@ def _leave_out(folder: str, copy: str, name: Named, now: int) -> int:
     state, unknown = outcome_of(Disk(), copy, name.record)
     whose = subjects_of(state.directory)
     accounts = dict.fromkeys(line["account"] for line in left.lines if "account" in line)
-    print(f"concerned: {', '.join(_account(account, whose) for account in accounts) or 'no account'}")
-    print(f"behind it: {left.behind:,} commands, of which {unknown:,} name an order that is not there, whatever the reason")
+    print(f"accounts concerned: {', '.join(_account(account, whose) for account in accounts) or 'none'}")
+    print(f"after it: {left.behind:,} commands; {unknown:,} of them name an order that is not open, for whatever reason")
     _print_differences(folder, name, state, whose)
-    print(f"{copy} has the records up to {left.last:,}; the epoch is now {state.epoch}, and clients will take a snapshot")
+    print(f"{copy} has the records up to {left.last:,}; the epoch is now {state.epoch}, so clients will take a snapshot")
     print(f"state hash {state.exchange.state_hash():016x}")
     return WHOLE
 
@@ -393,11 +395,13 @@ def _account(account: int, whose: dict[int, str]) -> str:
 
 
 def _print_differences(folder: str, name: Named, state: State, whose: dict[int, str]) -> None:
-    """How the copy ends otherwise than the journal did; or, if that cannot be replayed to its end, than it was before the command."""
+    """Print how the last state of the copy differs from that of the journal, or from that before the command if the journal cannot be replayed to its end."""
     upto = name.record - 1 if tried(Config(journal=folder)) else None
     before = inspection.state_at(Disk(), folder, upto).state
-    print(f"the copy's end beside {f'the state behind record {upto:,}, where the journal stops' if upto else 'that of the journal'}:")
+    other = f"the state after record {upto:,}, where the journal stops" if upto else "the end of the journal"
+    print(f"the end of the copy, compared with {other}:")
     lines = list(differences(before.exchange, state.exchange))
     for account, what in lines[:DIFFERENCES_MAX]:
         print(f"  {_account(account, whose)}: {what}")
-    print(f"  {len(lines) - DIFFERENCES_MAX:,} more" if len(lines) > DIFFERENCES_MAX else "  nothing else is different" if lines else "  nothing is different")
+    none = "  there are no other differences" if lines else "  there are no differences"
+    print(f"  {len(lines) - DIFFERENCES_MAX:,} more" if len(lines) > DIFFERENCES_MAX else none)

@@ -1,4 +1,4 @@
-"""`deltabook judge`: the referee of a client in any language, who says what its books are."""
+"""`deltabook judge`: a referee that checks what a client in any language says about its books."""
 
 import argparse
 import asyncio
@@ -23,48 +23,49 @@ from stream.wire.frames import Book, Gap
 from stream.wire.messages import Frame
 
 HEALING_S = 60.0
-"""Time for a client to say something right of every book, after the run."""
+"""How long a client has, after the run, to say something right about every book."""
 
 LINE_BYTES_MAX = 1 << 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of `judge`."""
+    """Add the flags of `judge`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
-        "A client says what its books are, each as often as it likes, by lines of JSON that are piped in here:\n"
+        "A client says what its books are, each as often as it likes. It prints lines of JSON, which are piped in here:\n"
         '  {"channel":"orderbook:BTC-USDT","epoch":1795457627846,"seq":812,"digest":"14894331211221092310"}\n\n'
-        "The books are full ones. The client may listen to another server of the same market, a relay that injects faults for example.\n\n"
+        "The books must be full books. The client may connect to another server of the same market, for example to a relay that injects faults.\n\n"
         "examples:\n  deltabook serve --source simulated --port 8080\n"
         "  deltabook serve --upstream ws://127.0.0.1:8080/v1 --port 8081 --faults drop=0.01,reorder=0.01,corrupt=0.01,cut=0.0001,seed=7\n"
         "  python -m stream.examples.statements --url ws://127.0.0.1:8081/v1 | deltabook judge ws://127.0.0.1:8080/v1 --seconds 600\n\n"
-        "exit status: 0 if all that was said is true, and of every book something is said that is true after the run; 1 if not; 2 if it could not be judged"
+        "exit status: 0 if everything that the client said was right, and it said something right about each of its books after the run;\n"
+        "1 if not; 2 if it could not be judged"
     )
     parser.add_argument("url", nargs="?", default=DEFAULT_URL, help="a server that does not inject faults (default: %(default)s)")
     parser.add_argument("--seconds", type=positive, default=20, help="how long to listen (default: 20)")
-    parser.add_argument("--token", help="a token, if the server wants one")
+    parser.add_argument("--token", help="a token, if the server needs one")
 
 
 class Judgement(NamedTuple):
-    """The outcome: what was said of each book by channel, and which of them something right was said of after the run."""
+    """The outcome: what the client said about each book, by channel, and the books about which it said something right after the run."""
 
     cases: dict[str, Case]
     healed: set[str]
 
     @property
     def problems(self) -> list[str]:
-        """What was wrong, in words."""
+        """What was wrong, one text for each problem."""
         problems = []
         for channel, case in self.cases.items():
             if case.wrong:
-                problems.append(f"{channel}: {case.wrong} statements are wrong, the first ones {msgspec.json.encode(case.told).decode()}")
+                problems.append(f"{channel}: {case.wrong} statements were wrong; the first ones are {msgspec.json.encode(case.told).decode()}")
             if channel not in self.healed:
-                problems.append(f"{channel}: nothing right was said after the run")
-        return problems or ([] if self.cases else ["nothing was said"])
+                problems.append(f"{channel}: the client said nothing right about it after the run")
+        return problems or ([] if self.cases else ["the client said nothing"])
 
 
 async def judge(url: str, seconds: float, token: str | None, said: asyncio.StreamReader) -> Judgement:
-    """Listen to a client and to a server for a while. ClientError if the server cannot be reached, or what is said cannot be read."""
+    """Listen to a client and to a server for a while. Raises ClientError if the server cannot be reached, or if what the client says cannot be read."""
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(connect(url, token))
         shares = await deal(stack, first, token, list(await first.instruments()), 1)
@@ -107,7 +108,7 @@ async def judge(url: str, seconds: float, token: str | None, said: asyncio.Strea
 
 
 def read(line: bytes) -> Statement:
-    """A line that a client said. ClientError if it is none."""
+    """The statement in a line from a client. Raises ClientError if the line is not a statement."""
     try:
         return msgspec.json.decode(line, type=Statement)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -125,17 +126,17 @@ def table_of(judgement: Judgement) -> Table:
 
 
 async def judge_input(arguments: argparse.Namespace) -> Judgement:
-    """Judge who is piped in."""
+    """Judge the client whose output is piped in."""
     mode = os.fstat(sys.stdin.fileno()).st_mode
-    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):    # of a file uvloop makes no pipe, but a core dump
-        raise ClientError("the client is to be piped in here: `CLIENT | deltabook judge URL`")
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):    # uvloop dumps core if it is to make a pipe of a file
+        raise ClientError("standard input is not a pipe: expected the output of a client, as in `CLIENT | deltabook judge URL`")
     said = asyncio.StreamReader(LINE_BYTES_MAX)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(said), sys.stdin)
     return await judge(arguments.url, arguments.seconds, arguments.token, said)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Judge; the exit status."""
+    """Judge, and print the outcome. Returns the exit status."""
     console = Console(soft_wrap=True, highlight=False)
     judgement = uvloop.run(judge_input(arguments))
     console.print(table_of(judgement))

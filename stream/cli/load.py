@@ -1,4 +1,4 @@
-"""`deltabook load`: many clients, a live view of what they see, and a report that a CI job can judge by."""
+"""`deltabook load`: runs many clients, shows live what they see, and writes a report that a CI job can use."""
 
 import argparse
 import asyncio
@@ -31,13 +31,13 @@ from stream.wire.channels import BOOK, PUBLIC, TICKER, TRADES
 TOKEN_SPARE_S = 3600
 
 OWN_CHANNELS_MAX = 3
-"""What a trading client has beside the public channels: a ticker, its orders and its balances."""
+"""The channels of a trading client besides the public ones: a ticker, its orders and its balances."""
 
 TABLE_WIDTH = 140
-"""Columns that the report's table takes, whatever the terminal has."""
+"""The least width of the report's table in columns, however narrow the terminal is."""
 
 CONNECTIONS_PER_S = 200
-"""How fast clients come unless it is said: what a server takes from one address in the long run."""
+"""How fast the clients come by default: as fast as a server with default settings allows one address in the long run."""
 
 EXAMPLES = """examples:
   deltabook load                                          100 clients for 20 seconds
@@ -46,15 +46,15 @@ EXAMPLES = """examples:
   deltabook load ws://10.0.0.1:8080/v1 --interval 0 --depth 20 --channels orderbook
   deltabook load --max-p99-ms 50 --max-gaps 0 --json load.json || echo too slow
 
-A share is of 1: --slow 0.1 makes every tenth client read nothing for --stall seconds, again and again. Trading clients place the
-smallest order 1 % below the best bid, and cancel it.
+A share is a number from 0 to 1: with --slow 0.1, every tenth client reads nothing for --stall seconds, again and again. Trading clients
+place the smallest order 1 % below the best bid, and cancel it.
 
-exit status: 0 if every threshold was kept, 1 if not, 2 if the server cannot be reached, 130 if it was interrupted (what was seen is reported)
+exit status: 0 if every threshold was kept, 1 if not, 2 if the server cannot be reached, 130 if it was interrupted (there is a report then, too)
 """
 
 
 def kinds_of(text: str) -> list[str]:
-    """Public channels by their kinds."""
+    """The kinds of public channels that a text lists."""
     kinds = text.split(",")
     if unknown := set(kinds).difference(PUBLIC):
         raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: expected some of {', '.join((BOOK, TRADES, TICKER))}")
@@ -62,65 +62,70 @@ def kinds_of(text: str) -> list[str]:
 
 
 def processes() -> int:
-    """One for each core but the server's."""
+    """One process for each core, except one core for the server."""
     return max(1, len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)) - 1)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of `load`."""
+    """Add the flags of `load`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXAMPLES
     add = parser.add_argument
-    add("url", nargs="?", default=DEFAULT_URL, help="default: %(default)s")
-    add("--clients", type=counted, default=100, metavar="N", help="default: %(default)s")
-    add("--processes", type=counted, default=processes(), metavar="N", help="that the clients are dealt out to (default: one a spare core, %(default)s here)")
-    add("--seconds", type=positive, default=20, metavar="S", help="how long is measured, once all are there (default: %(default)s)")
-    add("--ramp", type=positive, metavar="S", help=f"over which time they come (default: {CONNECTIONS_PER_S} a second)")
+    add("url", nargs="?", default=DEFAULT_URL, help="the server (default: %(default)s)")
+    add("--clients", type=counted, default=100, metavar="N", help="how many clients (default: %(default)s)")
+    add("--processes", type=counted, default=processes(), metavar="N",
+        help="how many processes share the clients (default: one for each spare core, %(default)s here)")
+    add("--seconds", type=positive, default=20, metavar="S", help="how long to measure, once all clients are connected (default: %(default)s)")
+    add("--ramp", type=positive, metavar="S", help=f"the time over which the clients connect (default: {CONNECTIONS_PER_S} clients per second)")
     add("--instruments", metavar="A,B", help="only these (default: all)")
-    add("--channels", type=kinds_of, default=[BOOK], metavar="KINDS", help="of orderbook,trades,ticker (default: orderbook)")
-    add("--depth", type=whole, metavar="N", help="levels a side, 0 for full books (default: the server's)")
-    add("--interval", type=whole, default=100, metavar="MS", help="the shortest time between frames, 0 for every change (default: %(default)s)")
-    roles = parser.add_argument_group("roles, as shares of the clients")
-    roles.add_argument("--slow", type=share, default=0, metavar="SHARE", help="now and then read nothing")
-    roles.add_argument("--returning", type=share, default=0, metavar="SHARE", help="cut their connection now and then, return and resume")
-    roles.add_argument("--trading", type=share, default=0, metavar="SHARE", help="place and cancel orders; they sign in")
+    add("--channels", type=kinds_of, default=[BOOK], metavar="KINDS", help="some of orderbook,trades,ticker (default: orderbook)")
+    add("--depth", type=whole, metavar="N", help="levels per side, 0 for full books (default: the server's default)")
+    add("--interval", type=whole, default=100, metavar="MS", help="the shortest time between two frames, 0 for every change (default: %(default)s)")
+    roles = parser.add_argument_group("roles (each flag is the share of the clients that do this, from 0 to 1)")
+    roles.add_argument("--slow", type=share, default=0, metavar="SHARE", help="read nothing now and then")
+    roles.add_argument("--returning", type=share, default=0, metavar="SHARE", help="cut their connection now and then, come back and resume")
+    roles.add_argument("--trading", type=share, default=0, metavar="SHARE", help="sign in, and place and cancel orders")
     roles.add_argument("--verify", type=share, default=0.1, metavar="SHARE", help="rebuild books and compare every digest (default: %(default)s)")
     roles.add_argument("--stall", type=positive, default=5, metavar="S", help="how long a slow client reads nothing (default: %(default)s)")
     roles.add_argument("--stay", type=positive, default=5, metavar="S", help="how long a returning client stays, on average (default: %(default)s)")
-    roles.add_argument("--orders-per-s", type=positive, default=10, metavar="N", help="requests of a trading client (default: %(default)s)")
+    roles.add_argument("--orders-per-s", type=positive, default=10, metavar="N",
+                       help="how many requests per second a trading client sends (default: %(default)s)")
     tokens = parser.add_argument_group("tokens (without any, trading clients use the development key, as `deltabook token` does)")
-    tokens.add_argument("--token", action="append", help="for every client; of several each takes one in turn")
-    tokens.add_argument("--secret", help="an HS256 key, or @FILE: every client signs in with a token of its own, load-0, load-1 ...")
-    tokens.add_argument("--config", type=Path, metavar="FILE", help="the server's TOML file, for its keys, issuer and audience")
-    judged = parser.add_argument_group("thresholds")
-    judged.add_argument("--max-gaps", type=whole, default=0, metavar="N", help="frames that did not fit (default: %(default)s)")
-    judged.add_argument("--max-wrong", type=whole, default=0, metavar="N", help="books with another digest (default: %(default)s)")
-    judged.add_argument("--max-lost", type=whole, default=0, metavar="N", help="connections lost or refused (default: %(default)s)")
-    judged.add_argument("--max-refused", type=whole, metavar="N", help="requests that the server refused")
-    judged.add_argument("--max-p99-ms", type=positive, metavar="MS", help="latency of steady clients")
-    judged.add_argument("--max-response-p99-ms", type=positive, metavar="MS", help="answers to requests, from when they were due")
-    judged.add_argument("--min-deliveries", type=positive, metavar="N", help="frames a second, of all clients")
-    add("--json", metavar="FILE", help="write the report as JSON; - prints it instead of the table")
-    add("--html", type=Path, metavar="FILE", help="write the report as a page with plots, which needs nothing else")
+    tokens.add_argument("--token", action="append", help="a token for every client; if you give several, the clients take them in turn")
+    tokens.add_argument("--secret", help="an HS256 key, or @FILE: each client signs in with a token of its own, for load-0, load-1 ...")
+    tokens.add_argument("--config", type=Path, metavar="FILE", help="the server's TOML file, to know its keys, issuer and audience")
+    judged = parser.add_argument_group("thresholds (a report that goes beyond one has exit status 1)")
+    judged.add_argument("--max-gaps", type=whole, default=0, metavar="N",
+                        help="the most gaps: frames that did not fit to the ones before (default: %(default)s)")
+    judged.add_argument("--max-wrong", type=whole, default=0, metavar="N", help="the most books with a wrong digest (default: %(default)s)")
+    judged.add_argument("--max-lost", type=whole, default=0, metavar="N", help="the most connections that are lost or refused (default: %(default)s)")
+    judged.add_argument("--max-refused", type=whole, metavar="N", help="the most requests that the server refuses")
+    judged.add_argument("--max-p99-ms", type=positive, metavar="MS", help="the highest latency of steady clients (99th percentile)")
+    judged.add_argument("--max-response-p99-ms", type=positive, metavar="MS",
+                        help="the longest time to an answer, from when the request was due (99th percentile)")
+    judged.add_argument("--min-deliveries", type=positive, metavar="N", help="the fewest frames per second, of all clients together")
+    add("--json", metavar="FILE", help="write the report as JSON; with -, print it instead of the table")
+    add("--html", type=Path, metavar="FILE", help="write the report as a page with plots, all in one file")
 
 
 async def plan_of(arguments: argparse.Namespace, token: str | None) -> Plan:
-    """What is asked for, with the instruments that the server has. ClientError if it cannot be."""
+    """The plan that the flags ask for, with the server's instruments. Raises ClientError if there can be no such plan."""
     if arguments.slow + arguments.returning + arguments.trading > 1:
-        raise ClientError("--slow, --returning and --trading together: expected at most 1")
+        raise ClientError("--slow, --returning and --trading: expected a sum of at most 1")
     async with connect(arguments.url, token) as client:
         terms = await client.instruments()
         limits = client.allowance
     names = arguments.instruments.split(",") if arguments.instruments else list(terms)
     if unknown := set(names).difference(terms):
-        raise ClientError(f"no such instrument: {', '.join(sorted(unknown))}; expected some of {', '.join(terms)}")
+        raise ClientError(f"the server has no instrument {', '.join(sorted(unknown))}; expected some of {', '.join(terms)}")
     if not names:
         raise ClientError("the server has no instruments")
     channels = len(names) * len(arguments.channels) + OWN_CHANNELS_MAX
     if channels > limits.subscriptions_max:
-        raise ClientError(f"{channels} channels a client: the server allows {limits.subscriptions_max}; name fewer with --instruments or --channels")
+        raise ClientError(f"{channels} channels for each client: expected at most {limits.subscriptions_max}; choose fewer with --instruments or --channels")
     if arguments.trading and arguments.orders_per_s > limits.messages_per_s:
-        raise ClientError(f"--orders-per-s {arguments.orders_per_s:g}: the server takes {limits.messages_per_s} messages a second from one connection")
+        most = f"{limits.messages_per_s}, the messages per second that the server takes from one connection"
+        raise ClientError(f"--orders-per-s {arguments.orders_per_s:g}: expected at most {most}")
     ramp_s = arguments.ramp or max(1.0, arguments.clients / CONNECTIONS_PER_S)
     return Plan(
         url=arguments.url, clients=arguments.clients, processes=min(arguments.processes, arguments.clients), seconds=arguments.seconds,
@@ -131,7 +136,7 @@ async def plan_of(arguments: argparse.Namespace, token: str | None) -> Plan:
 
 
 def secret_of(text: str) -> str:
-    """A secret, or what is in the file that it names. ClientError if that cannot be read."""
+    """The secret: `text`, or for @FILE the content of that file. Raises ClientError if the file cannot be read."""
     if not text.startswith("@"):
         return text
     try:
@@ -141,7 +146,7 @@ def secret_of(text: str) -> str:
 
 
 def signed(config: Config, number: int, seconds: float) -> str:
-    """A token for one client."""
+    """A token for one client, which lives long enough for a run of so many `seconds`."""
     return mint(config, f"load-{number}", SCOPES, int(seconds) + TOKEN_SPARE_S, int(time.time()))
 
 
@@ -155,14 +160,14 @@ def tokens_of(arguments: argparse.Namespace, plan: Plan) -> dict[int, str]:
 
 
 def config_of(arguments: argparse.Namespace) -> Config:
-    """What tokens are minted by."""
+    """The configuration that tokens are minted with."""
     config = load(arguments.config, os.environ)
     keys = (KeyConfig("HS256", secret_of(arguments.secret)),) if arguments.secret else config.keys
     return msgspec.structs.replace(config, keys=keys)
 
 
 def picture(plan: Plan, moment: Moment) -> RenderableType:
-    """How it goes."""
+    """The live view of the run."""
     done = ProgressBar(plan.ramp_s + plan.seconds, min(moment.seconds, plan.ramp_s + plan.seconds), width=40)
     line = Table.grid(padding=(0, 2))
     line.add_row("measuring" if moment.measured else "coming", done, f"{moment.seconds:.0f} of {plan.ramp_s + plan.seconds:.0f} s")
@@ -174,14 +179,14 @@ def picture(plan: Plan, moment: Moment) -> RenderableType:
 
 
 def shown(ms: float | None) -> str:
-    """A time, if there is one."""
+    """A time in ms as text, "-" if there is none."""
     return "-" if ms is None else f"{ms:.1f}"
 
 
 async def harass(arguments: argparse.Namespace, console: Console) -> tuple[Report, bool]:
-    """Do the run; its report, and whether it was interrupted."""
+    """Do the run. Returns its report, and whether it was interrupted."""
     for file in filter(None, (arguments.html, arguments.json)):
-        if not Path(file).parent.is_dir():    # after the run it would be too late to say so
+        if not Path(file).parent.is_dir():    # it would be too late to say so after the run
             raise ClientError(f"{file}: there is no folder {Path(file).parent}")
     first = arguments.token[0] if arguments.token else signed(config_of(arguments), 0, TOKEN_SPARE_S) if arguments.secret else None
     plan = await plan_of(arguments, first)
@@ -207,7 +212,7 @@ async def harass(arguments: argparse.Namespace, console: Console) -> tuple[Repor
 
 
 def show(report: Report, console: Console) -> None:
-    """The report in the terminal."""
+    """Print the report in the terminal."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in HEADINGS:
         table.add_column(heading, justify="right" if heading != HEADINGS[0] else "left", no_wrap=True)
@@ -227,7 +232,7 @@ def show(report: Report, console: Console) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Load a server; the exit status."""
+    """Put load on a server, and report. Returns the exit status."""
     report, interrupted = uvloop.run(harass(arguments, Console(stderr=True)))
     encoded = msgspec.json.format(msgspec.json.encode(report)).decode()
     try:

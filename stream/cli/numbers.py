@@ -1,4 +1,4 @@
-"""Numbers of the command line, each with the bounds that it makes sense in."""
+"""Numbers on the command line, each checked against its bounds. The functions raise ArgumentTypeError for a bad number."""
 
 from argparse import ArgumentTypeError
 from math import inf
@@ -13,7 +13,7 @@ def number(text: str, expected: str) -> float:
 
 
 def share(text: str) -> float:
-    """A share of 1."""
+    """A share, from 0 to 1."""
     expected = "a share from 0 to 1"
     value = number(text, expected)
     if not 0 <= value <= 1:
@@ -31,16 +31,16 @@ def positive(text: str) -> float:
 
 
 def whole(text: str, least: int = 0) -> int:
-    """A whole number from 0 on, or from another one."""
+    """A whole number of at least `least`."""
     try:
         value = int(text)
     except ValueError:
         value = least - 1
     if value < least:
-        raise ArgumentTypeError(f"{text}: expected a whole number from {least} on")
+        raise ArgumentTypeError(f"{text}: expected a whole number of at least {least}")
     return value
 
 
 def counted(text: str) -> int:
-    """A whole number from 1 on."""
+    """A whole number of at least 1."""
     return whole(text, 1)

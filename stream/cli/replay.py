@@ -1,4 +1,4 @@
-"""`deltabook replay`: feed a recording into the engine and say whether it agrees with the recording's own truth."""
+"""`deltabook replay`: feeds a recording into the engine, and says whether the engine agrees with what the recording says happened."""
 
 import argparse
 import sys
@@ -21,22 +21,23 @@ EXAMPLES = """examples:
   deltabook replay flash1_work.bin --expect 9f86d081884c7d65...
   deltabook replay recording.gz --format binance --json | jq .passed
 
-exit status: 0 if the engine agrees with the recording's own truth, 1 if it does not, 2 if the recording cannot be read
+exit status: 0 if the engine agrees with what the recording says happened, 1 if it does not, 2 if the recording cannot be read
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of `replay`."""
+    """Add the flags of `replay`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXAMPLES
     parser.add_argument("file", type=Path, metavar="FILE", help="the recording; .gz, .xz and .zip are uncompressed")
-    parser.add_argument("--format", choices=FORMATS, help="the recording's format; without it, the file's name has to begin with it")
-    parser.add_argument("--expect", metavar="HASH", default="", help="the SHA-256 of a flash1 workload's reports, if it does not stand beside the file")
+    parser.add_argument("--format", choices=FORMATS, help="the format of the recording; if it is not given, the name of the file must begin with it")
+    parser.add_argument("--expect", metavar="HASH", default="",
+                        help="the SHA-256 of the reports of a flash1 workload, if there is no file with it beside the recording")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay and print. 0 if everything agrees, 1 if a check fails, 2 if the recording cannot be read."""
+    """Replay, and print the report. Returns the exit status: 0 if everything agrees, 1 if a check fails, 2 if the recording cannot be read."""
     path: Path = arguments.file
     format: str = arguments.format or path.name.lower()
     try:
@@ -53,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _replay(format: str, path: Path, expect: str) -> Report:
-    """Replay behind a progress bar, if there is a terminal to show it."""
+    """Replay a recording, with a progress bar if there is a terminal to show it."""
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -63,7 +64,7 @@ def _replay(format: str, path: Path, expect: str) -> Report:
             bar.update(task, completed=done, total=total)
 
         if expect and not format.startswith("flash1"):
-            raise ValueError("--expect is for flash1 only")
+            raise ValueError("--expect can be used with flash1 recordings only")
         if format.startswith("binance"):
             return binance.replay(path, progress)
         if format.startswith("bitstamp"):
@@ -72,7 +73,7 @@ def _replay(format: str, path: Path, expect: str) -> Report:
             return flash1.replay(path, expect, progress)
         if format.startswith("lobster"):
             return lobster.replay(path, progress=progress)
-    raise ValueError(f"{path}: unknown format; name it with --format")
+    raise ValueError(f"{path}: the name of the file does not say which format it has; choose one with --format")
 
 
 def _print(path: Path, report: Report) -> None:

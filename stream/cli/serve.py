@@ -1,4 +1,4 @@
-"""`deltabook serve`: a market, or the relay of one, on a TCP port, until it is told to leave."""
+"""`deltabook serve`: serves a market, or the relay of one, on a TCP port, until it is told to stop."""
 
 import argparse
 import asyncio
@@ -33,55 +33,57 @@ from stream.sources.simulated import SimulatedSource
 from stream.system.logs import start_logging
 
 EXAMPLES = """examples:
-  deltabook serve --source recorded                      a real market, looped, on http://localhost:8080/
-  deltabook serve --source recorded --source simulated   and simulated ones beside it
-  deltabook serve --source journal:data/journal --set speed=10   a journal's whole history again, ten times as fast
+  deltabook serve --source recorded                      a real market, in a loop, on http://localhost:8080/
+  deltabook serve --source recorded --source simulated   the same, and simulated instruments
+  deltabook serve --source journal:data/journal --set speed=10   the whole history of a journal, ten times as fast
   deltabook serve --upstream ws://127.0.0.1:8080/v1 --port 8081
                                                          the public channels of another server
   deltabook serve --upstream ws://127.0.0.1:8080/v1 --port 8081 --faults drop=0.01,reorder=0.01,corrupt=0.01,cut=0.001,delay_ms=50,seed=7
-                                                         the same over a line that loses, falsifies and breaks, to try a client on
-  deltabook serve --source recorded --workers 2          its clients in two processes more, on the same port
+                                                         the same over a bad connection, to test a client
+  deltabook serve --source recorded --workers 2          two more processes serve its clients, on the same port
   deltabook serve --role engine --redis redis://127.0.0.1:6379 --port 8090
   deltabook serve --role gateway --redis redis://127.0.0.1:6379
                                                          one market in many processes, joined by Redis
-  deltabook serve --config venue.toml --port 9000        settings from a file, the port from the flag
+  deltabook serve --config venue.toml --port 9000        settings from a file, but the port from the flag
 """
 
 PARENT_S = 0.5
 REPLACED = 75
-"""The exit status of an engine that another one has replaced: start it again, and it is a standby."""
+"""The exit status of an engine that another one has replaced. If it is started again, it becomes a standby."""
 
 UNRECOVERABLE = 65
-"""The exit status when the journal cannot be brought back: to start again does not help."""
+"""The exit status if the journal cannot be recovered. Starting again does not help."""
 
 
 def settings_help() -> str:
-    """Every setting, two lines each."""
-    lines = ["settings (in a TOML file, as DELTABOOK_NAME in the environment, or by --set name=value):"]
+    """The help on all settings, two lines for each."""
+    lines = ["settings (in a TOML file, as DELTABOOK_NAME in the environment, or with --set name=value):"]
     lines += [f"  {setting.name} = {setting.default}\n      {setting.meaning}" for setting in settings()]
     return "\n".join(lines)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of `serve`. One that is not given leaves the setting to the environment and the file."""
+    """Add the flags of `serve`. If a flag is not given, the environment and the file decide its setting."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = f"{EXAMPLES}\n{settings_help()}"
     parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file with settings")
-    parser.add_argument("--host", help="address to listen on")
-    parser.add_argument("--port", type=int, help="TCP port to listen on, 0 for any free one")
+    parser.add_argument("--host", help="the address to listen on")
+    parser.add_argument("--port", type=int, help="the TCP port to listen on, 0 for any free port")
     parser.add_argument("--source", action="append", metavar="SOURCE",
-                        help="where orders come from beside the clients: recorded, simulated, none; may be given twice; or journal:FOLDER, played again")
-    parser.add_argument("--upstream", metavar="URL", help="a server whose public channels are relayed, instead of a market of one's own")
-    parser.add_argument("--journal", metavar="FOLDER", help="where every command is on disk before it runs; none: nowhere (default: data/journal)")
-    parser.add_argument("--faults", metavar="NAME=VALUE,...", help="treat every client badly, to try clients: see the setting `faults`")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes that serve the clients on the one port (default: the one that runs the orders)")
-    parser.add_argument("--role", choices=get_args(Role), help="what this process does of a market that Redis joins (default: all)")
-    parser.add_argument("--redis", metavar="URL", help="the Redis of such a market")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting")
+                        help="where orders come from, besides the clients: recorded, simulated (or both), none; or journal:FOLDER, to play that journal again")
+    parser.add_argument("--upstream", metavar="URL", help="relay the public channels of this server, instead of serving a market")
+    parser.add_argument("--journal", metavar="FOLDER",
+                        help="the folder that each command is written to before it runs; none: no journal (default: data/journal)")
+    parser.add_argument("--faults", metavar="NAME=VALUE,...", help="inject faults, to test clients: see the setting `faults`")
+    parser.add_argument("--workers", type=int, metavar="N",
+                        help="how many extra processes serve the clients on the one port (default: the process that runs the orders serves them)")
+    parser.add_argument("--role", choices=get_args(Role), help="what this process does in a market that Redis joins (default: all)")
+    parser.add_argument("--redis", metavar="URL", help="the Redis that joins the market")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting, by its name")
 
 
 def read_config(arguments: argparse.Namespace) -> Config:
-    """The configuration that the flags, the environment and the file give together."""
+    """The configuration from the flags, the environment and the file. Raises ConfigError if it is not allowed."""
     flags: dict[str, Any] = {}
     for text in arguments.set:
         name, equals, value = text.partition("=")
@@ -96,15 +98,15 @@ def read_config(arguments: argparse.Namespace) -> Config:
     named = {name: getattr(arguments, flag.removeprefix("--")) for name, flag in FLAGS.items() if name != "faults"}
     config = load(arguments.config, os.environ, flags | {name: value for name, value in named.items() if value is not None})
     if (config.role == "all") == bool(config.redis or config.engine_socket):
-        raise ConfigError(f"role {config.role}, redis {without_password(config.redis) or 'none'}: expected a role with a Redis, or neither")
+        raise ConfigError(f"role {config.role}, redis {without_password(config.redis) or 'none'}: expected a Redis and a role other than `all`, or neither")
     if config.redis and (config.workers or config.upstream or config.played):
         which = "workers" if config.workers else "upstream" if config.upstream else f"sources journal:{config.played}"
-        raise ConfigError(f"{which}: not in a market that Redis joins; its clients are served by as many gateways as are started")
+        raise ConfigError(f"{which}: not allowed in a market that Redis joins; start as many gateways as are needed to serve its clients")
     return config
 
 
 def sources_of(config: Config) -> list[Source]:
-    """The configured sources."""
+    """The sources of the configuration."""
     sources: list[Source] = []
     for name in dict.fromkeys(config.sources):
         if name == "recorded":
@@ -115,24 +117,24 @@ def sources_of(config: Config) -> list[Source]:
 
 
 def spare_the_past() -> None:
-    """Have the collector of garbage leave alone what is there already, and come more seldom: a server makes few cycles, and clients wait meanwhile."""
+    """Let the garbage collector skip what exists already, and run it less often. A server makes few cycles, and clients wait while it runs."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
 
 
 def server_of(config: Config) -> MarketServer | RelayServer:
-    """A market, or a relay where there is an upstream."""
+    """The server of a market, or a relay if there is an upstream. Raises ConfigError if the settings contradict each other."""
     keys, sources = load_keys(config), sources_of(config)
     if not config.upstream:
         return MarketServer(config, keys, sources)
     if sources or config.played:
-        raise ConfigError("upstream: a relay has no sources of its own")
+        raise ConfigError("upstream: a relay cannot have sources of its own; remove the sources or the upstream")
     return RelayServer(config, keys)
 
 
 class Hangup:
-    """What SIGHUP does: keys and revocations are read again, as soon as there is a server. Where the terminal is gone that it was started in, it stops."""
+    """Handles SIGHUP. The server reads keys and revocations again, as soon as there is a server. If its terminal is gone, it stops instead."""
 
     def __init__(self, stopped: asyncio.Event) -> None:
         self._stopped = stopped
@@ -142,7 +144,7 @@ class Hangup:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._come)
 
     def reloads(self, reload: Callable[[], None]) -> None:
-        """There is a server."""
+        """There is a server now: `reload` lets it read keys and revocations again."""
         self._reload = reload
         if self._came_early:
             reload()
@@ -157,7 +159,7 @@ class Hangup:
 
 
 async def serve(config: Config, console: Console) -> int:
-    """Serve until SIGTERM or SIGINT; the exit status."""
+    """Serve until SIGTERM or SIGINT. Returns the exit status."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -188,7 +190,7 @@ async def serve(config: Config, console: Console) -> int:
 
 
 async def start_server(config: Config, stopped: asyncio.Event) -> Server | None:
-    """What clients connect to, listening; None if it was stopped before it could."""
+    """Start the server that clients connect to. Returns None if it was stopped before it could listen."""
     if config.role == "gateway":
         start = start_worker if config.engine_socket else start_redis_gateway
         starting = asyncio.create_task(start(config, load_keys(config)))
@@ -205,9 +207,9 @@ async def start_server(config: Config, stopped: asyncio.Event) -> Server | None:
 
 
 async def serve_with_workers(config: Config, console: Console, stopped: asyncio.Event, hangup: Hangup) -> int:
-    """Run the orders here, and serve the clients in other processes; the exit status."""
+    """Run the orders in this process, and serve the clients in other processes. Returns the exit status."""
     if config.upstream or config.played:
-        raise ConfigError("workers: they serve a market of one's own, neither a relay nor a journal that is played")
+        raise ConfigError("workers: expected 0 for a relay, or for a journal that is played again")
     workers = Workers(config, load_keys(config), sources_of(config))
     await workers.start()
     hangup.reloads(workers.reload)
@@ -224,7 +226,7 @@ async def serve_with_workers(config: Config, console: Console, stopped: asyncio.
 
 
 def end_with_parent(stopped: asyncio.Event) -> None:
-    """Leave when the process that started this one is gone."""
+    """Stop when the process that started this one is gone."""
     parent, loop = os.getppid(), asyncio.get_running_loop()
 
     def look() -> None:
@@ -237,7 +239,7 @@ def end_with_parent(stopped: asyncio.Event) -> None:
 
 
 def tell_where(config: Config, port: int, admin_port: int | None, console: Console, signs_in: bool) -> None:
-    """Say where the clients are served, and administrators, and how they sign in if there is a key."""
+    """Print the addresses for clients and for administrators, and how to sign in if there is a key."""
     host, admin_host = (f"[{host}]" if ":" in host else host for host in (config.host, config.admin_host))
     console.print(f"  page       http://{host}:{port}/")
     console.print(f"  WebSocket  ws://{host}:{port}{ENDPOINT}")
@@ -246,13 +248,13 @@ def tell_where(config: Config, port: int, admin_port: int | None, console: Conso
     if admin_port:
         console.print(f"  admin      ws://{admin_host}:{admin_port}{ENDPOINT}, http://{admin_host}:{admin_port}/metrics")
     if config.faults:
-        console.print(f"  [red]faults     {msgspec.json.encode(config.faults).decode()}: this server is for trying clients[/red]")
+        console.print(f"  [red]faults     {msgspec.json.encode(config.faults).decode()}: this server is for testing clients only[/red]")
     if not config.keys and signs_in:
-        console.print(f"  sign in    with what `{command} token alice` prints, in this folder: the key is {config.key_file}")
+        console.print(f"  sign in    with a token that `{command} token alice` prints in this folder; the key is {config.key_file}")
 
 
 async def lead(config: Config, console: Console, stopped: asyncio.Event, hangup: Hangup) -> int:
-    """Follow, and lead when nobody else does; the exit status, REPLACED if another node does now."""
+    """Follow, and lead when no other node does. Returns the exit status: REPLACED if another node leads now."""
     node = Node(config, load_keys(config), lambda: sources_of(config), stopped)
     console.print(f"deltabook node {node.name}: follows until it may lead")
     server = await node.follow()
@@ -269,7 +271,7 @@ async def lead(config: Config, console: Console, stopped: asyncio.Event, hangup:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve; the exit status."""
+    """Serve. Returns the exit status."""
     console = Console(highlight=False, soft_wrap=True)
     config = read_config(arguments)
     start_logging()

@@ -1,4 +1,4 @@
-"""`deltabook token`: a development token for one's own server."""
+"""`deltabook token`: prints a development token for your own server."""
 
 import argparse
 import os
@@ -15,7 +15,7 @@ SCOPES = (MARKET_SCOPE, ACCOUNT_SCOPE, TRADE_SCOPE)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of `token`."""
+    """Add the flags of `token`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "examples:\n"
@@ -23,20 +23,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  deltabook token bob --scope market --seconds 60\n"
         "  deltabook admin --token $(deltabook token root --scope admin) connections"
     )
-    parser.add_argument("subject", help="who the token says its bearer is")
+    parser.add_argument("subject", help="the subject: who the bearer of the token is")
     parser.add_argument("--scope", action="append", choices=[*SCOPES, ADMIN_SCOPE],
-                        help="what it allows; may be given several times; all but admin if not given")
-    parser.add_argument("--seconds", type=counted, default=24 * 3600, help="how long it lives (default: a day)")
+                        help="what the token allows; you can give several (default: all but admin)")
+    parser.add_argument("--seconds", type=counted, default=24 * 3600, help="how long the token is valid (default: a day)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the server's TOML file")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a token; the exit status."""
+    """Print a token. Returns the exit status."""
     if not arguments.subject:
-        raise ConfigError("subject: expected a name")
+        raise ConfigError("the subject is empty: expected a name")
     config = load(arguments.config, os.environ)
     new = not config.keys and not Path(config.key_file).exists()
     print(mint(config, arguments.subject, arguments.scope or SCOPES, arguments.seconds, int(time.time())))
     if new:
-        print(f"deltabook token: made {config.key_file}: the token is for a server that is started in this folder from now on", file=sys.stderr)
+        print(f"deltabook token: made {config.key_file}: servers that you start in this folder from now on will accept the token", file=sys.stderr)
     return 0

@@ -1,4 +1,4 @@
-"""`deltabook verify`: a client that trusts nothing, as a referee of a live server."""
+"""`deltabook verify`: a client that trusts nothing and checks a live server."""
 
 import argparse
 import asyncio
@@ -25,18 +25,18 @@ from stream.wire.mirror import Verdict
 
 DEFAULT_URL = "ws://127.0.0.1:8080/v1"
 HEARTBEATS_MISSED_MAX = 2.5
-"""A channel that is silent for so many of the promised heartbeats is stale."""
+"""A channel that is silent for this many of the promised heartbeats is stale."""
 
 KINDS = (BOOK, TRADES, TICKER)
 
 LATENCIES_MAX = 1_000_000
 
 HEALING_S = 60.0
-"""Time for every book to be right again, after a run against a server that injects faults."""
+"""How long every book has to become right again, after a run against a server that injects faults."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of `verify`."""
+    """Add the flags of `verify`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "examples:\n"
@@ -46,19 +46,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  deltabook verify ws://127.0.0.1:8081/v1 --seconds 600 --faulty\n\n"
         "exit status: 0 if every book was right all the time (with --faulty: in the end), 1 if anything was wrong, 2 if the server cannot be reached"
     )
-    parser.add_argument("url", nargs="?", default=DEFAULT_URL, help="default: %(default)s")
-    parser.add_argument("--seconds", type=positive, default=20, help="how long to watch (default: 20)")
+    parser.add_argument("url", nargs="?", default=DEFAULT_URL, help="the server (default: %(default)s)")
+    parser.add_argument("--seconds", type=positive, default=20, help="how long to watch, in seconds (default: 20)")
     parser.add_argument("--instruments", metavar="A,B", help="only these (default: all)")
-    parser.add_argument("--depth", type=whole, default=0, help="levels a side, 0 for full books (default)")
-    parser.add_argument("--interval", type=whole, default=0, metavar="MS", help="the shortest time between frames (default: 0, every change)")
+    parser.add_argument("--depth", type=whole, default=0, help="levels per side, 0 for full books (default: 0)")
+    parser.add_argument("--interval", type=whole, default=0, metavar="MS", help="the shortest time between two frames, 0 for every change (default: 0)")
     parser.add_argument("--faulty", action="store_true",
-                        help="the server injects faults (serve --faults): count them, and judge by what they lead to: every book is right in the end")
-    parser.add_argument("--token", help="a token, if the server wants one")
+                        help="the server injects faults (serve --faults): count them, and require only that every book is right in the end")
+    parser.add_argument("--token", help="a token, if the server needs one")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 class Watch:
-    """What was seen of one instrument."""
+    """What was seen of one instrument, and what was wrong with it."""
 
     def __init__(self, book: LiveBook, trades: LiveTrades, ticker: LiveTicker, heartbeat_s: float) -> None:
         self.book = book
@@ -86,7 +86,7 @@ class Watch:
         self._compare_ticker()
 
     def _compare_ticker(self) -> None:
-        """At one sequence the ticker's best prices are the book's."""
+        """Compare the best prices of the ticker with those of the book, if both are at the same sequence."""
         ticker, mirror = self.ticker.mirror.frame, self.book.mirror
         if ticker and ticker.seq == mirror.seq:
             self.ticker_compared += 1
@@ -103,7 +103,7 @@ class Watch:
         return self.silence_s > self._silence_s_max
 
     def row(self) -> dict[str, Any]:
-        """The figures."""
+        """The figures of this instrument, by name."""
         mirror = self.book.mirror
         counts = mirror.counts
         trades = self.trades.mirror
@@ -134,31 +134,31 @@ def percentiles(values: list[float]) -> dict[str, float]:
 
 
 class Verification(NamedTuple):
-    """The outcome."""
+    """The outcome of a run."""
 
     seconds: float
     connections: int
     told_stale: bool
     instruments: dict[str, dict[str, Any]]
-    not_healed: list[str] | None = None    # after faults, the instruments whose books were not right again; without, None
+    not_healed: list[str] | None = None    # with faults: the instruments whose books did not become right again; without: None
 
     @property
     def faulty(self) -> bool:
-        """Whether the server was to inject faults."""
+        """Whether the server was expected to inject faults."""
         return self.not_healed is not None
 
     @property
     def problems(self) -> list[str]:
-        """What was wrong, in words."""
+        """What was wrong, one text for each problem."""
         problems = []
         for name, row in self.instruments.items():
             wrong = ("crossed", "ticker_mismatches") if self.faulty else ("gaps", "crossed", "mismatches", "ticker_mismatches")
             problems += [f"{name}: {row[kind]} {kind}" for kind in wrong if row[kind]]
             if not row["snapshots"]:
-                problems.append(f"{name}: nothing received")
+                problems.append(f"{name}: nothing was received")
             if row["stale"] and not self.faulty:
-                problems.append(f"{name}: silent for {row['silence_s']} seconds")
-        problems += [f"{name}: not right again after {HEALING_S:g} seconds" for name in self.not_healed or ()]
+                problems.append(f"{name}: the book was silent for {row['silence_s']} seconds")
+        problems += [f"{name}: the book was not right again after {HEALING_S:g} seconds" for name in self.not_healed or ()]
         if self.told_stale:
             problems.append("the server said that it may have fallen behind")
         if not self.instruments:
@@ -169,13 +169,13 @@ class Verification(NamedTuple):
 async def verify(
     url: str, seconds: float, only: list[str], depth: int, interval_ms: int, token: str | None, tick: Callable[[], None], faulty: bool = False,
 ) -> Verification:
-    """Watch a server for a while. ClientError if it cannot be reached."""
+    """Watch a server for a while. Raises ClientError if it cannot be reached."""
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(connect(url, token))
         names = list(await first.instruments())
         unknown = set(only).difference(names)
         if unknown:
-            raise ClientError(f"no such instrument: {', '.join(sorted(unknown))}; expected some of {', '.join(names)}")
+            raise ClientError(f"the server has no instrument {', '.join(sorted(unknown))}; expected some of {', '.join(names)}")
         shares = await deal(stack, first, token, only or names, len(KINDS))
         watches: dict[str, Watch] = {}
         for client, share in shares:
@@ -194,7 +194,7 @@ async def verify(
 
 
 async def heal(watches: dict[str, Watch]) -> list[str]:
-    """Wait until every book has taken one more frame, which proves it; those that have not in time."""
+    """Wait until every book has applied one more frame, which proves that it is right. Returns the names of those that did not in time."""
     waits = {name: asyncio.create_task(watch.book.changed()) for name, watch in watches.items()}
     healed, late = await asyncio.wait(waits.values(), timeout=HEALING_S)
     for wait in late:
@@ -231,7 +231,7 @@ def table_of(outcome: Verification) -> Table:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Verify; the exit status."""
+    """Verify a server, and print the outcome. Returns the exit status."""
     console = Console(soft_wrap=True, highlight=False)
     only = arguments.instruments.split(",") if arguments.instruments else []
     with Progress(console=console, transient=True, disable=arguments.json or not console.is_terminal) as progress:

@@ -1,4 +1,4 @@
-"""`deltabook watch`: a channel of a live server in the terminal."""
+"""`deltabook watch`: shows a channel of a live server in the terminal."""
 
 import argparse
 import time
@@ -25,14 +25,14 @@ BAR = 24
 """Width of the longest depth bar, in characters."""
 
 SPARE_LINES = 5
-"""Lines of the terminal beside the levels of both sides."""
+"""Lines of the terminal that are not levels."""
 
 PIPE_WIDTH = 160
-"""Columns where there is no terminal: nothing is cut off there."""
+"""The width in columns if there is no terminal, so that nothing is cut off."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of `watch`."""
+    """Add the flags of `watch`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "examples:\n"
@@ -41,16 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  deltabook watch trades:BTC-USDT --count 10 | tail -5\n"
         "  deltabook watch balances --token $(deltabook token alice)"
     )
-    parser.add_argument("channel", help="such as orderbook:BTC-USDT, trades:BTC-USDT, ticker:BTC-USDT, orders, balances")
-    parser.add_argument("--url", default=DEFAULT_URL, help="default: %(default)s")
-    parser.add_argument("--token", help="a token, for own channels")
-    parser.add_argument("--depth", type=counted, default=15, help="levels a side (default: 15); no more than the terminal has lines for")
-    parser.add_argument("--interval", type=whole, default=100, metavar="MS", help="the shortest time between frames (default: 100)")
-    parser.add_argument("--count", type=whole, default=0, metavar="N", help="stop after N frames")
+    parser.add_argument("channel", help="the channel, such as orderbook:BTC-USDT, trades:BTC-USDT, ticker:BTC-USDT, orders or balances")
+    parser.add_argument("--url", default=DEFAULT_URL, help="the server (default: %(default)s)")
+    parser.add_argument("--token", help="a token; the channels orders and balances need one")
+    parser.add_argument("--depth", type=counted, default=15, help="levels per side, as far as they fit into the terminal (default: 15)")
+    parser.add_argument("--interval", type=whole, default=100, metavar="MS", help="the shortest time between two frames (default: 100)")
+    parser.add_argument("--count", type=whole, default=0, metavar="N", help="stop after N frames (default: 0, do not stop)")
 
 
 def ladder(mirror: BookMirror, terms: InstrumentTerms, depth: int) -> Table:
-    """Asks above, bids below, the spread between, with bars for the sizes."""
+    """A book as a table: asks above, bids below, and the spread between them. Bars show the sizes."""
     bids, asks = mirror.depth(depth)
     most = max([*bids[1::2], *asks[1::2], 1])
     table = Table(box=None, pad_edge=False)
@@ -70,7 +70,7 @@ def ladder(mirror: BookMirror, terms: InstrumentTerms, depth: int) -> Table:
 
 
 def lines(headings: tuple[str, ...], rows: list[tuple[str, ...]], gap: int = 2) -> Table:
-    """A plain table, with so many blanks between its columns."""
+    """A plain table, with `gap` blanks between its columns."""
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
     for heading in headings:
         table.add_column(heading, justify="right", overflow="fold", no_wrap=heading == "order")    # half an id is of no use
@@ -80,13 +80,13 @@ def lines(headings: tuple[str, ...], rows: list[tuple[str, ...]], gap: int = 2) 
 
 
 def trade_row(trade: Trade, terms: InstrumentTerms) -> tuple[str, ...]:
-    """A trade in words."""
+    """The cells of a trade."""
     when = time.strftime("%H:%M:%S", time.gmtime(trade.time / 1e9))
     return when, trade.side, to_text(trade.price, terms.tick), to_text(trade.size, terms.lot)
 
 
 def ticker_rows(ticker: Ticker, terms: InstrumentTerms) -> list[tuple[str, ...]]:
-    """A ticker in words."""
+    """The rows of a ticker: names and values."""
     prices = [(name, to_text(getattr(ticker, name), terms.tick)) for name in ("last", "bid", "ask", "open", "high", "low")]
     volume, value = to_text(ticker.volume, terms.lot), to_text(ticker.value, f"1e-{terms.quote_decimals}")
     auction = [("auction price", to_text(ticker.indicative_price, terms.tick)), ("auction size", to_text(ticker.indicative_size, terms.lot))]
@@ -95,7 +95,7 @@ def ticker_rows(ticker: Ticker, terms: InstrumentTerms) -> list[tuple[str, ...]]
 
 
 def order_row(update: OrderUpdate, terms: dict[str, InstrumentTerms]) -> tuple[str, ...]:
-    """An own order in words."""
+    """The cells of an own order."""
     of = terms[update.instrument]
     price, remaining, filled = to_text(update.price, of.tick), to_text(update.remaining, of.lot), to_text(update.filled, of.lot)
     stop = to_text(update.stop, of.tick) if update.stop else ""
@@ -103,7 +103,7 @@ def order_row(update: OrderUpdate, terms: dict[str, InstrumentTerms]) -> tuple[s
 
 
 def picture(live: Live[Any], terms: dict[str, InstrumentTerms], depth: int) -> RenderableType:
-    """A channel as it is now."""
+    """The current state of a channel, ready to print."""
     mirror = live.mirror
     instrument = parse(live.channel).instrument
     match mirror:
@@ -122,11 +122,11 @@ def picture(live: Live[Any], terms: dict[str, InstrumentTerms], depth: int) -> R
             step = {balance.asset: f"1e-{balance.decimals}" for balance in balances}
             rows = [(each.asset, to_text(each.available, step[each.asset]), to_text(each.held, step[each.asset])) for each in balances]
             return lines(("asset", "available", "held"), rows)
-    raise ClientError(f"there is no picture of {live.channel}")
+    raise ClientError(f"the channel {live.channel} cannot be shown")
 
 
 def status(live: Live[Any]) -> Text:
-    """How good the copy is."""
+    """A line on how current the copy of the channel is, and whether it is verified."""
     mirror = live.mirror
     text = f"{live.channel}  epoch {mirror.epoch}  seq {mirror.seq}"
     if live.in_force and live.in_force.interval_ms:
@@ -139,7 +139,7 @@ def status(live: Live[Any]) -> Text:
 
 
 async def watch(arguments: argparse.Namespace, console: Console) -> None:
-    """Show a channel until it ends."""
+    """Show a channel until it ends, or until as many frames have come as were asked for."""
     async with connect(arguments.url, arguments.token) as client:
         terms = await client.instruments()
         live = (await client.subscribe([arguments.channel], None, arguments.interval))[0]
@@ -147,7 +147,7 @@ async def watch(arguments: argparse.Namespace, console: Console) -> None:
         depth = min(arguments.depth, max(1, (console.height - SPARE_LINES) // 2)) if console.is_terminal else arguments.depth
         with Screen(console=console, auto_refresh=False, screen=console.is_terminal and not arguments.count) as screen:
             while not arguments.count or shown < arguments.count:
-                if shown or live.mirror.frame is None:    # what came with the answer is shown at once, however quiet the market is
+                if shown or live.mirror.frame is None:    # show what came with the answer at once, even in a quiet market
                     await live.changed()
                 shown += 1
                 view = Table.grid()
@@ -160,7 +160,7 @@ async def watch(arguments: argparse.Namespace, console: Console) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Watch; the exit status."""
+    """Watch a channel. Returns the exit status."""
     try:
         parse(arguments.channel)
     except ValueError as error:

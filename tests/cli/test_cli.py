@@ -98,10 +98,11 @@ def test_what_cannot_be_parsed_is_told_with_the_usage(arguments: list[str], caps
 @pytest.mark.parametrize(
     ("command", "value", "expected"),
     [
-        ("verify --seconds", "soon", "a number above 0"), ("verify --seconds", "0", "a number above 0"), ("verify --depth", "-1", "a whole number from 0 on"),
-        ("judge --seconds", "nan", "a number above 0"), ("watch ticker:BTC-USD --interval", "1.5", "a whole number from 0 on"),
-        ("load --clients", "0", "a whole number from 1 on"), ("load --slow", "all", "a share from 0 to 1"), ("load --slow", "1.1", "a share from 0 to 1"),
-        ("load --seconds", "inf", "a number above 0"), ("token alice --seconds", "-5", "a whole number from 1 on"),
+        ("verify --seconds", "soon", "a number above 0"), ("verify --seconds", "0", "a number above 0"),
+        ("verify --depth", "-1", "a whole number of at least 0"),
+        ("judge --seconds", "nan", "a number above 0"), ("watch ticker:BTC-USD --interval", "1.5", "a whole number of at least 0"),
+        ("load --clients", "0", "a whole number of at least 1"), ("load --slow", "all", "a share from 0 to 1"), ("load --slow", "1.1", "a share from 0 to 1"),
+        ("load --seconds", "inf", "a number above 0"), ("token alice --seconds", "-5", "a whole number of at least 1"),
     ],
 )
 def test_a_number_that_makes_no_sense_is_told_with_what_would(command: str, value: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,9 +124,9 @@ def test_a_number_that_makes_no_sense_is_told_with_what_would(command: str, valu
         (["watch", "orders:BTC-USD"], "expected orderbook:<instrument>"),
         (["serve", "--upstream", "127.0.0.1:8080"], "$.upstream"),
         (["serve", "--source", "journal:no-such-folder", "--port", "0"], "no-such-folder: "),
-        (["serve", "--role", "gateway", "--redis", "redis://127.0.0.1:1", "--workers", "2"], "workers: not in a market"),
-        (["serve", "--role", "engine", "--redis", "redis://127.0.0.1:1", "--source", "journal:somewhere"], "sources journal:somewhere: not in"),
-        (["serve", "--redis", "redis://:secret@127.0.0.1:1"], "redis redis://127.0.0.1:1: expected a role"),
+        (["serve", "--role", "gateway", "--redis", "redis://127.0.0.1:1", "--workers", "2"], "workers: not allowed in a market"),
+        (["serve", "--role", "engine", "--redis", "redis://127.0.0.1:1", "--source", "journal:somewhere"], "sources journal:somewhere: not allowed in"),
+        (["serve", "--redis", "redis://:secret@127.0.0.1:1"], "redis redis://127.0.0.1:1: expected a Redis"),
         (["cluster", "status", "--redis", "redis://:secret@127.0.0.1:1"], "redis redis://127.0.0.1:1: "),
         (["cluster", "status", "--redis", "http://:secret@127.0.0.1:1"], "redis http://127.0.0.1:1: "),
         (["handover", "--patience", "0"], "expected more than 0 seconds"),

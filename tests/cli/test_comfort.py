@@ -243,7 +243,7 @@ def test_a_redis_that_does_not_answer_is_bad(tmp_path: Path, capsys: pytest.Capt
     status, found = findings(capsys, "--port", "0", "--journal", str(tmp_path), "--redis", "redis://someone:secret@127.0.0.1:1")
     assert status == 1
     assert "secret" not in json.dumps(found)
-    assert (found["redis server"]["verdict"], found["redis server"]["advice"]) == (BAD, "start it, or name another one with --redis")
+    assert (found["redis server"]["verdict"], found["redis server"]["advice"]) == (BAD, "start it, or give another one with --redis")
 
 
 @needs_redis

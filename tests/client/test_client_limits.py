@@ -200,8 +200,8 @@ async def test_the_commands_take_as_many_connections_as_the_channels_want() -> N
         said.feed_eof()
         judgement = await judge(url(server), 0.1, None, said)
         assert judgement.problems == []
-        for flags, why in ((["--channels", "orderbook"], "33 channels a client: the server allows 20; name fewer with --instruments or --channels"),
-                           (["--instruments", "COIN01-USD", "--trading", "1", "--orders-per-s", "500"], "the server takes 400 messages a second")):
+        for flags, why in ((["--channels", "orderbook"], "33 channels for each client: expected at most 20; choose fewer with --instruments or --channels"),
+                           (["--instruments", "COIN01-USD", "--trading", "1", "--orders-per-s", "500"], "expected at most 400, the messages per second")):
             with pytest.raises(ClientError, match=why):
                 await plan_of(load_arguments(server, *flags), None)
         assert not server.venue.limits.hit

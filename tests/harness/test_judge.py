@@ -75,7 +75,7 @@ def test_what_a_client_says_must_be_readable() -> None:
             read(line)
 
 
-@pytest.mark.parametrize(("shift", "problem"), [(0, ""), (1, "statements are wrong, the first ones")])
+@pytest.mark.parametrize(("shift", "problem"), [(0, ""), (1, "statements were wrong; the first ones")])
 def test_a_client_is_judged_while_it_talks(shift: int, problem: str) -> None:
     @run
     async def test() -> None:
@@ -116,10 +116,10 @@ async def test_who_says_nothing_or_stops_has_not_passed() -> None:
         url = f"ws://127.0.0.1:{server.port}/v1"
         silent, stops, raves = (asyncio.StreamReader() for _ in range(3))
         silent.feed_eof()
-        assert (await judge(url, 1, None, silent)).problems == ["nothing was said"]
+        assert (await judge(url, 1, None, silent)).problems == ["the client said nothing"]
         stops.feed_data(b'{"channel":"orderbook:BTC-USD","epoch":1,"seq":0,"digest":"0"}\n')
         stops.feed_eof()
-        assert (await judge(url, 1, None, stops)).problems == ["orderbook:BTC-USD: nothing right was said after the run"]
+        assert (await judge(url, 1, None, stops)).problems == ["orderbook:BTC-USD: the client said nothing right about it after the run"]
         raves.feed_data(b'{"channel":"orderbook:X","epoch":1,"seq":0,"digest":"0"}\n')
         with pytest.raises(ClientError, match="orderbook:X: expected one of orderbook:BTC-USD"):
             await judge(url, 1, None, raves)
@@ -130,7 +130,7 @@ def test_a_client_that_is_no_pipe_is_refused(tmp_path: Path) -> None:
     with open(tmp_path / "said.jsonl") as file:
         done = subprocess.run([sys.executable, "-m", "stream", "judge"], cwd=ROOT, stdin=file, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert done.stderr == "deltabook judge: the client is to be piped in here: `CLIENT | deltabook judge URL`\n"
+    assert done.stderr == "deltabook judge: standard input is not a pipe: expected the output of a client, as in `CLIENT | deltabook judge URL`\n"
 
 
 @run

@@ -88,7 +88,7 @@ def test_info_says_what_is_in_it(journal: Run) -> None:
     assert (told["segments"], told["whole"], told["unfinished_bytes"]) == (len(FIRSTS), True, 0)
     assert told["bytes_per_million_commands"] == round(told["bytes"] * 1e6 / told["commands"])
     table = journal("info", VERSION_1).out
-    for words in (f"1 to {LAST}", f"{told['commands']:,}, ", f"behind {SNAPSHOT}", "keyed_commands", "1970-01-01T00:00:00.000000Z"):
+    for words in (f"1 to {LAST}", f"{told['commands']:,}, ", f"of records {SNAPSHOT}", "keyed_commands", "1970-01-01T00:00:00.000000Z"):
         assert words in table
 
 
@@ -137,7 +137,7 @@ def test_check_tells_of_a_write_that_is_not_finished(journal: Run, folder: Path)
     path.write_bytes(data)
     outcome = journal("check", folder)
     assert outcome.status == 0
-    assert "bytes of a write that is not finished" in outcome.out
+    assert "bytes of an unfinished write" in outcome.out
     assert json.loads(journal("info", folder, "--json").out)["unfinished_bytes"] > 50
 
 
@@ -247,7 +247,7 @@ def test_repair_cuts_at_the_first_damage(journal: Run, folder: Path, seq: int) -
     copy, out = repaired(journal, folder)
     assert where in out
     assert f"{copy} has the records 1 to {seq - 1}\n" in out
-    assert f"lost: what was behind record {seq - 1} (" in out
+    assert f"lost: what came after record {seq - 1} (" in out
     assert f"up to record {LAST}" in out
     assert hash_at(seq - 1) in out
     records = list(Reader(Disk(), str(copy)))
@@ -263,7 +263,7 @@ def test_repair_goes_on_from_a_snapshot_where_records_before_it_are_damaged(jour
     where = damage(folder, seq)
     copy, out = repaired(journal, folder)
     assert where in out
-    assert f"has the records {SNAPSHOT + 1} to {LAST}, behind a snapshot of record {SNAPSHOT}" in out
+    assert f"has the records {SNAPSHOT + 1} to {LAST}, after a snapshot of record {SNAPSHOT}" in out
     assert "nothing is lost: the epoch is the same" in out
     assert VERSION_1_STATE in out
     found = replay(Disk(), str(copy))
@@ -277,7 +277,7 @@ def test_repair_keeps_what_is_before_a_truncation(journal: Run, folder: Path) ->
     _, out = repaired(journal, folder)
     assert f"{folder}/{name}, byte {offset + 10}: the file has {offset + 10} bytes" in out
     assert f"has the records 1 to {LAST - 3}" in out
-    assert "none that can still be read" in out
+    assert "no commands that can still be read" in out
     assert hash_at(LAST - 3) in out
 
 
@@ -286,7 +286,7 @@ def test_repair_begins_with_the_snapshot_if_all_records_are_gone(journal: Run, f
         (folder / f"{first:020}{SUFFIX}").unlink()
     copy, out = repaired(journal, folder)
     assert hash_at(SNAPSHOT) in out
-    assert f"{copy} has the state behind record {SNAPSHOT}, and no record before" in out
+    assert f"{copy} has the state after record {SNAPSHOT}, and no records" in out
 
 
 def test_repair_of_a_whole_journal_is_a_copy(journal: Run, folder: Path) -> None:

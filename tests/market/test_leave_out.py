@@ -192,9 +192,9 @@ def test_what_is_told_of_a_copy(several: int, tmp_path: Path, capsys: pytest.Cap
     assert f'left out: {{"record":{several},"kind":"commands",' in out
     assert '"place":2' in out
     assert '"place":1' not in out
-    assert "concerned: account " in out
-    assert "the copy's end beside that of the journal:" in out
-    assert "available and" in out or "open before" in out or "nothing is different" in out
+    assert "accounts concerned: account " in out
+    assert "the end of the copy, compared with the end of the journal:" in out
+    assert "available and" in out or "open before" in out or "there are no differences" in out
     assert f"{copy} has the records up to {LAST + 1}; the epoch is now " in out
     found = replay(Disk(), copy)
     assert found

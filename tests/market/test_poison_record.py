@@ -134,8 +134,8 @@ def test_from_the_crash_to_a_market_that_goes_on(in_faulty: Path, tmp_path: Path
 
             mended = journal("repair", folder, copy, "--without", seq)
             assert mended.returncode == 0, mended.stderr
-            assert "concerned: account 0 (alice)" in mended.stdout
-            assert "nothing is different" in mended.stdout
+            assert "accounts concerned: account 0 (alice)" in mended.stdout
+            assert "there are no differences" in mended.stdout
             venue.environment["DELTABOOK_JOURNAL"] = copy
             await venue.start()
             await alice.connected()

@@ -348,4 +348,4 @@ def test_command_names_what_it_cannot_read(tmp_path: Path, capsys: pytest.Captur
     assert run(tmp_path / "absent", "--format", "binance") == 2
     assert run(tmp_path / "x.txt", "--format", "binance", "--expect", "00") == 2
     errors = capsys.readouterr().err.splitlines()
-    assert [part in error for part, error in zip(("unknown format", "No such file", "--expect"), errors, strict=True)] == [True] * 3
+    assert [part in error for part, error in zip(("which format it has", "No such file", "--expect"), errors, strict=True)] == [True] * 3
