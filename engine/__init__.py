@@ -1,7 +1,7 @@
-"""The book and the matcher: C data behind a small Python face. Knows no socket, no loop and no clock.
+"""The order book and the matcher: data in C behind a small Python interface. The engine uses no socket, no event loop and no clock.
 
-Commands go in, in one order; batches of events come out. The same commands always give the same events: time is in the
-command, and nothing here is a float, random, or dependent on a hash's order.
+Commands go in, in one order, and batches of events come out. The same commands always give the same events: each command
+carries its time, and nothing here is a float, is random, or depends on the order of a hash table.
 """
 
 from engine.book import OrderBook

@@ -38,10 +38,10 @@ cdef OrderBook new_book(object exchange, Core* core, object instrument, uint32_t
 
 @cython.final
 cdef class OrderBook:
-    """One instrument's book in an exchange. Made by `Exchange.add_instrument`."""
+    """The book of one instrument in an exchange. `Exchange.add_instrument` makes it."""
 
     def __init__(self) -> None:
-        raise TypeError("an order book is made by Exchange.add_instrument")
+        raise TypeError("an order book cannot be made directly: use Exchange.add_instrument")
 
     cdef Book* terms(self) except NULL:
         self.levels.turn.expect()
@@ -49,44 +49,44 @@ cdef class OrderBook:
 
     @property
     def tick_value(self) -> int:
-        """Quote units in one tick times one lot."""
+        """One tick times one lot, in units of the quote asset."""
         return self.terms().tick_value
 
     @property
     def lot_units(self) -> int:
-        """Base units in one lot."""
+        """One lot, in units of the base asset."""
         return self.terms().lot_units
 
     @property
     def phase(self) -> Phase:
-        """Whether orders match, are collected for an auction, or are refused."""
+        """The phase: whether orders match, are collected for an auction, or are refused."""
         return Phase(self.terms().phase)
 
     @property
     def last(self) -> int:
-        """Ticks of the last trade; 0 before the first."""
+        """The price of the last trade in ticks, 0 before the first trade."""
         return self.terms().last
 
     @property
     def reference(self) -> int:
-        """Ticks around which the band lies: as set, or the last trade's; 0 for none."""
+        """The reference price in ticks, around which the band lies: as set, else the price of the last trade; 0 for none."""
         return reference_of(self.terms())
 
     def rates(self, tier: int = 0) -> tuple[int, int]:
-        """The fees of makers and takers of a tier, in parts per million."""
+        """The fees of makers and of takers in a tier, in parts per million of the notional."""
         if not 0 <= tier < TIERS:
-            raise IndexError(f"tier {tier}: there are {TIERS}")
+            raise IndexError(f"tier {tier}: expected 0 to {TIERS - 1}")
         return self.terms().rates[tier].maker, self.terms().rates[tier].taker
 
     def indicative(self) -> tuple[int, int]:
-        """Price and lots of the uncrossing if it came now; (0, 0) for none. O(orders that would trade)."""
+        """The price in ticks and the lots of the uncrossing if it happened now; (0, 0) if nothing would trade. O(orders that would trade)."""
         cdef int64_t volume
         self.levels.turn.expect()
         cdef int64_t price = uncrossing_price(self.core, self.index, &volume)
         return price, volume
 
     def queue(self, side: int, price: int) -> list[OrderRecord]:
-        """The orders at a price by priority, while an auction collects of those collected. O(orders there)."""
+        """The orders at a price, by priority. During an auction: the orders that were collected. O(orders at the price)."""
         if side != BUY and side != SELL:
             raise ValueError(f"side {side}: expected 0 (bids) or 1 (asks)")
         if not 0 <= price < PRICE_MAX:

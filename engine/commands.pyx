@@ -1,4 +1,4 @@
-"""A group of commands on their way to the engine."""
+"""A buffer of commands for the engine."""
 
 cimport cython
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyBUF_SIMPLE, PyObject_GetBuffer
@@ -12,7 +12,7 @@ from engine.thresholds cimport COMMANDS
 
 @cython.final
 cdef class Commands(Recipient):
-    """A buffer of commands for `Exchange.execute`, 88 bytes each."""
+    """A buffer of commands for `Exchange.execute`, 88 bytes each. Its methods raise OverflowError for a number that does not fit its field."""
 
     def __init__(self) -> None:
         pass
@@ -40,13 +40,13 @@ cdef class Commands(Recipient):
         self.exports -= 1
 
     def clear(self) -> None:
-        """Drop all commands, keep the memory."""
+        """Remove all commands, but keep the memory. Raises BufferError while there are views of the commands."""
         if self.exports:
             raise BufferError("release the views of the commands before clearing them")
         self.count = 0
 
     def extend(self, records: bytes | bytearray | memoryview) -> None:
-        """Append commands in their binary form."""
+        """Append commands in their binary form. Raises ValueError if they are not a whole number of records."""
         cdef Py_buffer view
         cdef Py_ssize_t i
         PyObject_GetBuffer(records, &view, PyBUF_SIMPLE)

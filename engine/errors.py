@@ -1,14 +1,14 @@
-"""What the engine raises."""
+"""The exceptions that the engine raises."""
 
 from engine.model import Reason
 
 
 class EngineError(Exception):
-    """The root of everything that the engine raises on purpose."""
+    """The base class of everything that the engine raises on purpose."""
 
 
 class Rejected(EngineError):
-    """A command was refused and changed nothing. `reason` says why, `order` is the order it concerns (0 for none)."""
+    """A command was refused and changed nothing. `reason` says why, and `order` is the order that it is about (0 for none)."""
 
     def __init__(self, reason: Reason, order: int = 0) -> None:
         super().__init__(reason, order)
@@ -20,7 +20,7 @@ class Rejected(EngineError):
 
 
 class Busy(EngineError):
-    """Another thread's `Exchange.execute` is running; nothing was done. Call again when it has returned."""
+    """`Exchange.execute` is running in another thread, and this call did nothing. Call again when it has returned."""
 
 
 class Inconsistent(EngineError):
@@ -28,4 +28,4 @@ class Inconsistent(EngineError):
 
 
 class BadSnapshot(EngineError):
-    """Bytes that are not a snapshot of an exchange, or not a whole one, or of a version that is not known."""
+    """The bytes are not a snapshot of an exchange, or not a complete one, or their version is unknown."""

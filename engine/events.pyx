@@ -1,4 +1,4 @@
-"""The events of the latest call, for Python."""
+"""The events of the latest call, as Python objects or as a view."""
 
 cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
@@ -38,9 +38,9 @@ cdef object record(Event* event):
 
 @cython.final
 cdef class Events:
-    """The events of the latest call of an exchange, oldest first; batch i is what its i-th command caused.
+    """The events of the latest call of an exchange, oldest first. Batch i holds what the i-th command of the call caused.
 
-    A view (`memoryview(events)`, `numpy.asarray(events)`) shares the memory, costs nothing, and stays as it is when the
+    A view (`memoryview(events)` or `numpy.asarray(events)`) shares the memory and costs nothing. It does not change when the
     next call begins.
     """
 
@@ -81,7 +81,7 @@ cdef class Events:
 
     @property
     def batches(self) -> int:
-        """How many commands the call had."""
+        """The number of commands in the call."""
         return self.told().batches
 
     def batch(self, index: int) -> list[EventRecord]:
@@ -91,13 +91,13 @@ cdef class Events:
         return events_between(self.told(), self.buffer.batch[index - 1].end // sizeof(Event) if index else 0, self.buffer.batch[index].end // sizeof(Event))
 
     def outcome(self, index: int) -> EventRecord:
-        """The event that says what became of command `index` of the call: the first one after those of orders that expired."""
+        """The event with the outcome of command `index` of the call. It is the first event after those of orders that expired. O(1)."""
         if not 0 <= index < self.told().batches:
             raise IndexError(index)
         return record(&self.buffer.event[self.buffer.batch[index].outcome // sizeof(Event)])
 
     def last(self, index: int, kinds: int, order: int = 0) -> EventRecord | None:
-        """The last event of command `index` whose `1 << kind` is in `kinds`, of one order unless that is 0; None if there is none. O(events of that command)."""
+        """The last event of command `index` whose `1 << kind` is in `kinds`, and of this `order` unless it is 0; None for none. O(events of the command)."""
         if not 0 <= index < self.told().batches:
             raise IndexError(index)
         cdef uint32_t wanted = kinds
@@ -113,9 +113,9 @@ cdef class Events:
         return None
 
     def select(self, kinds: int, accounts: bytes | bytearray | None = None) -> list[EventRecord]:
-        """The events whose `1 << kind` is in `kinds` and, if given, whose account's byte in `accounts` is not 0.
+        """The events whose `1 << kind` is in `kinds`. If `accounts` is given, the byte of the event's account in it must not be 0.
 
-        Costs a nanosecond or two an event passed over, and an object for each one returned.
+        Each event that is skipped costs a nanosecond or two, and each event that is returned costs a Python object.
         """
         cdef const unsigned char[:] mask = accounts if accounts is not None else b""
         cdef bint everyone = accounts is None
@@ -131,7 +131,7 @@ cdef class Events:
         return chosen
 
     def instruments(self, kinds: int) -> list[int]:
-        """The indexes of the instruments that the events whose `1 << kind` is in `kinds` are about, each once."""
+        """The indexes of the instruments in the events whose `1 << kind` is in `kinds`, each once. O(events)."""
         cdef uint64_t seen[1024]
         cdef uint32_t wanted = kinds
         cdef uint32_t i

@@ -43,23 +43,23 @@ ASSETS_MAX = 1 << 16
 
 cdef int known_account(Core* core, account) except -1:
     if not 0 <= account < core.accounts.count:
-        raise IndexError(f"account {account}: there are {core.accounts.count}")
+        raise IndexError(f"account {account}: expected the number of an account, and there are {core.accounts.count} accounts from 0 on")
     return 0
 
 
 cdef int known_asset(Core* core, asset) except -1:
     if not 0 <= asset < core.accounts.assets:
-        raise IndexError(f"asset {asset}: there are {core.accounts.assets}")
+        raise IndexError(f"asset {asset}: expected the index of an asset, and there are {core.accounts.assets} assets from 0 on")
     return 0
 
 
 @cython.final
 cdef class Exchange(Recipient):
-    """Instruments, accounts and their orders: one writer, one sequence.
+    """Instruments, accounts and their orders. There is one writer and one sequence.
 
-    After each call that is a command (`place` to `withdraw`, `execute`), `events` holds what it caused. A refused single
-    command raises Rejected; a refused command of a buffer only leaves its REJECTED event. Amounts are in units of the asset,
-    prices in ticks, sizes in lots, times in ns since 1970, instruments and assets are named by their index.
+    After each call that runs a command (`open_account` to `set_phase`, or `execute`), `events` holds what the call caused. If a single command is refused,
+    its method raises Rejected. If a command of a buffer is refused, it only leaves a REJECTED event. Amounts are in units of the asset, prices in ticks,
+    sizes in lots, and times in ns since 1970. Instruments and assets are named by their index.
     """
 
     def __cinit__(self, *_: object, **__: object) -> None:
@@ -74,8 +74,9 @@ cdef class Exchange(Recipient):
     def __init__(
         self, orders_max: int = 1 << 20, accounts_max: int = 1 << 20, tombstones: int = 4096, client_ids_max: int = 1 << 16, key: int = 0,
     ) -> None:
-        """At most so many open orders, accounts, tombstones of each book, and client ids of done orders. `key` is a secret below 2 ** 128
-        that keeps strangers from choosing client ids which all fall together. ValueError for a number out of range, MemoryError without room.
+        """`orders_max` is the most open orders, `accounts_max` the most accounts, `tombstones` the most tombstones of each book, `client_ids_max` the most
+        client ids of done orders. `key` is a secret below 2 ** 128: with it, nobody can choose client ids that all collide. Raises ValueError for a
+        number out of range, and MemoryError if there is not enough memory.
         """
         cdef size_t slots
         for name, number, least, most in (
@@ -85,7 +86,7 @@ cdef class Exchange(Recipient):
             if not least <= number <= most:
                 raise ValueError(f"{name} {number}: expected {least} to {most}")
         if self.core.client_ids.done != NULL:
-            raise TypeError("an exchange is made once")
+            raise TypeError("this exchange is initialised already: expected to be called once")
         self.core.orders.count_max = orders_max
         self.core.client_ids.done_max = client_ids_max
         slots = slots_max(&self.core.orders)
@@ -129,12 +130,12 @@ cdef class Exchange(Recipient):
 
     @property
     def clock(self) -> int:
-        """The latest time of any command."""
+        """The clock: the latest time of any command so far, in ns since 1970."""
         return self.read().clock
 
     @property
     def next_expiry(self) -> int:
-        """When the next of the open orders expires; 0 if none does. O(1)."""
+        """When the next open order expires, in ns since 1970; 0 if none does. O(1)."""
         return self.core.orders.special[self.core.expiries.slot[1]].expires if self.read().expiries.count else 0
 
     @property
@@ -144,16 +145,16 @@ cdef class Exchange(Recipient):
 
     @property
     def accounts(self) -> int:
-        """How many accounts there are; they are numbered from 0."""
+        """The number of accounts. They are numbered from 0."""
         return self.read().accounts.count
 
     @property
     def order_count(self) -> int:
-        """How many orders are open."""
+        """The number of open orders."""
         return self.read().orders.count
 
     def add_asset(self, name: str, decimals: int = 8) -> int:
-        """A new asset whose unit is 10 ** -decimals; its index. O(accounts)."""
+        """Add an asset whose unit is 10 ** -decimals. Returns its index. Raises ValueError for a bad name or number. O(accounts)."""
         self.turn.expect()
         checked_name(name, "an asset's name")
         if name in self._assets:
@@ -167,17 +168,17 @@ cdef class Exchange(Recipient):
         return len(self._assets) - 1
 
     def asset(self, name: str) -> int:
-        """The index of an asset. KeyError if there is none."""
+        """The index of an asset. Raises KeyError if there is no such asset."""
         if name not in self._assets:
             raise KeyError(name)
         return list(self._assets).index(name)
 
     def assets(self) -> dict[str, int]:
-        """The decimals of every asset by name, in the order of their indices."""
+        """The number of decimals of every asset by name, in the order of their indexes."""
         return dict(self._assets)
 
     def add_instrument(self, instrument: Instrument) -> int:
-        """A new, empty book; its index. ValueError if the terms do not fit together."""
+        """Add an instrument with an empty book. Returns its index. Raises ValueError if its terms do not fit together."""
         cdef Book book
         cdef PriceLevels levels
         cdef uint32_t index = self.core.books
@@ -204,7 +205,7 @@ cdef class Exchange(Recipient):
         return index
 
     def book(self, name: str) -> OrderBook:
-        """An instrument's book. KeyError if there is none."""
+        """The book of an instrument. Raises KeyError if there is no such instrument."""
         return self._by_name[name]
 
     cdef object receive(self, Command* command):
@@ -223,9 +224,10 @@ cdef class Exchange(Recipient):
         return self.events.select(1 << ALL_CANCELLED)[0].size if command.kind == CANCEL_ALL else None
 
     def execute(self, commands: Commands | bytes | bytearray | memoryview) -> int:
-        """Run a buffer of commands, without the interpreter's lock; how many were refused.
+        """Run a buffer of commands without holding the interpreter's lock. Returns how many commands were refused.
 
-        ValueError if it is no whole number of records, Busy if another thread is here. What others may write to meanwhile is copied first.
+        Raises ValueError if the buffer is not a whole number of records, and Busy if another thread runs this exchange. A buffer that others could write to
+        meanwhile is copied first.
         """
         cdef Py_buffer view
         cdef Py_ssize_t refused = 0
@@ -252,21 +254,21 @@ cdef class Exchange(Recipient):
         return balance_of(&self.core.accounts, account, asset).available, balance_of(&self.core.accounts, account, asset).held
 
     def balances(self, account: int) -> list[tuple[int, int]]:
-        """Units available and held, for each asset."""
+        """The units available and held, for each asset."""
         return [self.balance(account, asset) for asset in range(self.core.accounts.assets)]
 
     def fees(self, asset: int) -> int:
-        """Units collected as fees."""
+        """The units of an asset that were collected as fees."""
         known_asset(self.read(), asset)
         return self.core.accounts.fees[asset]
 
     def supply(self, asset: int) -> int:
-        """Units deposited and not withdrawn: what all accounts and the fees together have."""
+        """The units of an asset that were deposited and not withdrawn: the sum of all accounts and the fees."""
         known_asset(self.read(), asset)
         return self.core.accounts.supply[asset]
 
     def orders(self, account: int) -> list[OrderRecord]:
-        """An account's open orders, in the order of acceptance."""
+        """The open orders of an account, in the order in which they were accepted. O(these orders)."""
         cdef uint32_t slot
         cdef list orders = []
         known_account(self.read(), account)
@@ -277,14 +279,14 @@ cdef class Exchange(Recipient):
         return orders
 
     def order(self, order: int) -> OrderRecord | None:
-        """An open order; None if there is none with that id."""
+        """The open order with this id, None if there is none. O(1)."""
         cdef uint32_t slot = slot_of(&self.read().orders, order)
         return order_record(&self.core, slot) if slot else None
 
     def snapshot(self) -> bytes:
-        """All of the state, the same bytes for equal states: a head of 32 bytes, then what `restore` needs. O(all of it).
+        """The whole state as bytes: a head of 32 bytes, then what `restore` needs. Equal states give the same bytes. O(the whole state).
 
-        The head is the format's name and version, the length and the CRC-32 of the rest, and the state hash.
+        The head holds the name and the version of the format, the length and the CRC-32 of the rest, and the state hash.
         """
         cdef Writer out = Writer(SNAPSHOT_VERSION)
         self.turn.expect()
@@ -310,9 +312,9 @@ cdef class Exchange(Recipient):
 
     @staticmethod
     def restore(data: bytes | bytearray | memoryview, key: int = 0) -> Exchange:
-        """The exchange of a snapshot. BadSnapshot if the bytes are not a whole and true one. O(all of it).
+        """The exchange of a snapshot. Raises BadSnapshot if the bytes are not a complete and correct snapshot. O(the whole state).
 
-        `key` is for a snapshot of version 1, which has none. Its exchange goes on by the rules that it had: see the end of engine/REFERENCE.md.
+        `key` is for a snapshot of version 1, which holds no key. Such an exchange keeps the rules that it had: see the end of engine/REFERENCE.md.
         """
         cdef Exchange exchange
         cdef Reader source
@@ -353,11 +355,11 @@ cdef class Exchange(Recipient):
         return exchange
 
     def state_hash(self) -> int:
-        """64 bits over books, queues, balances and everything else that decides the future. O(all of it)."""
+        """A 64-bit hash of the books, queues, balances and everything else that can affect later commands. O(the whole state)."""
         return hash_of(self.read())
 
     def check(self) -> None:
-        """Compare every part with every other; raises Inconsistent. O(all of it)."""
+        """Check that all parts of the state agree. Raises Inconsistent if they do not. O(the whole state)."""
         check_core(self.read())
         for book in self._books:
             book.levels.check()

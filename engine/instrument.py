@@ -1,10 +1,10 @@
-"""What is traded: an instrument's assets, scales, limits and fees."""
+"""An instrument: its assets, scales, limits and fees."""
 
 from decimal import Decimal
 from typing import NamedTuple
 
 MONEY_MAX = 1 << 62
-"""The most units of one asset that may exist in an exchange, so that no sum of balances can overflow 64 bits."""
+"""The most units of one asset that may exist in an exchange. With this limit, no sum of balances can overflow 64 bits."""
 
 PRICE_MAX = 1 << 48
 """One more than the highest price in ticks that a book can hold."""
@@ -14,15 +14,15 @@ FEE_SCALE = 1_000_000
 
 
 class Instrument(NamedTuple):
-    """An order book's terms. Prices are in ticks, sizes in lots; `tick` and `lot` say what one of each is in decimal text.
+    """The terms of an order book. Prices are in ticks and sizes in lots. `tick` and `lot` are the sizes of these steps, as decimal text.
 
-    One tick times one lot must be a whole number of units of the quote asset, and one lot a whole number of units of the base.
-    Rates (fees, `hold_fee`, `band`) are parts per million. 0 is no limit for `notional_max` (units of the quote asset),
-    `orders_max` and `band`; a `hold_fee` of 0 is the higher of the two fees. `day_end` is in seconds after midnight UTC.
+    One tick times one lot must be a whole number of units of the quote asset, and one lot a whole number of units of the base asset. Rates (the fees,
+    `hold_fee` and `band`) are in parts per million. `notional_max` is in units of the quote asset. For `notional_max`, `orders_max` and `band`, 0 means no
+    limit. A `hold_fee` of 0 means the higher of the two fees. `day_end` is in seconds after midnight UTC.
 
-    What bounds the work of one command: an iceberg shows itself in at most `parts_max` parts, at most `stops_max` stops wait, and an order, with
-    the stops that its trades trigger, meets at most `fills_max` orders. `market_notional`: whether `notional_max`, the instrument's and an
-    account's, holds for MARKET orders too (1), by what they would trade, or not (0).
+    Three terms bound the work of one command. An iceberg is displayed in at most `parts_max` parts. At most `stops_max` stops wait in the book. An order,
+    together with the stops that its trades trigger, meets at most `fills_max` orders. `market_notional` says whether `notional_max`, the instrument's and
+    an account's, also applies to MARKET orders (1) or not (0); it is then compared with what they would trade.
     """
 
     name: str

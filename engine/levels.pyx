@@ -1,4 +1,4 @@
-"""One book's price levels, and what changed since any sequence."""
+"""The price levels of one book, and what has changed since any sequence."""
 
 cimport cython
 from libc.stdlib cimport free
@@ -12,7 +12,7 @@ from engine.instrument import MONEY_MAX, PRICE_MAX
 
 
 cdef void evict(Levels* book) noexcept nogil:
-    """Forget the oldest tombstone: before its sequence only a snapshot answers."""
+    """Forget the oldest tombstone. For earlier sequences than its own, only a snapshot is possible from now on."""
     cdef uint32_t index = book.emptied.oldest
     cdef Level* level = &book.level[index]
     unchain(book, &book.emptied, level)
@@ -25,7 +25,7 @@ cdef void evict(Levels* book) noexcept nogil:
 
 
 cdef bint set_level(Levels* book, int side, int64_t price, int64_t size, uint64_t seq, bint always) noexcept nogil:
-    """Set a level, and tell it from `seq` on if its size is another one, or `always`; whether it is another one."""
+    """Set a level. If its size is a new one, or `always`, it counts as changed at `seq`. Returns whether its size is a new one."""
     cdef uint32_t index = find(book, side, price)
     cdef int64_t old = book.level[index].size if index else 0
     if size == old and not always:
@@ -42,7 +42,7 @@ cdef bint set_level(Levels* book, int side, int64_t price, int64_t size, uint64_
 
 
 def mix64(int side, int64_t price, int64_t size) -> int:
-    """One level's share of a book's digest, which is the sum of all shares mod 2**64."""
+    """The share of one level in the digest of a book. The digest is the sum of all shares, mod 2**64."""
     return mix(side, price, size)
 
 
@@ -93,7 +93,7 @@ cdef int checked_seq(Levels* book, seq) except -1:
 
 
 cdef int set_all(PriceLevels levels, list bids, list asks, seq, bint always) except -1:
-    """Set many levels as of `seq`; how many have another size."""
+    """Set many levels as of `seq`. Returns how many have a new size."""
     cdef Py_ssize_t i
     cdef int side
     cdef int changed = 0
@@ -140,7 +140,7 @@ cdef int walk(Levels* book, uint32_t index, uint64_t since, list bids, list asks
 
 
 cdef uint32_t count(Levels* book, uint32_t index, uint64_t since) noexcept:
-    """The levels of a chain that changed after `since`."""
+    """The number of levels of a chain that changed after `since`."""
     cdef uint32_t changed = 0
     while index and book.level[index].seq > since:
         changed += 1
@@ -150,10 +150,10 @@ cdef uint32_t count(Levels* book, uint32_t index, uint64_t since) noexcept:
 
 @cython.final
 cdef class PriceLevels:
-    """The price levels of one book, with the net change since any sequence.
+    """The price levels of one book. It can give the net change since any sequence that it still remembers.
 
-    Side 0 holds the bids, side 1 the asks; prices are in ticks below 2**48, sizes in lots. Lists of levels are flat: price,
-    size, price, size. An emptied level is remembered as a tombstone until more than `tombstones` newer ones push it out.
+    Side 0 holds the bids, side 1 the asks. Prices are in ticks below 2**48, and sizes in lots. Lists of levels are flat: price,
+    size, price, size. An emptied level is remembered as a tombstone, until there are more than `tombstones` newer ones.
     """
 
     def __cinit__(self, *_: object, **__: object) -> None:
@@ -179,7 +179,7 @@ cdef class PriceLevels:
 
     @property
     def floor(self) -> int:
-        """The lowest sequence that `changes_since` still answers."""
+        """The lowest sequence for which `changes_since` still has an answer."""
         return self.read().floor
 
     @property
@@ -189,17 +189,17 @@ cdef class PriceLevels:
 
     @property
     def changes(self) -> int:
-        """How many commands, or calls of `set` and `apply`, changed the book."""
+        """The number of commands, or of calls of `set` and `apply`, that changed the book."""
         return self.read().changes
 
     @property
     def best_bid(self) -> tuple[int, int] | None:
-        """Price and size of the highest bid."""
+        """The price and the size of the highest bid, None if there is no bid."""
         return best_of(self.read(), BUY)
 
     @property
     def best_ask(self) -> tuple[int, int] | None:
-        """Price and size of the lowest ask."""
+        """The price and the size of the lowest ask, None if there is no ask."""
         return best_of(self.read(), SELL)
 
     @property
@@ -213,13 +213,13 @@ cdef class PriceLevels:
         return self.read().count
 
     def size_at(self, side: int, price: int) -> int:
-        """Lots at a price, 0 for none."""
+        """The lots at a price, 0 for none."""
         checked(side, price, 0)
         cdef uint32_t index = find(self.read(), side, price)
         return self.read().level[index].size if index else 0
 
     def set(self, side: int, price: int, size: int, seq: int) -> bool:
-        """Give a level its absolute size, 0 to remove it, as of `seq`; whether that changed anything. O(log of the spread of prices)."""
+        """Set the absolute size of a level as of `seq`; 0 removes it. Returns whether that changed anything. O(log of the spread of prices)."""
         checked_owner(self)
         checked(side, price, size)
         checked_seq(&self.book, seq)
@@ -228,18 +228,18 @@ cdef class PriceLevels:
         return changed
 
     def apply(self, bids: list[int], asks: list[int], seq: int) -> int:
-        """Set many levels as of `seq`; how many changed. Bad values raise ValueError, and nothing is applied."""
+        """Set many levels as of `seq`. Returns how many changed. If a value is bad, it raises ValueError and applies nothing."""
         return set_all(self, bids, asks, seq, False)
 
     def follow(self, bids: list[int], asks: list[int], seq: int) -> int:
-        """Apply what `changes_since` of another book told, so that this one answers whoever was with that one in between.
+        """Apply what `changes_since` of another book returned. This book can then answer clients that followed the other book in between.
 
-        Every level that is named counts as changed at `seq`: one that is as it was may have been otherwise meanwhile.
+        Every level in the lists counts as changed at `seq`. A level that has its old size again may have had another one meanwhile.
         """
         return set_all(self, bids, asks, seq, True)
 
     def digest_after(self, bids: list[int], asks: list[int]) -> int:
-        """What `digest` would be after `apply`, of levels that are each named once; nothing is applied. Bad values raise ValueError."""
+        """What `digest` would be after `apply`. Applies nothing. Each level must be named only once. Raises ValueError if a value is bad."""
         cdef Py_ssize_t i
         cdef int side
         cdef int64_t price, size
@@ -257,7 +257,7 @@ cdef class PriceLevels:
         return digest
 
     def reset(self, seq: int) -> None:
-        """Forget all levels and the past before `seq`."""
+        """Forget all levels, and all that happened before `seq`."""
         cdef uint64_t floor = seq
         cdef uint32_t tombstones_max = self.book.tombstones_max
         cdef uint64_t changes = self.book.changes
@@ -270,14 +270,14 @@ cdef class PriceLevels:
         self.book.seq = self.book.floor = floor
 
     def depth(self, n: int = 0) -> tuple[list[int], list[int]]:
-        """The best `n` bids and asks, best first; all of them for 0. O(n)."""
+        """The best `n` bids and asks, best first; 0: all of them. O(n)."""
         return side_of(self.read(), BUY, n), side_of(self.read(), SELL, n)
 
     def changes_since(self, seq: int) -> tuple[list[int], list[int]] | None:
-        """The net change after `seq`: each level that changed once, with its size now, in no particular order.
+        """The net change after `seq`: each level that has changed, once, with its present size, in no particular order.
 
-        None when `seq` is below `floor`. Cost: the number of levels returned, whatever the depth of the book and the
-        number of updates.
+        Returns None if `seq` is below `floor`. The cost is proportional to the number of levels returned; the depth of the
+        book and the number of updates do not matter.
         """
         cdef list bids = []
         cdef list asks = []
@@ -289,12 +289,12 @@ cdef class PriceLevels:
         return bids, asks
 
     def count_since(self, seq: int) -> int:
-        """How many levels changed after `seq`, which is not below `floor`. O(that many)."""
+        """The number of levels that changed after `seq`, which must not be below `floor`. O(these levels)."""
         cdef uint64_t since = seq
         return count(self.read(), self.read().changed.newest, since) + count(self.read(), self.read().emptied.newest, since)
 
     def check(self) -> None:
-        """Compare every part with every other; raises Inconsistent. O(levels)."""
+        """Check that all parts agree. Raises Inconsistent if they do not. O(levels)."""
         cdef Levels* book = self.read()
         cdef uint32_t index, count = 0, tombstones = 0
         cdef uint64_t digest = 0, newer = 0xFFFFFFFFFFFFFFFF

@@ -32,17 +32,17 @@ cdef class Recipient:
         raise NotImplementedError
 
     def open_account(self, time: int = 0) -> int | None:
-        """A new account; its number."""
+        """Open an account. Returns its number."""
         cdef Command command = command_of(OPEN_ACCOUNT, time)
         return self.receive(&command)
 
     def deposit(self, account: int, asset: int, amount: int, time: int = 0) -> None:
-        """Add to an account's available units of an asset."""
+        """Add `amount` units of an asset to what an account has available."""
         cdef Command command = command_of(DEPOSIT, time, account, asset, 0, 0, amount)
         self.receive(&command)
 
     def withdraw(self, account: int, asset: int, amount: int, time: int = 0) -> None:
-        """Take from an account's available units of an asset."""
+        """Take `amount` units of an asset from what an account has available."""
         cdef Command command = command_of(WITHDRAW, time, account, asset, 0, 0, amount)
         self.receive(&command)
 
@@ -51,7 +51,7 @@ cdef class Recipient:
         post_only: bool = False, client_id: int = 0, time: int = 0, *, slide: bool = False, quote: bool = False, stop: int = 0,
         display: int = 0, min_size: int = 0, expires: int = 0, linked: int = 0, self_trade: int = 0,
     ) -> int | None:
-        """Place an order; its id. O(orders it meets). What each option means, and which go together: engine/REFERENCE.md."""
+        """Place an order. Returns its id. O(orders it meets). engine/REFERENCE.md says what each option means, and which can be combined."""
         cdef Command command = command_of(PLACE, time, account, instrument, linked, price, size, client_id)
         command.side = side
         command.type = type
@@ -65,17 +65,17 @@ cdef class Recipient:
         return self.receive(&command)
 
     def cancel(self, account: int, order: int = 0, client_id: int = 0, time: int = 0) -> None:
-        """Cancel an own order, named by its id or by the account's own name for it. O(1)."""
+        """Cancel an order of the account. Name it by its id, or by its client id. O(1)."""
         cdef Command command = command_of(CANCEL, time, account, 0, order, 0, 0, client_id)
         self.receive(&command)
 
     def reduce(self, account: int, order: int, by: int, client_id: int = 0, time: int = 0) -> None:
-        """Take lots off an own order, which keeps its place; all of them cancel it. O(1)."""
+        """Reduce an order of the account by `by` lots. It keeps its place. If no lots are left, it is cancelled. O(1)."""
         cdef Command command = command_of(REDUCE, time, account, 0, order, 0, by, client_id)
         self.receive(&command)
 
     def replace(self, account: int, order: int, price: int, size: int, client_id: int = 0, time: int = 0, stop: int = 0) -> None:
-        """Give an own order a new price and remaining size, and one that waits a new trigger (0: the one it has).
+        """Give an order of the account a new price and a new remaining size. `stop` gives a stop that waits a new trigger; 0 keeps the old one.
 
         It keeps its priority only if it shrinks at its price. O(orders it meets).
         """
@@ -84,13 +84,13 @@ cdef class Recipient:
         self.receive(&command)
 
     def cancel_all(self, account: int, instrument: int = ALL_INSTRUMENTS, time: int = 0, side: int = BOTH_SIDES) -> int | None:
-        """Cancel an account's orders in one book or all, on one side or both; how many ended. O(the account's open orders)."""
+        """Cancel an account's orders in one book or in all, on one side or on both. Returns how many were cancelled. O(the account's open orders)."""
         cdef Command command = command_of(CANCEL_ALL, time, account, instrument)
         command.side = side
         return self.receive(&command)
 
     def advance(self, time: int) -> None:
-        """Move the clock: orders that have expired by then are cancelled."""
+        """Move the clock to `time`. Orders that have expired by then are cancelled."""
         cdef Command command = command_of(ADVANCE, time)
         self.receive(&command)
 
@@ -105,18 +105,18 @@ cdef class Recipient:
         self.receive(&command)
 
     def set_fees(self, instrument: int, tier: int, maker: int, taker: int, time: int = 0) -> None:
-        """Set a tier's rates in an instrument, in parts per million."""
+        """Set the fees of a tier in an instrument, in parts per million of the notional."""
         cdef Command command = command_of(SET_FEES, time, 0, instrument, 0, maker, taker)
         command.type = tier
         self.receive(&command)
 
     def set_reference(self, instrument: int, price: int, time: int = 0) -> None:
-        """Set the price around which the band lies; 0: the last trade's."""
+        """Set the reference price, around which the band lies, in ticks. 0: the price of the last trade."""
         cdef Command command = command_of(SET_REFERENCE, time, 0, instrument, 0, price)
         self.receive(&command)
 
     def set_phase(self, instrument: int, phase: int, time: int = 0) -> None:
-        """Let an instrument trade, halt it, or let it collect for an auction, which the next trading uncrosses. O(its orders)."""
+        """Let an instrument trade, halt it, or collect its orders for an auction. The next phase of trading uncrosses the auction. O(its orders)."""
         cdef Command command = command_of(SET_PHASE, time, 0, instrument)
         command.type = phase
         self.receive(&command)

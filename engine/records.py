@@ -1,20 +1,20 @@
-"""What the engine tells of its events and orders, as Python objects."""
+"""Events and orders of the engine, as Python objects."""
 
 from typing import NamedTuple
 
 
 class Event(NamedTuple):
-    """One thing that a command caused. Which fields an event of each kind has is in the table below; the others are 0.
+    """One thing that a command caused. The table below shows which fields each kind of event has; all other fields are 0.
 
-    `remaining` is all that is left of an order, the hidden part of an iceberg too; its average price so far, in ticks, is `value`
-    by `filled` by the book's `tick_value`.
+    `remaining` is everything that is left of an order, including the hidden part of an iceberg. The order's average price so far,
+    in ticks, is `value` divided by `filled` and by the book's `tick_value`.
 
     ============== ======================================================================================================
     ACCEPTED       order, other (client id), account, instrument, side, price (limit or protection), size, remaining
-    WAITING        as ACCEPTED, with the trigger as price: a stop waits for it
+    WAITING        as ACCEPTED, with the trigger as price: a stop waits for the trigger
     TRIGGERED      as WAITING: its trigger was reached
-    DISPLAYED      as ACCEPTED, with the size that an iceberg shows from now on, at the end of its queue
-    REJECTED       order (the one it concerns), other (client id), account, instrument, side, price, size, reason
+    DISPLAYED      as ACCEPTED, with the size that an iceberg shows from now on; it is at the end of its queue
+    REJECTED       order (the one it is about), other (client id), account, instrument, side, price, size, reason
     FILLED         as ACCEPTED, with price and size of this fill; filled and value (notional) so far; fee; flags may have TAKER
     CANCELLED      as ACCEPTED, with the size that was cancelled, filled, value, reason
     REDUCED        as ACCEPTED, with the size that was taken off, filled, value; reason SELF_TRADE or 0
@@ -24,7 +24,7 @@ class Event(NamedTuple):
                    filled (the taker's fee), remaining (the maker's)
     LEVEL          instrument, side, price, size (lots there now, 0: gone), other (orders there now)
     BALANCE        account, instrument (the asset's index), size (available), remaining (held)
-    ACCOUNT_OPENED account; and so for ACCOUNT_SET
+    ACCOUNT_OPENED account; ACCOUNT_SET has the same
     PHASE          instrument, other (the phase), price and size (lots) of the uncrossing
     FEES_SET       instrument, other (the tier), price (the maker's rate), size (the taker's)
     REFERENCE_SET  instrument, price
@@ -52,11 +52,12 @@ class Event(NamedTuple):
 
 
 class Order(NamedTuple):
-    """An open order. Prices in ticks, sizes in lots, `value` (notional of all its fills) in units of the quote asset.
+    """An open order. Prices are in ticks and sizes in lots. `value`, the notional of all its fills, is in units of the quote asset.
 
-    `price` is the limit, or the protection of a stop (0 for none); `remaining` is all that is left, `displayed` what of it shows
-    in the book. `type` is LIMIT for an order that rests; for one that waits its kind of stop, and `stop` its trigger now.
-    `expires` 0: never. `linked` is the order that this one cancels, and that cancels this one; 0 for none.
+    `price` is the limit, or for a stop the worst acceptable price (0 for any price). `remaining` is all that is left of the order, and
+    `displayed` is what the book shows of it. `type` is LIMIT for an order that rests. For an order that waits, `type` is its kind
+    of stop and `stop` is its present trigger. `expires` is 0 if the order never expires. `linked` is the other order of a pair, 0 for
+    none: each of the two cancels the other.
     """
 
     order: int

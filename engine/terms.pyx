@@ -1,4 +1,4 @@
-"""What an instrument's terms come to in a book, and whether they fit together."""
+"""Converts the terms of an instrument to the numbers of a book, and checks that they fit together."""
 
 from libc.stdint cimport int64_t
 from libc.string cimport memset
@@ -13,25 +13,25 @@ from fractions import Fraction
 from engine.instrument import FEE_SCALE, MONEY_MAX, PRICE_MAX
 
 NAME_BYTES_MAX = 255
-BOUND_MAX = 1 << 20       # of parts, stops and fills
+BOUND_MAX = 1 << 20       # the highest value of parts_max, stops_max and fills_max
 VERSION_1_BOUNDS = {"parts_max": BOUND_MAX, "stops_max": BOUND_MAX, "fills_max": BOUND_MAX, "market_notional": 0}
 
 
 cdef int64_t whole(value, str what) except -1:
-    """A positive whole number of units out of an exact fraction."""
+    """A positive whole number of units, from an exact fraction. Raises ValueError if it is not one."""
     if value.denominator != 1 or not 0 < value <= MONEY_MAX:
         raise ValueError(f"{what} is {value} units: expected a whole number from 1 to {MONEY_MAX}")
     return int(value)
 
 
 cdef object checked_name(name, str what):
-    """Raise ValueError for what a snapshot could not hold."""
+    """Raise ValueError for a name that a snapshot could not hold."""
     if not isinstance(name, str) or not 0 < len(name.encode(errors="surrogatepass")) <= NAME_BYTES_MAX or any("\ud800" <= each <= "\udfff" for each in name):
         raise ValueError(f"{what} is {name!r}: expected text of 1 to {NAME_BYTES_MAX} bytes")
 
 
 cdef object exact(scale, instrument):
-    """A tick or lot as a Decimal."""
+    """A tick or a lot as a Decimal. Raises ValueError if it is not a number."""
     try:
         number = Decimal(scale)
         Fraction(number)
@@ -41,7 +41,7 @@ cdef object exact(scale, instrument):
 
 
 cdef Book book_of(instrument, dict assets) except *:
-    """The terms of an instrument whose assets are known, in the numbers of a book that is empty. ValueError if they do not fit together."""
+    """An empty book with the terms of an instrument, whose assets must exist. Raises ValueError if the terms do not fit together."""
     cdef Book book
     cdef int tier
     cdef list names = list(assets)

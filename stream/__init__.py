@@ -1,4 +1,4 @@
-"""Everything between the engine and a client's socket. `connect` is a client's way in."""
+"""Everything between the engine and a client's socket. Programs that use a server begin with `connect`."""
 
 from stream.client.client import Client, connect
 from stream.client.errors import ClientError, Closed, ConnectionLost, RequestRefused, TooSlow

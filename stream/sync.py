@@ -1,4 +1,4 @@
-"""The client for scripts and notebooks: the same verbs, which wait. Threads may share it::
+"""The client for scripts and notebooks: it has the same methods, but they block. Several threads may share it::
 
     from stream.sync import connect
 
@@ -7,8 +7,9 @@
         for frame in book:
             print(book.best_bid, book.best_ask, book.seq)
 
-A thread of its own runs the event loop, and everything happens there: what is read from a channel is as of one frame. Each thread that iterates over
-a channel gets everything from when it began. A call costs some 0.1 ms. A callback of `on` and `on_connection` runs in that thread, and must not wait.
+A thread of its own runs the event loop, and everything happens there, so that whatever you read from a channel belongs to one frame. Each thread that
+iterates over a channel gets everything from when it began to iterate. A call costs about 0.1 ms. Callbacks of `on` and `on_connection` run in the thread
+of the event loop, and must not block.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ from stream.client.live import Live
 Result = TypeVar("Result")
 
 LOOK_S = 1.0
-"""How often who waits looks whether the event loop is still there."""
+"""How often a blocked call checks that the thread of the event loop is still alive."""
 
 
 class Loop:
@@ -42,10 +43,10 @@ class Loop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, Result], timeout_s: float | None = None) -> Result:
-        """Do something there, and wait for its result. TimeoutError if that takes longer than `timeout_s`; it is given up then, as after Ctrl-C."""
+        """Run a coroutine in the loop, and wait for its result. After `timeout_s`, cancel it and raise TimeoutError. Ctrl-C cancels it too."""
         if threading.current_thread() is self._thread:
             work.close()
-            raise ClientError("a callback cannot wait: hand what it is told to another thread, such as by a queue, or use the client of `stream`")
+            raise ClientError("a callback must not block: hand what it gets to another thread, for example with a queue, or use the client of `stream`")
         if not self._thread.is_alive():
             work.close()
             raise Closed("the client is closed")
@@ -65,7 +66,7 @@ class Loop:
             raise
 
     def read(self, look: Callable[[], Result]) -> Result:
-        """Look at something there, where nothing changes meanwhile."""
+        """Call a function in the loop, where nothing changes meanwhile. Returns its result."""
 
         async def reading() -> Result:
             return look()
@@ -73,7 +74,7 @@ class Loop:
         return self.run(reading())
 
     def end(self) -> None:
-        """Stop. Whoever waits gets Closed."""
+        """Stop the loop. Calls that still wait raise Closed."""
 
         async def cancel_all() -> None:
             others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -90,13 +91,13 @@ class Loop:
 
 
 class OfThread:
-    """A thread as the reader of a channel."""
+    """A thread, as the reader of a channel."""
 
     def __init__(self) -> None:
         self._thread = threading.current_thread()
 
     def done(self) -> bool:
-        """Whether it has ended, and what it has not read is for another one."""
+        """Whether the thread has ended. Another thread then takes over what it has not read."""
         return not self._thread.is_alive()
 
     def __hash__(self) -> int:
@@ -107,7 +108,7 @@ class OfThread:
 
 
 class Facade:
-    """Something of the event loop's, whose coroutine functions wait here, and whose attributes are read there."""
+    """An object of the event loop. Its coroutine functions block here, and its attributes are read in the loop."""
 
     def __init__(self, loop: Loop, behind: Any) -> None:
         self._loop = loop
@@ -136,7 +137,7 @@ class Facade:
         return self._loop.read(lambda: self._shown(getattr(self._behind, name)))
 
     def _shown(self, found: Any) -> Any:
-        """What is handed out for what the event loop has: channels as channels that wait."""
+        """What a caller gets for an object of the event loop: a Channel for each Live."""
         if isinstance(found, Live):
             return Channel(self._loop, found)
         if isinstance(found, list) and found and all(isinstance(each, Live) for each in found):
@@ -145,7 +146,7 @@ class Facade:
 
 
 class Channel(Facade):
-    """A channel: iterate over it, or read `best_bid`, `levels()`, `mirror` and the rest of what the channels of `stream` have."""
+    """A channel. Iterate over it, or read `best_bid`, `levels()`, `mirror` and everything else that the channels of `stream` have."""
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -154,7 +155,7 @@ class Channel(Facade):
         return self.next()
 
     def next(self, timeout_s: float | None = None) -> Any:
-        """What comes next. TimeoutError if nothing does in time; TooSlow, Closed and whatever else ends the channel."""
+        """The next item. Raises TimeoutError if none comes within `timeout_s`; and TooSlow, Closed or another ClientError if the channel ends."""
         return self._loop.run(self._next(OfThread(), timeout_s))
 
     async def _next(self, reader: OfThread, timeout_s: float | None) -> Any:
@@ -169,7 +170,7 @@ class Channel(Facade):
 
 
 class Client(Facade):
-    """A connection to a server, with the verbs of `stream.Client`. Use it with `with`, or `open` and `close` it."""
+    """A client of one server, with the methods of `stream.Client`. Use it with `with`, or call `open` and `close`."""
 
     def __init__(self, url: str, token: Token = None) -> None:
         self._ended = False
@@ -183,7 +184,7 @@ class Client(Facade):
         self.close()
 
     def open(self) -> None:
-        """Connect. ClientError if that fails, and the client is closed then."""
+        """Connect. If that fails, close the client and raise ClientError."""
         try:
             self._loop.run(self._behind.open())
         except BaseException:
@@ -191,7 +192,7 @@ class Client(Facade):
             raise
 
     def close(self) -> None:
-        """Leave, and let every request and iteration of any thread end with Closed."""
+        """Close the connection. Every request and iteration ends with Closed, in all threads."""
         if not self._ended:
             self._ended = True
             self._loop.run(self._behind.close())
@@ -199,5 +200,5 @@ class Client(Facade):
 
 
 def connect(url: str, token: Token = None) -> Client:
-    """A client for `with`. `token` goes into the handshake's header; a callable is asked for a fresh one at each connection."""
+    """A client, to use with `with`. `token` is sent in the header of the handshake. If it is a callable, it is called for a fresh token at each connection."""
     return Client(url, token)

@@ -1,6 +1,6 @@
-"""The client: it connects, signs in, subscribes, trades, and comes back from anything. Importing it loads nothing of a server.
+"""The client: it connects, signs in, subscribes, trades, and reconnects after any failure. Importing it loads no part of a server.
 
-`client` is what a program talks to, `requests` its verbs, `live` the channels that one iterates over, `errors` what is raised. Beneath them,
-`kept_connection` is a connection that comes back, `handshake` how one begins, and `allowance` what may be sent; `redundant` makes one feed
-out of several servers.
+Programs use `client`; its requests are in `requests`, the channels to iterate over in `live`, and the exceptions in `errors`. Beneath them,
+`kept_connection` is a connection that comes back, `handshake` opens a connection, and `allowance` knows how much a client may send.
+`redundant` makes one feed out of several servers.
 """

@@ -1,12 +1,12 @@
-"""A client: books that prove themselves, own orders and balances, and a connection that comes back where it was.
+"""A client: verified books, own orders and balances, and a connection that resumes where it was.
 
     async with connect("ws://127.0.0.1:8080/v1") as client:
         book = await client.orderbook("BTC-USDT", interval_ms=100)
         async for frame in book:
             print(book.best_bid, book.best_ask, book.seq, book.verified)
 
-A lost connection fails the requests that were under way (nobody knows whether the server saw them) and keeps the
-subscriptions: the client returns and resumes each channel from its own `(epoch, seq)`.
+When the connection is lost, the requests that were under way fail, since the client cannot know whether the server saw them.
+The subscriptions stay: the client reconnects, and resumes each channel from its own `(epoch, seq)`.
 """
 
 import asyncio
@@ -51,10 +51,10 @@ NEVER_GRANTED = frozenset({
     ErrorCode.MALFORMED, ErrorCode.NOT_SIGNED_IN, ErrorCode.MISSING_SCOPE, ErrorCode.UNKNOWN_CHANNEL, ErrorCode.UNKNOWN_INSTRUMENT,
     ErrorCode.TOO_MANY_SUBSCRIPTIONS, ErrorCode.PUBLIC_ONLY,
 })
-"""Refusals that asking again for the same channel would only repeat. Any other one passes: another connection asks again."""
+"""Refusals that will not change if the client asks for the same channel again. After any other refusal it asks again, on another connection."""
 
 HARMLESS = (Subscribe, Unsubscribe, ListInstruments, ListSubscriptions, Ping)
-"""Requests that are sent again, later, when the server says that they came too fast. An order is not: its market may have moved."""
+"""Requests that the client sends again, later, if the server says that they came too fast. It does not do so with orders: the market may have moved."""
 
 RETRIES_S = (0.25, 0.5, 1.0, 2.0, 4.0)
 
@@ -62,11 +62,11 @@ RECOVERY_S = 1.0
 """The shortest time between two recoveries of one channel, so that a server that is always wrong is not flooded."""
 
 KEYS_DATED_MAX = 1 << 16
-"""Keys of which a client knows when it first sent them."""
+"""For how many keys a client remembers when it first sent them."""
 
 
 class Waiting(NamedTuple):
-    """A request that waits for its answer, which is still counted as under way though nobody may want it any more."""
+    """A request that waits for its answer. It counts as under way even if its caller has given up."""
 
     answer: asyncio.Future[Any]
     cost: int
@@ -75,18 +75,18 @@ class Waiting(NamedTuple):
 
 
 class Client(KeptConnection, Requests, Listener):
-    """A connection to a server. Use it with `async with`, or `open` and `close` it."""
+    """A client of one server, for one event loop. Use it with `async with`, or call `open` and `close`. Its methods raise Closed once it is closed."""
 
     def __init__(self, url: str, token: Token = None, jitter: random.Random | None = None, delay_s_max: float = DELAY_S_MAX) -> None:
         KeptConnection.__init__(self, url, token, jitter, delay_s_max)
         Requests.__init__(self)
         self.live: dict[str, Live[Any]] = {}
         self.welcome: Welcome | None = None
-        self.pacing_ms = 0    # under load the server sends books and tickers no more often than this
-        self.stale_since = 0    # until when, in ns since 1970, what the server shows is complete, if it may have fallen behind
+        self.pacing_ms = 0    # under load the server sends frames of books and tickers no more often than this
+        self.stale_since = 0    # if the server may have fallen behind: it is complete up to here, in ns since 1970
         self.resumed: dict[tuple[str, str], int] = {}
         self._id = 0
-        self._welcomed_at = 0    # by the clock of this machine, as are the next
+        self._welcomed_at = 0    # by the clock of this machine, like the next field
         self._first_sent: dict[int, int] = {}    # requests, by their key
         self._waiting: dict[int, Waiting] = {}
         self._online = asyncio.Event()
@@ -107,14 +107,14 @@ class Client(KeptConnection, Requests, Listener):
     # The connection
 
     async def open(self) -> None:
-        """Connect. ClientError if that fails, SignInRefused if it is for the token; when it is cancelled, no socket stays."""
+        """Connect. Raises SignInRefused if the server refuses the token, or ClientError if something else fails. If cancelled, it leaves no socket open."""
         if self._keeper or self._closed:
-            raise ClientError("the client was opened before: make another one")
+            raise ClientError("the client was opened before: expected a new client; make another one")
         link = await self._connect()
         self._keeper = asyncio.create_task(self._keep(link))
 
     async def close(self) -> None:
-        """Leave, and let every request and iteration end with Closed. Takes CLOSE_S at most."""
+        """Close the connection. Every request and iteration ends with Closed. This takes at most CLOSE_S, 2 seconds."""
         self._left = True
         self._fail(Closed("the client is closed"))
         await self._leave()
@@ -132,7 +132,7 @@ class Client(KeptConnection, Requests, Listener):
         return channel in self._following
 
     async def connected(self) -> None:
-        """Wait until there is a connection; at once if there is one. Closed if there will be none."""
+        """Wait until there is a connection. Returns at once if there is one. Raises Closed if there will be none."""
         self._check()
         await self._online.wait()
         self._check()
@@ -144,11 +144,13 @@ class Client(KeptConnection, Requests, Listener):
         if not self._keeper:
             raise ClientError("the client is not open: use `async with connect(...) as client`, or `await client.open()` first")
         if self._keeper.get_loop() is not asyncio.get_running_loop():
-            raise ClientError("the client belongs to another event loop: make one in each, or use stream.sync, whose client threads may share")
+            raise ClientError("the client belongs to another event loop: make one in each loop, or use stream.sync, whose client may be shared by threads")
 
     def on_connection(self, callback: Callable[[ClientError | None], object]) -> None:
-        """Have `callback` called with None whenever there is a connection; and with why when it is lost, when an attempt to return fails, and when it
-        is back without the token: SignInRefused, and Closed if there will be no other one. A coroutine function is awaited before it is called again.
+        """Call `callback` with None whenever there is a connection, and with an error when it is lost or when an attempt to reconnect fails.
+
+        The error is SignInRefused if the connection is back without the token, and Closed if the client will not reconnect. `callback` may be a
+        coroutine function: the client awaits it before it calls it again.
         """
         self._callbacks.append(Callback(callback))
 
@@ -236,12 +238,12 @@ class Client(KeptConnection, Requests, Listener):
                 self._in_background(self._recover(live))
         elif verdict is not Verdict.DROPPED:
             if verdict is Verdict.SNAPSHOT and before and before != live.mirror.resume and isinstance(live, Lossless):
-                live.heard(Gap(message.channel, message.epoch, before[1], message.seq))    # a returning client is told so by the snapshot alone
+                live.heard(Gap(message.channel, message.epoch, before[1], message.seq))    # for a returning client the snapshot is the only sign of the gap
             assert live.mirror.frame is not None
             live.heard(live.mirror.frame)
 
     def _distrust(self, live: Live[Any]) -> None:
-        """Either a frame or the copy is wrong."""
+        """A frame does not fit to the copy: one of the two is wrong."""
         live.mirror.forget()
 
     async def _recover(self, live: Live[Any]) -> None:
@@ -257,9 +259,10 @@ class Client(KeptConnection, Requests, Listener):
                     self._following.add(live.channel)    # the next gap asks again
 
     async def request(self, kind: Callable[..., Message], reply: type[R], *fields: Any, **named: Any) -> R:
-        """Send a request as soon as the server takes another one, and return its reply. RequestRefused, ConnectionLost or Closed if there is none.
+        """Send a request as soon as the server's limits allow it, and return its reply.
 
-        ValueError or TypeError, and nothing is sent, if a field cannot be what it is to be.
+        Raises RequestRefused if the server refuses it, ConnectionLost or Closed if no reply comes. Raises ValueError or TypeError, and sends nothing, if
+        a field has a bad value.
         """
         for wait_s in RETRIES_S if kind in HARMLESS else ():
             try:
@@ -267,7 +270,7 @@ class Client(KeptConnection, Requests, Listener):
             except RequestRefused as refused:
                 if refused.code != ErrorCode.TOO_MANY_REQUESTS:
                     raise
-            self.allowance.exhausted(self._now())    # long answers that are still under way count, too
+            self.allowance.exhausted(self._now())    # long answers that are still under way count too
             await asyncio.sleep(wait_s)
         return await self._request(kind, reply, *fields, **named)
 
@@ -287,13 +290,13 @@ class Client(KeptConnection, Requests, Listener):
         return told
 
     def server_time(self) -> int:
-        """What the server's clock says, in ns since 1970, less the time that its welcome took. ConnectionLost if there was no connection yet."""
+        """The time on the server's clock, in ns since 1970, less the time that its `welcome` took. Raises ConnectionLost before the first connection."""
         if not self.welcome:
             raise ConnectionLost("not connected yet")
         return self.welcome.time + running() - self._welcomed_at
 
     def _date(self, message: Any) -> None:
-        """Say when the first request of this key was sent, by the clock of the server that this one goes to."""
+        """Set `sent` to when a request with this key was first sent, by the clock of the server that this message goes to."""
         now = running()
         if message.sent:
             self._first_sent[message.key] = now - self.server_time() + message.sent
@@ -305,9 +308,10 @@ class Client(KeptConnection, Requests, Listener):
     # Channels
 
     async def subscribe(self, channels: list[str], depth: int | None = None, interval_ms: int | None = None) -> list[Live[Any]]:
-        """Listen to channels, all as of one sequence if they fit into one message. Returns when the server has answered; the first frames follow.
+        """Subscribe to channels, all as of one sequence if they fit into one message. Returns when the server has answered; the first frames come later.
 
-        A channel that is subscribed already takes on the new depth and interval. When it is refused or cancelled, nothing is subscribed that was not before.
+        `depth` is in levels per side, 0 for the full book, and `interval_ms` is the shortest time between two frames; None is the server's default. A channel
+        that is already subscribed takes on both. Raises RequestRefused, ConnectionLost or ValueError; then, and if cancelled, nothing new is subscribed.
         """
         self._check()
         lives = self.prepare(channels, depth, interval_ms)
@@ -321,7 +325,7 @@ class Client(KeptConnection, Requests, Listener):
                 await self.request(Subscribe, Subscribed, part, depth, interval_ms)
         except BaseException as error:
             self.release(lives)
-            if isinstance(error, asyncio.CancelledError):    # what others have of these channels may be on the new terms by now
+            if isinstance(error, asyncio.CancelledError):    # the same channels of other callers may have the new terms by now
                 for live in lives:
                     self._in_background(self._restore(live))
             raise
@@ -330,7 +334,7 @@ class Client(KeptConnection, Requests, Listener):
         return lives
 
     def prepare(self, channels: list[str], depth: int | None = None, interval_ms: int | None = None) -> list[Live[Any]]:
-        """The channels' copies, still empty, as `subscribe` will fill them. ValueError if there is no such channel."""
+        """The copies of these channels, still empty. `subscribe` will fill them. Raises ValueError if there is no such channel."""
         if isinstance(channels, str) or not channels:
             raise ValueError(f"channels: expected a list of names such as 'orderbook:BTC-USDT', got {channels!r}")
         kinds = {channel: KINDS[parse(channel).kind] for channel in channels}
@@ -340,7 +344,7 @@ class Client(KeptConnection, Requests, Listener):
         return [self.live[channel] for channel in channels]
 
     def release(self, lives: list[Live[Any]]) -> None:
-        """Give channels up that were asked for and not had; the server, which may have heard of it, is told, unless somebody else has or wants them."""
+        """Give up channels that were requested but not granted. The server may know of the request, so it is told, unless another caller has or wants them."""
         for live in lives:
             live.holders -= 1
             if not live.holders and self.live.get(live.channel) is live:
@@ -348,26 +352,26 @@ class Client(KeptConnection, Requests, Listener):
         self.forget([live.channel for live in lives])
 
     async def _restore(self, live: Live[Any]) -> None:
-        """Have a channel that is still wanted on its own terms again."""
-        with suppress(ClientError):    # another connection has it on these anyway
+        """Subscribe to a channel that is still wanted on its own terms again."""
+        with suppress(ClientError):    # another connection subscribes on these terms anyway
             await self._resume([live.channel], live.depth, live.interval_ms)
 
     async def unsubscribe(self, channels: list[str]) -> None:
-        """Stop listening. Iterations over the channels end with Closed. The server is told even if this is cancelled."""
+        """Unsubscribe from channels. Iterations over them end with Closed. The server is told even if this call is cancelled."""
         self._check()
         for channel in channels:
             self._drop(channel, Closed(f"{channel} was unsubscribed"))
         await asyncio.shield(self.forget(channels))
 
     def forget(self, channels: list[str]) -> asyncio.Task[None]:
-        """Have the server send nothing more of those of the channels that nobody wants any more."""
+        """Tell the server to send no more of those of these channels that no caller wants any more."""
         return self._in_background(self._forget(channels))
 
     async def _forget(self, channels: list[str]) -> None:
-        with suppress(ConnectionLost, Closed):    # the next connection knows nothing of them
+        with suppress(ConnectionLost, Closed):    # the next connection does not have them
             for part in self.allowance.parts(channels, resumed=False):
                 unwanted = [channel for channel in part if channel not in self.live]
-                if unwanted:    # whoever asks for one of them from here on has his turn behind this
+                if unwanted:    # a later subscription to one of them is sent after this
                     await self.request(Unsubscribe, Unsubscribed, unwanted)
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -383,7 +387,7 @@ class Client(KeptConnection, Requests, Listener):
             live.fail(why)
 
     async def _resubscribe(self, lives: list[Live[Any]]) -> None:
-        """Subscribe again, each channel from where it is. One that the server no longer grants ends with its refusal."""
+        """Subscribe again, each channel from where it stands. A channel that the server no longer grants ends with the refusal."""
         groups: dict[tuple[int | None, int | None], list[str]] = {}
         for live in lives:
             groups.setdefault((live.depth, live.interval_ms), []).append(live.channel)
@@ -408,15 +412,15 @@ class Client(KeptConnection, Requests, Listener):
                     await self._resume(half, depth, interval_ms)
 
     async def orders(self) -> LiveOrders:
-        """One's own orders."""
+        """Subscribe to the account's own orders. Needs a token with the scope `account`."""
         return cast(LiveOrders, (await self.subscribe([ORDERS]))[0])
 
     async def balances(self) -> LiveBalances:
-        """One's own balances."""
+        """Subscribe to the account's own balances. Needs a token with the scope `account`."""
         return cast(LiveBalances, (await self.subscribe([BALANCES]))[0])
 
     async def login(self, token: str) -> LoggedIn:
-        """Sign in on the open connection, or renew its token."""
+        """Sign in on the open connection, or renew its token. Raises RequestRefused if the server refuses the token."""
         answer = await self.request(Login, LoggedIn, token)
         if not callable(self._token):
             self._token = token
@@ -427,9 +431,10 @@ class Client(KeptConnection, Requests, Listener):
 
 
 def connect(url: str, token: Token = None, delay_s_max: float = DELAY_S_MAX) -> Client:
-    """A client for `async with`. `token` goes into the handshake's header; a callable, which may be async, is asked for a fresh one at each connection.
-    After a loss the client comes back within a moment, and then less and less often: `delay_s_max` seconds are the most between two attempts.
+    """A client, to use with `async with`.
 
-    ClientError if the URL or the token cannot be one.
+    `url` is such as `ws://127.0.0.1:8080/v1`. `token` is sent in the header of the handshake. It may be a callable, also an async one, which is called for
+    a fresh token at each connection. After a loss the client reconnects within a moment, and then less and less often: it waits at most `delay_s_max`
+    seconds between two attempts. Raises ClientError if the URL or the token is malformed.
     """
     return Client(url, token, delay_s_max=delay_s_max)

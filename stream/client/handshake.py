@@ -1,6 +1,6 @@
-"""How a client gets a WebSocket: TCP, TLS, the handshake. Whatever goes wrong there is one ClientError that says what, and leaves no socket behind.
+"""Opens a WebSocket for a client: TCP, TLS and the handshake. Any failure is a ClientError that says what went wrong, and leaves no socket open.
 
-Redirects are not followed: they would carry the token away. No text says what the token is, nor what a URL has before its host and behind its path.
+Redirects are not followed, because they could carry the token to another server. No text holds the token, the user and password of a URL, or its query.
 """
 
 import asyncio
@@ -19,23 +19,23 @@ from stream.system.logs import Discreet
 from stream.wire.codec import MSGPACK
 
 TRIES_MAX = 8
-"""Addresses of one host name that are tried."""
+"""How many addresses of one host name are tried."""
 
 SAID_MAX = 300
-"""Characters of a server's refusal that are told."""
+"""How many characters of a server's refusal an error text shows."""
 
 FRAME_BYTES_MAX = 1 << 28
 
 
 def shown(url: str) -> str:
-    """A URL without what may be a secret: a user's name and password, and a query."""
+    """A URL without the parts that may be secret: user, password and query."""
     scheme, _, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
     return f"{scheme}://{authority.rpartition('@')[2].partition('?')[0]}{slash}{path.partition('?')[0].partition('#')[0]}"
 
 
 def checked(url: str) -> str:
-    """A server's URL. ClientError if it cannot be one."""
+    """The URL of a server. Raises ClientError if it is malformed."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0
@@ -47,17 +47,17 @@ def checked(url: str) -> str:
 
 
 def header_of(token: object) -> dict[str, str]:
-    """The header that a token goes into. ClientError if it can be none; the text does not hold it."""
+    """The header for a token. Raises ClientError if it cannot be a token; the text of the error does not hold it."""
     if not isinstance(token, str):
         raise ClientError(f"the token: expected text, got {type(token).__name__}")
     token = token.strip()
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise ClientError("the token: expected three parts of letters, digits, - and _, with dots between, and nothing else")
+        raise ClientError("the token: expected three parts of letters, digits, - and _, separated by dots, and nothing else")
     return {"Authorization": f"Bearer {token}"}
 
 
 class Handshake:
-    """One attempt. `stage` is what it waits for."""
+    """One attempt to open a WebSocket. `stage` says what it waits for."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -65,7 +65,7 @@ class Handshake:
         self.stage = "the host's address"
 
     async def shake_hands(self, listener: WSListener, headers: dict[str, str]) -> None:
-        """Connect `listener`. ClientError if that fails, SignInRefused if it is for the token; when it is cancelled, the socket is closed."""
+        """Connect `listener`. Raises SignInRefused if the server refuses the token, or ClientError if something else fails. Closes the socket if cancelled."""
         subprotocol = MSGPACK.subprotocol
 
         def accept(_: Any, response: WSUpgradeResponse) -> WSListener:
@@ -82,21 +82,21 @@ class Handshake:
         except asyncio.CancelledError:
             self.abort()
             raise
-        except Exception as error:    # whatever a server sends must be one more failed attempt, never the end of who makes them
+        except Exception as error:    # whatever a server sends, this is one more failed attempt; it must not end the task that makes them
             self.abort()
             raise self._failure(error, headers) from error if isinstance(error, OSError) else None    # other causes may hold the header
         if not hasattr(listener, "transport"):
             raise ClientError(f"{shown(self._url)}: the connection was closed before the handshake was done{self._hint}")
 
     def abort(self) -> None:
-        """Close the socket, whoever has it by now."""
+        """Close the socket, whichever object owns it by now."""
         if self._socket:
             with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)    # whoever has it reads its end, and closes it
+                self._socket.shutdown(socket.SHUT_RDWR)    # its owner sees the end of the stream, and closes it
 
     @property
     def _hint(self) -> str:
-        return "; does it expect wss://, or is it no deltabook server?" if self._url.startswith("ws:") else "; does it expect ws://?"
+        return "; does it expect wss://, or is it not a deltabook server?" if self._url.startswith("ws:") else "; does it expect ws://?"
 
     async def _connect(self, url: Any) -> socket.socket:
         loop = asyncio.get_running_loop()
@@ -120,7 +120,7 @@ class Handshake:
         raise failure
 
     def _failure(self, error: Exception, headers: dict[str, str]) -> ClientError:
-        """What went wrong, in words."""
+        """The error that says what went wrong."""
         text = str(error) or type(error).__name__
         if isinstance(error, WSError):
             text, refused = self._refusal(error, text)
@@ -137,12 +137,12 @@ class Handshake:
         return ClientError(f"{shown(self._url)}: {text}")
 
     def _refusal(self, error: WSError, text: str) -> tuple[str, bool]:
-        """What a server said instead of shaking hands, and whether it is the token that it does not like."""
+        """What a server answered instead of completing the handshake, and whether it refused the token."""
         said = (getattr(error, "raw_body", None) or b"")[: 2 * SAID_MAX].decode(errors="replace").strip()
         response = getattr(error, "response", None)
         if response is None:
-            return f"what answers there is no WebSocket: {''.join(filter(str.isprintable, text))[:SAID_MAX]}{self._hint}", False
+            return f"the answer does not come from a WebSocket server: {''.join(filter(str.isprintable, text))[:SAID_MAX]}{self._hint}", False
         if "\n" in said or not said.isprintable():    # a page
-            said = f"what answers there is no WebSocket: is the path right, such as /v1? ({text})"
+            said = f"the answer does not come from a WebSocket: is the path right, such as /v1? ({text})"
         refused = response.status == HTTPStatus.UNAUTHORIZED and "Retry-After" not in response.headers
         return (said or text)[:SAID_MAX], refused

@@ -1,8 +1,8 @@
-"""A WebSocket to a server that is kept: whenever it is lost, or an attempt fails in any way, it comes back, after a growing, jittered delay, until the
-server says not to.
+"""A WebSocket to a server that reconnects. Whenever the connection is lost, or an attempt fails in any way, it tries again after a growing, jittered
+delay, until the server tells it not to.
 
-A connection that says nothing is pinged, and lost if it does not answer. A token that the server does not take, or no longer, is not sent again: the
-connection goes on without, for the public channels. A callable is asked for a fresh one each time.
+A silent connection is pinged, and counts as lost if no answer comes. A token that the server refuses is not sent again: the connection goes on without
+it, for the public channels. If the token is a callable, it is called for a fresh token each time.
 """
 
 import asyncio
@@ -27,23 +27,24 @@ from stream.wire.framing import BINARY, CLOSE, TEXT
 from stream.wire.messages import Answer, Leaving, LoggedIn, Welcome
 
 DELAY_S_FIRST, DELAY_S_MAX = 0.1, 30.0
-"""Before the first return, and the most before any; each return doubles it until a connection outlasts the most, and a random part is taken off."""
+"""The delay before the first attempt to reconnect, and the longest delay. Each attempt doubles the delay, until a connection lasts longer than the longest
+one. A random part of up to half is taken off."""
 
 OPEN_S = 10.0
-"""Time for a connection to be there, with the server's welcome."""
+"""The time limit for connecting, including the server's `welcome`."""
 
 CLOSE_S = 2.0
-"""Time for a server to take a goodbye."""
+"""How long to wait for the server when the client closes the connection."""
 
 WRITE_BYTES_MAX = 1 << 22
-"""Bytes of requests that wait for a server that does not read."""
+"""The most bytes of requests that may wait for a server that does not read."""
 
 Token = str | Callable[[], str | Awaitable[str]] | None
-"""A token, or what returns a fresh one for each connection; it may be a coroutine function."""
+"""A token, or a function that returns a fresh one for each connection. It may be a coroutine function."""
 
 
 class Link(WSListener):
-    """One connection: hands its messages to whoever keeps it."""
+    """One connection. It hands its messages to its KeptConnection."""
 
     transport: WSTransport
 
@@ -58,7 +59,7 @@ class Link(WSListener):
 
     @property
     def loss(self) -> ClientError:
-        """Why there is no connection any more."""
+        """The error that says why the connection ended."""
         kind: type[ClientError] = Closed if self._close_code >= FINAL_FROM else ConnectionLost
         if self.token and self._close_code in (CloseCode.TOKEN_EXPIRED, CloseCode.REVOKED):
             kind = SignInRefused
@@ -69,7 +70,7 @@ class Link(WSListener):
         self._ending = asyncio.create_task(self._await_end())
 
     async def _await_end(self) -> None:
-        with suppress(Exception):    # what the server did wrong; nobody having asked for it, asyncio would complain
+        with suppress(Exception):    # a mistake of the server; asyncio would complain about an exception that nobody retrieves
             await self.transport.wait_disconnected()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
@@ -80,7 +81,7 @@ class Link(WSListener):
                 self._receive(*whole)
         except Violation as violation:
             self._end(violation.code, violation.text)
-        except Exception as error:    # of whatever kind: what a server sends must not end who keeps the connection
+        except Exception as error:    # of any kind: what a server sends must not end the task that keeps the connection
             self._end(1002, str(error) or type(error).__name__)
 
     def _receive(self, opcode: int, payload: bytes) -> None:
@@ -91,10 +92,10 @@ class Link(WSListener):
             self._said = f": the server said {self._close_code} {payload[2:].decode(errors='replace')}".rstrip()
             self.transport.disconnect()
         elif opcode == TEXT:
-            raise Violation(1003, f"a text, which {MSGPACK.subprotocol} has not")
+            raise Violation(1003, f"a text message came: {MSGPACK.subprotocol} has binary messages only")
 
     def _end(self, code: int, text: str) -> None:
-        self._said = f": the server sent what cannot be read: {text}"
+        self._said = f": the server sent something that cannot be read: {text}"
         self.transport.send_close(cast(WSCloseCode, code))
         self.transport.disconnect(False)
 
@@ -105,17 +106,17 @@ class Link(WSListener):
 
 
 class KeptConnection(ABC):
-    """A connection to a server that comes back."""
+    """A connection to a server that reconnects by itself."""
 
     _decode: Callable[[bytes], Answer] = staticmethod(MSGPACK.decode_answer)
-    _now: Callable[[], int] = staticmethod(time.monotonic_ns)    # the loop's time is as of its turn, and may be behind
+    _now: Callable[[], int] = staticmethod(time.monotonic_ns)    # the loop's time is that of its current turn, and may lag
 
     def __init__(self, url: str, token: Token, jitter: random.Random | None = None, delay_s_max: float = DELAY_S_MAX) -> None:
         self.url = checked(url)
         if not callable(token) and token is not None:
-            header_of(token)    # what cannot be one is told at once
+            header_of(token)    # raise at once if it cannot be a token
         self.connections = 0
-        self.sign_in_refused: SignInRefused | None = None    # why the connection is one without the token
+        self.sign_in_refused: SignInRefused | None = None    # why the connection goes on without the token
         self.allowance = Allowance(None, 0)
         self._token = token
         self._refused = ""    # the token that the server did not take
@@ -125,29 +126,29 @@ class KeptConnection(ABC):
         self._keeper: asyncio.Task[None] | None = None
         self._left = False
         self._turn = asyncio.Lock()
-        self._return_s = 0.0    # the window over which a server that leaves asked its clients to return
+        self._return_s = 0.0    # the window within which a server that shuts down asked its clients to return
 
     @abstractmethod
     def _hear(self, message: Answer) -> None:
-        """A message of the server."""
+        """A message from the server has come."""
 
     @abstractmethod
     def _lose(self, error: ClientError) -> None:
-        """The connection is gone."""
+        """The connection was lost."""
 
     @abstractmethod
     def _fail(self, error: ClientError) -> None:
-        """There will be no connection any more."""
+        """There will be no further connection."""
 
     @abstractmethod
     async def _returned(self) -> None:
-        """There is a connection again. ClientError to try another one."""
+        """There is a connection again. May raise ClientError, to try another one."""
 
-    def _missed(self, error: ClientError) -> None:    # noqa: B027 - most need not know
-        """An attempt to come back has failed; there will be others."""
+    def _missed(self, error: ClientError) -> None:    # noqa: B027 - most subclasses need not know
+        """An attempt to reconnect has failed. There will be others."""
 
     async def _leave(self) -> None:
-        """Say goodbye, and do not come back. Takes CLOSE_S at most."""
+        """Close the connection for good. Takes at most CLOSE_S."""
         self._left = True
         link, self._link = self._link, None
         if link:
@@ -165,10 +166,10 @@ class KeptConnection(ABC):
             token = self._token() if callable(self._token) else self._token
             return await token if isawaitable(token) else token
         except Exception as error:
-            raise ClientError(f"there is no token: {error or type(error).__name__}") from error
+            raise ClientError(f"the callable gave no token: {error or type(error).__name__}") from error
 
     async def _connect(self) -> Link:
-        """One attempt. ClientError if it fails in any way; when it is cancelled, no socket stays."""
+        """Make one attempt. Raises ClientError if it fails in any way. If cancelled, it leaves no socket open."""
         token = await self._fresh_token()
         link = Link(self, token if token and token != self._refused else None)
         handshake, headers = Handshake(self.url), header_of(link.token) if link.token is not None else {}
@@ -192,11 +193,11 @@ class KeptConnection(ABC):
         return link
 
     def _refuse(self, link: Link, why: SignInRefused) -> None:
-        """The server does not take the token of a connection."""
+        """The server has refused the token of a connection."""
         self._refused, self.sign_in_refused = link.token or "", why
 
     async def _keep(self, link: Link | None = None) -> None:
-        """Whenever there is no connection, come back, until the server says not to. Whatever else ends this, all who wait hear of it."""
+        """Reconnect whenever the connection is lost, until the server says not to. If anything else ends this, everything that waits fails with the reason."""
         failure: ClientError = Closed("the task that keeps the connection was cancelled")
         try:
             failure = await self._keep_on(link)
@@ -232,7 +233,7 @@ class KeptConnection(ABC):
         return failure
 
     async def _outlive(self, link: Link) -> ClientError:
-        """Wait for a connection's end; why it ended."""
+        """Wait until a connection ends. Returns why it ended."""
         await link.gone.wait()
         if isinstance(link.loss, SignInRefused):
             self._refuse(link, link.loss)
@@ -253,31 +254,31 @@ class KeptConnection(ABC):
             self._linked(link)
         elif self._link is not link:
             if not link.welcomed.is_set():
-                raise Violation(1002, f"{type(message).__name__} before a welcome")
-            return    # it is being left
+                raise Violation(1002, f"{type(message).__name__} came before a welcome")
+            return    # this connection is being closed
         elif isinstance(message, Leaving):
             self._return_s = message.return_ms / 1000
         elif isinstance(message, LoggedIn):
             self.allowance.signed_in(message)
-        if getattr(message, "prev", None) is None:    # an answer, or a snapshot that is a part of one
+        if getattr(message, "prev", None) is None:    # an answer, or a snapshot that belongs to one
             self.allowance.heard(len(payload), self._now())
         self._hear(message)
         if isinstance(message, Welcome):
             link.welcomed.set()
 
     async def _send_in_turn(self, message: Message, cost: int) -> Allowance:
-        """Send a message as soon as it is its turn and the server takes another one; what is to be told when its answer has come."""
+        """Send a message in its turn, as soon as the server's limits allow it. Returns the allowance to update when its answer has come."""
         async with self._turn:
-            while self._link and (wait := self.allowance.wait(self._now())):    # noqa: ASYNC110 - time is what it waits for
-                await asyncio.sleep(min(wait / 10**9, 0.05))    # an answer in between makes it shorter
+            while self._link and (wait := self.allowance.wait(self._now())):    # noqa: ASYNC110 - it waits for time to pass
+                await asyncio.sleep(min(wait / 10**9, 0.05))    # an answer in the meantime makes the wait shorter
             self._send(message)
             self.allowance.sent(cost)
             return self.allowance
 
     def _send(self, message: Message) -> None:
-        """Send a message. ConnectionLost if there is no connection, ClientError if the server does not read."""
+        """Send a message. Raises ConnectionLost if there is no connection, ClientError if the server does not read."""
         if not self._link:
             raise ConnectionLost("not connected at the moment")
         if self._link.transport.underlying_transport.get_write_buffer_size() > WRITE_BYTES_MAX:
-            raise ClientError("the server does not read")
+            raise ClientError(f"the server does not read: more than {WRITE_BYTES_MAX:,} bytes of requests wait for it")
         self._link.transport.send(WSMsgType.BINARY, MSGPACK.encode(message))

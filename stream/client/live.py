@@ -1,4 +1,4 @@
-"""Channels that one iterates over: the latest state of a book or ticker, every event of trades, orders and balances."""
+"""Channels to iterate over. A book or a ticker gives its latest state; trades, orders and balances give every event."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -24,16 +24,17 @@ if TYPE_CHECKING:
     from stream.wire.messages import InstrumentTerms
 
 ITEMS_MAX = 100_000
-"""Items of a lossless channel that wait for a consumer, before it is told that it is too slow."""
+"""The most items of a lossless channel that wait for a consumer. If there are more, the consumer gets TooSlow."""
 
 Item = TypeVar("Item")
 Told = TypeVar("Told")
 
 
 class Callback(Generic[Told]):
-    """A function, or a coroutine function, that is called with what comes: the latter's calls one behind the other, each awaited before the next begins.
+    """A function or a coroutine function that is called with each item. A coroutine function is awaited before it is called again.
 
-    What it raises goes to the event loop's exception handler, and so does TooSlow, once, when more than ITEMS_MAX calls wait; from then on it is not called.
+    If it raises, the exception goes to the event loop's exception handler. If more than ITEMS_MAX calls wait, TooSlow goes there once, and it is never
+    called again.
     """
 
     def __init__(self, function: Callable[[Told], object]) -> None:
@@ -59,7 +60,7 @@ class Callback(Generic[Told]):
     def _wait(self, what: Told) -> None:
         if not self._too_slow and len(self._waiting) == ITEMS_MAX:
             self._too_slow = True
-            complain(TooSlow(f"more than {ITEMS_MAX} calls of a callback waited: it is not called any more"))
+            complain(TooSlow(f"more than {ITEMS_MAX} calls of a callback waited: it will not be called any more"))
         if not self._too_slow:
             self._waiting.append(what)
 
@@ -79,22 +80,22 @@ class Callback(Generic[Told]):
 
 
 async def nothing() -> None:
-    """What there is to await of a call that returned."""
+    """What to await after a call of a plain function."""
 
 
 def complain(error: Exception) -> None:
-    """Hand what a callback raised to the event loop."""
+    """Hand the exception of a callback to the event loop's exception handler."""
     asyncio.get_running_loop().call_exception_handler({"message": "a callback of the client failed", "exception": error})
 
 
 def tell(callbacks: Sequence[Callback[Told]], what: Told) -> None:
-    """Call each."""
+    """Call each callback."""
     for callback in tuple(callbacks):
         callback(what)
 
 
 class Reader(Generic[Item]):
-    """What one task has not read yet of a channel: of a state the latest, of events each."""
+    """The items of a channel that one task has not read yet: only the latest state, or each event."""
 
     def __init__(self, items: deque[Item]) -> None:
         self.items = items
@@ -102,9 +103,10 @@ class Reader(Generic[Item]):
 
 
 class Live(ABC, Generic[Item]):
-    """One subscribed channel: iterate over it, or look at its mirror at any time.
+    """One subscribed channel. Iterate over it, or look at its `mirror` at any time.
 
-    Each task that iterates gets everything from when it began, the first one from the subscription on; one that ends leaves the rest to the next that begins.
+    Each task that iterates gets everything from when it began to iterate; the first one gets everything since the subscription. If a task ends, the next one
+    that begins gets what it left. Iterating raises Closed, RequestRefused or another ClientError when the channel ends.
     """
 
     kept: ClassVar[int | None] = None    # how many items wait for a reader; None: all
@@ -114,10 +116,10 @@ class Live(ABC, Generic[Item]):
         self.depth = depth
         self.interval_ms = interval_ms
         self.in_force: InForce | None = None
-        self.held_depth: int | None = depth    # that was asked for when the copy was begun: on another one it is no point to resume from
-        self.holders = 0    # subscriptions that were granted, or are asked for
+        self.held_depth: int | None = depth    # the depth requested when the copy began; the copy cannot resume at another depth
+        self.holders = 0    # subscriptions that were granted or requested
         self._callbacks: list[Callback[Frame | Gap]] = []
-        self._readers: dict[Any, Reader[Item]] = {None: Reader(deque(maxlen=self.kept))}    # of None: nobody's yet
+        self._readers: dict[Any, Reader[Item]] = {None: Reader(deque(maxlen=self.kept))}    # None: no task has begun yet
         self._stirred = asyncio.Event()
         self._watchers: list[Callable[[], None]] = []
         self._failure: ClientError | None = None
@@ -129,25 +131,25 @@ class Live(ABC, Generic[Item]):
 
     @property
     def seq(self) -> int:
-        """How far the copy has come."""
+        """The sequence up to which the copy is complete; -1 if it has nothing yet."""
         return self.mirror.seq
 
     def __aiter__(self) -> AsyncIterator[Item]:
         return self
 
     def __anext__(self) -> Coroutine[Any, Any, Item]:
-        return self._next(self._reader())    # the task that iterates is this one, though another one may be made to wait
+        return self._next(self._reader())    # the reader is that of this task, even if another task awaits the result
 
     async def _next(self, reader: Reader[Item]) -> Item:
         while not reader.items:
             if reader.too_slow:
-                raise TooSlow(f"more than {ITEMS_MAX} items of {self.channel} waited")
+                raise TooSlow(f"more than {ITEMS_MAX} items of {self.channel} waited: read faster, or use the mirror")
             self._check()
             await self._stirred.wait()
         return reader.items.popleft()
 
     def _reader(self, task: Any = None) -> Reader[Item]:
-        """The current task's, or another reader's that can be `done()`; if it has none, what one that has ended left, or a new one."""
+        """The reader of the current task, or of `task`, which needs a method `done()`. A new task takes over what an ended one left, or gets a new reader."""
         task = task or asyncio.current_task()
         if task not in self._readers:
             ended = [other for other in self._readers if other is None or other.done()]
@@ -160,7 +162,7 @@ class Live(ABC, Generic[Item]):
         ...
 
     async def changed(self) -> None:
-        """Wait for the next frame, whatever it holds."""
+        """Wait for the next frame, whatever it holds. Raises the channel's error if the channel ends."""
         self._check()
         await self._stirred.wait()
         self._check()
@@ -170,16 +172,16 @@ class Live(ABC, Generic[Item]):
             raise self._failure
 
     def on(self, callback: Callable[[Frame | Gap], object]) -> Callable[[], None]:
-        """Have `callback` called with every message of the channel, once the mirror has taken it in; returns what ends that.
+        """Call `callback` with every message of the channel, after the mirror has applied it. Returns a function that ends this.
 
-        A coroutine function is awaited before it is called again. What it raises goes to the event loop's exception handler, and the channel goes on.
+        A coroutine function is awaited before it is called again. An exception goes to the event loop's exception handler, and the channel goes on.
         """
         added = Callback(callback)
         self._callbacks.append(added)
         return partial(self._callbacks.remove, added)
 
     def heard(self, message: Frame | Gap) -> None:
-        """A message has come, and the mirror has taken it in."""
+        """A message has come, and the mirror has applied it."""
         self._collect(message)
         tell(self._callbacks, message)
         self._wake()
@@ -190,18 +192,18 @@ class Live(ABC, Generic[Item]):
 
     def _wake(self) -> None:
         self._stirred.set()
-        self._stirred.clear()    # whoever waits for it now goes on all the same
+        self._stirred.clear()    # everything that waits for it now goes on nevertheless
         for watcher in self._watchers:
             watcher()
 
     def fail(self, failure: ClientError) -> None:
-        """Let iterations end with an error, once they have had what came before."""
+        """End iterations with an error, after they have read what came before."""
         self._failure = failure
         self._wake()
 
 
 class Conflated(Live[Item]):
-    """A channel of states: an iteration gets the latest, and a slow consumer none of those between."""
+    """A channel of states. An iteration gets the latest state; a slow consumer skips the states in between."""
 
     kept = 1
 
@@ -214,9 +216,9 @@ class Conflated(Live[Item]):
 
 
 class Lossless(Live[Item]):
-    """A channel of events: an iteration gets every one in order, and a Gap where the server no longer had some.
+    """A channel of events. An iteration gets every event in order, and a Gap where the server no longer has some.
 
-    They wait for it, and it ends if too many do; callbacks and the mirror go on.
+    Events wait until they are read. If more than ITEMS_MAX wait, the iteration ends with TooSlow; callbacks and the mirror go on.
     """
 
     def _new_reader(self) -> Reader[Item]:
@@ -237,38 +239,38 @@ class Lossless(Live[Item]):
 
 
 class LiveBook(Conflated[Book]):
-    """An order book."""
+    """An order book. Iterating gives the latest frame."""
 
     mirror: BookMirror
 
     @property
     def best_bid(self) -> tuple[int, int] | None:
-        """Price in ticks and size in lots of the highest bid."""
+        """Price in ticks and size in lots of the highest bid, None if there are no bids."""
         return self.mirror.best_bid
 
     @property
     def best_ask(self) -> tuple[int, int] | None:
-        """Price in ticks and size in lots of the lowest ask."""
+        """Price in ticks and size in lots of the lowest ask, None if there are no asks."""
         return self.mirror.best_ask
 
     @property
     def verified(self) -> bool:
-        """Whether the book's digest was the server's at `seq`."""
+        """Whether the digest of the book was the same as the server's at `seq`."""
         return self.mirror.verified
 
     def levels(self, n: int = 0) -> tuple[list[int], list[int]]:
-        """The best `n` bids and asks (all for 0), best first: price, size, price, size."""
+        """The best `n` bids and asks (0: all), best first, as price, size, price, size, and so on, in ticks and lots."""
         return self.mirror.depth(n)
 
     def arrays(self, n: int = 0) -> tuple["NDArray[int64]", "NDArray[int64]"]:
-        """The best `n` bids and asks (all for 0) as NumPy arrays of 64-bit integers, best first: a row a level, of its price and its size."""
+        """The best `n` bids and asks (0: all), best first, as NumPy arrays of 64-bit integers. Each row is a level: price in ticks, size in lots."""
         from numpy import array, int64
 
         bids, asks = (array(side, int64).reshape(-1, 2) for side in self.levels(n))
         return bids, asks
 
     def pandas(self, n: int = 0, terms: "InstrumentTerms | None" = None) -> "DataFrame":
-        """The best `n` bids and asks (all for 0) as a pandas.DataFrame of `side`, `price`, `size`, best first: in ticks and lots, or in decimals of `terms`."""
+        """The best `n` bids and asks (0: all), best first, as a pandas.DataFrame of `side`, `price`, `size`: in ticks and lots, or as decimals with `terms`."""
         return to_pandas(book_rows(*self.levels(n)), BOOK_COLUMNS, terms)
 
     def polars(self, n: int = 0, terms: "InstrumentTerms | None" = None) -> "PolarsFrame":
@@ -277,18 +279,18 @@ class LiveBook(Conflated[Book]):
 
 
 class LiveTicker(Conflated[Ticker]):
-    """An instrument's ticker."""
+    """The ticker of an instrument. Iterating gives the latest frame."""
 
     mirror: TickerMirror
 
 
 class LiveTrades(Lossless[Trade | Gap]):
-    """An instrument's trades."""
+    """The trades of an instrument. Iterating gives every trade."""
 
     mirror: TradesMirror
 
     def pandas(self, terms: "InstrumentTerms | None" = None) -> "DataFrame":
-        """The latest trades as a pandas.DataFrame of `seq`, `time`, `price`, `size`, `side`, oldest first: in ns, ticks and lots, or in decimals of `terms`."""
+        """The latest trades, oldest first, as a pandas.DataFrame of `seq`, `time`, `price`, `size`, `side`: in ns, ticks and lots; decimals with `terms`."""
         return to_pandas(trade_rows(self.mirror.latest), TRADE_COLUMNS, terms)
 
     def polars(self, terms: "InstrumentTerms | None" = None) -> "PolarsFrame":
@@ -300,7 +302,7 @@ class LiveTrades(Lossless[Trade | Gap]):
 
 
 class LiveOrders(Lossless[OrderUpdate | Gap]):
-    """One's own orders."""
+    """The account's own orders. Iterating gives every event."""
 
     mirror: OrdersMirror
 
@@ -309,7 +311,7 @@ class LiveOrders(Lossless[OrderUpdate | Gap]):
 
 
 class LiveBalances(Lossless[Balance | Gap]):
-    """One's own balances."""
+    """The account's own balances. Iterating gives every change."""
 
     mirror: BalancesMirror
 
@@ -329,7 +331,7 @@ L = TypeVar("L", bound=Live[Any])
 
 
 async def changes(*lives: L) -> AsyncIterator[L]:
-    """Each of several channels whenever it has changed, or several times, since it was last told here; it raises when one of them ends."""
+    """Iterate over several channels: gives each one that has changed, once or several times, since it was last given. Raises when one of them ends."""
     changed: dict[L, None] = {}
     woken = asyncio.Event()
 
@@ -355,25 +357,25 @@ async def changes(*lives: L) -> AsyncIterator[L]:
 
 
 class Listener(ABC):
-    """Who can listen to the channels of a market."""
+    """The methods that subscribe to the channels of a market."""
 
     @abstractmethod
     async def subscribe(self, channels: list[str], depth: int | None = None, interval_ms: int | None = None) -> list[Live[Any]]:
-        """Listen to channels. A channel that is subscribed already takes on the new depth and interval."""
+        """Subscribe to channels. A channel that is already subscribed takes on the new depth and interval."""
 
     async def orderbooks(self, instruments: Iterable[str], depth: int | None = None, interval_ms: int | None = None) -> list[LiveBook]:
-        """Order books, all as of one sequence: in full (depth 0, the default), or their best levels."""
+        """Subscribe to order books, all as of one sequence: full books (`depth` 0, the default), or their best `depth` levels per side."""
         channels = [str(ChannelName(BOOK, instrument)) for instrument in instruments]
         return cast(list[LiveBook], await self.subscribe(channels, depth, interval_ms))
 
     async def orderbook(self, instrument: str, depth: int | None = None, interval_ms: int | None = None) -> LiveBook:
-        """An order book: in full (depth 0, the default), or its best levels."""
+        """Subscribe to an order book: the full book (`depth` 0, the default), or its best `depth` levels per side."""
         return (await self.orderbooks([instrument], depth, interval_ms))[0]
 
     async def trades(self, instrument: str) -> LiveTrades:
-        """An instrument's trades."""
+        """Subscribe to the trades of an instrument."""
         return cast(LiveTrades, (await self.subscribe([str(ChannelName(TRADES, instrument))]))[0])
 
     async def ticker(self, instrument: str, interval_ms: int | None = None) -> LiveTicker:
-        """An instrument's ticker."""
+        """Subscribe to the ticker of an instrument."""
         return cast(LiveTicker, (await self.subscribe([str(ChannelName(TICKER, instrument))], None, interval_ms))[0])

@@ -1,10 +1,10 @@
-"""One feed out of several connections, to different servers of one market: of each frame the first that comes is taken, and one connection is enough.
+"""One feed out of several connections, to different servers of one market. It takes the first copy of each frame, and needs only one connection.
 
     async with RedundantFeed(["ws://10.0.0.1:8080/v1", "ws://10.0.0.2:8080/v1"]) as feed:
         book = await feed.orderbook("BTC-USDT")
 
-This works because `(epoch, seq)` is the same on a market and on all of its relays: whatever a connection brings is judged by the one copy that there is
-of a channel, and a connection that was away resumes from there. Of two epochs the higher is the later one. The servers are configured alike.
+This works because `(epoch, seq)` is the same on a market and on all of its relays. There is one copy of each channel: it judges what every connection
+brings, and a connection that was lost resumes from it. Of two epochs the higher is the later one. The servers must have the same configuration.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from stream.wire.mirror import Mirror
 
 
 class Line(Client):
-    """One of the connections. `first` counts the frames that it was the first to bring."""
+    """One of the connections. `first` counts the frames that this connection was the first to bring."""
 
     def __init__(self, feed: "RedundantFeed", url: str, token: Token, jitter: random.Random | None) -> None:
         super().__init__(url, token, jitter)
@@ -40,7 +40,7 @@ class Line(Client):
         return self._link is not None and self._online.is_set()
 
     async def begin(self) -> None:
-        """Connect. ClientError if that fails; it is tried again and again all the same."""
+        """Connect. Raises ClientError if that fails, but goes on trying nevertheless."""
         try:
             link = await self._connect()
         except ClientError:
@@ -55,18 +55,18 @@ class Line(Client):
             self.first += live.mirror.resume != before
 
     def _is_news(self, live: Live[Any], message: Frame | Gap) -> bool:
-        """Whether the five rules are to judge a message, or another line has brought what it tells, or will."""
+        """Whether to apply the five rules to a message. If not, another connection has brought, or will bring, what it holds."""
         mirror: Mirror[Any] = live.mirror
         if message.epoch != mirror.epoch:
-            return message.epoch > mirror.epoch    # a server may not know yet that a history is over
+            return message.epoch > mirror.epoch    # another server may not know yet that a history has ended
         if isinstance(message, Gap) or message.prev is None:
             return message.seq > mirror.seq and not (isinstance(live, Lossless) and self._is_backed(live.channel))
         if live.in_force and live.in_force.depth and message.prev < mirror.seq:
-            return False    # how a window changed from there is not how it changed from here
+            return False    # the change of a window since `prev` is not its change since our `seq`
         return message.seq >= mirror.seq
 
     def _is_backed(self, channel: str) -> bool:
-        """Whether another line has all of a channel."""
+        """Whether another connection has all of a channel."""
         return any(line.follows(channel) for line in self._feed.lines if line is not self)
 
     def _distrust(self, live: Live[Any]) -> None:
@@ -91,7 +91,7 @@ class Line(Client):
 
 
 class RedundantFeed(Listener):
-    """The public channels of a market over several connections. Use it with `async with`, or `open` and `close` it."""
+    """The public channels of a market, over several connections. Use it with `async with`, or call `open` and `close`."""
 
     def __init__(self, urls: Sequence[str], token: Token = None, jitter: random.Random | None = None) -> None:
         self.live: dict[str, Live[Any]] = {}
@@ -105,7 +105,7 @@ class RedundantFeed(Listener):
         await self.close()
 
     async def open(self) -> None:
-        """Connect to all. ClientError if none can be reached; those that cannot be are tried again and again."""
+        """Connect to all servers. Raises ClientError if none can be reached. Otherwise it goes on trying those that cannot."""
         failures = await asyncio.gather(*(line.begin() for line in self.lines), return_exceptions=True)
         try:
             raise_if_all_failed(failures)
@@ -114,20 +114,20 @@ class RedundantFeed(Listener):
             raise
 
     async def close(self) -> None:
-        """Leave all, and let every iteration end with Closed."""
+        """Close all connections. Every iteration ends with Closed."""
         await asyncio.gather(*(line.close() for line in self.lines))
 
     @property
     def stale_since(self) -> int:
-        """Until when what the feed shows is complete, in ns since 1970, if all servers say that they may have fallen behind; otherwise 0."""
+        """0; or, if all servers say that they may have fallen behind, the time up to which the feed is complete, in ns since 1970."""
         since = [line.stale_since for line in self.lines if line.online]
         return max(since) if all(since) and since else 0
 
     async def subscribe(self, channels: list[str], depth: int | None = None, interval_ms: int | None = None) -> list[Live[Any]]:
-        """Listen to public channels, on all connections. RequestRefused or ConnectionLost if none of the servers has answered."""
+        """Subscribe to public channels on all connections. Raises RequestRefused or ConnectionLost if no server grants them, ValueError for own channels."""
         private = [channel for channel in channels if parse(channel).private]
         if private:
-            raise ValueError(f"{', '.join(private)}: expected public channels; one's own come from a Client of the market itself")
+            raise ValueError(f"{', '.join(private)}: expected public channels; use a Client of the market itself for own channels")
         lives = self.lines[0].prepare(channels, depth, interval_ms)
         for live in lives:
             live.holders += 1
@@ -145,7 +145,7 @@ class RedundantFeed(Listener):
         return lives
 
     async def unsubscribe(self, channels: list[str]) -> None:
-        """Stop listening. Iterations over the channels end with Closed."""
+        """Unsubscribe from channels on all connections. Iterations over them end with Closed."""
         for channel in channels:
             live = self.live.pop(channel, None)
             if live:
@@ -155,7 +155,7 @@ class RedundantFeed(Listener):
 
 
 def raise_if_all_failed(outcomes: Sequence[Any]) -> None:
-    """Raise the first failure if nothing else came out, and what is no failure of a connection at once."""
+    """Raise the first failure if all failed. Raise at once any exception that is not a ClientError."""
     for outcome in outcomes:
         if isinstance(outcome, BaseException) and not isinstance(outcome, ClientError):
             raise outcome

@@ -1,4 +1,4 @@
-"""What one asks of a server about instruments and orders, as methods. Decimal text and dates become integers here, exactly."""
+"""The requests of a client about instruments and orders, as methods. They convert decimal text and dates to integers, exactly."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -36,37 +36,37 @@ Side = Literal["buy", "sell"]
 
 
 def nanoseconds(time: int | datetime) -> int:
-    """A time in ns since 1970. TypeError if a datetime does not say in which time zone it is."""
+    """A time in ns since 1970. Raises TypeError if a datetime has no time zone."""
     return time if isinstance(time, int) else (time - EPOCH) // timedelta(microseconds=1) * 1000
 
 
 class Requests(ABC):
-    """The requests of a client, whatever carries them."""
+    """The requests of a client. All of them raise RequestRefused if the server refuses, and ConnectionLost or Closed if no reply comes."""
 
     def __init__(self) -> None:
         self.terms: dict[str, InstrumentTerms] = {}
 
     @abstractmethod
     async def request(self, kind: Callable[..., Message], reply: type[R], *fields: Any, **named: Any) -> R:
-        """Send a request and return its reply."""
+        """Send a request, and return its reply."""
 
     async def instruments(self) -> dict[str, InstrumentTerms]:
-        """The terms of every instrument, by name."""
+        """Ask for the terms of every instrument, by name."""
         answer = await self.request(ListInstruments, Instruments)
         self.terms = {terms.name: terms for terms in answer.instruments}
         return self.terms
 
     async def ping(self) -> Pong:
-        """Ask for a sign of life."""
+        """Ask the server for a sign of life. The reply has the time on its clock."""
         return await self.request(Ping, Pong)
 
     async def _count(self, instrument: str, unit: Literal["tick", "lot", "money"], value: int | str) -> int:
-        """Ticks, lots or units of the quote asset, out of themselves or of decimal text."""
+        """The number of ticks, lots or units of the quote asset, from that number or from decimal text."""
         if type(value) is int:
             return value
         terms = self.terms or await self.instruments()
         if instrument not in terms:
-            raise ClientError(f"instrument {instrument!r}: there is none of that name")
+            raise ClientError(f"instrument {instrument!r}: the server has no instrument of that name")
         of = terms[instrument]
         return from_text(cast(str, value), {"tick": of.tick, "lot": of.lot, "money": f"1e-{of.quote_decimals}"}[unit])
 
@@ -78,15 +78,15 @@ class Requests(ABC):
         expires: int | datetime = 0, linked: int = 0,
         self_trade: Literal["account", "allow", "cancel_newest", "cancel_oldest", "cancel_both", "decrement"] = "account", key: int = 0, sent: int = 0,
     ) -> Done:
-        """Place an order; what the options mean is in PROTOCOL.md.
+        """Place an order, and return the order as it is after that. PROTOCOL.md says what the options mean.
 
-        Prices (`price`, `stop`) are in ticks and sizes (`size`, `display`, `min_size`) in lots, `size` with `quote` in units of the
-        quote asset; or decimal text, which is converted exactly (ValueError if it cannot be). A market order without `price` has
-        no protection. `expires` is in ns since 1970, or a datetime.
+        Prices (`price`, `stop`) are in ticks, and sizes (`size`, `display`, `min_size`) in lots; with `quote`, `size` is in units of the quote asset. All of
+        them may also be decimal text, which is converted exactly; it raises ValueError if that is not possible. A market order without `price` trades at
+        any price. `expires` is in ns since 1970, or a datetime.
 
-        A request whose reply was lost can be sent again with the same `key` (any number but 0 that the account has not used): it is carried out
-        once. The client tells the server when it first sent it, so that one which may be forgotten there is refused (KEY_FORGOTTEN) and not carried out anew.
-        To go on in another process, keep `server_time()` with the key, and give it as `sent`.
+        If the reply is lost, send the request again with the same `key`: a number but 0 that the account has not used. The server carries it out only once.
+        The client tells the server when it first sent the request. If the server may have forgotten the key by now, it refuses the request (KEY_FORGOTTEN)
+        and does not carry it out again. To send it again from another process, store `server_time()` together with the key, and pass it as `sent`.
         """
         return await self.request(
             Place, Done, instrument=instrument, side=side, price=await self._count(instrument, "tick", price),
@@ -97,29 +97,29 @@ class Requests(ABC):
         )
 
     async def cancel(self, order: int = 0, client_id: int = 0, *, key: int = 0, sent: int = 0) -> Done:
-        """Cancel an order, named by the exchange's id or by one's own."""
+        """Cancel an order. Name it by the exchange's id, `order`, or by your own `client_id`."""
         return await self.request(Cancel, Done, order=order, client_id=client_id, key=key, sent=sent)
 
     async def reduce(self, order: int, by: int, client_id: int = 0, *, key: int = 0, sent: int = 0) -> Done:
-        """Take lots off an order, which keeps its place."""
+        """Reduce an order by `by` lots. It keeps its place in the queue."""
         return await self.request(Reduce, Done, order=order, by=by, client_id=client_id, key=key, sent=sent)
 
     async def replace(self, order: int, price: int, size: int, client_id: int = 0, *, stop: int = 0, key: int = 0, sent: int = 0) -> Done:
-        """Give an order a new price in ticks and remaining size in lots, and one that waits a new trigger in ticks."""
+        """Give an order a new price in ticks and a new remaining size in lots. `stop` gives a stop that waits a new trigger in ticks."""
         return await self.request(Replace, Done, order=order, price=price, size=size, client_id=client_id, stop=stop, key=key, sent=sent)
 
     async def cancel_on_disconnect(self, scope: Scope, grace_ms: int = 0) -> None:
-        """Say what happens to one's open orders when this connection ends without `logout`. It holds for this connection only: say it again after a return."""
+        """Set what happens to open orders when this connection ends without `logout`. It is for one connection: call it again after each reconnect."""
         await self.request(CancelOnDisconnect, Confirmed, scope, grace_ms)
 
     async def dead_man(self, timeout_ms: int) -> None:
-        """Start one's dead-man timer anew: unless the next call comes in time, all of the account's open orders are cancelled. 0 stops it."""
+        """Restart the account's dead-man timer. Unless the next call comes in time, the server cancels all of the account's open orders. 0 stops the timer."""
         await self.request(DeadMan, Confirmed, timeout_ms)
 
     async def logout(self) -> None:
-        """Sign out: own channels end, and `cancel_on_disconnect` does not apply."""
+        """Sign out. The subscriptions to own channels end, and `cancel_on_disconnect` does not apply."""
         await self.request(Logout, Confirmed)
 
     async def cancel_all(self, instrument: str | None = None, side: Side | None = None, *, key: int = 0, sent: int = 0) -> int:
-        """Cancel all own orders, of one instrument or of all, on one side or on both; how many there were."""
+        """Cancel all own orders, in one instrument or in all, on one side or on both. Returns how many orders were cancelled."""
         return (await self.request(CancelAll, AllCancelled, instrument=instrument, side=side, key=key, sent=sent)).count

@@ -1,6 +1,6 @@
-"""Books and trades as frames of pandas and polars, which are imported when they are asked for. Integers stay integers: ticks, lots and ns.
+"""Converts books and trades to DataFrames of pandas and polars, which are imported only when needed. Ticks, lots and ns stay integers.
 
-With an instrument's terms, prices and sizes are exact decimals, and times are times.
+With the terms of an instrument, prices and sizes become exact decimals, and times become timestamps.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ TRADE_COLUMNS = ("seq", "time", "price", "size", "side")
 
 
 def library(name: str) -> Any:
-    """pandas or polars. ImportError that says how to get it."""
+    """pandas or polars. Raises an ImportError that says how to install it."""
     try:
         return import_module(name)
     except ImportError as error:
@@ -30,7 +30,7 @@ def library(name: str) -> Any:
 
 
 def scaled(rows: list[tuple[Any, ...]], columns: tuple[str, ...], terms: "InstrumentTerms | None") -> dict[str, list[Any]]:
-    """The columns of rows, in the units of an instrument's terms if there are any."""
+    """The columns of rows. With `terms`, prices and sizes are decimals."""
     found = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True)) if rows else {column: [] for column in columns}
     if terms:
         for column, step in (("price", terms.tick), ("size", terms.lot)):
@@ -39,17 +39,17 @@ def scaled(rows: list[tuple[Any, ...]], columns: tuple[str, ...], terms: "Instru
 
 
 def book_rows(bids: list[int], asks: list[int]) -> list[tuple[str, int, int]]:
-    """A row a level: bids first, each side best first."""
+    """One row for each level: bids first, and each side best first."""
     return [(side, *level) for side, levels in (("bid", bids), ("ask", asks)) for level in zip(levels[::2], levels[1::2], strict=True)]
 
 
 def trade_rows(trades: "Iterable[Trade]") -> list[tuple[int, int, int, int, str]]:
-    """A row a trade, oldest first."""
+    """One row for each trade, oldest first."""
     return [(trade.seq, trade.time, trade.price, trade.size, trade.side) for trade in trades]
 
 
 def to_pandas(rows: list[tuple[Any, ...]], columns: tuple[str, ...], terms: "InstrumentTerms | None") -> "pandas.DataFrame":
-    """A pandas.DataFrame; decimals are objects in it, and times UTC."""
+    """A pandas.DataFrame. Its decimals are Python objects, and its times are in UTC."""
     frame: pandas.DataFrame = library("pandas").DataFrame(scaled(rows, columns, terms), columns=list(columns))
     for column in set(columns) - {"side"}:
         if not (terms and column in ("price", "size")):
@@ -60,7 +60,7 @@ def to_pandas(rows: list[tuple[Any, ...]], columns: tuple[str, ...], terms: "Ins
 
 
 def to_polars(rows: list[tuple[Any, ...]], columns: tuple[str, ...], terms: "InstrumentTerms | None") -> "polars.DataFrame":
-    """A polars.DataFrame; decimals have the scale of the tick and the lot in it, and times are UTC."""
+    """A polars.DataFrame. Its decimals have the scale of the tick and the lot, and its times are in UTC."""
     types = library("polars")
     schema: dict[str, Any] = {column: types.String if column == "side" else types.Int64 for column in columns}
     if terms:

@@ -169,7 +169,7 @@ def test_a_callback_may_not_wait_and_says_so() -> None:
 
             end = book.on(heard)
             client.place("BTC-USD", "buy", 100, 1)
-            assert "a callback cannot wait" in str(told.get(timeout=10))
+            assert "a callback must not block" in str(told.get(timeout=10))
             end()
 
     scene(play)
