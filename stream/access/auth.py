@@ -100,7 +100,7 @@ class Authenticator:
         if key is None:
             named = f"kid {shown(header['kid'])}" if "kid" in header else "no kid"
             again = "; the keys are fetched again, so send it once more in a moment" if self.keys.may_come else ""
-            raise TokenRefused(f"{named}: signed with a key that is not known{again}", self.keys.may_come)
+            raise TokenRefused(f"{named}: the token is signed with a key that the server does not know{again}", self.keys.may_come)
         if header.get("alg") != key.algorithm:
             raise TokenRefused(f"alg {shown(header.get('alg'))}: expected the algorithm {key.algorithm} of this key")
         return key
@@ -109,20 +109,20 @@ class Authenticator:
         """What a token says, if one of the keys has signed it for us. TokenRefused if not; never with a part of the token itself."""
         config = self._config
         if len(token) > TOKEN_BYTES_MAX:
-            raise TokenRefused(f"{len(token)} characters: expected at most {TOKEN_BYTES_MAX}")
+            raise TokenRefused(f"the token has {len(token)} characters: expected at most {TOKEN_BYTES_MAX}")
         try:
             key = self._key_for(jwt.get_unverified_header(token))
             return jwt.decode(token, key.key, algorithms=[key.algorithm], issuer=config.issuer, audience=config.audience, options=OPTIONS)
         except jwt.MissingRequiredClaimError as error:
-            raise TokenRefused(f"{error.claim}: not there; expected {', '.join(REQUIRED)}") from error
+            raise TokenRefused(f"{error.claim}: this claim is missing; expected {', '.join(REQUIRED)}") from error
         except jwt.InvalidIssuerError as error:
             raise TokenRefused(f"iss: expected {config.issuer!r}, the setting `issuer`") from error
         except jwt.InvalidAudienceError as error:
             raise TokenRefused(f"aud: expected {config.audience!r}, the setting `audience`, alone or in a list") from error
         except jwt.InvalidSignatureError as error:
-            raise TokenRefused("the token is signed with another key than the server's") from error
+            raise TokenRefused("the token is not signed with the server's key") from error
         except (jwt.DecodeError, UnicodeError, ValueError, TypeError, RecursionError) as error:
-            raise TokenRefused("this is no token: expected a JSON Web Token, three parts in base64url with dots between them") from error
+            raise TokenRefused("this is not a token: expected a JSON Web Token, three parts in base64url with dots between them") from error
         except jwt.PyJWTError as error:    # of the header, before a key was chosen
             raise TokenRefused(NO_CRIT if "crit" in str(error) else "kid: expected text") from error
 
@@ -131,12 +131,12 @@ class Authenticator:
         config, claims = self._config, self._decode(token)
         issued, expires = time_of(claims, "iat"), time_of(claims, "exp")
         if expires <= now:
-            raise TokenRefused(f"exp {said(expires)}: the token has expired; it is {said(now)} here")
+            raise TokenRefused(f"exp {said(expires)}: the token has expired; the time here is {said(now)}")
         for name in ("iat", "nbf"):
             if name in claims and time_of(claims, name) > now + config.clock_skew_s:
-                raise TokenRefused(f"{name} {said(claims[name])}: the token is not valid yet; it is {said(now)} here")
+                raise TokenRefused(f"{name} {said(claims[name])}: the token is not valid yet; the time here is {said(now)}")
         if expires - issued > config.token_lifetime_s_max:
-            raise TokenRefused(f"exp: the token lives for {int(expires - issued)} seconds: expected at most {config.token_lifetime_s_max}")
+            raise TokenRefused(f"exp: the token is valid for {int(expires - issued)} seconds: expected at most {config.token_lifetime_s_max}")
         found = Claims(text_of(claims, "sub", 1), scopes_of(claims), int(expires), issued, text_of(claims, "jti", 0))
         if self.revocations.refuse(found):
             raise TokenRefused("the token has been revoked")
@@ -149,4 +149,4 @@ def mint(config: Config, subject: str, scopes: Sequence[str], lifetime_s: int, n
         if key.algorithm == "HS256":
             claims = {"sub": subject, "scope": " ".join(scopes), "iss": config.issuer, "aud": config.audience, "iat": now, "exp": now + lifetime_s}
             return jwt.encode(claims, key.key, algorithm=key.algorithm, headers={"kid": key.kid} if key.kid else None)
-    raise ConfigError("no HS256 key: tokens for other keys are made by whoever has the private key")
+    raise ConfigError("there is no HS256 key: a token for another key can only be made with its private key")

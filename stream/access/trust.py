@@ -83,22 +83,22 @@ class KeySource:
             async with asyncio.timeout(config.jwks_timeout_s):
                 return await self._ask(self._client)
         except TimeoutError as error:
-            raise ConfigError(f"{self._name}: expected the whole answer within {config.jwks_timeout_s} seconds") from error
+            raise ConfigError(f"{self._name}: the answer took too long: expected all of it within {config.jwks_timeout_s} seconds") from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise ConfigError(f"{self._name}: {type(error).__name__} {error}") from error
 
     async def _ask(self, client: httpx.AsyncClient) -> bytes:
         async with client.stream("GET", self._config.jwks) as answer:
             if answer.status_code != 200:
-                raise ConfigError(f"{self._name}: answered {answer.status_code}: expected 200{'; redirects are not followed' if answer.is_redirect else ''}")
+                raise ConfigError(f"{self._name}: status {answer.status_code}: expected 200{'; redirects are not followed' if answer.is_redirect else ''}")
             peer = answer.extensions["network_stream"].get_extra_info("server_addr")
             if self._local and not is_this_machine(peer[0]):
-                raise ConfigError(f"{self._name}: answered by {peer[0]}: expected this machine")
+                raise ConfigError(f"{self._name}: the answer came from {peer[0]}: expected this machine")
             found = bytearray()
             async for part in answer.aiter_raw():
                 found += part
                 if len(found) > self._config.jwks_bytes_max:
-                    raise ConfigError(f"{self._name}: expected at most {self._config.jwks_bytes_max} bytes")
+                    raise ConfigError(f"{self._name}: the answer is too long: expected at most {self._config.jwks_bytes_max} bytes")
             return bytes(found)
 
 
@@ -126,15 +126,15 @@ class Trust:
             self._authenticator.keys.take(await self._source.read())
         except Exception as error:    # whatever it is, it must not end the keeping of keys
             self._authenticator.keys.failures += 1
-            log.error("the key set cannot be had; the keys of the last time stay good", extra={"why": str(error)})
+            log.error("the key set cannot be fetched; the last keys stay valid", extra={"why": str(error)})
 
     def reload(self) -> None:
         """Read key files, the key set and the revocations again. Keys that cannot be read stay as they were; what has been revoked stays so."""
         try:
             self._authenticator.keys.configure(load_keys(self._config))
-            log.info("keys and revocations are read again")
+            log.info("the keys were read again, and the revocations will be")
         except ConfigError as error:
-            log.error("the keys cannot be read again; those of before stay good", extra={"why": str(error)})
+            log.error("the keys cannot be read again; the old keys stay valid", extra={"why": str(error)})
         self._file_stamp = None
 
     def _save(self) -> None:
@@ -145,7 +145,7 @@ class Trust:
                 with self._file.open("ab") as file:
                     file.writelines([b"\n", *map(as_line, unsaved.values())])    # who edits the file may leave its last line open
             except OSError as error:
-                log.error("a revocation cannot be written; it is good until the server ends", extra={"why": str(error)})
+                log.error("a revocation cannot be written to its file; it holds until the server ends", extra={"why": str(error)})
 
     def _read(self) -> bool:
         """Read the file if it has changed."""

@@ -398,8 +398,8 @@ def _print_differences(folder: str, name: Named, state: State, whose: dict[int, 
     """Print how the last state of the copy differs from that of the journal, or from that before the command if the journal cannot be replayed to its end."""
     upto = name.record - 1 if tried(Config(journal=folder)) else None
     before = inspection.state_at(Disk(), folder, upto).state
-    other = f"the state after record {upto:,}, where the journal stops" if upto else "the end of the journal"
-    print(f"the end of the copy, compared with {other}:")
+    other = f"the state after record {upto:,}, where the journal stops" if upto else "that of the journal"
+    print(f"the copy's end, compared with {other}:")
     lines = list(differences(before.exchange, state.exchange))
     for account, what in lines[:DIFFERENCES_MAX]:
         print(f"  {_account(account, whose)}: {what}")

@@ -175,7 +175,7 @@ class Node:
         self.term = await self._lease.acquire(max(known, int(time.time())), known or int(self._has_journal))
         if not self.term:
             return False
-        log.info("this node may lead", extra={"node": self.name, "term": self.term})
+        log.info("this node may lead now", extra={"node": self.name, "term": self.term})
         if await self._catch_up():
             return True
         await self._lease.release(self.term)
@@ -200,7 +200,7 @@ class Node:
             return False
         if self.replica.state or self._has_journal or self._config.role == "engine":
             return True
-        log.warning("there is no market yet, and a standby does not begin one")
+        log.warning("there is no market yet, and a standby does not begin one: start a node with the role engine")
         return False
 
     async def _ends_early(self) -> bool:
@@ -261,7 +261,7 @@ class Node:
     def _ended(self, why: str) -> None:
         """This node must not lead any longer."""
         if why:
-            log.critical("this node leads no longer", extra={"node": self.name, "term": self.term, "reason": why})
+            log.critical("this node does not lead any more", extra={"node": self.name, "term": self.term, "reason": why})
             self.failure = why
         self._stopped.set()
 

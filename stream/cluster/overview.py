@@ -90,9 +90,9 @@ async def hand_over(redis: Client, keys: Keys, patience_s: float) -> str:
     """Have the leader leave, once there is another node that can lead; the one that does then, "" if that took too long. ValueError if it cannot be."""
     there = await look(redis, keys)
     if not there.leader:
-        raise ValueError("nobody leads")
+        raise ValueError("no process leads this market")
     if not any(each.role == STANDBY and each.origin not in there.silent for each in there.nodes):
-        raise ValueError("there is no standby that could lead")
+        raise ValueError("there is no standby that could lead this market")
     await redis.set(keys.handover, there.leader, px=int(patience_s * 1000))
     for _ in range(int(patience_s / BEAT_S)):
         await asyncio.sleep(BEAT_S)

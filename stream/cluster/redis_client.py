@@ -98,4 +98,4 @@ async def require_noeviction(redis: Client) -> None:
         return
     policy = found.get("maxmemory-policy", "noeviction")
     if policy != "noeviction":
-        raise ConfigError(f"redis: its maxmemory-policy is {policy}: expected noeviction, or it would throw away orders")
+        raise ConfigError(f"redis: its maxmemory-policy is {policy}: expected noeviction; otherwise it could drop orders")

@@ -194,7 +194,7 @@ class RedisEngineEnd:
         try:
             await asyncio.wait_for(self._all_told.wait(), LAST_WORDS_S)
         except TimeoutError:
-            log.error("redis did not take all that was told")
+            log.error("redis did not take all records before this node ended")
         await cancelled(self._tasks)
         try:
             await self._lease.release(self._term)
@@ -262,7 +262,7 @@ class RedisEngineEnd:
 
     def _tell_again(self, top: tuple[int, int]) -> None:
         """Redis has forgotten the end of the log, or all: tell again what is kept of it."""
-        log.warning("redis has forgotten a part of the log; telling it again", extra={"last": id_of(*top), "expected": id_of(*self._told)})
+        log.warning("redis has lost a part of the log; writing it again", extra={"last": id_of(*top), "expected": id_of(*self._told)})
         while self._kept and (self._kept[-1][0].term, self._kept[-1][0].position) > top:
             self._kept_size -= len(self._kept[-1][1])
             self._entries.appendleft(self._kept.pop())
@@ -293,7 +293,7 @@ class RedisEngineEnd:
 
     async def _make_room(self) -> None:
         """Redis is full, perhaps of what we have told: forget that there, to begin again with a snapshot."""
-        log.error("redis is full: what we have told is removed there; give it more memory, or set journal_snapshot_commands lower")
+        log.error("redis is full: the records in it are removed; give it more memory, or lower journal_snapshot_commands")
         await self._redis.xtrim(self._keys.log, maxlen=0, approximate=False)
         await self._redis.xtrim(self._keys.commands, minid=self._last_command, approximate=False)
         await redis_snapshot.forget(self._redis, self._keys)
@@ -344,6 +344,6 @@ class RedisEngineEnd:
         if handover == self._lease.node.encode():
             self._ended("")
         elif handover:
-            log.error("a hand-over is asked for of a node that does not lead", extra={"node": handover.decode(errors="replace")})
+            log.error("a hand-over was requested from a node that does not lead", extra={"node": handover.decode(errors="replace")})
             await self._redis.delete(self._keys.handover)
         await asyncio.sleep(max(0, began + BEAT_S - asyncio.get_running_loop().time()))

@@ -39,7 +39,7 @@ async def persist(what: str, step: Step) -> None:
         try:
             await step()
             if failing:
-                log.warning("redis is back", extra={"what": what})
+                log.warning("redis works again", extra={"what": what})
             failing = False
         except TROUBLE as error:
             if not failing:

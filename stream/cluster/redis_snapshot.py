@@ -76,7 +76,7 @@ async def read(redis: Client, keys: Keys, wants: Wants) -> Snapshot | None:
     if not head:
         return None
     if head.link != LINK:
-        log.error("the snapshot in redis is of another version, and is left alone", extra={"snapshot": head.link, "here": LINK})
+        log.error("the snapshot in redis has another version, and is left as it is", extra={"snapshot": head.link, "here": LINK})
         return None
     if not wants(head.term, head.position):
         return Snapshot(head.term, head.position, None)
@@ -85,7 +85,7 @@ async def read(redis: Client, keys: Keys, wants: Wants) -> Snapshot | None:
     if data is not None:
         snapshot = await decode_aside(head.term, head.position, data)
     if not snapshot and await redis.eval(FORGET, 1, keys.snapshot, encode(head)):
-        log.error("the snapshot in redis cannot be used, and is removed", extra={"parts": head.parts_key})
+        log.error("the snapshot in redis cannot be used, and will be removed", extra={"parts": head.parts_key})
     return snapshot
 
 

@@ -40,7 +40,7 @@ def readable(what: str, data: object, decode: Callable[[bytes], Found]) -> Found
         reason = str(data)
     except UNREADABLE as error:
         reason = str(error)
-    log.error("what is in redis cannot be read, and is passed over", extra={"what": what, "reason": reason})
+    log.error("a value in redis cannot be read, and is skipped", extra={"what": what, "reason": reason})
     return None
 
 
@@ -49,7 +49,7 @@ async def remove_wrong_types(redis: Client, keys: Keys) -> None:
     for key, expected in zip(keys, TYPES, strict=True):
         found = (await redis.type(key)).decode()
         if found not in (expected, NONE):
-            log.error("another type of value was at our key in redis, and is removed", extra={"key": key, "type": found})
+            log.error("a key of ours in redis had a value of another type, which is removed", extra={"key": key, "type": found})
             await redis.unlink(key)
 
 

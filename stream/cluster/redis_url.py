@@ -43,7 +43,7 @@ def read(url: str) -> RedisUrl:
     try:
         return _read(url)
     except ValueError as error:
-        raise ConfigError(f"redis {without_password(url)}: {error}; expected such as redis://user:password@127.0.0.1:6379/0") from None
+        raise ConfigError(f"redis {without_password(url)}: {error}; expected an address such as redis://user:password@127.0.0.1:6379/0") from None
 
 
 def _read(url: str) -> RedisUrl:
@@ -54,7 +54,7 @@ def _read(url: str) -> RedisUrl:
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise ValueError("a host that cannot be read: an IPv6 address is written in brackets") from None
+        raise ValueError("the host cannot be read: write an IPv6 address in brackets") from None
     if parts.fragment:
         raise ValueError("a # must be written as %23")
     user, at, places = parts.netloc.rpartition("@")
@@ -67,19 +67,19 @@ def _read(url: str) -> RedisUrl:
         options |= {key: unquote(value) for key, value in (("username", name), ("password", password)) if value}
     if plain == "unix":
         if places or not path:
-            raise ValueError("a socket's path is missing, expected such as unix:///run/redis.sock")
+            raise ValueError("the path of the socket is missing, expected an address such as unix:///run/redis.sock")
         return RedisUrl(kind, [], "", options | {"path": unquote(parts.path)}, {})
     if database and not (database.isascii() and database.isdigit()):
-        raise ValueError("what follows the host is no number of a database")
+        raise ValueError("what follows the host is not the number of a database")
     if kind == "cluster" and (database or options.pop("db", 0)):
         raise ValueError("a Redis Cluster has no databases")
     if kind == "sentinel" and not master:
-        raise ValueError("the name of the master is missing, expected such as redis+sentinel://host:26379/mymaster/0")
+        raise ValueError("the name of the master is missing, expected an address such as redis+sentinel://host:26379/mymaster/0")
     if database:
         options["db"] = int(database)
     hosts = [_host(place, SENTINEL_PORT if kind == "sentinel" else PORT) for place in places.split(",")]
     if not kind and len(hosts) > 1:
-        raise ValueError("several hosts, which only sentinels and a cluster have")
+        raise ValueError("there are several hosts, which only sentinels and a cluster may have")
     tls = {name: value for name, value in options.items() if name in TLS_OPTIONS}
     sentinel: dict[str, Any] = {name.partition("_")[2]: query[name] for name in SENTINEL_OPTIONS if name in query}
     sentinel |= tls if sentinel.get("ssl") else {}
@@ -98,18 +98,18 @@ def _query(text: str, tls: bool, kind: str) -> dict[str, Any]:
             raise ValueError("sentinel_ssl is neither yes nor no")
         query["sentinel_ssl"] = query["sentinel_ssl"] == "yes"
     if not tls and not query.get("sentinel_ssl") and any(name in query for name in TLS_OPTIONS):
-        raise ValueError("an option of TLS without TLS, expected rediss")
+        raise ValueError("there is an option for TLS, but no TLS: expected the scheme rediss")
     plain = {name: value for name, value in query.items() if name in ("db", "ssl_check_hostname")}
     return query | {name: value for name, value in parse_url(f"redis://host?{urlencode(plain)}").items() if name in plain}
 
 
 def _host(place: str, port: int) -> tuple[str, int]:
     if place.rpartition("]")[2].count(":") > 1:
-        raise ValueError("an IPv6 address is written in brackets")
+        raise ValueError("write an IPv6 address in brackets")
     try:
         found = parse_url(f"redis://{place}")
     except ValueError:
-        raise ValueError("a port that is no number from 1 to 65535") from None
+        raise ValueError("the port is not a number from 1 to 65535") from None
     if not found.get("host"):
-        raise ValueError("a host is missing")
+        raise ValueError("the host is missing")
     return found["host"], found.get("port", port)

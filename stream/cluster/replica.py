@@ -118,7 +118,7 @@ class Replica:
         if link != self._link:
             self._link = link
             if link != LINK:
-                log.error("the engine is of another version: nothing of it is followed; see the documentation on upgrades",
+                log.error("the engine is of another version: this process does not follow it; see the documentation on upgrades",
                           extra={"engine": link, "here": LINK})
                 self._lose("it is of another version")
 
@@ -176,7 +176,7 @@ class Replica:
                 if record.seq > self.state.seq:
                     self._apply(record)
             if batch.mark and batch.position == self.state.seq and mark_of(self.state.exchange, False) != batch.mark:
-                raise ValueError(f"the records come to {mark_of(self.state.exchange, False)}: expected {batch.mark}")
+                raise ValueError(f"the records lead to {mark_of(self.state.exchange, False)}: expected {batch.mark}")
         except (BadSnapshot, ValueError, msgspec.MsgspecError) as error:
             self._lose(str(error), diverged=True)
 
@@ -196,6 +196,6 @@ class Replica:
 
     def _lose(self, why: str, diverged: bool = False) -> None:
         if not self.lost:
-            log.warning("what the engine tells cannot be followed; asking for a snapshot", extra={"reason": why, "position": self.position})
+            log.warning("the records of the engine cannot be followed; asking for a snapshot", extra={"reason": why, "position": self.position})
         self.lost = True
         self._diverged = self._diverged or diverged

@@ -110,7 +110,7 @@ class RollCall:
                     self._calls[number].parts.append(_decode_part(value))
                     del self._calls[number].unheard[teller]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            log.warning("what another gateway says cannot be read", extra={"entry": str(entry.key), "why": str(error)})
+            log.warning("a message from another gateway cannot be read", extra={"entry": str(entry.key), "why": str(error)})
 
     def tick(self, now: int) -> int:
         """Answer what has been waiting long enough; when there is more to do, in ns."""

@@ -107,7 +107,7 @@ class SocketEngineEnd:
         except msgspec.MsgspecError as error:
             log.error("a worker's message cannot be read", extra={"reason": str(error)})
         except Exception:
-            log.exception("a worker's message caused an error")    # the worker comes back, and asks for the state of then
+            log.exception("a worker's message caused an error")    # the worker reconnects, and asks for the state at that time
         finally:
             if telling:
                 telling.cancel()
@@ -135,7 +135,7 @@ class SocketEngineEnd:
             except ConnectionError:
                 return
             except OSError as error:
-                log.error("the state cannot be told to a worker", extra={"reason": str(error)})
+                log.error("the state cannot be sent to a worker", extra={"reason": str(error)})
             except Exception:
                 writer.transport.abort()    # the worker comes back, and asks again
                 raise

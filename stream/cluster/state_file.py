@@ -97,5 +97,5 @@ async def decode_aside(term: int, position: int, data: bytearray) -> Snapshot | 
     try:
         return Snapshot(term, position, await asyncio.to_thread(snapshots.decode, data, "the engine's state"))
     except Damaged as damaged:
-        log.error("a state of the engine's could not be used", extra={"reason": str(damaged)})
+        log.error("a state from the engine could not be used", extra={"reason": str(damaged)})
         return None

@@ -62,7 +62,7 @@ def inherit(
         archive.abandon()
         aside = next(path for number in count(1) if not has_journal(files, path := f"{config.journal}.{number}"))
         files.rename(config.journal, aside)
-        log.warning("the journal here is not of the latest leader, or of another market: it was set aside", extra={"folder": aside})
+        log.warning("the journal here is not that of the latest leader, or it is of another market: it was set aside", extra={"folder": aside})
     began = replica.position
     if replica.state:
         assert replica.feed

@@ -110,7 +110,7 @@ def run(exchange: Exchange, directory: Directory, results: Results, forwarded: F
     """Run a group at `time`, but for the commands whose key has been used; for each command its index in the exchange's call, or REPEATED, or NOT_RUN."""
     commands, count = forwarded.commands, len(forwarded.commands) // COMMAND_BYTES
     if forwarded.refused and forwarded.refused not in STOPPED:
-        raise ValueError(f"a group that did not run for reason {forwarded.refused}: expected {', '.join(str(int(code)) for code in STOPPED)}")
+        raise ValueError(f"a group was not run for the reason {forwarded.refused}: expected {', '.join(str(int(code)) for code in STOPPED)}")
     stopped = STOPPED[ErrorCode(forwarded.refused)] if forwarded.refused else ()
     left_out = {place: NOT_RUN for place, kind in enumerate(commands[KIND_OFFSET::COMMAND_BYTES]) if kind in stopped} if stopped else {}
     left_out |= {place: REPEATED for place, account, key in forwarded.keyed if (account, key) in results}

@@ -57,13 +57,13 @@ def spec_of(text: str) -> tuple[Spec, int]:
     """`kind`, `kind:amount`, or either with `*count`. FaultError if it is none."""
     found = ITEM.fullmatch(text)
     if not found:
-        raise FaultError(f"{text!r}: expected a kind of fault, with an amount and a count if you like, such as cut, cut:5 or http-status:503*3")
+        raise FaultError(f"{text!r}: expected a kind of fault, with an optional amount and count, such as cut, cut:5 or http-status:503*3")
     name, amount, count = found.groups()
     kind = kinds().get(name)
     if not kind:
         raise FaultError(f"{name!r}: expected one of {', '.join(kinds())}")
     if amount and not kind.unit:
-        raise FaultError(f"{text!r}: {name} has no amount")
+        raise FaultError(f"{text!r}: the fault {name} takes no amount")
     return Spec(name, int(amount) if amount else None), int(count or 1)
 
 
@@ -72,7 +72,7 @@ def scripted(text: str, repeat: bool = False, seed: int = 1) -> Plan:
     items = [spec_of(item) for item in re.split(r"[\s,]+", text.strip()) if item]
     total = sum(count for _, count in items)
     if not total:
-        raise FaultError("expected at least one fault")
+        raise FaultError("the script is empty: expected at least one fault")
 
     def plan(number: int) -> tuple[Spec, Random]:
         at, found = (number - 1) % total if repeat else number - 1, Spec("pass")

@@ -122,7 +122,7 @@ class Hub:
         """
         for name in names:
             if not name.private and str(name) not in self._feed.public:
-                raise Refused(ErrorCode.UNKNOWN_INSTRUMENT, f"instrument {name.instrument!r}: there is none of that name")
+                raise Refused(ErrorCode.UNKNOWN_INSTRUMENT, f"instrument {name.instrument!r}: there is no instrument of that name")
         in_force: list[InForce] = []
         frames: list[tuple[Subscription, Shared, int]] = []
         points = []

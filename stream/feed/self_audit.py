@@ -58,5 +58,5 @@ class SelfAudit(Outbox):
         if verdict in (Verdict.GAP, Verdict.MISMATCH) or mirror.levels.crossed:
             self.failures += 1
             self._to_begin.add(book.channel)
-            log.error("a book that is sent is wrong", extra={"channel": book.channel, "verdict": verdict.name.lower(), "prev": book.prev, "seq": book.seq})
+            log.error("the server sends a wrong book", extra={"channel": book.channel, "verdict": verdict.name.lower(), "prev": book.prev, "seq": book.seq})
         return 0

@@ -66,7 +66,7 @@ class Crew:
             watching.cancel()
             await self._look()
         except TimeoutError:
-            raise ClientError(f"the processes of the load run are more than {PATIENCE_S:g} seconds late: take fewer clients, or more processes") from None
+            raise ClientError(f"the processes of the load run are more than {PATIENCE_S:g} seconds late: use fewer clients or more processes") from None
         finally:
             for process in self._processes:
                 with suppress(ProcessLookupError):

@@ -32,7 +32,7 @@ def named(text: str) -> Named:
     """The command that a text names. ValueError if it is not of the form RECORD or RECORD.PLACE."""
     record, dot, place = text.partition(".")
     if not (record.isdecimal() and int(record)) or (dot and not place.isdecimal()):
-        raise ValueError(f"{text!r}: expected RECORD or RECORD.PLACE, both from 1 on, as `journal dump` shows them, or RECORD.0 for all of it")
+        raise ValueError(f"{text!r}: expected RECORD or RECORD.PLACE, numbers of at least 1 as `journal dump` shows them, or RECORD.0 for the whole record")
     return Named(int(record), int(place) if dot else None)
 
 

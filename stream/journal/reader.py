@@ -65,7 +65,7 @@ class Reader:
                 raise Damaged(self.path, self.offset, f"record {self.seq + 1} is damaged or missing; the next file begins with {following}", REMEDY)
         yield from self._end(data)
         if self.seq < self._after[0]:
-            raise Damaged(self.path, self.offset, f"the journal ends with record {self.seq}: there is a snapshot of record {self._after[0]}", REMEDY)
+            raise Damaged(self.path, self.offset, f"the journal ends with record {self.seq}, but there is a snapshot of record {self._after[0]}", REMEDY)
 
     @property
     def _wanted(self) -> int:
@@ -87,7 +87,7 @@ class Reader:
     def _meet(self, seq: int, crc: int, offset: int) -> None:
         """The record behind which the reading began must be the one that the snapshot was taken behind."""
         if seq == self._after[0] and crc != self._after[1]:
-            raise Damaged(self.path, offset, f"record {seq} is another than the one of the snapshot", REMEDY)
+            raise Damaged(self.path, offset, f"record {seq} is not the one that the snapshot was taken after", REMEDY)
 
     def _records(self, data: memoryview) -> Iterator[Record]:
         after = self._after[0]

@@ -84,7 +84,7 @@ def apply(state: State, record: Record) -> None:
             mark = _decode_mark(record.payload)
             found = mark_of(state.exchange, mark.state is not None)
             if found != mark:
-                raise ValueError(f"the replay came to {found}: expected {mark}")
+                raise ValueError(f"the replay led to {found}: expected {mark}")
         case Kind.EPOCH:
             state.epoch = int.from_bytes(record.payload, "little")
         case Kind.SEAL:
@@ -143,7 +143,7 @@ def hold(files: Files, folder: str) -> int:
     try:
         return files.lock(f"{folder}/{LOCK}")
     except BlockingIOError:
-        raise Locked(f"{folder}: another process has this journal") from None
+        raise Locked(f"{folder}: another process uses this journal") from None
 
 
 def open_journal(

@@ -57,16 +57,17 @@ class Archive:
             log.warning("a snapshot could not be used", extra={"reason": str(damaged)})
         if replay.reader.torn:
             cut = {"file": replay.reader.path, "offset": replay.reader.offset, "bytes": replay.reader.torn}
-            log.warning("the end of the journal was an unfinished write, which nobody was told of, and was cut off", extra=cut)
+            log.warning("the end of the journal was an unfinished write, which was never acknowledged; it was cut off", extra=cut)
         log.info("the journal was replayed", extra={"folder": self._config.journal, "records": replay.records, "seconds": round(seconds, 3)})
 
     def keep(self, executed: int) -> None:
         """Look how much room the disk has, and log what has become of it. Begin a snapshot if enough commands have run since the latest."""
         self.journal.measure()
         if self.journal.failure and not self._failed:
-            log.critical("the journal has failed: the market stands still", extra={"reason": str(self.journal.failure)})
+            log.critical("the journal has failed: the market has stopped", extra={"reason": str(self.journal.failure)})
         if self.journal.low != self._low:
-            log.warning("the disk is nearly full: only what cancels or reduces is taken" if self.journal.low else "there is room on the disk again")
+            full, room = "the disk is nearly full: only requests that cancel or reduce orders are taken", "there is room on the disk again"
+            log.warning(full if self.journal.low else room)
         if bool(self.journal.waits_for) != self._waits:
             log.warning("the journal waits: nothing is acknowledged until it has a file descriptor" if self.journal.waits_for else "the journal goes on",
                         extra={"reason": self.journal.waits_for})
@@ -111,5 +112,5 @@ class Archive:
                 snapshots.write(self._files, self._config.journal, market.state(end.seq, end.crc, now))
                 snapshots.prune(self._files, self._config.journal, self._config.journal_snapshots_kept)
             except (JournalError, OSError) as error:
-                log.error("the last snapshot was not taken; the records are all there", extra={"reason": str(error)})
+                log.error("the last snapshot was not taken; no record is lost", extra={"reason": str(error)})
         self._files.close(self._opened.lock)

@@ -157,12 +157,12 @@ def _check_terms(exchange: Exchange, assets: Mapping[str, int], instruments: Seq
     there = {book.instrument.name: book.instrument for book in exchange.books}
     for name, decimals in assets.items():
         if exchange.assets().get(name, decimals) != decimals:
-            raise ConfigError(f"asset {name!r} has {exchange.assets()[name]} decimals already: {decimals} cannot be")
+            raise ConfigError(f"asset {name!r} already has {exchange.assets()[name]} decimals: expected the same, not {decimals}")
     for instrument in instruments:
         before = there.get(instrument.name, instrument)
         if before != instrument:
             changed = [f"{field} {getattr(before, field)}" for field in instrument._fields if getattr(before, field) != getattr(instrument, field)]
-            raise ConfigError(f"instrument {instrument.name!r} is in the journal with other terms: {', '.join(changed)}; new ones need a new name")
+            raise ConfigError(f"instrument {instrument.name!r} is in the journal with other terms: {', '.join(changed)}; to change them, use a new name")
 
 
 def _countable(name: str, decimals: int) -> int:

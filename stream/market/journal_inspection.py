@@ -75,7 +75,7 @@ def read_from(files: Files, folder: str, segment: int = 0) -> Reader:
     """A reader that begins with the first segment, or with another, counted as in a list. Damaged if there is none."""
     segments = numbers(files, folder, SUFFIX)
     if not segments:
-        raise Damaged(segment_path(folder, 1), 0, "there is no file of records", REMEDY)
+        raise Damaged(segment_path(folder, 1), 0, "there is no file with records", REMEDY)
     path = segment_path(folder, segments[segment])
     return Reader(files, folder, segments[segment] - 1, decode_segment(files.read(path), path).previous)
 
@@ -102,10 +102,10 @@ def state_at(files: Files, folder: str, upto: int | None, visit: Visit | None = 
     """The state behind a record, by default the last, with no more replayed than must be. JournalError if there is no such record, any more or yet."""
     first = 1 if 1 in numbers(files, folder, SUFFIX) else min(numbers(files, folder, snapshots.SUFFIX), default=1)
     if upto is not None and upto < first:
-        raise JournalError(f"{folder}: the state behind record {upto} is not in it any more; the first that is, is the one behind record {first}")
+        raise JournalError(f"{folder}: the state after record {upto} is not in this journal any more; the earliest is that after record {first}")
     found = replay(files, folder, upto, visit)
     if found is None:
-        raise JournalError(f"{folder}: there is no record in it")
+        raise JournalError(f"{folder}: there are no records in this journal")
     if upto is not None and found.state.seq != upto:
         raise JournalError(f"{folder}: there is no record {upto}; the last one is {found.state.seq}")
     return found
@@ -122,7 +122,7 @@ def check(files: Files, folder: str, visit: Visit | None = None) -> Checked | No
         try:
             found = snapshots.read(files, folder, state.seq)
             if _compared(found) != _compared(state):
-                raise Damaged(path, 0, "the snapshot is whole, but of another state", snapshots.REMEDY)
+                raise Damaged(path, 0, "the snapshot is whole, but it holds another state than the replay", snapshots.REMEDY)
             right.append(state.seq)
         except Damaged as damaged:
             wrong.append(damaged)

@@ -52,7 +52,7 @@ def repair(files: Files, folder: str, copy: str, limits: Limits, epoch: int, tim
     reach = newest if newest.seq > start.seq else start
     damage = cut_off + [each for each in dict.fromkeys((start.damage, newest.damage)) if each]
     if not reach.seq:
-        raise JournalError(f"{folder}: nothing in it can be replayed; {damage[0] if damage else 'there is no record'}")
+        raise JournalError(f"{folder}: nothing in this journal can be replayed; {damage[0] if damage else 'there are no records'}")
     commands_lost, last = _behind(files, copy, reach.seq)
     if damage:
         _cut(files, copy, reach)
@@ -75,7 +75,7 @@ def begin_copy(files: Files, folder: str, copy: str) -> list[Damaged]:
     """Copy everything into an empty folder; a segment that was cut off gets zeros for what is missing. Which these are. JournalError if it is not empty."""
     files.make_folder(copy)
     if files.names(copy):
-        raise JournalError(f"{copy}: there are files in it already; name a folder that is not there yet")
+        raise JournalError(f"{copy}: there are files in this folder already; choose a folder that does not exist yet")
     cut_off = []
     paths = [segment_path("", first) for first in numbers(files, folder, SUFFIX)]
     paths += [snapshots.snapshot_path("", seq) for seq in numbers(files, folder, snapshots.SUFFIX)]

@@ -44,7 +44,7 @@ def leave_out(files: Files, folder: str, copy: str, name: Named, limits: Limits,
     place = _find(files, folder, name)
     record = place.record
     if 1 not in numbers(files, folder, SUFFIX) and not any(seq < record.seq for seq in numbers(files, folder, snapshots.SUFFIX)):
-        raise JournalError(f"{folder}: record {record.seq} is behind no snapshot that is kept: nothing replays it")
+        raise JournalError(f"{folder}: there is no snapshot of an earlier record than {record.seq}: nothing replays this record")
     replaced = without(record, name)
     lines = [line for line in describe(record) if not name.place or line.get("place") == name.place]
     begin_copy(files, folder, copy)

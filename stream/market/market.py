@@ -92,7 +92,7 @@ class Market(Venue):
         deposits = []
         for asset, amount in self.config.deposit.items():
             if asset not in decimals:
-                log.warning("a deposit is not paid: there is no such asset", extra={"asset": asset, "expected": sorted(decimals)})
+                log.warning("a deposit for new accounts is not paid: there is no such asset", extra={"asset": asset, "expected": sorted(decimals)})
                 continue
             try:
                 units = from_text(amount, f"1e-{decimals[asset]}")
@@ -208,7 +208,7 @@ class Market(Venue):
         """Refused if a request with a key that is not known must not be taken for a new one, or there is no room for another key."""
         results, sent, now = self.sequencer.results, self.engine_time(sent) if sent else 0, self.engine_time(now)
         if sent > now + SENT_MARGIN:
-            raise Refused(ErrorCode.MALFORMED, f"sent {sent}: expected a time that has passed by the server's clock, which says {now}")
+            raise Refused(ErrorCode.MALFORMED, f"sent {sent}: expected a time in the past; the server's clock says {now}")
         if sent and results.may_have_had(account, sent):
             raise Refused(ErrorCode.KEY_FORGOTTEN)
         if results.is_full(account, now):
@@ -266,11 +266,11 @@ class Market(Venue):
         self._announcements.forget(now, self.wall_time(now), self.sequencer)
 
     def index_of(self, instrument: str) -> int:
-        """An instrument's index. Refused if there is none of that name."""
+        """An instrument's index. Refused if there is no instrument of that name."""
         try:
             return self.exchange.book(instrument).index
         except KeyError:
-            raise Refused(ErrorCode.UNKNOWN_INSTRUMENT, f"instrument {instrument!r}: there is none of that name") from None
+            raise Refused(ErrorCode.UNKNOWN_INSTRUMENT, f"instrument {instrument!r}: there is no instrument of that name") from None
 
     def explain(self, request: OrderRequest, event: Event) -> str:
         """Why the engine refused a command, and what was expected."""

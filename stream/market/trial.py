@@ -87,7 +87,7 @@ class Guard:
         if note:
             self._refuse(note)
             traceback = note.decode(errors="replace")[:TRACEBACK_MAX]
-            log.warning("the process before has crashed: its journal is replayed by a child first", extra={"traceback": traceback})
+            log.warning("the last process crashed: a child process replays its journal first", extra={"traceback": traceback})
             death = tried(self._config, self._patience_s)
             if death:
                 raise self._known(explained(self._config, death, self._patience_s))
@@ -108,7 +108,7 @@ class Guard:
     def _known(self, error: JournalError) -> JournalError:
         """Keep what was found, unless it may be otherwise the next time."""
         if isinstance(error, Stuck):
-            stuck = error.path, error.offset, f"{error.what} (found before; remove {self._note} to have it tried again)", error.remedy, error.record
+            stuck = error.path, error.offset, f"{error.what} (found before; to try again, remove {self._note})", error.remedy, error.record
             self._write(msgspec.json.encode(Known(_journal_and_program(self._config.journal), stuck)))
         return error
 
@@ -148,7 +148,7 @@ def tried(config: Config, patience_s: float = PATIENCE_S) -> Death | None:
     """Whether a recovery ends the process that does it, and where. Costs another process with the whole state, and the time of a recovery."""
     status, said, hung, record = _child(config, "recover", 0, patience_s)
     if hung:
-        return Death(f"it stands still, for {patience_s:g} s", record)
+        return Death(f"no progress for {patience_s:g} s", record)
     return Death(_how(status, said), record, status in (-signal.SIGKILL, NO_MEMORY)) if status else None
 
 
@@ -193,14 +193,15 @@ def explained(config: Config, death: Death, patience_s: float = PATIENCE_S) -> J
     path, offset, record = _find(folder, death.record)
     if death.killed:
         where = f"record {death.record}" if death.record else "no record"
-        return JournalError(f"{folder}: the recovery was killed or had no memory left, at {where}: look at the machine's log; it is tried again at every start")
+        return JournalError(f"{folder}: the recovery was killed or had no memory left, at {where}: look at the machine's log; every start tries again")
     if record is None:
-        what = f"recovery ends with {death.how}, before the first record that it was to apply, or behind the last"
-        return Stuck(path, offset, what, "move the newest snapshot elsewhere, for an older one and the records will do; or start another version", death.record)
+        what = f"the recovery ends with {death.how}, before its first record or after its last"
+        remedy = "move the newest snapshot elsewhere (an older one and the records are enough), or start another version"
+        return Stuck(path, offset, what, remedy, death.record)
     at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=record.time // 1_000)
     told = f"record {record.seq} of {at:%Y-%m-%dT%H:%M:%S.%fZ}, of kind {Kind(record.kind).name.lower()}: recovery ends there with {death.how}"
     if record.kind not in CAN_GO:
-        return Stuck(path, offset, told, "start the version of deltabook that wrote it, or go on from a backup", record.seq)
+        return Stuck(path, offset, told, "start the version of deltabook that wrote the record, or go on from a backup", record.seq)
     found = _search(config, record.seq, patience_s) if count_of(record) else Found()
     place = 0 if count_of(record) == 1 else found.place
     if place is None:
@@ -210,8 +211,8 @@ def explained(config: Config, death: Death, patience_s: float = PATIENCE_S) -> J
 
 
 def _remedy(folder: str, name: Named) -> str:
-    return (f"to start again does not help; another version may, and `deltabook journal repair {folder} {folder}.repaired --without {name}` makes a copy "
-            "without it to serve from")
+    return (f"starting again does not help; another version may, and `deltabook journal repair {folder} {folder}.repaired --without {name}` makes a copy "
+            "without the command, to serve from")
 
 
 def _words(record: Record, place: int, found: Found) -> str:

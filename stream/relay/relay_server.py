@@ -55,7 +55,7 @@ class RelayLink(KeptConnection):
 
     def _hear(self, message: Answer) -> None:
         if isinstance(message, Welcome):
-            log.info("the upstream is connected", extra={"url": shown(self.url), "server": message.server})
+            log.info("connected to the upstream", extra={"url": shown(self.url), "server": message.server})
             self._upstream.linked(self._say, self._clock(), self.allowance)
         else:
             self._upstream.receive(message, self._clock())
@@ -69,13 +69,13 @@ class RelayLink(KeptConnection):
         """What there is to do begins with the welcome."""
 
     def _lose(self, error: ClientError) -> None:
-        log.warning("the upstream is lost", extra={"url": shown(self.url), "reason": str(error)})
+        log.warning("the connection to the upstream was lost", extra={"url": shown(self.url), "reason": str(error)})
         self._upstream.unlinked()
         self._heard()
 
     def _fail(self, error: ClientError) -> None:
         self._upstream.failure = f"the upstream wants no more connections: {error}"
-        log.error("the upstream wants no more connections", extra={"url": shown(self.url), "reason": str(error)})
+        log.error("the upstream told this relay not to connect again", extra={"url": shown(self.url), "reason": str(error)})
 
 
 class RelayServer(Server):

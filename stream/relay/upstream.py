@@ -188,7 +188,7 @@ class Upstream:
         elif frame.channel not in self._to_ask and frame.channel not in self._asked:
             self.recoveries += 1
             found = {"channel": frame.channel, "verdict": verdict.name.lower(), "prev": frame.prev, "seq": frame.seq}
-            log.warning("the upstream's frames do not fit", extra=found)
+            log.warning("the frames of the upstream do not fit together", extra=found)
             self._answered.discard(frame.channel)
             self._to_ask[frame.channel] = verdict is Verdict.GAP
             self._ask_at = max(now, self._asked_at + RECOVERY)

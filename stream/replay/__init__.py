@@ -105,7 +105,7 @@ def read(path: Path, member: str = "") -> bytes:
             case _:
                 return content
     except (EOFError, ValueError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not a whole {path.suffix} file with one member named *{member}*: {error}") from error
+        raise ValueError(f"{path}: expected a complete {path.suffix} file with one member named *{member}*: {error}") from error
 
 
 def companion(path: Path, old: str, new: str) -> Path:
@@ -114,7 +114,7 @@ def companion(path: Path, old: str, new: str) -> Path:
     for name in (plain, f"{plain}.gz", f"{plain}.xz"):
         if name != path.name and path.with_name(name).exists():
             return path.with_name(name)
-    raise FileNotFoundError(f"{path}: expected a file beside it that is named alike, with {new!r} for {old!r}")
+    raise FileNotFoundError(f"{path}: expected another file beside it, with the same name but {new!r} instead of {old!r}")
 
 
 def scaled(text: str, decimals: int) -> int:

@@ -117,7 +117,7 @@ def entries(lines: Iterable[bytes]) -> Iterator[tuple[int, Entry]]:
             if depth.last <= update:
                 continue
             if depth.first > update + 1:
-                raise ValueError(f"updates {update + 1} to {depth.first - 1} are missing")
+                raise ValueError(f"the recording has a gap: updates {update + 1} to {depth.first - 1} are missing")
             update = depth.last
             yield time, Depth(update, _levels(depth.bids, depth.asks))
 

@@ -56,7 +56,7 @@ def replay(path: Path, expect: str = "", progress: Progress = silent) -> Report:
         return _replay_cases(msgspec.json.decode(content, type=dict[str, Case]), progress)
     records = memoryview(content)[HEADER_BYTES:]
     if not content.startswith(MAGIC) or len(records) % RECORD.size:
-        raise ValueError(f"{path}: not a flash1 workload")
+        raise ValueError(f"{path}: this is not a flash1 workload")
     expect = expect or _published_hash(path)
     matcher = _Matcher({message[6] for message in RECORD.iter_unpack(records)})
     for start in range(0, len(records), BATCH_BYTES):
@@ -115,7 +115,7 @@ def _published_hash(path: Path) -> str:
     own = path.with_name(re.sub(r"^flash1_(\w+)_n\d+\.bin$", r"flash1_published_hash_\1.txt", plain))
     if own.suffix == ".txt" and own.exists():
         return own.read_text().split()[0]
-    raise ValueError(f"{path}: no published hash beside it, and none was given to expect")
+    raise ValueError(f"{path}: expected a file with the published hash beside it, or a hash given with --expect")
 
 
 class _Matcher:

@@ -31,7 +31,7 @@ def replay(path: Path, limit: int | None = None, progress: Progress = silent) ->
     books_path = path if zipfile.is_zipfile(path) else companion(path, "message", "orderbook")
     messages, rows = read(path, "message").split(), read(books_path, "orderbook").split()
     if len(messages) != len(rows) or not rows:
-        raise ValueError(f"{path}: {len(messages)} messages and {len(rows)} rows of books: expected as many")
+        raise ValueError(f"{path}: {len(messages)} messages and {len(rows)} rows of books: expected the same number of both")
     window = _Window(levels=len(rows[0].split(b",")) // 4)
     equal = 0
     total = min(len(messages), limit or len(messages))

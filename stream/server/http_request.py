@@ -44,7 +44,7 @@ class Request(NamedTuple):
         """The value of a header that may be there once; "" if it is not. BadRequest if it is there twice."""
         values = self.all(name)
         if len(values) > 1:
-            raise BadRequest(HTTPStatus.BAD_REQUEST, f"{name}: expected one, there are {len(values)}")
+            raise BadRequest(HTTPStatus.BAD_REQUEST, f"{name}: expected this header once, but it is there {len(values)} times")
         return values[0] if values else ""
 
     def options(self, name: str) -> list[str]:
@@ -57,7 +57,7 @@ def head_end(data: bytes | bytearray) -> int:
     end = data.find(b"\r\n\r\n") + 4
     head = data[:end] if end > 3 else data
     if not 0x21 <= head[0] <= 0x7E or AMBIGUOUS.search(head):
-        raise BadRequest(HTTPStatus.BAD_REQUEST, "expected a request of HTTP/1.1, each line of which ends in CR LF")
+        raise BadRequest(HTTPStatus.BAD_REQUEST, "expected an HTTP/1.1 request in which each line ends in CR LF")
     if len(head) > HEAD_BYTES_MAX:
         raise BadRequest(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"expected a head of at most {HEAD_BYTES_MAX:,} bytes")
     return end if end > 3 else 0
@@ -84,11 +84,11 @@ def read_request(head: bytes) -> Request:
     request = Request(method, path, host, headers, version)
     sent_host = request.one("host")
     if not AUTHORITY.fullmatch(sent_host):
-        raise BadRequest(HTTPStatus.BAD_REQUEST, "Host: expected a name or an address, and perhaps a port")
+        raise BadRequest(HTTPStatus.BAD_REQUEST, "Host: expected a name or an address, with or without a port")
     if request.all("transfer-encoding") or request.one("content-length") not in ("", "0"):
         raise BadRequest(HTTPStatus.BAD_REQUEST, "expected a request without a body")
     if request.one("expect").lower() not in ("", "100-continue"):
-        raise BadRequest(HTTPStatus.EXPECTATION_FAILED, "Expect: expected nothing else than 100-continue")
+        raise BadRequest(HTTPStatus.EXPECTATION_FAILED, "Expect: expected only 100-continue")
     return request if host else request._replace(host=sent_host)
 
 

@@ -104,15 +104,15 @@ class Reception:
 
     def _upgrade(self, request: Request, place: Address, entrance: Entrance, connections: int, leaving: bool, now: int) -> Admitted:
         if leaving or not self._venue.begun:
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "not at the moment; come back later", LATER)
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the server takes no connections at the moment; come back later", LATER)
         key = self._handshake_key(request)
         authorization = request.one("authorization")
-        full = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "no more connections; come back later", LATER, "connections_max")
+        full = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the server has no room for more connections; come back later", LATER, "connections_max")
         if connections >= entrance.connections_max + (entrance.connections_for_admins if authorization else 0):
             raise full
         origin = request.one("origin")
         if "origin" in dict(request.headers) and not self._origins.let_in(origin, request.host):
-            raise Refusal(HTTPStatus.FORBIDDEN, "pages of this origin may not connect; see the setting `origins`", limit="origins")
+            raise Refusal(HTTPStatus.FORBIDDEN, "web pages of this origin may not connect; the setting `origins` allows them", limit="origins")
         claims = self._claims(authorization, place, entrance, now) if authorization else None
         if connections >= entrance.connections_max and not (claims and ADMIN_SCOPE in claims.scopes):
             raise full
@@ -123,7 +123,7 @@ class Reception:
     def _handshake_key(self, request: Request) -> str:
         """What the answer to a handshake of RFC 6455 is made of. Refusal if the request is none."""
         if request.version != "1.1" or "upgrade" not in request.options("connection") or "websocket" not in request.options("upgrade"):
-            raise Refusal(HTTPStatus.UPGRADE_REQUIRED, "this is a WebSocket endpoint", UPGRADE)
+            raise Refusal(HTTPStatus.UPGRADE_REQUIRED, "this is a WebSocket endpoint: expected a WebSocket handshake", UPGRADE)
         version = request.one("sec-websocket-version")
         if version and version != VERSION:
             raise Refusal(HTTPStatus.UPGRADE_REQUIRED, f"Sec-WebSocket-Version: expected {VERSION}", UPGRADE)
@@ -142,7 +142,7 @@ class Reception:
         scheme, _, token = authorization.partition(" ")
         try:
             if scheme.lower() != "bearer":
-                raise TokenRefused("Authorization: expected Bearer and a token")
+                raise TokenRefused("Authorization: expected the word Bearer and a token")
             claims = self._venue.authenticator.verify(token.strip(), self._venue.wall_time(now) / 10**9)
         except TokenRefused as error:
             self._known.pop(digest, None)

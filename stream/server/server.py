@@ -154,7 +154,7 @@ class Connection(WSListener):
             if self._transport:
                 self._transport.disconnect()
         elif opcode != PONG:
-            raise Violation(1003, f"{self._codec.subprotocol} has no messages with opcode {opcode}")
+            raise Violation(1003, f"a message with opcode {opcode} came: {self._codec.subprotocol} has no such messages")
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection is gone."""
@@ -268,7 +268,7 @@ class Server:
         most = self.config.connections_max
         visitors, connections = share(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - len(os.listdir("/dev/fd")), self.config)
         if connections < most:
-            log.warning("descriptors (ulimit -n) allow fewer connections than connections_max", extra={"connections": connections, "expected": most})
+            log.warning("open files (ulimit -n) allow fewer connections than connections_max", extra={"connections": connections, "expected": most})
             self.venue.limits.connections_per_address_max = -(-self.config.connections_per_address_max * connections // most)
         return visitors, connections
 

@@ -74,6 +74,6 @@ class RecordedSource:
                     if not isinstance(entry, Best):
                         yield offset + time - first, entry
             if first is None or last is None:
-                raise ValueError(f"{self._path}: there is no snapshot in it")
+                raise ValueError(f"{self._path}: expected a recording with a snapshot, but there is none in it")
             offset += last - first + LOOP_GAP_NS
             self.loops += 1

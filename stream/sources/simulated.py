@@ -60,7 +60,7 @@ class SimulatedSource:
 
     def __init__(self, seed: int = 1, rate: int = 50, markets: Sequence[Market] = MARKETS) -> None:
         if rate < 1 or not markets:
-            raise ValueError(f"rate {rate} of {len(markets)} markets: expected at least 1 of each")
+            raise ValueError(f"rate {rate}, {len(markets)} markets: expected at least 1 of both")
         self.assets: dict[str, int] = {name: DECIMALS for market in markets for name in (market.instrument.base, market.instrument.quote)}
         self.instruments: list[Instrument] = [market.instrument for market in markets]
         self.accounts: list[int] = []

@@ -28,7 +28,7 @@ async def _over_and_over(what: str, step: Step, over: Callable[[], bool]) -> Non
         except (Exception, asyncio.CancelledError):
             if task.cancelling():
                 raise
-            log.exception("a task has failed; it is begun again", extra={"what": what})
+            log.exception("a task has failed; it will be started again", extra={"what": what})
             await asyncio.sleep(AGAIN_S)
 
 

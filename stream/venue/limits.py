@@ -95,7 +95,7 @@ class Limits:
             return f"expected at most {self.connections_per_address_max} connections from one address"
         if not address.handshakes.take(now):
             self.hit["handshakes_per_s"] += 1
-            return f"expected at most {self._config.handshakes_per_s} new connections a second from one address"
+            return f"expected at most {self._config.handshakes_per_s} new connections per second from one address"
         return ""
 
     def sign_in(self, address: Address, now: int, in_common: bool) -> str:

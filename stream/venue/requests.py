@@ -106,13 +106,13 @@ class Requests:
         cancels = isinstance(request, Cancel | CancelAll)
         if not (account.cancels if cancels else account.orders).take(now):
             limit = "cancels_per_s" if cancels else "orders_per_s"
-            raise Refused(ErrorCode.TOO_MANY_REQUESTS, f"expected at most {getattr(self._market.config, limit)} such requests a second from one account", limit)
+            raise Refused(ErrorCode.TOO_MANY_REQUESTS, f"expected at most {getattr(self._market.config, limit)} such requests per second from one account", limit)
 
     def _login(self, session: Session, request: Login, now: int) -> None:
         if not session.place.sign_ins.take(now):
             session.count_error()
             allowed = self._market.config.sign_ins_per_s
-            raise Refused(ErrorCode.TOO_MANY_SIGN_INS, f"expected at most {allowed} tokens a second from one address", "sign_ins_per_s")
+            raise Refused(ErrorCode.TOO_MANY_SIGN_INS, f"expected at most {allowed} tokens per second from one address", "sign_ins_per_s")
         try:
             claims = self._market.authenticator.verify(request.token, self._market.wall_time(now) / 10**9)
         except TokenRefused as error:
@@ -128,7 +128,7 @@ class Requests:
         if scope not in self._market.scopes:
             raise Refused(self._market.refusal)
         if not session.claims:
-            raise Refused(ErrorCode.NOT_SIGNED_IN, f"sign in with a token that has the scope {scope!r}")
+            raise Refused(ErrorCode.NOT_SIGNED_IN, f"this needs a token: sign in with one that has the scope {scope!r}")
         if scope not in session.claims.scopes:
             raise Refused(ErrorCode.MISSING_SCOPE, f"the token does not have the scope {scope!r}")
 

@@ -62,7 +62,7 @@ class Mirror(ABC, Generic[F]):
     def receive(self, frame: F) -> Verdict:
         """Obey the five rules. ValueError if the frame is of another kind of channel."""
         if type(frame) is not self.kind:
-            raise ValueError(f"{self.channel}: a frame of {type(frame).__name__} came")
+            raise ValueError(f"{self.channel}: expected a frame of {self.kind.__name__}, got {type(frame).__name__}")
         if frame.prev is not None and frame.prev < self.seq < frame.seq:
             frame = self._trim(frame)
         verdict = self._judge(frame)

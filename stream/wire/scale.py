@@ -13,7 +13,7 @@ TEXT_MAX = 60
 def from_text(text: str, step: Decimal | str) -> int:
     """How many steps a decimal text is. ValueError if it is no text, or not a whole number of steps below 2^63."""
     if isinstance(text, float):
-        raise ValueError(f"{text!r}: a float is seldom the number that it looks like: expected decimal text such as {str(text)!r}")
+        raise ValueError(f"{text!r}: a float is rarely exactly the number that it shows: expected decimal text such as {str(text)!r}")
     if isinstance(text, bool) or not isinstance(text, str | Decimal | int):
         raise ValueError(f"{text!r}: expected decimal text such as '0.1'")
     shown = str(text)[:TEXT_MAX]

@@ -132,7 +132,7 @@ def test_keys_that_cannot_be_read_change_nothing(tmp_path: Path, caplog: pytest.
                 caplog.clear()
                 server.reload()
                 assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
-                    (logging.ERROR, "the keys cannot be read again; those of before stay good"),
+                    (logging.ERROR, "the keys cannot be read again; the old keys stay valid"),
                 ]
                 assert (await RawClient.open(server.port, f"Authorization: Bearer {token('alice', server.clock.now())}\r\n"))[1].startswith("HTTP/1.1 101")
 

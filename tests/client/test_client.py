@@ -232,9 +232,9 @@ async def test_every_kind_of_order_is_placed_in_decimal_text() -> None:
 async def test_what_cannot_be_reached_is_an_error() -> None:
     async with serving() as server:
         dead = url(server)
-        with pytest.raises(ClientError, match="this is no token: expected a JSON Web Token"):
+        with pytest.raises(ClientError, match="this is not a token: expected a JSON Web Token"):
             await connect(dead, "x.y.z").open()
-        with pytest.raises(ClientError, match="signed with another key"):
+        with pytest.raises(ClientError, match="not signed with the server's key"):
             await connect(dead, f"{token('alice', server.clock.now())[:-2]}AA").open()
         for path, words in (("/", "is the path right"), ("/metrics", "is the path right"), ("/v2", "endpoint is /v1")):
             with pytest.raises(ClientError, match=words) as failed:

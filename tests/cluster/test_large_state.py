@@ -220,5 +220,5 @@ def test_a_state_that_cannot_be_encoded_is_encoded_later(tmp_path: Path, caplog:
             await market.all_have_all()
             assert market.server.encoded == 3
     scene()
-    assert "the state cannot be told to a worker" in caplog.text
+    assert "the state cannot be sent to a worker" in caplog.text
     assert "not callable" in capfd.readouterr().err

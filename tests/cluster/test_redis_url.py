@@ -22,10 +22,10 @@ from tests.waiting import until
 
 
 @pytest.mark.parametrize(("url", "said"), [
-    ("http://h", "unknown scheme"), ("redis", "unknown scheme"), ("redis://", "host is missing"), ("redis://h:x", "a port"), ("redis://h:70000", "a port"),
-    ("redis://h/first", "no number of a database"), ("redis+cluster://h/1", "no databases"), ("redis+cluster://h?db=1", "no databases"),
+    ("http://h", "unknown scheme"), ("redis", "unknown scheme"), ("redis://", "host is missing"), ("redis://h:x", "the port"), ("redis://h:70000", "the port"),
+    ("redis://h/first", "not the number of a database"), ("redis+cluster://h/1", "no databases"), ("redis+cluster://h?db=1", "no databases"),
     ("redis+sentinel://h", "name of the master"), ("redis://h?nothing=1", "unknown option 'nothing'"), ("redis://a,b", "several hosts"),
-    ("redis://::1:6379", "brackets"), ("redis://[::1", "brackets"), ("redis://h?ssl_ca_certs=x", "without TLS"), ("redis://u:secret/part@h", ""),
+    ("redis://::1:6379", "brackets"), ("redis://[::1", "brackets"), ("redis://h?ssl_ca_certs=x", "no TLS"), ("redis://u:secret/part@h", ""),
     ("redis+sentinel://u:secret@h", "name of the master"), ("redis+sentinel://h?sentinel_password=secret", "name of the master"), ("unix://", "path"),
 ])
 def test_what_cannot_be_read_is_said_without_a_password(url: str, said: str) -> None:

@@ -279,9 +279,9 @@ def test_a_seed_gives_the_same_again_and_another_one_does_not() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "expected at least one fault"), ("pass*0", "expected at least one fault"), ("silent:5", "silent has no amount"),
+        ("", "expected at least one fault"), ("pass*0", "expected at least one fault"), ("silent:5", "silent takes no amount"),
         ("closed*0", "'closed': expected one of closed-at-once, reset-at-once,"),
-        ("cut:", "expected a kind of fault, with an amount"), ("cut:-1", "such as cut, cut:5"), ("CUT", "expected a kind"),
+        ("cut:", "expected a kind of fault, with an optional amount"), ("cut:-1", "such as cut, cut:5"), ("CUT", "expected a kind"),
     ],
 )
 def test_a_script_that_cannot_be_is_told(text: str, words: str) -> None:

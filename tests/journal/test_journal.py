@@ -71,7 +71,7 @@ def test_a_record_that_is_not_there_is_told() -> None:
     with pytest.raises(JournalError, match=f"there is no record {last + 1}; the last one is {last}"):
         state_at(disk, FOLDER, last + 1)
     oldest = numbers(disk, FOLDER, snapshots.SUFFIX)[0]
-    with pytest.raises(JournalError, match=f"record {oldest - 1} is not in it any more; the first that is, is the one behind record {oldest}"):
+    with pytest.raises(JournalError, match=f"record {oldest - 1} is not in this journal any more; the earliest is that after record {oldest}"):
         state_at(disk, FOLDER, oldest - 1)
 
 
@@ -155,7 +155,7 @@ def test_a_record_in_another_ones_place_is_refused() -> None:
 @pytest.mark.parametrize(
     ("kind", "payload", "words"),
     [
-        (Kind.MARK, b"\x93\x01\x02\xc0", "record 2: the replay came to"),
+        (Kind.MARK, b"\x93\x01\x02\xc0", "record 2: the replay led to"),
         (Kind.GENESIS, b"", "record 2: a record of kind 1"),
         (99, b"", "record 2: a record of kind 99: a later version of deltabook wrote it"),
         (Kind.COMMANDS, bytes(87), "record 2: "),
@@ -175,7 +175,7 @@ def test_a_record_that_cannot_be_is_refused(kind: Kind, payload: bytes, words: s
 
 def test_a_second_engine_is_kept_out(tmp_path: Path) -> None:
     opened, _ = begun(tmp_path / "data" / "journal")
-    with pytest.raises(Locked, match="another process has this journal"):
+    with pytest.raises(Locked, match="another process uses this journal"):
         open_journal(Disk(), str(tmp_path / "data" / "journal"), SMALL, EPOCH)
     opened.log.close()
     Disk().close(opened.lock)

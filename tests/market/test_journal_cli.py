@@ -123,7 +123,7 @@ def test_check_compares_the_snapshots(journal: Run, folder: Path) -> None:
     state = snapshots.decode((VERSION_1 / path.name).read_bytes(), "")
     state.exchange.open_account()
     snapshots.write(Disk(), str(folder), state)
-    assert "of another state" in journal("check", folder).err
+    assert "another state than the replay" in journal("check", folder).err
     state.seq = LAST + 5
     snapshots.write(Disk(), str(folder), state)
     assert f"the snapshot is of record {LAST + 5}, and the journal ends with record {LAST}" in journal("check", folder).err
@@ -199,7 +199,7 @@ def test_a_snapshot_is_where_replay_begins(journal: Run, folder: Path) -> None:
     assert told["state_hash"] == VERSION_1_STATE
     assert "replayed 0" in journal("replay", folder, "--upto", SNAPSHOT + 4).out
     assert journal("check", folder).status == 0
-    assert f"the first that is, is the one behind record {SNAPSHOT}" in journal("replay", folder, "--upto", 2).err
+    assert f"the earliest is that after record {SNAPSHOT}" in journal("replay", folder, "--upto", 2).err
 
 
 def test_a_snapshot_remembers_as_many_trades_as_the_server(journal: Run, folder: Path) -> None:
@@ -301,7 +301,7 @@ def test_repair_of_a_whole_journal_is_a_copy(journal: Run, folder: Path) -> None
 def test_repair_does_not_write_where_files_are(journal: Run, folder: Path) -> None:
     outcome = journal("repair", folder, folder)
     assert outcome.status == 2
-    assert "there are files in it already" in outcome.err
+    assert "there are files in this folder already" in outcome.err
 
 
 @pytest.mark.parametrize("action", ["info", "check", "dump", "replay", "snapshot", "repair"])

@@ -122,7 +122,7 @@ def test_what_is_behind_a_snapshot_alone_is_left_out_too() -> None:
     leave_out(disk, FOLDER, COPY, Named(record.seq, 1), SMALL, NEW_EPOCH, 99)
     assert check(disk, COPY)
     before = next(each for each in Reader(disk, FOLDER, *first_of(disk)) if each.kind == Kind.COMMANDS)
-    with pytest.raises(JournalError, match=f"record {before.seq} is behind no snapshot that is kept"):
+    with pytest.raises(JournalError, match=f"there is no snapshot of an earlier record than {before.seq}"):
         leave_out(disk, FOLDER, "another", Named(before.seq, 1), SMALL, NEW_EPOCH, 99)
     assert "another" not in {path.partition("/")[0] for path in disk.contents()}
 
@@ -174,14 +174,14 @@ def test_a_journal_that_a_server_has_is_not_repaired(without: list[str], tmp_pat
     folder, copy = shutil.copytree(VERSION_1, tmp_path / "data"), tmp_path / "copy"
     lock = Disk().lock(f"{folder}/{LOCK}")
     assert main(["journal", "repair", str(folder), str(copy), *without]) == 2
-    assert "another process has this journal" in capsys.readouterr().err
+    assert "another process uses this journal" in capsys.readouterr().err
     assert not copy.exists()
     Disk().close(lock)
 
 
 def test_a_copy_does_not_go_where_files_are(several: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["journal", "repair", str(VERSION_1), str(VERSION_1), "--without", f"{several}.1"]) == 2
-    assert "there are files in it already" in capsys.readouterr().err
+    assert "there are files in this folder already" in capsys.readouterr().err
 
 
 def test_what_is_told_of_a_copy(several: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,7 +193,7 @@ def test_what_is_told_of_a_copy(several: int, tmp_path: Path, capsys: pytest.Cap
     assert '"place":2' in out
     assert '"place":1' not in out
     assert "accounts concerned: account " in out
-    assert "the end of the copy, compared with the end of the journal:" in out
+    assert "the copy's end, compared with that of the journal:" in out
     assert "available and" in out or "open before" in out or "there are no differences" in out
     assert f"{copy} has the records up to {LAST + 1}; the epoch is now " in out
     found = replay(Disk(), copy)

@@ -155,7 +155,7 @@ def test_from_the_crash_to_a_market_that_goes_on(in_faulty: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(("fault", "words", "patience_s"), [
-    (ABORT, "signal 6, SIGABRT", 60), (EXIT, "exit status 3", 60), (ENDLESS, "it stands still, for 1.5 s", 1.5),
+    (ABORT, "signal 6, SIGABRT", 60), (EXIT, "exit status 3", 60), (ENDLESS, "no progress for 1.5 s", 1.5),
 ])
 def test_whatever_a_recovery_dies_of_is_found(in_faulty: Path, tmp_path: Path, fault: int, words: str, patience_s: float) -> None:
     cancels = [fault] if fault == ENDLESS else [7, fault, 8]
@@ -167,7 +167,7 @@ def test_whatever_a_recovery_dies_of_is_found(in_faulty: Path, tmp_path: Path, f
     name = "4" if fault == ENDLESS else "4.4"
     assert f"record 4 of 2023-11-14T22:13:20.000000Z, of kind commands: recovery ends there with {words}. " in stuck.what
     assert f"It is command {name}: command cancel, client_id {fault}, account 1 (alice), instrument 0 (BTC-USD)" in stuck.what
-    assert stuck.remedy.endswith(f"--without {name}` makes a copy without it to serve from")
+    assert stuck.remedy.endswith(f"--without {name}` makes a copy without the command, to serve from")
     assert stuck.record == 4
 
 
@@ -208,7 +208,7 @@ def test_a_record_that_raises_is_found_at_once(tmp_path: Path, kind: Kind, paylo
     config = begin_journal(str(tmp_path / "journal"), (kind, payload), (Kind.COMMANDS, orders(4)))
     stuck = guarded(config)
     assert isinstance(stuck, Stuck)
-    assert stuck.remedy.endswith(f"--without {name}` makes a copy without it to serve from")
+    assert stuck.remedy.endswith(f"--without {name}` makes a copy without the command, to serve from")
     assert "found before" in str(guarded(config))
     left = leave_out(Disk(), config.journal, str(tmp_path / "copy"), named(name), Limits(), 2, START)
     assert left.behind == 4

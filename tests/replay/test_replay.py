@@ -143,7 +143,7 @@ def test_flash1_hash_is_found_beside_the_workload(tmp_path: Path) -> None:
     messages, lines = CASES["fifo"]
     digest = sha256("\n".join(lines).encode()).hexdigest()
     path = workload(tmp_path / "flash1_small_n3.bin", messages)
-    with pytest.raises(ValueError, match="no published hash"):
+    with pytest.raises(ValueError, match="a file with the published hash"):
         flash1.replay(path)
     (tmp_path / "flash1_published_hash_small.txt").write_text(f"{digest}  small_reports.txt\n")
     assert flash1.replay(path).passed

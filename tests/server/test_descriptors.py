@@ -113,6 +113,6 @@ def test_strangers_take_no_descriptor_that_the_market_needs(tmp_path: Path) -> N
         server.terminate()
         assert server.wait(20) == 0
     log = (tmp_path / "log").read_text()
-    assert "descriptors (ulimit -n) allow fewer connections" in log
+    assert "open files (ulimit -n) allow fewer connections" in log
     assert "ERROR" not in log
     assert "the journal" not in log

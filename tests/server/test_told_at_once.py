@@ -61,7 +61,7 @@ def test_every_cut_of_a_good_message_is_answered(codec: Codec) -> None:
 
 
 @pytest.mark.parametrize(("text", "why"), [
-    (0.1, "0.1: a float is seldom the number that it looks like: expected decimal text such as '0.1'"), (5.0, "a float"), (float("nan"), "a float"),
+    (0.1, "0.1: a float is rarely exactly the number that it shows: expected decimal text such as '0.1'"), (5.0, "a float"), (float("nan"), "a float"),
     (True, "True: expected decimal text"), (None, "None: expected decimal text"), (b"1", "expected decimal text"), ("", "expected a decimal number"),
     ("1,5", "expected a decimal number"), ("0.15", "'0.15': expected a whole multiple of 0.1"), ("1e400", "'1e400': expected less than 2"),
     ("1e30", "expected less than 2"), ("nan", "expected a whole multiple"), ("inf", "expected a whole multiple"), ("9" * 500, "'9{60}': expected less than 2"),
@@ -74,7 +74,7 @@ def test_a_price_that_is_none_is_told(text: Any, why: str) -> None:
 @run
 async def test_a_float_price_is_refused_before_it_is_sent() -> None:
     async with serving() as server, connect(f"ws://127.0.0.1:{server.port}/v1") as client:
-        with pytest.raises(ValueError, match=r"a float is seldom .*expected decimal text such as '0\.1'"):
+        with pytest.raises(ValueError, match=r"a float is rarely .*expected decimal text such as '0\.1'"):
             await client.place("BTC-USD", "buy", 0.1, "1")    # type: ignore[arg-type]
         with pytest.raises(ClientError, match="there is none of that name"):
             await client.place("BTC-XXX", "buy", "0.1", "1")
@@ -129,7 +129,7 @@ def test_a_deposit_that_cannot_be_paid_any_more_is_in_the_log(caplog: pytest.Log
 def test_a_deposit_of_an_asset_that_is_not_there_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     made = market(deposit={"A": "1", "ETH": "1"})
     assert [(record.message, record.__dict__["asset"], record.__dict__["expected"]) for record in caplog.records] == [
-        ("a deposit is not paid: there is no such asset", "ETH", ["A", "B"]),
+        ("a deposit for new accounts is not paid: there is no such asset", "ETH", ["A", "B"]),
     ]
     assert made._deposits == [(made.exchange.asset("A"), 10**8)]
 
