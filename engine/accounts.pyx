@@ -37,7 +37,7 @@ cdef Limits* new_limits(Accounts* accounts, uint32_t account) noexcept nogil:
 
 
 cdef int add_asset(Accounts* accounts) except -1:
-    """Widen every account's row by one asset. O(accounts * assets). Without memory for it: MemoryError, and nothing has changed."""
+    """Widen every account's row by one asset. O(accounts * assets). Without enough memory it raises MemoryError, and nothing has changed."""
     cdef uint32_t old = accounts.assets
     cdef uint32_t account
     cdef uint64_t rows = <uint64_t>accounts.capacity * (old + 1)

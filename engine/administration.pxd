@@ -1,4 +1,4 @@
-"""The commands that are not about orders: accounts, instruments, the clock."""
+"""The commands that are not about orders, but about accounts, instruments and the clock."""
 
 from engine.core cimport Core
 from engine.model cimport Command

@@ -1,4 +1,4 @@
-"""The commands that are not about orders: accounts, instruments, the clock."""
+"""The commands that are not about orders, but about accounts, instruments and the clock."""
 
 from engine.accounts cimport Account, Limits, add_account, balance_of, new_limits, touch
 from engine.auction cimport set_phase

@@ -1,4 +1,4 @@
-"""Phases of an instrument, and the one price at which what an auction collected trades."""
+"""The phases of an instrument, and the single price at which the orders collected for an auction trade."""
 
 from libc.stdint cimport int64_t, uint32_t
 

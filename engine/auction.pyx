@@ -84,7 +84,7 @@ cdef struct Crossing:           # at one price
 
 
 cdef uint64_t lots_at(Core* core, Levels* levels, uint32_t index) noexcept nogil:
-    """Lots of a level, those that do not show too."""
+    """The lots of a level, including hidden ones."""
     cdef Level* level = &levels.level[index]
     cdef uint64_t lots = 0
     cdef uint32_t slot = level.queue.head
@@ -97,7 +97,7 @@ cdef uint64_t lots_at(Core* core, Levels* levels, uint32_t index) noexcept nogil
 
 
 cdef Crossing* crossings_of(Core* core, Levels* levels, uint32_t* count) noexcept nogil:
-    """What could trade at each limit from the highest bid down to the lowest ask. The caller frees it."""
+    """What could trade at each limit, from the highest bid down to the lowest ask. The caller frees the result."""
     cdef uint32_t bid = levels.ladders[<int>BUY].best
     cdef uint32_t ask = levels.ladders[<int>SELL].best
     cdef int64_t highest = levels.level[bid].price
@@ -156,7 +156,7 @@ cdef inline bint better(Crossing* a, Crossing* b) noexcept nogil:
 
 
 cdef int64_t uncrossing_price(Core* core, uint32_t book, int64_t* volume) noexcept nogil:
-    """The price at which the most lots trade, and how many; 0 if the book is not crossed. O(orders that could trade)."""
+    """The price at which the most lots trade, and how many lots; 0 if the book is not crossed. O(orders that could trade)."""
     cdef Levels* levels = core.book[book].levels
     cdef int64_t reference = reference_of(&core.book[book])
     cdef uint32_t bid = levels.ladders[<int>BUY].best
@@ -221,9 +221,9 @@ cdef void meet(Core* core, uint32_t book, uint32_t bid, uint32_t ask, int64_t pr
 
 
 cdef void uncross(Core* core, uint32_t book, int64_t price) noexcept nogil:
-    """Let everything trade that can at this price. What self-trade prevention leaves crossed trades as near to it as its limits allow.
+    """Let everything trade that can trade at this price. Orders that self-trade prevention leaves crossed trade as near to it as their limits allow.
 
-    So the price moves one way only, and finding another takes no walk through the book. O(trades).
+    So the price moves in one direction only, and finding the next price needs no walk through the book. O(trades).
     """
     cdef Levels* levels = core.book[book].levels
     cdef Level* bid

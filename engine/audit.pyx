@@ -106,7 +106,7 @@ cdef int check_expiries(Core* core) except -1:
 
 
 cdef int check_core(Core* core) except -1:
-    """Compare orders, queues, accounts and supply with each other; raises Inconsistent. O(everything)."""
+    """Check that orders, queues, accounts and supply agree. Raises Inconsistent if they do not. O(the whole state)."""
     cdef uint32_t i, slot, free = 0, open = 0
     cdef int asset
     cdef Balance* balance

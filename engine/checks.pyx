@@ -81,7 +81,7 @@ cdef inline int bad_notional(Book* book, Limits* limits, int64_t price, int64_t 
 
 
 cdef inline bint too_many_parts(Book* book, int64_t size, int64_t display) noexcept nogil:
-    """Whether an iceberg would show itself in more parts than it may."""
+    """Whether an iceberg would be displayed in more parts than it may."""
     return display and (size - 1) // display >= book.parts_max
 
 
@@ -175,7 +175,7 @@ cdef int unfillable(Core* core, const Command* command, Intent* intent, int64_t 
 
 
 cdef bint trades_too_much(Core* core, const Command* command, Intent* intent, int64_t limit, Limits* limits) noexcept nogil:
-    """Whether what a MARKET order would trade is worth more than an order may be."""
+    """Whether the notional that a MARKET order would trade is above the maximum of an order."""
     cdef Book* book = &core.book[command.instrument]
     cdef int64_t most = notional_limit(book, limits)
     return book.market_notional and most < MONEY_LIMIT and costs_more(

@@ -1,4 +1,4 @@
-"""The accounts' own names for orders: of every open order, and of the latest ones that are done."""
+"""The client ids of the accounts: those of all open orders, and the latest ones of orders that are done."""
 
 from libc.stdint cimport uint32_t, uint64_t
 

@@ -1,4 +1,4 @@
-"""The accounts' own names for orders."""
+"""The client ids of the accounts."""
 
 from libc.stdlib cimport free
 
@@ -24,7 +24,7 @@ cdef inline void sip_round(uint64_t* v) noexcept nogil:
 
 
 cdef inline uint64_t home_of(ClientIds* ids, uint32_t account, uint64_t client_id) noexcept nogil:
-    """SipHash-1-3 (Aumasson, Bernstein 2012) of the client id and the account, 12 bytes: who does not know the key cannot choose ids that collide."""
+    """SipHash-1-3 (Aumasson, Bernstein 2012) of the client id and the account, 12 bytes. Without the key, nobody can choose ids that collide."""
     cdef uint64_t v[4]
     cdef uint64_t last = <uint64_t>12 << 56 | account
     v[0] = ids.key[0] ^ <uint64_t>0x736F6D6570736575
@@ -53,7 +53,7 @@ cdef inline uint64_t place_of(ClientIds* ids, uint32_t account, uint64_t client_
 
 
 cdef uint64_t find_client_id(ClientIds* ids, uint32_t account, uint64_t client_id) noexcept nogil:
-    """The order that has the name, open or done; 0 if it is not known."""
+    """The order that has the client id, open or done; 0 if the id is unknown."""
     if not ids.count:
         return 0
     return ids.entry[place_of(ids, account, client_id)].order
@@ -97,7 +97,7 @@ cdef void drop(ClientIds* ids, uint32_t account, uint64_t client_id) noexcept no
 
 
 cdef void mark_done(ClientIds* ids, uint32_t account, uint64_t client_id) noexcept nogil:
-    """The order is done: its name is remembered until `done_max` later ones are done."""
+    """The order is done: its client id is remembered until `done_max` later orders are done."""
     cdef ClientId* done
     if not ids.done_max:
         drop(ids, account, client_id)

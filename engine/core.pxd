@@ -101,7 +101,7 @@ cdef struct Core:
 
 
 cdef inline int64_t take_fee(int64_t notional, int64_t rate, uint32_t* unpaid) noexcept nogil:
-    """The whole units of notional * rate / 1,000,000 and of what was unpaid, which is then what is left of them. Of a rate below one."""
+    """The fee in whole units: notional * rate / 1,000,000 plus what was unpaid. What is left below a unit is then unpaid. The rate is below one."""
     cdef uint64_t amount = notional, parts = rate, units = 0
     if reaches(FEE_AMOUNT, amount):
         units = amount // FEE_PARTS * parts
@@ -117,7 +117,7 @@ cdef inline int64_t fee(int64_t notional, int64_t rate, uint32_t unpaid=0) noexc
 
 
 cdef inline int64_t cost(Book* book, int64_t price, int64_t size, uint32_t unpaid) noexcept nogil:
-    """What a resting buy holds: its notional, and the highest fee on it with what is unpaid. The fees of its fills never add up to more."""
+    """What a resting buy order holds: its notional, plus the highest fee on it with what is unpaid. The fees of its fills never add up to more."""
     cdef int64_t notional = price * size * book.tick_value
     return notional + fee(notional, book.hold_fee, unpaid)
 
@@ -125,7 +125,7 @@ cdef inline int64_t cost(Book* book, int64_t price, int64_t size, uint32_t unpai
 cdef inline int64_t hold(Book* book, int side, int64_t price, int64_t size, uint32_t unpaid) noexcept nogil:
     """What a resting order holds, of the quote asset for a buy, of the base asset for a sell.
 
-    Both are counted, since a branch that goes either way as often as the other costs more.
+    Both are computed, since a branch that goes both ways equally often would cost more.
     """
     cdef int64_t held[2]
     held[<int>BUY] = cost(book, price, size, unpaid)
@@ -180,7 +180,7 @@ cdef inline uint32_t held_asset(Book* book, int side) noexcept nogil:
 
 
 cdef inline void touch_level(Core* core, uint32_t book, uint32_t level) noexcept nogil:
-    """Note a level whose size the running command changes. What an auction collects counts as noted for ever, so that nobody sees it."""
+    """Note a level whose size the running command changes. Levels that an auction collects count as noted, and so are never published."""
     if core.book[book].levels.level[level].touched:
         return
     core.book[book].levels.level[level].touched = 1

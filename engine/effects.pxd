@@ -1,4 +1,4 @@
-"""What each change of an order tells, and what it does to the balance behind it."""
+"""The events of each change of an order, and its effect on the balance behind it."""
 
 from libc.stdint cimport int64_t, uint32_t
 
@@ -27,7 +27,7 @@ cdef inline Event* tell_order(Core* core, int kind, uint32_t slot, int64_t price
 
 
 cdef inline void release(Core* core, uint32_t account, uint32_t asset, int64_t amount) noexcept nogil:
-    """Move so much of what an account holds to what it has available; less than 0 holds more."""
+    """Move an amount from what an account holds to what it has available. A negative amount holds more."""
     cdef Balance* balance = touch(&core.accounts, account, asset)
     balance.held -= amount
     balance.available += amount

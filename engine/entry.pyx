@@ -93,9 +93,9 @@ cdef void enter_stop(Core* core, uint32_t book, uint32_t slot) noexcept nogil:
 
 
 cdef void note_trades(Core* core, uint32_t book) noexcept nogil:
-    """Let the stops see the trades of an order that has come to rest or to its end, or of an uncrossing.
+    """Trigger stops by the trades of an order that has come to rest or to its end, or of an uncrossing.
 
-    Their prices rise or fall all the way, so that looking at the first and the last one is as good as looking at each.
+    The prices of these trades only rise or only fall, so it is enough to look at the first and the last one.
     """
     if core.first_price and core.book[book].stops != NULL:
         observe(core, book, core.first_price)
@@ -104,7 +104,7 @@ cdef void note_trades(Core* core, uint32_t book) noexcept nogil:
 
 
 cdef void after_trades(Core* core, uint32_t book) noexcept nogil:
-    """Let the stops in that trades have triggered, and those that theirs do."""
+    """Let the stops enter that trades have triggered, and then those that their own trades trigger."""
     cdef uint32_t slot
     note_trades(core, book)
     while core.triggered.head:

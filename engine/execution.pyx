@@ -126,7 +126,7 @@ cdef uint32_t named_order(Core* core, const Command* command) noexcept nogil:
 
 
 cdef void shrink(Core* core, uint32_t slot, int64_t by) noexcept nogil:
-    """Take lots off an order where it is, those first that do not show, and release what they held."""
+    """Reduce an order in its place, its hidden lots first, and release what these lots held."""
     cdef Order* order = &core.orders.order[slot]
     cdef Book* book = &core.book[instrument_of(order)]
     cdef int64_t before = held_by(core, slot)
@@ -268,7 +268,7 @@ cdef int outcome(Core* core, const Command* command, uint64_t* concerned) noexce
 
 
 cdef void end_command(Core* core) noexcept nogil:
-    """Tell what the command left of every level and balance that it touched, and close its batch."""
+    """Emit the new state of every level and balance that the command touched, and close its batch."""
     cdef uint32_t i
     cdef Touched touched
     cdef Levels* levels

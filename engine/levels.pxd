@@ -14,7 +14,7 @@ cdef void evict(Levels* book) noexcept nogil
 
 
 cdef inline uint64_t mix(int side, int64_t price, int64_t size) noexcept nogil:
-    """A level's share of the digest: the finaliser of SplitMix64 (Steele, Lea, Flood 2014) over both numbers."""
+    """The share of a level in the digest: the finaliser of SplitMix64 (Steele, Lea, Flood 2014) over both numbers."""
     cdef uint64_t z = (<uint64_t>price * 2 + side) * <uint64_t>0x9E3779B97F4A7C15 + <uint64_t>size * <uint64_t>0xC2B2AE3D27D4EB4F
     z = (z ^ (z >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
     z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
@@ -68,7 +68,7 @@ cdef inline void tell(Levels* book, uint32_t index, uint64_t seq) noexcept nogil
 
 
 cdef inline bint publish(Levels* book, uint32_t index, uint64_t seq) noexcept nogil:
-    """Make a level's size the one that is told from `seq` on; whether that is a change."""
+    """Publish the size of a level as of `seq`. Returns whether that is a change."""
     cdef Level* level = &book.level[index]
     if level.size == level.published:
         if level.size == 0 and level.seq == 0:

@@ -1,8 +1,8 @@
-"""Asks for the memory that the next commands will need, while the ones before them run.
+"""Prefetches the memory that the next commands will need, while earlier ones run.
 
-In a large exchange a command meets some ten cache lines that nothing has touched lately: its order, that order's neighbours
-in the queue, among its account's orders, and its level's on the chain of changes. Each is found through the one before, so
-they are asked for in three steps, each some commands ahead of the next.
+In a large exchange, a command needs about ten cache lines that nothing has touched lately: its order, the neighbours of that order
+in the queue and among its account's orders, and those of its level on the chain of changes. Each is found through the one before.
+So they are prefetched in three steps, each a few commands ahead of the next.
 """
 
 from engine.core cimport Core

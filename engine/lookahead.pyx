@@ -1,4 +1,4 @@
-"""Asks for the memory that the next commands will need, while the ones before them run."""
+"""Prefetches the memory that the next commands will need, while earlier ones run."""
 
 from libc.stdint cimport uint32_t
 

@@ -100,7 +100,7 @@ cdef void fill(Core* core, uint32_t book, uint32_t maker_slot, uint32_t taker_sl
 
 
 cdef bint match(Core* core, uint32_t book, uint32_t slot, int64_t price, int64_t limit, bint holds) noexcept nogil:
-    """Fill an incoming order from the other side, best price first, by priority, within `limit`; whether it is still open.
+    """Fill an incoming order from the other side within `limit`: best price first, then by priority. Returns whether it is still open.
 
     `price` is the order's own, `holds`: whether it holds money or lots. O(orders met).
     """
@@ -136,7 +136,7 @@ cdef bint match(Core* core, uint32_t book, uint32_t slot, int64_t price, int64_t
 
 
 cdef bint prevent(Core* core, uint32_t book, uint32_t maker, uint32_t taker, int mode, int64_t price, bint holds) noexcept nogil:
-    """What happens instead of a trade between orders of one owner; whether the taker is still open."""
+    """Prevent a trade between two orders of one owner. Returns whether the taker is still open."""
     cdef Order* order = &core.orders.order[taker]
     cdef int64_t size = min(core.orders.order[maker].remaining, order.remaining)
     cdef int side = side_of(order)
@@ -177,7 +177,7 @@ cdef void decrement(Core* core, uint32_t book, uint32_t slot, int64_t size) noex
 
 
 cdef void used_up(Core* core, uint32_t book, uint32_t slot) noexcept nogil:
-    """All that showed of a resting order is gone: it shows more, at the end of its queue, or it is done."""
+    """The displayed part of a resting order is used up: it displays the next part at the end of its queue, or it is done."""
     cdef Order* order = &core.orders.order[slot]
     cdef int64_t price
     leave_level(core, book, slot)
@@ -241,7 +241,7 @@ cdef void leave_level(Core* core, uint32_t book, uint32_t slot) noexcept nogil:
 
 
 cdef void finish(Core* core, uint32_t slot) noexcept nogil:
-    """The order is done and in no queue: let go of its account's list, its name, its expiry and its slot."""
+    """The order is done and in no queue: remove it from its account's list, and free its client id, its expiry and its slot."""
     cdef Order* order = &core.orders.order[slot]
     cdef Account* account = &core.accounts.account[order.account]
     if order.earlier:
@@ -298,7 +298,7 @@ cdef void cancel(Core* core, uint32_t slot, int reason) noexcept nogil:
 
 
 cdef void cancel_partner(Core* core, uint32_t slot) noexcept nogil:
-    """Something happened to an order: the other one of its pair ends."""
+    """Something happened to an order of a pair: the other order ends."""
     cdef uint32_t partner = partner_of(&core.orders, slot)
     if partner:
         drop(core, partner, LINKED)

@@ -49,8 +49,8 @@ cdef inline void* moved(void* block, size_t used, size_t wanted) noexcept nogil:
 cdef inline void* resized(void* block, size_t used, size_t wanted) noexcept nogil:
     """`block` with room for `wanted` bytes, those after the first `used` zero, for use inside a command.
 
-    Without memory the process ends: an engine that stopped in the middle of a command would be wrong for ever after,
-    and one that runs again finds everything in its journal.
+    If there is no memory, the process ends: an engine that stopped in the middle of a command would stay wrong for ever,
+    but one that starts again finds everything in its journal.
     """
     cdef void* larger = moved(block, used, wanted)
     if larger == NULL:

@@ -1,4 +1,4 @@
-"""What an incoming order would meet, counted without changing anything."""
+"""Counts what an incoming order would meet, without changing anything."""
 
 from libc.stdint cimport int64_t, uint32_t
 

@@ -1,4 +1,4 @@
-"""Orders that wait for a price: by trigger in a tree of levels that nobody sees, then in the queue of those about to enter."""
+"""Orders that wait for a price: first by trigger in a tree of hidden levels, then in the queue of orders about to enter."""
 
 from libc.stdint cimport int64_t, uint32_t
 

@@ -1,4 +1,4 @@
-"""What an instrument's terms come to in a book, and whether they fit together."""
+"""Converts the terms of an instrument to the numbers of a book, and checks that they fit together."""
 
 from engine.core cimport Book
 

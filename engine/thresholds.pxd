@@ -1,7 +1,7 @@
-"""Sizes at which the engine takes another path, or a table grows: all of them, in one table.
+"""All sizes at which the engine takes another path or a table grows, in one table.
 
-A checked build has smaller ones, so that small tests meet both sides of each, and counts how often it met them. What is not here is
-an argument of the Exchange (tombstones, client ids of done orders, orders, accounts), or follows from the prices (the height of a tree).
+A checked build has smaller sizes, so that small tests reach both sides of each, and it counts how often it did. Other sizes are
+arguments of the Exchange (tombstones, client ids of done orders, orders, accounts), or follow from the prices (the height of a tree).
 """
 
 from libc.stdint cimport uint64_t

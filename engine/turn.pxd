@@ -1,4 +1,4 @@
-"""Whose turn it is: a call that runs without the interpreter's lock keeps all other threads out of an exchange."""
+"""The lock of an exchange: a call that runs without the interpreter's lock keeps all other threads out."""
 
 
 cdef class Turn:

@@ -1,1 +1,1 @@
-"""Who somebody is and whether that still holds: tokens, their keys and claims, revocations, and addresses. Never decides what may be done with it."""
+"""Checks who a client is: tokens, their keys and claims, revocations, and addresses. It never decides what the client may do."""

@@ -1,4 +1,4 @@
-"""Whose connection it is: one client's address in all its forms is one, and behind a trusted proxy it is what the proxy says."""
+"""Finds the address of a client. All forms of an address count as one, and behind a trusted proxy it is the address that the proxy names."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ PAIR = re.compile(r"""[ \t]*(?:([!#$%&'*+.^_`|~\w-]+)=(?:"((?:[^"\\]|\\.)*)"|([!
 
 
 class Proxies:
-    """Those whose word on where a client is counts. ConfigError for what is no address or network."""
+    """The trusted proxies, which may say where a client is. Raises ConfigError for anything that is not an address or a network."""
 
     def __init__(self, trusted: Iterable[str]) -> None:
         try:
@@ -33,11 +33,11 @@ class Proxies:
         return any(address in network for network in self._networks)
 
     def client_of(self, peer: str, forwarded_for: Sequence[str], forwarded: Sequence[str]) -> str:
-        """The client behind a peer, by the lines of `X-Forwarded-For` and of `Forwarded`, each proxy's addition behind those before.
+        """The client behind a peer, by the lines of `X-Forwarded-For` and `Forwarded`, to which each proxy adds at the end.
 
-        From the last entry back as far as the proxies are trusted. An entry that is no address, such as `unknown`, ends it at the proxy that made it; so
-        do two headers that disagree, for a proxy that writes one of them lets a client's own through in the other. A proxy that names an address for the
-        second time speaks of a program on a proxy's machine, which may have written all that is before it.
+        It walks back from the last entry, as long as the proxies are trusted. An entry that is not an address, such as `unknown`, ends the walk at the proxy
+        that added it. So do two headers that disagree: a proxy that writes one of them passes on what the client wrote in the other. If an address appears
+        for the second time, the request comes from a program on a proxy's machine, which may have written everything before it.
         """
         address = parse(peer)
         if address is None:
@@ -60,7 +60,7 @@ class Proxies:
 
 
 def unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
-    """A network, of IPv4 if that is what is written within an IPv6 one."""
+    """A network. An IPv4 network that is written as an IPv6 one is returned as IPv4."""
     if isinstance(network, IPv6Network) and network.subnet_of(MAPPED):
         return IPv4Network((int(network.network_address) & 0xFFFF_FFFF, network.prefixlen - MAPPED.prefixlen))
     return network
@@ -90,7 +90,7 @@ def for_parameters(line: str) -> list[str]:
 
 
 def parse(text: str) -> Address | None:
-    """An address, with or without brackets, port and zone; an IPv4 one that is written within an IPv6 one is itself. None for anything else."""
+    """An address from text, with or without brackets, port and zone. An IPv4 address written as IPv6 is returned as IPv4. None for anything else."""
     text = text.strip()
     if len(text) > TEXT_MAX:
         return None
@@ -121,7 +121,7 @@ def within(address: IPv6Address) -> Address:
 
 
 def block_of(address: str) -> str:
-    """What is counted as one client: an IPv4 address, or the /64 of an IPv6 one; of link-local ones, which all share one, the address."""
+    """What counts as one client: an IPv4 address, or the /64 of an IPv6 address. Link-local addresses all share one /64, so each of them counts by itself."""
     parsed = parse(address)
     if parsed is None:
         return address

@@ -1,4 +1,4 @@
-"""Who a token says somebody is. One algorithm a key; every claim that matters is required (RFC 8725)."""
+"""Checks tokens. Each key has one algorithm, and every claim that matters is required (RFC 8725)."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -23,20 +23,20 @@ REQUIRED = ["exp", "iat", "sub", "iss", "aud"]
 OPTIONS: jwt.types.Options = {
     "require": REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False, "verify_sub": False, "verify_jti": False,
 }
-"""PyJWT checks the signature, issuer and audience; the other claims are checked here, by the time that it is given."""
+"""PyJWT checks the signature, the issuer and the audience. The other claims are checked here, by the time that the caller gives."""
 
 SCOPES: dict[str, type | tuple[type, ...]] = {"scope": str, "scp": (str, list)}
-"""The claims that may tell the scopes: words separated by spaces (RFC 9068), or also a list of words, as Okta has it. All count."""
+"""The claims that may hold scopes: words separated by spaces (RFC 9068) or, as from Okta, a list of words. All of them count."""
 
 LAST = 253_402_300_799
 """The last second that has a date of four digits for its year."""
 
 SHOWN = 80
-"""Characters of what a token says that a refusal repeats."""
+"""How many characters of a claim a refusal shows."""
 
 
 class TokenRefused(Exception):
-    """The token is not accepted; the text says which claim was wrong and what was expected, and `retry` whether it may be good in a moment."""
+    """The token is not accepted. The text says which claim was wrong and what was expected. `retry` says whether it may be accepted in a moment."""
 
     def __init__(self, text: str, retry: bool = False) -> None:
         super().__init__(text)
@@ -83,7 +83,7 @@ def said(seconds: float) -> str:
 
 
 class Authenticator:
-    """Turns tokens into claims. Costs 40 us (HS256) to 150 us (EdDSA) a token."""
+    """Checks tokens and returns their claims. It costs 40 us (HS256) to 150 us (EdDSA) per token."""
 
     def __init__(self, keys: Sequence[Key], config: Config) -> None:
         self._config = config
@@ -106,7 +106,7 @@ class Authenticator:
         return key
 
     def _decode(self, token: str) -> dict[str, Any]:
-        """What a token says, if one of the keys has signed it for us. TokenRefused if not; never with a part of the token itself."""
+        """The content of a token that one of the keys has signed for this server. Raises TokenRefused otherwise; the text never has a part of the token."""
         config = self._config
         if len(token) > TOKEN_BYTES_MAX:
             raise TokenRefused(f"the token has {len(token)} characters: expected at most {TOKEN_BYTES_MAX}")
@@ -127,7 +127,7 @@ class Authenticator:
             raise TokenRefused(NO_CRIT if "crit" in str(error) else "kid: expected text") from error
 
     def verify(self, token: str, now: float) -> Claims:
-        """The claims of a token that is valid at `now`, in seconds since 1970. TokenRefused if it is not."""
+        """The claims of a token that is valid at `now`, in seconds since 1970. Raises TokenRefused if it is not valid."""
         config, claims = self._config, self._decode(token)
         issued, expires = time_of(claims, "iat"), time_of(claims, "exp")
         if expires <= now:
@@ -144,7 +144,7 @@ class Authenticator:
 
 
 def mint(config: Config, subject: str, scopes: Sequence[str], lifetime_s: int, now: int) -> str:
-    """A token signed with the configured HS256 key, for development. ConfigError if there is none."""
+    """A token signed with the configured HS256 key, for development. Raises ConfigError if there is no such key."""
     for key in load_keys(config):
         if key.algorithm == "HS256":
             claims = {"sub": subject, "scope": " ".join(scopes), "iss": config.issuer, "aud": config.audience, "iat": now, "exp": now + lifetime_s}

@@ -1,4 +1,4 @@
-"""The keys that tokens may be signed with. One algorithm a key, so that no token can choose another one (RFC 8725)."""
+"""The keys that tokens may be signed with. Each key has exactly one algorithm, so that a token cannot choose a different one (RFC 8725)."""
 
 import secrets
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ CURVES = {"EdDSA": ("Ed25519", "Ed448"), "ES256": ("P-256",), "RS256": (None,)}
 """The algorithms of public keys, and what a key set may call their curve."""
 
 KEYS_MAX = 256
-"""Keys of one key set: each costs up to a tenth of a millisecond to be read."""
+"""The most keys in one key set. Reading a key costs up to a tenth of a millisecond."""
 
 
 class Key(NamedTuple):
@@ -27,7 +27,7 @@ class Key(NamedTuple):
 
 
 def key_of(algorithm: str, text: str, kid: str = "") -> Key:
-    """A key out of a secret or PEM text. ConfigError if it is none, or too short."""
+    """A key from a secret or from PEM text. Raises ConfigError if it is not a key, or too short."""
     method = jwt.get_algorithm_by_name(algorithm)
     try:
         key = method.prepare_key(text)
@@ -45,7 +45,7 @@ class Document(Struct):
 
 
 def usable(entry: dict[str, Any]) -> Key | None:
-    """A key of a key set, if it has a key id and is for signatures of an algorithm that we know."""
+    """A key of a key set, if it has a key id and is for signatures with a known algorithm; otherwise None."""
     try:
         key = jwt.PyJWK(entry)
     except (jwt.PyJWTError, ValueError, TypeError, AttributeError, KeyError, NotImplementedError):
@@ -58,7 +58,7 @@ def usable(entry: dict[str, Any]) -> Key | None:
 
 
 def keys_in(jwks: bytes) -> list[Key]:
-    """The usable keys of a JSON Web Key Set (RFC 7517). ConfigError if it is no key set, or has none."""
+    """The usable keys of a JSON Web Key Set (RFC 7517). Raises ConfigError if it is not a key set, or has no usable key."""
     try:
         entries = msgspec.json.decode(jwks, type=Document).keys
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -74,8 +74,8 @@ def keys_in(jwks: bytes) -> list[Key]:
 class KeySet:
     """The configured keys, and those of a key set that is fetched again from time to time. Times are in ns.
 
-    It is fetched early when a token names a key that is not known, but no more often than `jwks_retry_s`. While its source is
-    silent or talks nonsense, the keys of the last time stay good.
+    The key set is fetched early when a token names an unknown key, but no more often than every `jwks_retry_s` seconds. While its source does
+    not answer, or answers nonsense, the last keys stay valid.
     """
 
     def __init__(self, configured: Sequence[Key], config: Config) -> None:
@@ -93,11 +93,11 @@ class KeySet:
 
     @property
     def may_come(self) -> bool:
-        """Whether a key that is not known may be in the key set the next time."""
+        """Whether an unknown key may be in the key set when it is fetched next."""
         return bool(self._source)
 
     def find(self, id: object) -> Key | None:
-        """The key of an id; for a token without one the only key that there is, once the key set is here."""
+        """The key with an id. For a token without a key id, it is the only key that there is, once the key set has been fetched."""
         keys = [*self._configured, *self._fetched]
         for key in keys:
             if key.kid == id:
@@ -113,7 +113,7 @@ class KeySet:
         self._asked_at = None
 
     def due(self, now: int) -> bool:
-        """Whether the key set is to be fetched now; if so, it counts as asked for."""
+        """Whether the key set is to be fetched now. If so, it counts as requested."""
         if not self._source:
             return False
         wait = self._retry_ns if self._missed or not self._fetched else self._refresh_ns
@@ -123,13 +123,13 @@ class KeySet:
         return True
 
     def take(self, jwks: bytes) -> None:
-        """Use the keys of a key set from here on. ConfigError, and no change, if it is none."""
+        """Use the keys of a key set from now on. Raises ConfigError, and changes nothing, if it is not a key set."""
         self._fetched = keys_in(jwks)
         self._missed = False
 
 
 def load_keys(config: Config) -> list[Key]:
-    """The configured keys; without any, on a local address, a development key that is made when it is first needed."""
+    """The configured keys. If there are none and the address is local: a development key, which is made when it is first needed."""
     keys = []
     for entry in config.keys:
         try:

@@ -1,4 +1,4 @@
-"""Tokens that are no longer good though they have not expired: one by one, or all that a subject was issued until then."""
+"""Revoked tokens, which are invalid although they have not expired: single tokens, or all that a subject was issued until then."""
 
 import math
 from typing import Annotated
@@ -19,9 +19,9 @@ class Revocation(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
 
 
 class Revocations:
-    """What has been revoked. Forgotten when no token that it concerns can live any more; `unsaved` are those that the file lacks.
+    """What has been revoked. A revocation is forgotten when all tokens that it is about have expired. `unsaved` are those that are not in the file yet.
 
-    An issuer's clock may be ahead by `clock_skew_s`: tokens of a revoked subject that bear a time until then are refused too.
+    The issuer's clock may be ahead by `clock_skew_s`. Tokens of a revoked subject that were issued up to that much later are refused too.
     """
 
     def __init__(self, config: Config) -> None:
@@ -57,7 +57,7 @@ class Revocations:
 
 
 def read_lines(text: bytes) -> list[Revocation]:
-    """The revocations in a file, one JSON object a line. ConfigError names the line that is none."""
+    """The revocations in a file, one JSON object per line. Raises ConfigError, which names the line that cannot be read."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():

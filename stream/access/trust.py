@@ -1,4 +1,4 @@
-"""Where keys and revocations come from: a key set behind a URL or in a file, and a file of revocations. A face: it reads, writes and waits."""
+"""The sources of keys and revocations: a key set behind a URL or in a file, and a file of revocations. This module reads, writes and waits."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ def is_this_machine(host: str) -> bool:
 
 
 def parsed(url: str) -> httpx.URL:
-    """The address of a key set. ConfigError unless its keys can be trusted: by TLS, or because it is this machine."""
+    """The address of a key set. Raises ConfigError unless its keys can be trusted: because of TLS, or because it is on this machine."""
     try:
         address = httpx.URL(url)
     except httpx.InvalidURL as error:
@@ -43,7 +43,7 @@ def without_secrets(address: httpx.URL) -> str:
 
 
 def read_file(path: Path, bytes_max: int) -> bytes:
-    """A file of at most so many bytes. ConfigError if it cannot be had. Blocks as long as its disk does: of anything but a file, that might be for ever."""
+    """Read a file of at most `bytes_max` bytes. Raises ConfigError if that fails, or if it is not a file: reading that might block for ever."""
     try:
         if not path.is_file():
             raise ConfigError(f"{path}: there is no such file")
@@ -57,12 +57,12 @@ def read_file(path: Path, bytes_max: int) -> bytes:
 
 
 class KeySource:
-    """A key set's place. A URL is asked by httpx, with one deadline for the whole answer, and keys come from nowhere but there: no redirect is
-    followed, and this machine is asked by itself, whatever proxy the environment names.
+    """The source of a key set. httpx fetches a URL, with one deadline for the whole answer. Keys come only from that URL: redirects are not
+    followed, and a URL of this machine is fetched directly, even if the environment names a proxy.
     """
 
     def __init__(self, config: Config) -> None:
-        """ConfigError if it is a URL whose keys could be anybody's."""
+        """Raises ConfigError for a URL whose keys could come from anyone."""
         self._config = config
         self._client: httpx.AsyncClient | None = None
         self._local = False
@@ -75,7 +75,7 @@ class KeySource:
             )
 
     async def read(self) -> bytes:
-        """The key set as it is now. ConfigError if it cannot be had within `jwks_timeout_s`, from the first byte to the last."""
+        """The key set as it is now. Raises ConfigError if it cannot be fetched within `jwks_timeout_s`, from the request to the last byte."""
         config = self._config
         if not self._client:
             return read_file(Path(config.jwks), config.jwks_bytes_max)
@@ -103,7 +103,7 @@ class KeySource:
 
 
 class Trust:
-    """Keeps an authenticator's keys and revocations what they are outside."""
+    """Keeps the keys and revocations of an authenticator up to date."""
 
     def __init__(self, authenticator: Authenticator, config: Config) -> None:
         self._authenticator = authenticator
@@ -114,7 +114,7 @@ class Trust:
         self._fetching: asyncio.Task[None] | None = None
 
     def keep(self, now: int, revoked: Callable[[], None]) -> None:
-        """Look whether anything is to be fetched, read or written; call `revoked` after new revocations were read."""
+        """Fetch, read and write what is due. Call `revoked` after new revocations were read."""
         if (self._fetching is None or self._fetching.done()) and self._authenticator.keys.due(now):
             self._fetching = once("the key set", self._fetch())
         self._save()
@@ -124,12 +124,12 @@ class Trust:
     async def _fetch(self) -> None:
         try:
             self._authenticator.keys.take(await self._source.read())
-        except Exception as error:    # whatever it is, it must not end the keeping of keys
+        except Exception as error:    # whatever it is, it must not end this task
             self._authenticator.keys.failures += 1
             log.error("the key set cannot be fetched; the last keys stay valid", extra={"why": str(error)})
 
     def reload(self) -> None:
-        """Read key files, the key set and the revocations again. Keys that cannot be read stay as they were; what has been revoked stays so."""
+        """Read key files, the key set and the revocations again. If keys cannot be read, the old ones stay. What was revoked stays revoked."""
         try:
             self._authenticator.keys.configure(load_keys(self._config))
             log.info("the keys were read again, and the revocations will be")
@@ -143,7 +143,7 @@ class Trust:
         if unsaved and self._file:
             try:
                 with self._file.open("ab") as file:
-                    file.writelines([b"\n", *map(as_line, unsaved.values())])    # who edits the file may leave its last line open
+                    file.writelines([b"\n", *map(as_line, unsaved.values())])    # someone who edits the file may leave its last line without an end
             except OSError as error:
                 log.error("a revocation cannot be written to its file; it holds until the server ends", extra={"why": str(error)})
 

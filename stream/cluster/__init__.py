@@ -1,4 +1,4 @@
-"""One market in many processes: an engine that runs the commands, gateways that serve its clients, standbys that take over.
+"""One market in many processes: an engine runs the commands, gateways serve its clients, and standbys can take over.
 
-The engine ships its journal's records; whoever replays them has the engine's whole state, under the same `(epoch, seq)`.
+The engine sends the records of its journal. A process that replays them has the engine's whole state, under the same `(epoch, seq)`.
 """

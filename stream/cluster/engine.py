@@ -1,4 +1,4 @@
-"""The engine of a market in many processes: it runs what gateways forward, and tells them every record once that has run. Serves no client."""
+"""The engine of a market in many processes. It runs what gateways forward, and sends them every record after it has run. It serves no client."""
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -28,7 +28,7 @@ log = logging.getLogger("deltabook")
 COMMAND_WORDS = COMMAND_BYTES // 8
 
 MARK_INTERVAL = 100 * MILLISECOND
-"""The shortest time between two batches that say what a replay must come to."""
+"""The shortest time between two batches that say what a replay must lead to."""
 
 
 def gateways_of(keys: Collection[DirectoryKey]) -> set[int]:
@@ -37,9 +37,9 @@ def gateways_of(keys: Collection[DirectoryKey]) -> set[int]:
 
 
 class Engine(Market):
-    """The one process that runs the market's commands. `publish` is to tell its batches to every gateway.
+    """The one process that runs the market's commands. `publish` must send its batches to every gateway.
 
-    `position` is where its journal ends as it begins, `began` up to where that is also the history of the leader before.
+    `position` is where its journal ends at the start. Up to `began`, that journal is also the history of the leader before.
     """
 
     scopes = frozenset({MARKET_SCOPE})
@@ -95,7 +95,7 @@ class Engine(Market):
                     self.gateways[request.origin] = (request, now)
 
     def _take(self, forward: Forward, now: int) -> None:
-        """Run a group, if it is the next of its origin: one that has come before is on its way, one that is missing will come again."""
+        """Run a group if it is the next one of its origin. An earlier one is already on its way; a missing one will be sent again."""
         group = forward.group
         if group.origin not in self._taken:
             self._taken[group.origin] = last_number(self.sequencer.directory, group.origin)
@@ -131,7 +131,7 @@ class Engine(Market):
     # What it tells
 
     def tick(self, now: int) -> int:
-        """Run what has gathered, tell what has run; when the next tick is due by itself, in ns."""
+        """Run what has gathered, and publish what has run. Returns when the next tick is due, in ns."""
         due = super().tick(now)
         records = self.shipper.take(self.sequencer.ran)
         if records:

@@ -1,4 +1,4 @@
-"""A node that runs a market's orders: it follows the one that leads until it may lead itself, and then has an engine."""
+"""A node that can run a market's orders. It follows the leader until it may lead itself, and then has an engine."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ from stream.wire.times import MILLISECOND
 log = logging.getLogger("deltabook")
 
 CAUGHT_UP_S = 1.0
-"""The time for a follower to read what is left of the log before it leads."""
+"""How long a follower has to read the rest of the log before it leads."""
 
 
 class EngineServer(ArchivedServer):
@@ -58,7 +58,7 @@ class EngineServer(ArchivedServer):
 
     @property
     def failure(self) -> str:
-        """Why it can run nothing any more; "" while all is well."""
+        """Why it cannot run anything any more, "" if it can."""
         return self.engine.failure
 
     def hear(self, request: Request) -> None:
@@ -71,12 +71,12 @@ class EngineServer(ArchivedServer):
         return self.engine.beat(self.clock.now())
 
     async def snapshot(self) -> StateFile:
-        """The state as it is at the first step of this. OSError if it cannot be encoded."""
+        """The state at the first step of this coroutine. Raises OSError if it cannot be encoded."""
         return await encode_aside(self.term, self.engine.position, lambda: self.engine.pieces(self.clock.now()))
 
 
 class Node:
-    """One process of a market that could lead. `sources` are made anew when it does."""
+    """One process of a market that could lead. `sources` is called when it begins to lead."""
 
     def __init__(self, config: Config, keys: Sequence[Key], sources: Callable[[], Sequence[Source]], stopped: asyncio.Event) -> None:
         self.name = config.node or f"{socket.gethostname()}-{os.getpid()}"
@@ -117,7 +117,7 @@ class Node:
         )
 
     async def follow(self) -> EngineServer | None:
-        """Follow until this node leads: its engine. None if it was stopped before."""
+        """Follow until this node leads. Returns its engine, or None if it was stopped before."""
         self._end.start()
         failing, not_before, loop = False, 0.0, asyncio.get_running_loop()
         try:
@@ -163,7 +163,7 @@ class Node:
         await close(self._redis)
 
     async def _may_lead(self) -> bool:
-        """Get the lease, and know all that has been told."""
+        """Get the lease, and read everything that was published."""
         if not self._fit:
             await require_noeviction(self._redis)
             self._fit = True
@@ -183,7 +183,7 @@ class Node:
         return False
 
     async def _catch_up(self) -> bool:
-        """Keep older leaders out, and read what they have written; False if this node should not lead."""
+        """Keep older leaders out, and read what they have written. Returns False if this node should not lead."""
         if not await fence(self._redis, self._redis_keys, self.term):
             return False
         loop = asyncio.get_running_loop()
@@ -204,7 +204,7 @@ class Node:
         return False
 
     async def _ends_early(self) -> bool:
-        """Whether the journal here ends before what Redis says that a leader has told."""
+        """Whether the journal here ends earlier than what a leader has published, according to Redis."""
         renewing = going_on("the lease", self._renew)
         try:
             return await asyncio.to_thread(end_of, Disk(), self._config.journal) < self.replica.told
@@ -246,7 +246,7 @@ class Node:
             self._server.wake_from_thread()
 
     def _offer(self) -> None:
-        """There is another snapshot in the journal's folder: tell it."""
+        """There is a new snapshot in the journal's folder: publish it."""
         self._offering = once("the offer of a snapshot", self._offer_newest())
 
     async def _offer_newest(self) -> None:

@@ -1,7 +1,7 @@
-"""A gateway's sequencer: what gathers is forwarded to the engine, and answered when it comes back among the engine's records.
+"""The sequencer of a gateway. It forwards what gathers to the engine, and answers it when it comes back among the engine's records.
 
-A group is sent again until it has come back, under the same number, so the engine runs it once; one that came too late for the engine comes
-back without its commands. Each time it says how old it is by the clock of the engine that is followed then, so its deadline stays where it was.
+A group is sent again under the same number until it has come back, so the engine runs it only once. A group that reached the engine too late comes back
+without its commands. Each time, the group says how old it is by the clock of the engine that is followed at that time, so its deadline does not move.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from stream.wire.times import MILLISECOND, NEVER
 SEND_AGAIN = 1000 * MILLISECOND
 
 UNDER_WAY_MAX = 64
-"""Groups that have not come back, from which on more commands gather instead of being sent."""
+"""How many groups may be on their way. If there are this many, further commands gather and are not sent yet."""
 
 ENTRIES_AT_ONCE = 64
 """Entries that gather before those that a later one replaces are dropped."""
@@ -63,7 +63,7 @@ class Forwarder(Gatherer):
     def adopt(self, exchange: Exchange, directory: Directory, results: Results) -> None:
         """Go on with another state. Groups that it has run already are answered by what it remembers of them.
 
-        If it lacks some that had come back, their numbers are sent without commands, or the engine would wait for them for ever.
+        If it lacks groups that had come back, their numbers are sent without commands; otherwise the engine would wait for them for ever.
         """
         self._exchange, self.directory, self.results = exchange, directory, results
         ran = last_number(directory, self.origin)
@@ -119,7 +119,7 @@ class Forwarder(Gatherer):
         self._send(Forward(sent.forwarded, self._engine_time(sent.at)))
 
     def _keep_waiting(self, now: int) -> None:
-        """What gathers cannot be sent yet: hold as little of it as will do, and tell who waits for too long."""
+        """What has gathered cannot be sent yet: keep as little of it as possible, and tell callers that have waited too long."""
         self._since = self._since or now
         if now - self._since >= self._patience:
             self._tell_unknown(self._gathering)
@@ -140,7 +140,7 @@ class Forwarder(Gatherer):
         self._commands_sent = sum(len(sent.group.commands) for sent in self._sent.values())
 
     def send_again(self, now: int) -> None:
-        """Send everything that has not come back, in order; who has waited too long is told."""
+        """Send everything that has not come back, in order, and tell callers that have waited too long."""
         for sent in self._sent.values():
             self._send_out(sent)
         self._send_again_at = now + SEND_AGAIN if self._sent else NEVER
@@ -178,7 +178,7 @@ class Forwarder(Gatherer):
         return [partial(reply, result, outcome) for reply in replies]
 
     def _recalled(self, sent: Group) -> list[Callable[[], None]]:
-        """The answers to a group that has run, we did not see how: what is remembered under the keys, and for the others that nobody knows."""
+        """Answer a group that has run unseen: with the results remembered under the keys; for the other commands the result is unknown."""
         keys = {place: (account, key) for place, account, key in sent.keyed}
         self._forget_keys(sent)
         calls: list[Callable[[], None]] = []
@@ -192,7 +192,7 @@ class Forwarder(Gatherer):
             self._under_way.pop((account, key), None)
 
     def _tell_unknown(self, group: Group) -> None:
-        """Tell who waits for a group that nobody knows what becomes of it."""
+        """Tell the callers that wait for a group that its result is unknown."""
         self._forget_keys(group)
         replies, after = group.replies, group.after
         group.replies, group.after = {}, []

@@ -1,4 +1,4 @@
-"""A gateway: the market whose commands run elsewhere. It shows the engine's state, and forwards what its clients ask."""
+"""A gateway: a market whose commands run in another process. It shows the engine's state, and forwards the requests of its clients."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -76,7 +76,7 @@ class Gateway(Market):
         return RemoteDeadlines(self.sequencer, self.origin, self.replica.engine_time)
 
     def _keep(self, account: int, kept: bool) -> None:
-        """Have the engine, and so everybody, keep an account's events. It is the engine that ends to."""
+        """Have the engine, and so every process, keep an account's events. Only the engine stops keeping them."""
         if kept:
             super()._keep(account, kept)
 
@@ -116,7 +116,7 @@ class Gateway(Market):
             self.deadlines.follow(entry, self._engine_time)
 
     def _heard(self, entry: Entry) -> None:
-        """Others have had something remembered, which may concern who is connected here."""
+        """Another process has stored a value, which may be about connections here."""
         self.remembered(entry)
         self.roll_call.follow(entry)
 
@@ -161,14 +161,14 @@ class Gateway(Market):
         return self.replica.engine_time(time)
 
     def tick(self, now: int) -> int:
-        """Forward what has gathered, say whether this has fallen behind, send what is due; when the next tick is due by itself, in ns."""
+        """Forward what has gathered, tell clients if this gateway has fallen behind, and send what is due. Returns when the next tick is due, in ns."""
         due = min(self.replica.tick(now), self._send_openings(now), self.roll_call.tick(now))
         self.sequencer.advance(now)
         self.tell_stale(self.replica.complete_at if self.replica.stale(now) else 0)
         return min(due, self._send(now), self.sequencer.next_due)
 
     def list_connections(self, request: ListConnections, now: int, listed: Listed) -> None:
-        """Call `listed` with those who are connected to any gateway, and the names of the gateways that did not say."""
+        """Call `listed` with the connections to all gateways, and with the names of the gateways that did not answer."""
         self.roll_call.ask(request, now, listed)
 
     def say_goodbye(self) -> None:
@@ -176,7 +176,7 @@ class Gateway(Market):
         self.deadlines.say(GatewayName(self.origin), None)
 
     def _send_openings(self, now: int) -> int:
-        """Ask again for accounts that are not open yet; give up on those that nobody opens."""
+        """Ask again for accounts that are not open yet, and give up on those that the engine does not open."""
         for subject, since in list(self._opening_since.items()):
             if subject not in self._opening:
                 del self._opening_since[subject]

@@ -58,7 +58,7 @@ class GatewayServer(Server):
         self._end.send(request)
 
     async def end(self) -> None:
-        """Let the engine have what clients have left behind, such as the cancels that they had asked for in this case."""
+        """Send the engine what clients leave behind, such as the cancels that they asked for in this case."""
         self.gateway.say_goodbye()
         deadline = asyncio.get_running_loop().time() + LAST_WORDS_S
         while self.gateway.sequencer.waits and asyncio.get_running_loop().time() < deadline:
@@ -68,7 +68,7 @@ class GatewayServer(Server):
 
 
 async def start_gateway(config: Config, keys: Sequence[Key], make_end: Callable[[HearNews, Wants], RunningEnd]) -> GatewayServer:
-    """A gateway that listens. Waits for the engine's state, as long as that takes."""
+    """Start a gateway that listens. This waits for the engine's state, as long as it takes."""
     clock = Clock()
     server: GatewayServer | None = None
 

@@ -1,6 +1,6 @@
-"""What carries messages between an engine and its gateways. Two ends, and nothing promised but the form of what arrives.
+"""A link carries messages between an engine and its gateways. It has two ends. It guarantees only the form of what arrives.
 
-An engine's end tells its `Leader` each `Request`, a gateway's end calls back with each piece of `News`. What is given to an end may be lost, doubled or late.
+The engine's end hands each `Request` to its `Leader`; a gateway's end calls back with each piece of `News`. Messages may be lost, duplicated or late.
 """
 
 from collections.abc import Callable
@@ -11,18 +11,18 @@ from stream.cluster.messages import Batch, Beat, Part, Request, Snapshot
 HearNews = Callable[[Batch | Beat | Snapshot], None]
 
 Wants = Callable[[int, int], bool]
-"""Whether the state at a term and a position would help, which is much to send and to decode."""
+"""Whether the state at a term and a position is needed. It is costly to send and to decode."""
 
 
 class EncodedState(Protocol):
-    """A state at a position, to be told in parts."""
+    """A state at a position, which is sent in parts."""
 
     term: int
     position: int
     size: int
 
     async def part(self, start: int, size: int) -> Part:
-        """The bytes from `start` on. OSError if they cannot be read."""
+        """The bytes from `start` on. Raises OSError if they cannot be read."""
         ...
 
     def close(self) -> None:
@@ -31,7 +31,7 @@ class EncodedState(Protocol):
 
 
 class Leader(Protocol):
-    """What an engine's end needs of the engine. `gone` are the origins that give no sign of life any more, for the link to forget."""
+    """What an engine's end needs from the engine. `gone` are the origins that give no sign of life any more; the link may forget them."""
 
     gone: set[int]
 
@@ -42,7 +42,7 @@ class Leader(Protocol):
 
     @property
     def failure(self) -> str:
-        """Why it can run nothing any more; "" while all is well."""
+        """Why it cannot run anything any more, "" if it can."""
         ...
 
     def hear(self, request: Request) -> None:
@@ -54,20 +54,20 @@ class Leader(Protocol):
         ...
 
     async def snapshot(self) -> EncodedState:
-        """The state as it is at the first step of this. OSError if it cannot be encoded."""
+        """The state at the first step of this coroutine. Raises OSError if it cannot be encoded."""
         ...
 
 
 class EngineEnd(Protocol):
-    """What an engine does with a link. Its gateways get the batches in order, as long as nothing breaks."""
+    """The engine's end of a link. The gateways get the batches in order, as long as nothing breaks."""
 
     def publish(self, batch: Batch) -> None:
-        """Have a batch told to everybody."""
+        """Send a batch to all followers."""
         ...
 
 
 class GatewayEnd(Protocol):
-    """What a gateway, or a standby, does with a link."""
+    """The end of a link at a gateway or a standby."""
 
     def send(self, request: Request) -> None:
         """Have the engine told."""

@@ -1,6 +1,6 @@
-"""What an engine and its gateways tell each other, whatever carries it. A message may be lost, doubled or late; each says enough to notice.
+"""The messages between an engine and its gateways, over any link. They may be lost, duplicated or late; each message holds enough to notice that.
 
-A *position* is the sequence of a record in the engine's journal. A *term* is the rule of one leader; the next one's is higher.
+A *position* is the sequence of a record in the engine's journal. A *term* is the time of one leader; the next leader has a higher term.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ class ShippedRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """The records behind position `prev` up to `position`, of a leader that began at `began`. `mark` is what they come to, where it was taken."""
+    """The records after position `prev` up to `position`, of a leader that began at `began`. `mark` is what they lead to, if it was taken."""
 
     term: int
     began: int
@@ -49,9 +49,9 @@ class Part(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 class Beat(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """A sign of life: the position that the engine had come to. `number` is another one each time; `time` is the engine's, in ns since 1970.
+    """A sign of life, with the position of the engine. `number` is different each time. `time` is the engine's, in ns since 1970.
 
-    `low` is whether its disk has so little room left that only what makes less of what is open is written.
+    `low` says whether its disk is so full that only requests that reduce open orders are written.
     """
 
     term: int
@@ -67,7 +67,7 @@ News = Batch | Part | Beat
 
 
 class Snapshot(NamedTuple):
-    """The state at a position, when all of its parts have come; without one where whoever follows has this state or a later one."""
+    """The state at a position, when all of its parts have come. It has no state if the follower already has this one or a later one."""
 
     term: int
     position: int
@@ -89,7 +89,7 @@ class OpenAccount(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 class Status(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """What a gateway or a standby tells of itself: its number, another one at each start, a `beat`, another one each time, and how old its state is."""
+    """The status of a gateway or a standby: its number (different at each start), a `beat` (different each time), and how old its state is."""
 
     origin: int
     role: str
@@ -103,7 +103,7 @@ class Status(msgspec.Struct, frozen=True, array_like=True, tag=3):
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True, tag=4):
-    """A wish for the state of now, and all batches from then on."""
+    """A request for the present state, and for all batches from then on."""
 
 
 STANDBY = "standby"
@@ -120,13 +120,13 @@ decode_status = msgspec.msgpack.Decoder(Status).decode
 encode = msgspec.msgpack.encode
 
 UNREADABLE = (msgspec.MsgspecError, KeyError, RecursionError, ValueError)
-"""What reading something that nobody of ours has written raises."""
+"""The exceptions that reading a foreign value may raise."""
 
 _decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
 
 
 def decode_request(data: bytes) -> Request:
-    """A request. A group of which no more can be read than whose it is comes as one that is not run; MsgspecError for anything else that cannot be read."""
+    """Decode a request. A group of which only the origin can be read becomes one that is not run. Raises MsgspecError for anything else that cannot be read."""
     try:
         return _decode_request(data)
     except msgspec.MsgspecError:

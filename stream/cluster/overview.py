@@ -1,4 +1,4 @@
-"""What Redis knows of a market: who leads, and how far everybody is."""
+"""What Redis knows of a market: which node leads, and how far each process is."""
 
 import asyncio
 from typing import NamedTuple
@@ -24,7 +24,7 @@ class Overview(NamedTuple):
 
 
 async def look(redis: Client, keys: Keys) -> Overview:
-    """What there is now. Takes two beats, to see who gives a sign of life. RedisError if Redis does not answer."""
+    """The present state of the market in Redis. It waits for two beats, to see which processes are alive. Raises RedisError if Redis does not answer."""
     before = await nodes_of(redis, keys)
     await asyncio.sleep(2 * BEAT_S)
     nodes = await nodes_of(redis, keys)
@@ -46,7 +46,7 @@ async def look(redis: Client, keys: Keys) -> Overview:
 
 
 async def nodes_of(redis: Client, keys: Keys) -> dict[int, Status]:
-    """What gateways and standbys have told of themselves last, by origin; some may be gone."""
+    """The last status of each gateway and standby, by origin. Some of them may be gone."""
     async with redis.pipeline(transaction=False) as pipeline:
         pipeline.hgetall(keys.nodes)
         [found] = await pipeline.execute(raise_on_error=False)
@@ -58,7 +58,7 @@ async def nodes_of(redis: Client, keys: Keys) -> dict[int, Status]:
 
 
 async def _leader(redis: Client, keys: Keys) -> str:
-    """Who has the lease; "" for nobody."""
+    """The node that has the lease, "" for none."""
     async with redis.pipeline(transaction=False) as pipeline:
         pipeline.get(keys.lease)
         [lease] = await pipeline.execute(raise_on_error=False)
@@ -66,7 +66,7 @@ async def _leader(redis: Client, keys: Keys) -> str:
 
 
 def holder(lease: bytes) -> str:
-    """Who has a lease. ValueError if it is none."""
+    """The node in a lease. Raises ValueError if the text is not a lease."""
     term, _, node = lease.decode().partition(" ")
     int(term or 0)
     return node
@@ -87,7 +87,7 @@ async def follower_of(redis: Client, keys: Keys, origin: int) -> str:
 
 
 async def hand_over(redis: Client, keys: Keys, patience_s: float) -> str:
-    """Have the leader leave, once there is another node that can lead; the one that does then, "" if that took too long. ValueError if it cannot be."""
+    """Make the leader leave once another node can lead. Returns the new leader, "" if that took too long. Raises ValueError if it is not possible."""
     there = await look(redis, keys)
     if not there.leader:
         raise ValueError("no process leads this market")

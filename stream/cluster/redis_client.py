@@ -1,6 +1,6 @@
-"""How to get at a Redis, and where in it a market is.
+"""Connects to Redis, and names the keys of a market there.
 
-A client here never tries again by itself: who uses it decides what a failure means, and it means something at once.
+A client never retries by itself. Its caller decides what a failure means, and must hear of it at once.
 """
 
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ Client = Any
 """A client of redis-py, whose own types are unions over protocol versions that no caller can narrow."""
 
 TIMEOUT_S = 1.0
-"""A Redis that is silent for so long counts as gone."""
+"""A Redis that does not answer for this long counts as gone."""
 
 BLOCK_MS = 100
 """How long a read waits for news."""
@@ -32,7 +32,7 @@ AGAIN_S = 0.1
 """The time before what failed is tried again."""
 
 TROUBLE = (RedisError, OSError)
-"""What a Redis that is gone, slow, starting, full or no longer the master raises."""
+"""The exceptions of a Redis that is gone, slow, starting, full, or not the master any more."""
 
 FIELD = b"m"
 """The one field of each entry of a stream: an encoded message."""
@@ -48,7 +48,7 @@ class Keys(NamedTuple):
     lease: str       # who leads, as long as it lives
     term: str        # the highest ever
     nodes: str       # a hash of the gateways' and standbys' latest status, by origin
-    handover: str    # there while a planned hand-over is wanted
+    handover: str    # exists while a planned hand-over is requested
 
 
 def keys_of(market: str) -> Keys:
@@ -76,7 +76,7 @@ def connect(url: str) -> Client:
 
 
 class InOrder(list[Any]):
-    """The clients of all sentinels. redis-py puts the one that has answered first, and loses another when two look for the master at once: not here."""
+    """The clients of all sentinels. redis-py moves the one that answered to the front, and loses one if two searches for the master overlap; this does not."""
 
     def __setitem__(self, index: Any, value: Any) -> None:
         pass
@@ -91,7 +91,7 @@ async def close(redis: Client) -> None:
 
 
 async def require_noeviction(redis: Client) -> None:
-    """ConfigError if the Redis may throw away what it holds. One that does not let us ask is trusted."""
+    """Raises ConfigError if the Redis may drop data when it is full. A Redis that does not allow the question is trusted."""
     try:
         found = await redis.config_get("maxmemory-policy")
     except ResponseError:

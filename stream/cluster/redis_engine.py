@@ -1,7 +1,7 @@
 """An engine's end of a link through Redis, and the lease that says which engine leads.
 
-A leader's batches carry its term in their ids, and the log takes no id that is not above its last one: so from the moment on that a new leader has
-written its first entry, nothing of an older one gets in, and nobody is told that anything of it was done. The lease only says when to try.
+The ids of a leader's batches begin with its term, and the log takes no id that is not above its last one. So as soon as a new leader has written its first
+entry, nothing from an older leader gets in, and no client is told that such a command was done. The lease only says when to try.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ log = logging.getLogger("deltabook")
 REQUESTS_AT_ONCE = 500
 
 ENTRY_BYTES = 1 << 17
-"""What waits is told as entries of about so many bytes, so that Redis takes and gives each within its time."""
+"""Waiting batches are written as entries of about this many bytes, so that Redis can take and return each one in time."""
 
 LOG_BYTES_MAX = 256 << 20
-"""With more than this in the log since the last snapshot, another one is told, so that Redis can forget what is older."""
+"""If there are more bytes than this in the log since the last snapshot, a new snapshot is written, so that Redis can drop what is older."""
 
 LINGER_S = 0.001
 """After an entry. What comes meanwhile is one entry: four times fewer at 5,000 commands a second, and as much less work for Redis and each gateway."""
@@ -72,7 +72,7 @@ redis.call('SET', KEYS[1], term .. ' ' .. ARGV[1], 'PX', ARGV[3])
 return term
 """
 
-"""A lease that no leader renews, such as a stray one, ends. Where Redis has forgotten the term of a leader that may be there, it has time to renew."""
+"""A lease without an expiry, such as a stray one, gets one. A leader whose term Redis may have lost gets time to renew."""
 
 RENEW = NUMBER + """
 local held = redis.pcall('GET', KEYS[1])
@@ -101,11 +101,11 @@ class Lease:
         self._lease_ms = lease_ms
 
     async def acquire(self, known: int, followed: int) -> int:
-        """A term above all that Redis or we know of; 0 if another node leads. `followed` is the term of a leader that may be there, 0 for a new market."""
+        """A term above all that Redis or this node knows; 0 if another node leads. `followed`: the term of a leader that may still exist, 0 for a new market."""
         return int(await self._redis.eval(ACQUIRE, 3, *self._keys, self.node, known, self._lease_ms, followed))
 
     async def renew(self, term: int) -> bool:
-        """Whether we still lead, for as long again."""
+        """Renew the lease. Returns whether this node still leads."""
         return bool(await self._redis.eval(RENEW, 3, *self._keys, term, self.node, self._lease_ms))
 
     async def release(self, term: int) -> None:
@@ -125,7 +125,7 @@ def parsed(id: bytes) -> tuple[int, int]:
 
 
 async def fence(redis: Client, keys: Keys, term: int) -> bool:
-    """Let nothing of an older term into the log any more; False if a later one has done that."""
+    """Let no batches of an older term into the log any more. Returns False if a later term has already begun."""
     try:
         await redis.xadd(keys.log, {FIELD: encode(Batch(term, 0, 0, 0, []))}, id_of(term, 0))
     except ResponseError as error:
@@ -136,7 +136,7 @@ async def fence(redis: Client, keys: Keys, term: int) -> bool:
 
 
 class RedisEngineEnd:
-    """Tells what an engine publishes, and hears requests for it. `ended` is called with why it must not lead any longer; "" for a hand-over."""
+    """Writes what an engine publishes, and reads requests for it. `ended` is called with the reason why it must not lead any more, "" for a hand-over."""
 
     def __init__(self, redis: Client, keys: Keys, lease: Lease, leader: Leader, bytes_kept: int, ended: Callable[[str], None]) -> None:
         self._redis = redis
@@ -190,7 +190,7 @@ class RedisEngineEnd:
         self._hears = False
 
     async def stop(self) -> None:
-        """Tell what is still to be told, while Redis answers, and give the lease back."""
+        """Write what is still waiting, as long as Redis answers, and give the lease back."""
         try:
             await asyncio.wait_for(self._all_told.wait(), LAST_WORDS_S)
         except TimeoutError:
@@ -202,7 +202,7 @@ class RedisEngineEnd:
             log.warning("the lease could not be given back", extra={"reason": str(error)})
 
     def publish(self, batch: Batch) -> None:
-        """Have a batch told to everybody. If too much waits, because Redis is away, a snapshot will tell it instead."""
+        """Send a batch to all followers. If too much waits because Redis is away, a snapshot will replace it."""
         self._pending.extend(parts(batch, ENTRY_BYTES))
         self._pending_size += size_of(batch)
         if self._pending_size > self._bytes_kept:
@@ -219,7 +219,7 @@ class RedisEngineEnd:
     # The log
 
     async def _send(self) -> None:
-        """Add what is next as one entry behind the last, or only see that this is still there."""
+        """Add what is next as one entry after the last one, or only check that the last one is still there."""
         await self._news.wait()
         if not self._entries and self._pending:
             self._entries.append(self._gathered())
@@ -261,7 +261,7 @@ class RedisEngineEnd:
             self._kept_size -= len(self._kept.popleft()[1])
 
     def _tell_again(self, top: tuple[int, int]) -> None:
-        """Redis has forgotten the end of the log, or all: tell again what is kept of it."""
+        """Redis has lost the end of the log, or all of it: write again what is kept of it."""
         log.warning("redis has lost a part of the log; writing it again", extra={"last": id_of(*top), "expected": id_of(*self._told)})
         while self._kept and (self._kept[-1][0].term, self._kept[-1][0].position) > top:
             self._kept_size -= len(self._kept[-1][1])
@@ -271,7 +271,7 @@ class RedisEngineEnd:
         self._told = top
 
     async def _tell_state(self) -> None:
-        """Tell the state of now, beside all else: a large one takes its time."""
+        """Write the present state, in the background: a large one takes a while."""
         await self._snapshot_due.wait()
         state = await self._leader.snapshot()
         try:
@@ -292,7 +292,7 @@ class RedisEngineEnd:
                 await self._redis.xtrim(self._keys.log, minid=id_of(before.term, before.position), approximate=True)
 
     async def _make_room(self) -> None:
-        """Redis is full, perhaps of what we have told: forget that there, to begin again with a snapshot."""
+        """Redis is full, perhaps with our records: remove them there, and begin again with a snapshot."""
         log.error("redis is full: the records in it are removed; give it more memory, or lower journal_snapshot_commands")
         await self._redis.xtrim(self._keys.log, maxlen=0, approximate=False)
         await self._redis.xtrim(self._keys.commands, minid=self._last_command, approximate=False)

@@ -1,4 +1,4 @@
-"""A gateway's end of a link through Redis. Whatever fails is tried again; what is lost meanwhile, the replica and the forwarder notice."""
+"""A gateway's end of a link through Redis. Anything that fails is tried again. The replica and the forwarder notice what is lost meanwhile."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ class Deposed(Exception):
 
 
 async def persist(what: str, step: Step) -> None:
-    """Do something over and over, until Deposed; say once that Redis fails, and once that it no longer does."""
+    """Do something again and again, until Deposed. Log once when Redis begins to fail, and once when it works again."""
     failing, task = False, asyncio.current_task()
     while task and not task.cancelling():    # the client can take a cancellation for a timeout of its own
         try:
@@ -92,7 +92,7 @@ class RedisGatewayEnd:
         await close(self._redis)
 
     def send(self, request: Request) -> None:
-        """Have the engine told. What finds too much waiting for a Redis that is away is dropped: it comes again."""
+        """Send a request to the engine. If too much already waits for a Redis that is away, it is dropped; it will be sent again."""
         if self._pending_bytes <= PENDING_BYTES_MAX:
             self._pending.append(encode(request))
             self._pending_bytes += len(self._pending[-1])

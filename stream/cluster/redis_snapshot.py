@@ -1,6 +1,6 @@
 """The latest snapshot in Redis: its head, which says where its parts are, and the parts, in a list of their own.
 
-In parts, each of them is written and read within the client's patience whatever the size of a market, and none comes near the largest value that Redis takes.
+Since it is in parts, each part is written and read within the client's patience, however large the market is, and none is near the largest value of Redis.
 """
 
 import logging
@@ -20,7 +20,7 @@ log = logging.getLogger("deltabook")
 PART_BYTES = 4 << 20
 
 LEFTOVER_MS = 30_000
-"""So long the parts of a snapshot outlive its successor, for who is reading them; and those of one that was never finished, its writer."""
+"""How long the parts of a snapshot stay after its successor, for processes that still read them. Parts of an unfinished snapshot stay as long."""
 
 
 class Head(msgspec.Struct, frozen=True, array_like=True):
@@ -47,7 +47,7 @@ async def look(redis: Client, keys: Keys) -> Head | None:
 
 
 async def write(redis: Client, keys: Keys, state: EncodedState) -> Head | None:
-    """Put one in the place of the latest; the head of that. Nobody sees it before it is whole. OSError if it cannot be read."""
+    """Replace the latest snapshot. Returns the head of the new one. No process sees it before it is whole. Raises OSError if the state cannot be read."""
     before = await look(redis, keys)
     parts = range(0, state.size, PART_BYTES)
     head = Head(state.term, state.position, f"{keys.snapshot}:{secrets.token_hex(8)}", len(parts), state.size)
@@ -68,9 +68,9 @@ async def write(redis: Client, keys: Keys, state: EncodedState) -> Head | None:
 
 
 async def read(redis: Client, keys: Keys, wants: Wants) -> Snapshot | None:
-    """The latest one, with its state if that is wanted; None if there is none, or if it went while it was read.
+    """The latest snapshot, with its state if that is wanted. None if there is none, or if it disappeared while it was read.
 
-    One that cannot be used is forgotten, so that the engine tells another.
+    A snapshot that cannot be used is removed, so that the engine writes another one.
     """
     head = await look(redis, keys)
     if not head:

@@ -1,4 +1,4 @@
-"""What others have written at our keys, or what is left of it: told, and removed where it is in the way. It stops nobody."""
+"""Handles foreign values at our keys: they are logged, and removed if they are in the way. They stop no process."""
 
 import logging
 from collections.abc import Callable
@@ -54,7 +54,7 @@ async def remove_wrong_types(redis: Client, keys: Keys) -> None:
 
 
 async def remove_stray(redis: Client, keys: Keys, term: int, told: str) -> bool:
-    """Remove the last entry of the log if nobody of ours can have written it; whether it was there. It would keep out all that comes behind it."""
+    """Remove the last entry of the log if none of our processes can have written it: it would block all later ones. Returns whether it was there."""
     entries = await redis.xrevrange(keys.log, count=1)
     if not entries or is_ours(*entries[0]):
         return False

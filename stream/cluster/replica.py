@@ -1,7 +1,7 @@
-"""The engine's state in another process: a snapshot, then every record behind it. Takes messages and the time, never a socket.
+"""The engine's state in another process: a snapshot, then every record after it. Takes messages and the time, never a socket.
 
-A record that is missing, a state that is not what a mark says, a leader that began before what is here: each ends in asking for a snapshot, and
-nothing is complete until there is one.
+If a record is missing, if the state differs from a mark, or if a leader began before the state that is here, the replica asks for a snapshot. Until that
+comes, nothing counts as complete.
 """
 
 import logging
@@ -26,7 +26,7 @@ from stream.wire.times import MILLISECOND, NEVER
 log = logging.getLogger("deltabook")
 
 ASK_AGAIN = 500 * MILLISECOND
-"""The shortest time between two questions for a snapshot; and how long no record may come while a beat is ahead, before one is asked for."""
+"""The shortest time between two requests for a snapshot. Also how long no record may come while a beat is ahead, before a snapshot is requested."""
 
 BEATS = 16
 """Beats from which the engine's time is taken: the one that came quickest."""
@@ -36,7 +36,7 @@ Ran = Callable[[Record, Forwarded | None, list[int]], None]
 
 
 class Replica:
-    """A state that follows an engine's. `complete_at` is when it last was all that the engine had, in ns; `term` the leader's that it follows."""
+    """A state that follows that of an engine. `complete_at` is when it was last complete, in ns. `term` is the term of the leader that it follows."""
 
     def __init__(self, config: Config, ask: Callable[[], None], now: int) -> None:
         self._config = config
@@ -71,7 +71,7 @@ class Replica:
         return now - self.complete_at >= self._patience
 
     def engine_time(self, now: int) -> int:
-        """What the engine's clock says at a time of ours; a little less, for a beat takes time to come."""
+        """The engine's clock at a time of our clock; a little less, since a beat takes time to arrive."""
         return now + max(self._ahead, default=0)
 
     def wants(self, term: int, position: int) -> bool:

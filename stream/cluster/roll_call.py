@@ -1,4 +1,4 @@
-"""Who is connected to any gateway of a market: asked and answered through the engine's log, which every gateway reads anyhow."""
+"""Lists the connections to all gateways of a market. Questions and answers go through the engine's log, which every gateway reads anyway."""
 
 import logging
 from collections.abc import Callable

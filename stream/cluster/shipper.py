@@ -31,7 +31,7 @@ class Shipper:
         return self._journal is not None and self._journal.low
 
     def append(self, kind: Kind, payload: Buffer, time: int) -> int:
-        """Append a record; its sequence. JournalError if nothing is taken any more."""
+        """Append a record. Returns its sequence. Raises JournalError if the journal takes nothing any more."""
         self._last = self._journal.append(kind, payload, time) if self._journal else self._last + 1
         self._records.append(ShippedRecord(self._last, kind, time, bytes(payload)))
         return self._last

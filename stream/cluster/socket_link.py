@@ -21,10 +21,10 @@ AGAIN_S = 0.1
 LENGTH_BYTES = 4
 
 WAITING_BYTES_MAX = 64 << 20
-"""What waits for a worker that does not read, with more it is cut off, and asks for a snapshot when it is back; or for an engine, which is told again later."""
+"""The most bytes that wait for a worker that does not read. With more, it is cut off, and asks for a snapshot when it is back. The same for an engine."""
 
 PART_BYTES = 1 << 20
-"""A state is told in parts of so many bytes, each when the one before is nearly gone, so that no batch waits behind much of it."""
+"""A state is sent in parts of this many bytes. Each part is sent when the last one is nearly gone, so that no batch waits long behind it."""
 
 BEHIND_BYTES_MAX = WAITING_BYTES_MAX // 2
 """Batches that are kept behind a state which is being encoded or told; with more, a later state is encoded for who asks next."""
@@ -73,7 +73,7 @@ class SocketEngineEnd:
         self._path.unlink(missing_ok=True)
 
     def publish(self, batch: Batch) -> None:
-        """Have a batch told to everybody."""
+        """Send a batch to all followers."""
         data = framed(encode(batch))
         if self._telling and not self._telling.keep(data):
             self._telling = None

@@ -1,4 +1,4 @@
-"""An engine's whole state on its way to others: encoded once, by a copy of the process, and decoded by a thread, so that neither side stands still.
+"""Sends an engine's whole state to others. A copy of the process encodes it once, and a thread decodes it, so that neither side stops meanwhile.
 
 A copy stops the engine for some 40 ms a GiB of its memory (`benchmarks.large_state`); the kernel copies what the engine changes while the other one
 encodes. The state then lies in a file without a name, from which each reader takes it part by part.
@@ -33,7 +33,7 @@ class StateFile:
         self._file = file
 
     async def part(self, start: int, size: int) -> Part:
-        """The bytes from `start` on. OSError if they cannot be read."""
+        """The bytes from `start` on. Raises OSError if they cannot be read."""
         data = await asyncio.to_thread(os.pread, self._file.fileno(), size, start)
         if not data:
             raise OSError(f"the encoded state ends at byte {start}: expected {self.size}")
@@ -51,7 +51,7 @@ def newest_in(folder: str, term: int) -> StateFile:
 
 
 async def encode_aside(term: int, position: int, pieces: Callable[[], Iterable[bytes]]) -> StateFile:
-    """The state as it is when this is called, of which a copy of this process asks for the `pieces`. OSError if that failed."""
+    """The state at the time of this call. A copy of this process calls `pieces` for its bytes. Raises OSError if that failed."""
     file: BinaryIO = tempfile.TemporaryFile(buffering=0)    # noqa: SIM115, it is closed with the StateFile
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)    # of threads, which the copy does not need

@@ -1,4 +1,4 @@
-"""How an engine begins: with its own journal, with the state that it has followed, or with nothing. Then it has a journal that goes on from there."""
+"""Decides how an engine begins: with its own journal, with the state that it has followed, or with nothing. Then it has a journal that goes on from there."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ def has_journal(files: Files, folder: str) -> bool:
 def inherit(
     files: Files, config: Config, sources: Sequence[Source], replica: Replica, now: int, report: Callable[[], None], taken: Callable[[], None],
 ) -> Inheritance:
-    """What to lead with: of two histories the one of the later term, and of one term the longer; of two epochs the one that is followed.
+    """What to lead with. Of two histories, the one with the later term counts; with the same term, the longer one; with two epochs, the one that is followed.
 
     ConfigError, JournalError or OSError if it cannot be had. `report` and `taken` are the archive's.
     """
@@ -87,7 +87,7 @@ def _term(directory: Directory) -> int:
 
 
 def begin_journal(files: Files, config: Config, state: State) -> None:
-    """Put a journal into an empty folder that goes on behind a state."""
+    """Put a journal into an empty folder, which goes on after a state."""
     files.make_folder(config.journal)
     snapshots.write(files, config.journal, state)
     records = Log(files, config.journal, Limits(config.journal_segment_bytes, reserve_bytes=0), epoch=state.epoch, seq=state.seq, crc=state.crc)

@@ -1,1 +1,1 @@
-"""What is asked of the engine and what came of it, as records: results, what a stream remembers beside the engine, and groups that another process forwards."""
+"""What goes to the engine and what comes of it, as records: results, entries that the stream remembers beside the engine, and forwarded groups."""

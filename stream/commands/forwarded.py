@@ -1,4 +1,4 @@
-"""Commands that another process forwards: run once, however often they are sent, and the same wherever they are replayed."""
+"""Commands that another process forwards. They run once, however often they are sent, and give the same result wherever they are replayed."""
 
 import msgspec
 
@@ -12,7 +12,7 @@ KIND_OFFSET = 78
 KINDS = frozenset(CommandKind)
 
 COMMANDS_MAX = 1 << 20
-"""Commands of one group: some 90 MB, a second of work."""
+"""The most commands of one group: about 90 MB, and a second of work."""
 
 NUMBER_MAX = 1 << 63
 
@@ -22,31 +22,31 @@ NAME_MAX = 128
 WORDS_BYTES_MAX = 2 << 20
 
 ENTRY_VALUE_MAX = 1 << 62
-"""A time or a length of time in ns is no longer."""
+"""The longest time or duration, in ns."""
 
 ORIGINS_MAX = 1 << 12
-"""Origins whose last number is remembered: those that have forwarded something most recently."""
+"""For how many origins the last number is remembered: those that forwarded something most recently."""
 
 REPEATED = -1
-"""In place of an index: the command did not run, for its key had been used."""
+"""Instead of an index: the command did not run, because its key had been used before."""
 
 NOT_RUN = -2
-"""In place of an index: the command did not run, for the group was refused."""
+"""Instead of an index: the command did not run, because the group was refused."""
 
 STOPPED = {
     ErrorCode.TOO_LATE: KINDS - {CommandKind.CANCEL},
     ErrorCode.DISK_NEARLY_FULL: frozenset({CommandKind.PLACE, CommandKind.REPLACE}),
     ErrorCode.BAD_GROUP: KINDS,
 }
-"""The kinds of commands that do not run in a group that is refused. To cancel one order does no harm however late, and may be all that its owner asked for
-in case the connection is lost."""
+"""The kinds of commands that do not run in a refused group. A cancel of one order runs: it does no harm however late it is, and it may be what the owner
+asked for in case the connection is lost."""
 
 
 class Forwarded(msgspec.Struct, frozen=True, array_like=True):
-    """The group `number`, from 1 without a gap, of the process `origin`: commands of 88 bytes, those with a key, and what is to be remembered.
+    """The group `number` of the process `origin`; numbers begin at 1 and have no gaps. It holds commands of 88 bytes, those with a key, and entries.
 
-    `refused` is why not all of its commands run, one of STOPPED, if the engine has found a reason. A group that cannot be run at all is journaled
-    without commands, keys and entries, so that its number is used and its origin learns of it.
+    If the engine found a reason not to run all of its commands, `refused` is that reason, one of STOPPED. A group that cannot run at all is journaled
+    without commands, keys and entries, so that its number is used up and its origin hears of it.
     """
 
     origin: int
@@ -61,7 +61,7 @@ decode_forwarded = msgspec.msgpack.Decoder(Forwarded).decode
 
 
 def fault(group: Forwarded, accounts: int) -> str:
-    """Why a group, of a process that may be of another version, could not be run or replayed by an exchange of so many accounts; "" if it can. O(group)."""
+    """Why an exchange with `accounts` accounts cannot run or replay a group, whose process may have another version; "" if it can. O(group)."""
     count, odd = divmod(len(group.commands), COMMAND_BYTES)
     unknown = set(group.commands[KIND_OFFSET::COMMAND_BYTES]) - KINDS
     places = [keyed.place for keyed in group.keyed]
@@ -97,7 +97,7 @@ def _fault_of_entry(entry: Entry, accounts: int) -> str:
 
 
 def not_run(origin: int, number: int) -> Forwarded:
-    """What is journaled in the place of a group that cannot be run."""
+    """What is journaled instead of a group that cannot run."""
     return Forwarded(origin, number, b"", [], [], int(ErrorCode.BAD_GROUP))
 
 

@@ -1,6 +1,6 @@
-"""What became of a command: as its client is told, and as it is remembered for a client that asks again.
+"""The result of a command, as its client is told, and as it is remembered in case the client asks again.
 
-Pure: a live engine and the replay of its journal give the same, so an answer survives a crash.
+A live engine and the replay of its journal give the same results, so an answer survives a crash.
 """
 
 from collections import deque
@@ -21,19 +21,19 @@ OF_ORDERS = sum(1 << kind for kind in ORDER_KINDS)
 EVERY_KIND = (1 << 32) - 1
 
 KEYS_MAX = 1 << 16
-"""The keys of each account that are remembered: its latest. Those of one account never make another's forgotten."""
+"""How many of its latest keys are remembered for each account. The keys of one account never displace those of another."""
 
 KEY_TIME = 60 * 10**9
-"""In ns: a key is remembered for as long at least. An account that has used KEYS_MAX within it must wait before it uses another one."""
+"""A key is remembered for at least this long, in ns. An account that has used KEYS_MAX keys within this time must wait before it uses another one."""
 
 SENT_MARGIN = 5 * 10**9
-"""In ns: how far the clocks of the servers may be apart by which a client says when it first sent a request."""
+"""How far the clocks of the servers may differ, in ns. By one of them a client says when it first sent a request."""
 
 Status = Literal["open", "waiting", "filled", "cancelled"]
 
 
 class Result(msgspec.Struct, frozen=True, array_like=True):
-    """What became of a command. `reason` is the engine's, 0 where it was carried out; `count` the orders that a cancel-all cancelled; `time` when, in ns."""
+    """The result of a command. `reason` is the engine's, 0 if it was carried out. `count` is how many orders a cancel-all cancelled. `time` is in ns."""
 
     seq: int
     reason: int
@@ -48,11 +48,11 @@ class Result(msgspec.Struct, frozen=True, array_like=True):
 
 
 Reply = Callable[[Result | None, Event | None], None]
-"""Called with what became of a command, and its outcome unless that was long ago; with nothing if the journal failed before it was known."""
+"""Called with the result of a command, and with its outcome unless it ran long ago; or with None if the journal failed before the result was known."""
 
 
 class Keyed(NamedTuple):
-    """A command that came with a key of its client's: its place in the group, the account, the key."""
+    """A command with a key of its client: its place in the group, the account, and the key."""
 
     place: int
     account: int
@@ -60,7 +60,7 @@ class Keyed(NamedTuple):
 
 
 def result_of(exchange: Exchange, index: int, time: int = 0) -> Result:
-    """What became of command `index` of the exchange's latest call, at `time`. O(its events), in C."""
+    """The result of command `index` of the exchange's latest call, at `time`. O(its events), in C."""
     events = exchange.events
     outcome, last = events.outcome(index), events.last(index, EVERY_KIND)
     assert last
@@ -79,7 +79,7 @@ def result_of(exchange: Exchange, index: int, time: int = 0) -> Result:
 
 
 def _status(exchange: Exchange, last: Event) -> Status:
-    """What a command made of an order, by the order's last event in it."""
+    """The order after a command, from its last event in that command."""
     if not last.remaining:
         return "cancelled" if last.kind == EventKind.CANCELLED else "filled"
     order = exchange.order(last.order)
@@ -87,19 +87,20 @@ def _status(exchange: Exchange, last: Event) -> Status:
 
 
 class Results(dict[tuple[int, int], Result]):
-    """Results of requests with a key, by account and key: of each account the latest KEYS_MAX, and all that are younger than KEY_TIME.
+    """The results of requests with a key, by account and key: the latest KEYS_MAX of each account, and all that are younger than KEY_TIME.
 
-    `forgotten` has, by account, when the latest ran of those that are not remembered any more. All follows from the log, so every replica has the same.
+    `forgotten` has for each account the time of the latest request that is not remembered any more. All this follows from the log, so it is the same in
+    every replica.
     """
 
     def __init__(self, found: Iterable[tuple[tuple[int, int], Result]] = (), forgotten: Mapping[int, int] = {}, time: int = 0) -> None:
-        """With those of a snapshot of `time`, in the order in which they came."""
+        """Begin with the results of a snapshot of `time`, in the order in which they came."""
         super().__init__(found)
         self.forgotten = dict(forgotten)
         self._keys: dict[int, deque[int]] = {}
         for (account, key), result in self.items():
             self._keys.setdefault(account, deque()).append(key)
-            if not result.time:    # an earlier version wrote it, and no later than this
+            if not result.time:    # an earlier version wrote it, not later than this time
                 self[account, key] = replace(result, time=time)
 
     def copy(self) -> "Results":
@@ -107,7 +108,7 @@ class Results(dict[tuple[int, int], Result]):
         return Results(self.items(), self.forgotten)
 
     def take(self, exchange: Exchange, keyed: list[Keyed], time: int) -> None:
-        """Take in what became of these, of the group that has just run, at `time`."""
+        """Take in the results of these commands, of the group that has just run, at `time`."""
         for place, account, key in keyed:
             keys = self._keys.setdefault(account, deque())
             while len(keys) >= KEYS_MAX and self[account, keys[0]].time + KEY_TIME <= time:
@@ -117,10 +118,10 @@ class Results(dict[tuple[int, int], Result]):
             self[account, key] = result_of(exchange, place, time)
 
     def is_full(self, account: int, time: int) -> bool:
-        """Whether an account has used as many keys as it may for the time being."""
+        """Whether an account has used as many keys as it may at the moment."""
         keys = self._keys.get(account)
         return keys is not None and len(keys) >= KEYS_MAX and self[account, keys[0]].time + KEY_TIME > time
 
     def may_have_had(self, account: int, sent: int) -> bool:
-        """Whether a request of a key that is not here, first sent at `sent`, may have been carried out and forgotten."""
+        """Whether a request first sent at `sent`, whose key is not here, may have been carried out and forgotten."""
         return account in self.forgotten and sent - SENT_MARGIN <= self.forgotten[account]

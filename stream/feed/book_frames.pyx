@@ -1,4 +1,4 @@
-"""A book's frames as bytes, straight from its levels: what `MSGPACK.frame` makes of a `Book`, without making the `Book`."""
+"""Encodes the frames of a book directly from its levels. The bytes are those of `MSGPACK.frame` for a `Book`, but no `Book` is made."""
 
 cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t

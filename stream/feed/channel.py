@@ -1,4 +1,4 @@
-"""What every channel is: what happened since s, or all of now."""
+"""The interface of every channel: it gives what happened since a sequence, or its whole present state."""
 
 from abc import ABC, abstractmethod
 from collections import deque
@@ -15,7 +15,7 @@ Entry = TypeVar("Entry")
 
 
 class Point(NamedTuple):
-    """Where the history stands: what a frame is stamped with. Times are in ns since 1970."""
+    """A point of the history, with which a frame is stamped. Times are in ns since 1970."""
 
     epoch: int
     seq: int
@@ -24,7 +24,7 @@ class Point(NamedTuple):
 
 
 class Channel(ABC):
-    """What one channel says. A client of one that is `relayed` may have been ahead of us at another server."""
+    """One channel. If it is `relayed`, a client may have been ahead of this server at another one."""
 
     lossless = False
     relayed = False
@@ -39,36 +39,36 @@ class Channel(ABC):
         """The sequence of the last change."""
 
     def point(self, at: Point) -> Point:
-        """Up to where the channel is complete, when its history stands at `at`."""
+        """The sequence up to which the channel is complete, when its history stands at `at`."""
         return at
 
     @abstractmethod
     def snapshot(self, at: Point) -> Shared:
-        """All that the channel tells of now."""
+        """The whole present state of the channel."""
 
     @abstractmethod
     def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
-        """What happened after `prev`; None if that is forgotten. With nothing to tell, the frame is a heartbeat."""
+        """What happened after `prev`, None if that is forgotten. If nothing happened, the frame is a heartbeat."""
 
 
 class Channels(Protocol):
-    """Where a hub has its channels from."""
+    """The source of a hub's channels."""
 
     public: dict[str, Channel]
-    """By name, those that anybody may hear."""
+    """The public channels, by name."""
     changed: set[Channel]
-    """Those that have changed and that somebody hears; the hub empties it."""
+    """The channels that have changed and have a listener. The hub empties it."""
 
     def account_channel(self, kind: str, account: int) -> Channel:
         """An account's own channel. Its events are kept from the first call on."""
         ...
 
     def forget_account(self, account: int) -> None:
-        """Keep an account's events no longer."""
+        """Stop keeping an account's events."""
 
 
 class Log(Generic[Entry]):
-    """The latest entries of a lossless channel, and below which sequence they are not all there."""
+    """The latest entries of a lossless channel, and the sequence below which some are missing."""
 
     def __init__(self, kept: int, floor: int) -> None:
         self._entries: deque[tuple[int, Entry]] = deque(maxlen=kept)

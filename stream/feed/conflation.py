@@ -1,8 +1,8 @@
-"""What is sent to whom, when: one channel at one interval and depth, and everybody who listens to it so.
+"""Decides what is sent to whom and when: one channel at one interval and depth, with all its listeners.
 
-A conflation flushes at once when quiet and at most once an interval when busy, and its frame is encoded once for everybody
-who is in step with it. Of anybody else, a client whose socket is full or that has just come, only its sequence is
-remembered: it gets one merged frame when it can take it, and is in step again.
+A conflation flushes at once if the channel is quiet, and at most once per interval if it is busy. Its frame is encoded once for all
+listeners in step with it. For any other listener (its socket is full, or it is new), the conflation remembers only a sequence. Such
+a listener gets one merged frame when it can take it, and is then in step again.
 """
 
 from stream.feed.book_frames import Window
@@ -16,7 +16,7 @@ from stream.wire.frames import Gap
 from stream.wire.times import MILLISECOND, NEVER
 
 Key = tuple[str, int, int, int]
-"""What tells conflations of one kind of channel apart: instrument, account, depth, interval."""
+"""What distinguishes the conflations of one kind of channel: instrument, account, depth and interval."""
 
 
 class Pace:
@@ -113,14 +113,14 @@ class Conflation:
         self._send(self._missed(self._sent, at, self._look(at)), at, heartbeat)
 
     def _look(self, at: Point) -> int:
-        """Note that the channel is looked at; how many batches changed its book since the last frame."""
+        """Note that the channel is looked at. Returns how many batches changed its book since the last frame."""
         if not self.current:
             self._waited.observe(at.now - self._changed_at)
         self._seen, self._seen_at = at.seq, at.now
         return self._batches_of_book() - self._batches
 
     def _missed(self, prev: int, at: Point, batches: int = 0) -> list[Shared]:
-        """What brings a listener from `prev` to now: one frame, or a snapshot where that past is forgotten."""
+        """What brings a listener from `prev` up to date: one frame, or a snapshot if that past is forgotten."""
         frame = self.channel.since(prev, at, batches) if prev != NOWHERE else None
         if frame is not None:
             return [frame]
@@ -130,7 +130,7 @@ class Conflation:
         return [Shared(Gap(self.channel.name, at.epoch, prev, at.seq)), self.channel.snapshot(at)]
 
     def _send(self, frame: list[Shared], at: Point, heartbeat: bool) -> None:
-        """Send a frame to everybody in step, and to the others what they missed: once for all who stand at the same point."""
+        """Send a frame to all listeners in step. Send the others what they missed, encoded once for all that stand at the same point."""
         missed: dict[int, list[Shared]] = {}
         for subscription in deliver(self.subscriptions, frame, at.seq):
             if not subscription.listener.takes_frames:
@@ -160,7 +160,7 @@ class Conflation:
         self.counters.catch_ups += 1
 
     def join(self, subscription: Subscription, resume: tuple[int, int] | None, at: Point) -> tuple[Shared | None, Recovered, RecoveredReason]:
-        """Add a listener. Returns the frame that brings it up to now by as little as its past allows, and why that one."""
+        """Add a listener. Returns the smallest frame that brings it up to date from where it stands, and the reason for this frame."""
         at = self._point(at)
         self.subscriptions[subscription] = None
         frame, recovered, reason = self._recovery(resume, at)
@@ -192,8 +192,8 @@ class Conflation:
 class WindowConflation(Conflation):
     """The best `depth` levels of a book. A frame says how the window changed between two flushes.
 
-    A level can enter or leave the window without a change of its own, so only who holds the window of the last flush can take
-    the next frame. Anybody else gets a snapshot, and another one at the next flush if the book has changed since the last.
+    A level can enter or leave the window without a change of its own, so only a listener that has the window of the last flush can
+    take the next frame. Any other one gets a snapshot, and another one at the next flush if the book has changed since the last.
     """
 
     channel: BookChannel

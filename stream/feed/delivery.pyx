@@ -1,4 +1,4 @@
-"""What each connection has to say with its next write: what a delivery costs between a frame and the system call, compiled."""
+"""What each connection sends with its next write. This is the compiled path of a delivery, from a frame to the system call."""
 
 cimport cython
 from libc.stdint cimport int64_t, uintptr_t
@@ -14,7 +14,7 @@ cdef enum:
 
 @cython.final
 cdef class Traffic:
-    """All connections of a market: which of them have something to say or are closed, and what they have written."""
+    """All connections of a market: which of them have something to send or are closed, and what they have written."""
 
     def __init__(self) -> None:
         self.waiting = {}
@@ -23,12 +23,12 @@ cdef class Traffic:
         self.bytes_written = 0
 
     def take_waiting(self) -> dict:
-        """Who has something to say, in the order in which they had it."""
+        """The connections that have something to send, in the order in which it came."""
         waiting, self.waiting = self.waiting, {}
         return waiting
 
     cdef bytes joined(self, list frames):
-        """Frames as one piece. Outboxes with the same ones get the same piece, mostly: only the latest pieces are kept."""
+        """Join frames to one piece of bytes. Outboxes with the same frames mostly share one piece; only the latest pieces are kept."""
         cdef uintptr_t mixed = 0
         cdef Py_ssize_t i
         cdef list known
@@ -78,15 +78,15 @@ cdef class Outbox:
         self.traffic.waiting[self] = None
 
     def overflow(self) -> None:
-        """More than `bytes_max` waits."""
+        """More than `bytes_max` bytes wait."""
         raise NotImplementedError
 
     def push(self, message: object) -> None:
-        """Say a Shared message with the next write."""
+        """Send a Shared message with the next write."""
         self.put(message.frame(self.codec))
 
     cpdef int put(self, bytes frame) except -1:
-        """Say a frame with the next write."""
+        """Send a frame with the next write."""
         if self.closed is not None:
             return 0
         if self.said is None:
@@ -102,7 +102,7 @@ cdef class Outbox:
         return 0
 
     cpdef bytes take_out(self):
-        """All that there is to write, once."""
+        """Everything that there is to write. It is handed out only once."""
         cdef bytes piece = b"" if self.said is None else self.traffic.joined(self.said) if isinstance(self.said, list) else self.said
         self.said = None
         self.out_bytes = 0
@@ -136,7 +136,7 @@ cdef class Subscription:
 
 
 def deliver(subscriptions: Iterable[Subscription], messages: list[object], int64_t seq) -> list[Subscription]:
-    """Send messages that bring everybody in step to `seq`; who is not in step, or whose socket is full."""
+    """Send messages that bring all listeners in step to `seq`. Returns those that are not in step, or whose socket is full."""
     cdef Subscription subscription
     cdef Outbox listener
     cdef bytes frame

@@ -1,6 +1,6 @@
-"""What each channel says, derived from the engine's events. One question for all of them: *what changed since s?*
+"""Derives the channels from the engine's events. Each channel answers one question: *what changed since s?*
 
-`since(prev)` is the frame of everything after `prev`, or None when that past is forgotten and only `snapshot` answers.
+`since(prev)` is the frame of everything after `prev`. It is None if that past is forgotten; then only `snapshot` helps.
 A book answers from its change list, the lossless channels from the latest events that they keep.
 """
 
@@ -28,7 +28,7 @@ OF_MARKET = mask_of(EventKind.TRADE, EventKind.PHASE, EventKind.FEES_SET)
 OF_ACCOUNTS = OF_ORDERS | mask_of(EventKind.BALANCE)
 
 class Memory(msgspec.Struct, array_like=True):
-    """What a feed knows that the exchange does not: by instrument, and by account that somebody listens to or may come back for."""
+    """What a feed knows and the exchange does not: by instrument, and by account that has a listener or may have one again."""
 
     books: dict[str, tuple[tuple[int, list[tuple[int, Trade]]], TickerMemory]]
     accounts: dict[int, tuple[tuple[int, list[tuple[int, OrderUpdate]]], tuple[int, list[tuple[int, Balance]]]]]
@@ -124,7 +124,7 @@ class Feed:
         return orders if kind == ORDERS else balances
 
     def forget_account(self, account: int) -> None:
-        """Keep an account's events no longer."""
+        """Stop keeping an account's events."""
         if self._accounts.pop(account, None):
             self._listening[account] = 0
             self.kept(account, False)

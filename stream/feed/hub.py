@@ -1,4 +1,4 @@
-"""Who listens to what: all conflations of one feed, and the one loop over them."""
+"""All conflations of one feed and their listeners, and the one loop over them."""
 
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
@@ -23,13 +23,13 @@ NOBODY = -1
 """The account of public channels."""
 
 ENDED_MAX = 16
-"""Plans for conflations that have ended are kept until there are so many, and more of them than of the others."""
+"""Plans for conflations that have ended are kept until there are this many, and more of them than of other plans."""
 
 Subscriptions = dict[ChannelName, Subscription]
 
 
 class Refused(Exception):
-    """A request is not granted: why, and what was expected; `limit` is the setting that it went over."""
+    """A request is refused. It has the reason and what was expected; `limit` is the setting that was exceeded."""
 
     def __init__(self, code: ErrorCode, text: str = "", limit: str = "") -> None:
         super().__init__(code, text)
@@ -39,12 +39,12 @@ class Refused(Exception):
 
 
 def at_least(wanted: int, choices: Iterable[int]) -> int | None:
-    """The smallest choice that is not below what is wanted; None if there is none."""
+    """The smallest choice that is at least what is wanted, None if there is none."""
     return min((choice for choice in choices if choice >= wanted), default=None)
 
 
 class Plan(NamedTuple):
-    """When a conflation is looked at again, in ns; `number` tells plans apart."""
+    """When a conflation is looked at again, in ns. `number` distinguishes plans."""
 
     due: int
     number: int
@@ -57,7 +57,7 @@ def rank(conflation: Conflation) -> int:
 
 
 def channel_of(text: str) -> ChannelName:
-    """The channel of a name that a client sent. Refused if there is none."""
+    """The channel with a name that a client sent. Raises Refused if there is none."""
     try:
         return parse(text)
     except ValueError as error:
@@ -86,7 +86,7 @@ class Hub:
         return [conflation for conflations in self._conflations.values() for conflation in conflations.values()]
 
     def _terms(self, name: ChannelName, request: Subscribe) -> tuple[int, int]:
-        """The depth and interval in force for what a client asks: the nearest configured ones that ask no more of the server."""
+        """The depth and interval in force for what a client asks for: the nearest configured values that are no more work for the server."""
         config = self._config
         depth = interval = 0
         if name.kind == BOOK and request.depth:
@@ -157,7 +157,7 @@ class Hub:
         return {key[1] for kind in PRIVATE for key in self._conflations[kind]}
 
     def adopt(self, feed: Channels) -> None:
-        """Go on with the channels of another feed, which tells of the same market: everybody gets what is new there."""
+        """Go on with the channels of another feed of the same market. All listeners get what is new there."""
         self._feed = feed
         self._of_channel = {}
         for kind, conflations in self._conflations.items():
@@ -192,7 +192,7 @@ class Hub:
             heapify(plans)
 
     def expect(self, accounts: Iterable[int], now: int) -> None:
-        """Keep the events of these accounts for who may return, as if their last subscription had ended now."""
+        """Keep the events of these accounts in case their clients return, as if their last subscription had ended now."""
         self._left.update(dict.fromkeys(accounts, now))
 
     def forget_accounts(self, now: int) -> None:
@@ -245,7 +245,7 @@ class Hub:
         return min(plans[0].due if plans else NEVER for plans in (self._flushes, self._heartbeats))
 
     def drained(self, subscriptions: Subscriptions, at: Point) -> None:
-        """A listener can take more: one merged frame for each channel that it is behind on, while it takes them."""
+        """A listener can take more: send it one merged frame for each channel on which it is behind, as long as it takes them."""
         for kind in PRIORITY:
             for name, subscription in subscriptions.items():
                 if name.kind == kind and subscription.behind and subscription.listener.takes_frames:

@@ -14,7 +14,7 @@ TAKER = 2    # Event.flags
 
 
 def describe(update: OrderUpdate, order: Order) -> None:
-    """Say of an open order what no event tells."""
+    """Fill in what no event says about an open order."""
     update.type = TYPES[order.type]    # type: ignore[assignment]
     update.stop, update.displayed, update.expires, update.linked = order.stop, order.displayed, order.expires, order.linked
 

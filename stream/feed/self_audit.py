@@ -1,4 +1,4 @@
-"""A client inside the server: it rebuilds every book from the very bytes that are sent, and raises an alarm when one is wrong."""
+"""A client inside the server. It rebuilds every book from the same bytes that are sent to clients, and raises an alarm if a book is wrong."""
 
 import logging
 
@@ -16,7 +16,7 @@ log = logging.getLogger("deltabook")
 
 
 class SelfAudit(Outbox):
-    """A listener to full books. A book that is wrong is logged, counted in `failures`, and begun anew with a snapshot."""
+    """A listener to full books. If a book is wrong, this is logged and counted in `failures`, and the book starts again from a snapshot."""
 
     def __init__(self, hub: Hub, feed: Channels, interval_ms: int) -> None:
         """With an interval of 0 it does nothing."""

@@ -1,1 +1,1 @@
-"""The load harness: many clients from a few processes, and a report of what each class of them saw."""
+"""The load harness: many clients in a few processes, and a report of what each class of clients saw."""

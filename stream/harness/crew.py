@@ -1,4 +1,4 @@
-"""A load run as a whole: starts the processes, hears what they tell, asks the server how it is, and makes the report."""
+"""A whole load run: it starts the processes, collects what they report, reads the server's metrics, and makes the report."""
 
 import asyncio
 import sys
@@ -20,7 +20,7 @@ HEAD_START_S = 1.0
 """Time for the processes to start."""
 
 PATIENCE_S = 60.0
-"""How late they may be with their outcome."""
+"""How late the processes may be with their outcome."""
 
 FETCH_S = 1.0
 
@@ -48,7 +48,7 @@ class Crew:
                 process.stdin.close()
 
     async def run(self, thresholds: Thresholds) -> Report:
-        """Do it. ClientError if a process fails."""
+        """Do the run. Raises ClientError if a process fails."""
         began = time.monotonic() + HEAD_START_S
         pipe = asyncio.subprocess.PIPE
         try:
@@ -79,7 +79,7 @@ class Crew:
         return report_of(self._plan, thresholds, self._outcomes, compare(before, after, ended - begun), self.moments)
 
     async def _watch_server(self, began: float) -> None:
-        """Ask the server how it is, again and again, and once when all clients are there."""
+        """Read the server's metrics again and again, and once when all clients are connected."""
         for turn in count(-int(self._plan.ramp_s / FETCH_S)):
             await asyncio.sleep(max(0.0, began + self._plan.ramp_s + turn * FETCH_S - time.monotonic()))
             await self._look()

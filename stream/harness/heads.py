@@ -1,4 +1,4 @@
-"""Frames of which only the head is read: enough to know that nothing is missing and how old it is, at a fifth of the cost."""
+"""Reads only the head of frames: enough to know that nothing is missing and how old a frame is, at a fifth of the cost."""
 
 import msgspec
 

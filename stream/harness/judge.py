@@ -1,7 +1,7 @@
-"""Whether what a client says of its books is true: it names a sequence and a digest, and the judge, who follows the same books, knows which one belongs there.
+"""Judges what a client says about its books. The client names a sequence and a digest. The judge follows the same books, and knows the right digest.
 
-A client may be late, and stand at sequences that the judge has passed over: between two frames of the judge's the book is one of the two, if one batch
-made the difference; if several did, nobody knows. What a client says of sequences that the judge has not come to waits.
+A client may be late, and stand at a sequence that the judge has skipped. Between two frames of the judge, the book is one of the two if a single batch made
+the difference; if there were several batches, the digest is unknown. What a client says about a sequence that the judge has not reached yet waits.
 """
 
 from bisect import bisect_left
@@ -28,7 +28,7 @@ class Statement(Struct, forbid_unknown_fields=True):
 
 
 class Case:
-    """One book, and what a client said of it: how many statements were `right` or `wrong`, or `open`, where nobody knows."""
+    """One book, and what a client said about it: how many statements were `right`, `wrong`, or `open`, because the digest is unknown."""
 
     def __init__(self) -> None:
         self.right = self.wrong = self.open = 0

@@ -1,4 +1,4 @@
-"""One client of a load run. It returns and resumes as any client does, and counts what it sees instead of keeping it."""
+"""One client of a load run. It reconnects and resumes like any client, and counts what it sees instead of storing it."""
 
 import asyncio
 import random
@@ -32,7 +32,7 @@ RECOVERY_S = 1.0
 """The shortest time before a channel is asked for again, so that a server that is always wrong is not flooded."""
 
 RECEIVE_BUFFER, SLOW_RECEIVE_BUFFER = 1 << 16, 1 << 12
-"""Bytes that the kernel takes for a client, so that what a late harness has not read is the server's to merge, and not memory here."""
+"""The receive buffer of a client. It is small: what a late harness has not read should be merged by the server, and not take memory here."""
 
 PINGS_PER_S = 50
 TIMER_GRAIN_S = 0.0015
@@ -47,14 +47,14 @@ HEADS = VERIFIED | {BOOK: BookHeads, TRADES: TradesHeads}
 
 
 class Clock:
-    """The server's time: what its clock is ahead of ours, by the answer to a ping that came back fastest."""
+    """Estimates the server's time: how far its clock is ahead of ours, from the ping that was answered fastest."""
 
     def __init__(self) -> None:
         self.ahead = 0
         self.accuracy = 10**12
 
     def observe(self, sent: int, server: int, received: int) -> None:
-        """Take in an answer; times in ns. Clocks that may agree, as far as can be seen, do: they are mostly one and the same."""
+        """Take in an answer; times are in ns. If the two clocks may agree, they are taken to agree: mostly they are the same clock."""
         accuracy = (received - sent) // 2
         if accuracy < self.accuracy:
             ahead = server - (sent + received) // 2
@@ -66,7 +66,7 @@ class Clock:
 
 
 class LoadClient(KeptConnection):
-    """A client in its place. `say` is told of what went wrong, in words; it may be called often."""
+    """A client with its role. `say` is called with a text about each problem; it may be called often."""
 
     def __init__(self, plan: Plan, place: Place, tally: Tally, clock: Clock, token: str | None, say: Callable[[str], None]) -> None:
         super().__init__(plan.url, token, random.Random(), DELAY_S_MAX)
@@ -282,7 +282,7 @@ class LoadClient(KeptConnection):
         await self._on_schedule(self._plan.orders_per_s, next_request)
 
     async def _on_schedule(self, per_s: float, make: Callable[[], Request]) -> None:
-        """Send requests at their times, whether those before are answered or not: a wait that is too long shows in the answers of all that were due."""
+        """Send requests at their scheduled times, even if earlier ones are not answered: a long wait shows in the response times of all that were due."""
         due = time.monotonic() + self._random.random() / per_s
         while True:
             await asyncio.sleep(max(0.0, due - time.monotonic()))

@@ -1,4 +1,4 @@
-"""The report of a load run for people: rows of figures for tables, and a page that needs nothing else."""
+"""The report of a load run for people: rows of figures for tables, and a page in a single file."""
 
 import time
 from html import escape
@@ -36,7 +36,7 @@ def rows(report: Report) -> list[tuple[str, ...]]:
 
 
 def notes(report: Report) -> list[str]:
-    """What has to be known about the figures, in sentences."""
+    """Notes that one has to know to read the figures."""
     plan, total, server = report.plan, report.total, report.server
     interval = f"at the interval of {plan.interval_ms} ms" if plan.interval_ms else "not of frames, since every one has a time of its own,"
     said = [

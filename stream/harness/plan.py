@@ -1,4 +1,4 @@
-"""What a load run is: how many clients of which roles, what they listen to, and what has to hold in the end."""
+"""The plan of a load run: how many clients there are of each role, what they subscribe to, and which thresholds must hold."""
 
 from enum import StrEnum
 from random import Random
@@ -69,7 +69,7 @@ def places(plan: Plan) -> list[Place]:
 
 
 class Thresholds(Struct, frozen=True):
-    """What must hold for an exit status of 0; None: whatever it is."""
+    """What must hold for an exit status of 0. None: there is no limit."""
 
     gaps: int | None = 0
     wrong: int | None = 0

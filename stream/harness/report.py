@@ -1,4 +1,4 @@
-"""What a load run has found, as one struct: its JSON is the report for machines, and tables and pages are made of it."""
+"""The result of a load run, as one struct. Its JSON is the report for machines; tables and pages are made from it."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ from stream.harness.server_figures import ServerReport
 from stream.harness.tally import Counts, Outcome, Tally, Times, add
 
 SHARE_MAX = 0.85
-"""A process that uses more of a core than this may be what is measured."""
+"""If a process uses more of a core than this, the figures may be those of the process instead of the server."""
 
 LAG_MS_MAX = 10.0
 """So may one whose loop is later than this at the 99th percentile."""
@@ -104,7 +104,7 @@ class Report(Struct):
     problems: list[str]
     """Which thresholds were not kept."""
     limits: list[str]
-    """Why the figures may be the harness's and not the server's."""
+    """Why the figures may be those of the harness and not of the server."""
 
     @property
     def total(self) -> Counts:

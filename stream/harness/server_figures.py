@@ -1,4 +1,4 @@
-"""What a server says of itself on `/metrics`, where it can be reached."""
+"""Reads the metrics of a server from `/metrics`, if they can be reached."""
 
 import asyncio
 from http.client import HTTPException
@@ -30,7 +30,7 @@ def read(text: str) -> Figures:
 
 
 async def fetch(url: str) -> Figures:
-    """The figures now; none if they cannot be had."""
+    """The present figures; none if they cannot be read."""
 
     def get() -> Figures:
         with urlopen(metrics_url(url), timeout=TIMEOUT_S) as answer:

@@ -37,9 +37,9 @@ class Times:
         return cuts
 
     def corrected(self, expected_ms: int) -> "Times":
-        """The same, with what would have been seen if nothing had been late: what is late hides what did not come at all (coordinated omission).
+        """The same, corrected for coordinated omission: a late time hides others that could not even begin.
 
-        For a time that is longer than the expected interval between two, those are added that were due in between, each shorter by one interval.
+        If a time is longer than the expected interval, the times that were due meanwhile are added, each shorter by one interval.
         """
         more = Times()
         for item in self.histogram.get_recorded_iterator():
@@ -60,7 +60,7 @@ class Times:
         self.histogram.decode_and_add(encoded)
 
     def ms(self, percentile: float) -> float:
-        """The time that so many of 100 did not exceed, in ms; 0 if there were none."""
+        """A percentile of the times, in ms; 0 if there were none."""
         return float(self.histogram.get_value_at_percentile(percentile)) / 1000 if self.count else 0.0
 
     @property

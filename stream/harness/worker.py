@@ -95,7 +95,7 @@ class Worker:
             return
 
     async def _watch_lag(self) -> None:
-        """Note how late the loop does what it has promised to do at a time."""
+        """Note how late the loop runs what was scheduled for a certain time."""
         while True:
             due = time.monotonic() + LAG_S
             await asyncio.sleep(LAG_S)
@@ -132,7 +132,7 @@ class Worker:
 
 
 def share_since(then: tuple[float, float]) -> float:
-    """The share of a core that this process has used since it was so late, and had used so much, in seconds."""
+    """The share of a core that this process has used since an earlier time, when it had used so many seconds."""
     return (time.process_time() - then[1]) / max(1e-9, time.monotonic() - then[0])
 
 

@@ -1,4 +1,4 @@
-"""The disk, as the journal sees it: a handful of calls that a test can record and let fail. Every one may raise OSError."""
+"""The disk, as the journal sees it: a few calls that a test can record and let fail. Each of them may raise OSError."""
 
 import fcntl
 import os

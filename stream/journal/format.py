@@ -2,11 +2,11 @@
 
 A journal is a sequence of records, numbered from 1 without a gap, in segments: files of a fixed size, zeroed before they are used.
 A segment is a header of 64 bytes and then records, each a header of 32 bytes and a payload, padded with zeros to 8. All numbers are
-little-endian. The CRC-32C of a record is over everything behind it, padding too, and goes on from that of its segment's header, so a
-record is valid in its own segment alone; it holds the CRC of the record before, so a record follows that one alone.
+little-endian. The CRC-32C of a record covers everything after it, including the padding, and continues that of its segment's header, so a
+record is valid only in its own segment. A record also holds the CRC of the record before it, so it can follow only that one.
 
-Records are written in groups, each in one write that is synced before the next group begins. `place` is a record's in its group, from 0:
-a record that has a later group behind it was on disk whole, and if it is not now, that is damage and not the end of a write.
+Records are written in groups. Each group is one write, which is synced before the next group begins. `place` is the place of a record in its group,
+from 0. If there is a later group after a record, the record was on disk as a whole; if it is not whole now, that is damage, not an unfinished write.
 """
 
 from enum import IntEnum
@@ -33,11 +33,11 @@ REMEDY = "put a copy of the file in its place, or let `deltabook journal repair`
 
 
 class JournalError(Exception):
-    """The root of what the journal raises on purpose."""
+    """The base class of what the journal raises on purpose."""
 
 
 class Damaged(JournalError):
-    """What is on disk is not what was written. `offset` in bytes is where it begins; `remedy` is what can be done."""
+    """The disk does not hold what was written. `offset` is where the damage begins, in bytes. `remedy` says what can be done."""
 
     def __init__(self, path: str, offset: int, what: str, remedy: str) -> None:
         super().__init__(f"{path}, byte {offset}: {what}; {remedy}")
@@ -48,7 +48,7 @@ class Damaged(JournalError):
 
 
 class Stuck(Damaged):
-    """A record is whole, and no replay comes past it. `record` is its sequence, 0 if it is not even known which."""
+    """A record is whole, but every replay stops at it. `record` is its sequence, 0 if that is not known."""
 
     def __init__(self, path: str, offset: int, what: str, remedy: str, record: int) -> None:
         super().__init__(path, offset, what, remedy)
@@ -74,7 +74,7 @@ class Kind(IntEnum):
     """A `Mark`: what the replay of all records before must have come to."""
 
     SEAL = 6
-    """Nothing. Behind a group, it shows that the group was on disk whole."""
+    """Nothing. After a group, it shows that the whole group was on disk."""
 
     EPOCH = 7
     """The epoch, 8 bytes, of the history from here on: some of the past was lost."""

@@ -1,7 +1,7 @@
-"""One command of a record: how it is named, and the record without it or without those behind it.
+"""One command of a record: its name, and the record without it or without those after it.
 
-A command is named by its record and, where that has several, its place in it, from 1: `412.3`; `412.0` are all of them. So `deltabook serve` names it,
-`journal dump` shows it, and `journal repair --without` takes it.
+The name of a command is its record and, if the record has several commands, its place from 1: `412.3`. `412.0` means all of them. `deltabook serve` and
+`journal dump` show such names, and `journal repair --without` takes them.
 """
 
 from collections.abc import Collection

@@ -1,7 +1,7 @@
-"""Reads a journal's records in order, checks every byte, and tells the unfinished write of a crash from damage.
+"""Reads the records of a journal in order, checks every byte, and distinguishes the unfinished write of a crash from damage.
 
-Damage is whatever no crash can leave: a record that is not valid although a later group is on disk, a gap, a file that is missing or
-has another size. Keeps one segment in memory at a time.
+Damage is anything that a crash cannot leave behind: an invalid record although a later group is on disk, a gap, a file that is missing or has
+another size. Keeps one segment in memory at a time.
 """
 
 from collections.abc import Iterator
@@ -28,11 +28,11 @@ def numbers(files: Files, folder: str, suffix: str) -> list[int]:
 
 
 class Reader:
-    """The records of a journal behind record `after`, whose CRC is `crc`, up to `upto` where given. At the end the fields say where that is.
+    """The records of a journal after record `after`, whose CRC is `crc`, up to `upto` if it is given. At the end, the fields say where the end is.
 
     `seq` and `crc` are of the last record read, `epoch` the history's; `path`, `segment` and `offset` where the next record would be;
     `torn` the bytes from there on that an unfinished write has left. `read` counts bytes of records, for progress. Another process may be
-    appending meanwhile: then the end is somewhere behind where it was when the reading began.
+    appending meanwhile: then the end is somewhere after where it was when the reading began.
     """
 
     def __init__(self, files: Files, folder: str, after: int = 0, crc: int = 0, upto: int | None = None) -> None:
@@ -85,7 +85,7 @@ class Reader:
         return data
 
     def _meet(self, seq: int, crc: int, offset: int) -> None:
-        """The record behind which the reading began must be the one that the snapshot was taken behind."""
+        """The record after which the reading began must be the one after which the snapshot was taken."""
         if seq == self._after[0] and crc != self._after[1]:
             raise Damaged(self.path, offset, f"record {seq} is not the one that the snapshot was taken after", REMEDY)
 
@@ -104,9 +104,9 @@ class Reader:
                     self._meet(record.seq, record.crc, record.end)
 
     def _end(self, data: memoryview) -> Iterator[Record]:
-        """What is behind the last valid record of the last segment: zeros, a write that is not finished, or damage.
+        """Find out what follows the last valid record of the last segment: zeros, an unfinished write, or damage.
 
-        While the file was read more may have been written, so that a later record was seen and one before it not yet: a second look has that one too.
+        More may have been written while the file was read, so that a later record was seen but an earlier one was not. A second look finds that one, too.
         """
         while self._wanted > 0 and (later := self._later(data)):
             seq, data = self.seq, memoryview(self._files.read(self.path))
@@ -116,7 +116,7 @@ class Reader:
                 raise Damaged(self.path, self.offset, what, REMEDY)
 
     def _later(self, data: memoryview) -> Record | None:
-        """The first valid record of a later group than the one that is missing. Leaves in `torn` how many bytes there are behind the end."""
+        """The first valid record of a later group than that of the missing record. Sets `torn` to the number of bytes after the end."""
         self.torn = len(bytes(data[self.offset :]).rstrip(b"\0"))
         missing, end = self.seq + 1, min(self.offset + self.torn, len(data) - RECORD_HEADER.size)
         for offset in range(self.offset, end, ALIGNMENT):

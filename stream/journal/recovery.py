@@ -1,7 +1,7 @@
-"""From a journal's folder to the state that it stands for: the newest whole snapshot, then the records behind it, one after the other.
+"""Recovers the state from a journal's folder: the newest whole snapshot, then the records after it, one by one.
 
-What was acknowledged comes back, or nothing does: a mark that the replay does not meet, a record that is damaged, a history that does not
-reach the snapshot, all refuse with the file and the offset.
+Either everything that was acknowledged comes back, or recovery refuses: if the replay does not match a mark, if a record is damaged, or if the history
+does not reach the snapshot. The error names the file and the offset.
 """
 
 import secrets
@@ -26,17 +26,18 @@ from stream.journal.writer import Limits, Log
 LOCK = "lock"
 
 Visit = Callable[[State, Record | None], None]
-"""Called with the state where the replay begins and no record, unless that is with the first; then after each, `state.exchange.events` being what it caused."""
+"""Called first with the state where the replay begins and no record, unless it begins with the first record. Then called after each record;
+`state.exchange.events` holds what it caused."""
 
 Before = Callable[[State | None, Record], None]
-"""Called with each record before it is applied, and the state that it is applied to; None for the first record of all."""
+"""Called with each record before it is applied, and with the state that it is applied to. The state is None for the first record of all."""
 
 _decode_listing = msgspec.msgpack.Decoder(Listing).decode
 _decode_mark = msgspec.msgpack.Decoder(Mark).decode
 
 
 class Locked(JournalError):
-    """Another process has the journal."""
+    """Another process uses the journal."""
 
 
 class Replay(NamedTuple):
@@ -57,12 +58,12 @@ class Opened(NamedTuple):
 
 
 def mark_of(exchange: Exchange, whole: bool) -> Mark:
-    """What a replay is to come to. O(books), and O(all of the state) if it is to have the hash of the `whole`."""
+    """What a replay must lead to. O(books), and O(the whole state) if it has the hash of the `whole` state."""
     return Mark(exchange.seq, sum(book.levels.digest for book in exchange.books) % (1 << 64), exchange.state_hash() if whole else None)
 
 
 def apply(state: State, record: Record) -> None:
-    """Let a record have its effect. ValueError if what is in it cannot be or the state is not the one that it tells of."""
+    """Apply a record to a state. Raises ValueError if its content is not possible, or if the state is not the one that it expects."""
     match record.kind:
         case Kind.COMMANDS:
             state.exchange.execute(record.payload)
@@ -109,9 +110,9 @@ def begin(record: Record, epoch: int) -> State:
 def replay(
     files: Files, folder: str, upto: int | None = None, visit: Visit | None = None, from_start: bool = False, before: Before | None = None,
 ) -> Replay | None:
-    """The state behind the last record, or behind record `upto`; None if there never was one. Damaged if it cannot be had. Changes nothing.
+    """The state after the last record, or after record `upto`; None if there is no record. Raises Damaged if it cannot be recovered. Changes nothing.
 
-    From the newest snapshot that is whole, unless `from_start`. Holds one segment in memory beside the state. Stuck if a record cannot be applied.
+    It begins with the newest whole snapshot, unless `from_start`. It holds one segment in memory beside the state. Raises Stuck if a record cannot be applied.
     """
     state, wrong = (snapshots.oldest(files, folder), []) if from_start else snapshots.newest(files, folder, upto)
     after = state.seq if state else 0
@@ -128,9 +129,9 @@ def replay(
                 state = begin(record, reader.epoch)
             if visit:
                 visit(state, record)
-        except (MemoryError, OSError, JournalError):    # of the machine, or the visitor's own
+        except (MemoryError, OSError, JournalError):    # a problem of the machine, or the visitor's own error
             raise
-        except Exception as error:    # whatever it is, no replay comes past this record
+        except Exception as error:    # whatever it is, every replay stops at this record
             if state and record.kind in CAN_GO:
                 remedy = f"`deltabook journal repair {folder} {folder}.repaired --without {record.seq}` makes a copy without it"
                 raise Stuck(reader.path, record.offset, f"record {record.seq}: {error}", remedy, record.seq) from error
@@ -139,7 +140,7 @@ def replay(
 
 
 def hold(files: Files, folder: str) -> int:
-    """Keep other processes from going on with a journal, until the file that is returned is closed. Locked if one has it."""
+    """Keep other processes from writing to a journal, until the returned file is closed. Raises Locked if another process uses it."""
     try:
         return files.lock(f"{folder}/{LOCK}")
     except BlockingIOError:
@@ -149,7 +150,7 @@ def hold(files: Files, folder: str) -> int:
 def open_journal(
     files: Files, folder: str, limits: Limits, epoch: int, visit: Visit | None = None, guard: AbstractContextManager[None] | None = None,
 ) -> Opened:
-    """Lock a folder, bring back what is in it, and cut off what an unfinished write has left. Locked, Damaged or OSError if that cannot be.
+    """Lock a folder, recover the state in it, and cut off what an unfinished write has left. Raises Locked, Damaged or OSError if that is not possible.
 
     A folder without a record gives a log that begins a history of this epoch: commit a GENESIS to it first. The replay is done inside of `guard`.
     """

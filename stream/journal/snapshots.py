@@ -1,7 +1,7 @@
-"""States beside the records: where a replay can begin, and behind which old segments may go.
+"""Snapshots of the state beside the records. A replay can begin at one, and segments older than the oldest one may be removed.
 
-A file is a header, the directory and the results, and the snapshot of the exchange, which holds the hash of its own state. It is written aside, read
-back, synced and renamed, so that a name that ends in `.snapshot` was whole once; recovery takes the newest one that still is.
+A file is a header, the directory and the results, and the snapshot of the exchange, which holds the hash of its own state. It is written under another
+name, read back, synced and renamed. So a file whose name ends in `.snapshot` was whole once. Recovery takes the newest one that still is.
 """
 
 import secrets
@@ -43,12 +43,12 @@ class State:
 
 
 def snapshot_path(folder: str, seq: int) -> str:
-    """Where the snapshot behind a record is."""
+    """The path of the snapshot of a record."""
     return f"{folder}/{seq:0{DIGITS}}{SUFFIX}"
 
 
 def encode(state: State) -> bytes:
-    """A state as bytes. O(all of it)."""
+    """A state as bytes. O(the whole state)."""
     return b"".join(pieces(state))
 
 
@@ -62,7 +62,7 @@ def pieces(state: State) -> tuple[bytes, bytes, bytes]:
 
 
 def decode(data: bytes | bytearray, path: str) -> State:
-    """The state of a snapshot. Damaged if it is not whole and true. O(all of it)."""
+    """The state of a snapshot. Raises Damaged if it is not complete and correct. O(the whole state)."""
     try:
         magic, version, crc, epoch, seq, time, beside_length, exchange_length, checksum = HEADER.unpack_from(data)
     except error:
@@ -85,7 +85,7 @@ def decode(data: bytes | bytearray, path: str) -> State:
 
 
 def write(files: Files, folder: str, state: State) -> str:
-    """Put a snapshot into a journal's folder, on disk and read back when it returns; its path."""
+    """Put a snapshot into a journal's folder. It is on disk and checked when this returns. Returns its path."""
     path, aside, data = snapshot_path(folder, state.seq), f"{folder}/{ASIDE}", encode(state)
     if ASIDE in files.names(folder):
         files.remove(aside)
@@ -102,9 +102,9 @@ def write(files: Files, folder: str, state: State) -> str:
 
 
 def prune(files: Files, folder: str, keep: int) -> list[str]:
-    """Remove all but the newest snapshots, and the segments of which none of these needs a record; what was removed.
+    """Remove all but the newest snapshots, and all segments whose records these do not need. Returns what was removed.
 
-    While there are fewer snapshots, every segment stays: a damaged one must always have something that does instead.
+    As long as there are fewer snapshots, every segment stays: there must always be a replacement for a damaged snapshot.
     """
     snapshots = numbers(files, folder, SUFFIX)
     segments = numbers(files, folder, SEGMENT_SUFFIX)
@@ -120,7 +120,7 @@ def prune(files: Files, folder: str, keep: int) -> list[str]:
 
 
 def read(files: Files, folder: str, seq: int) -> State:
-    """The snapshot behind a record. Damaged if it is not whole and true."""
+    """The snapshot of a record. Raises Damaged if it is not complete and correct."""
     path = snapshot_path(folder, seq)
     state = decode(files.read(path), path)
     if state.seq != seq:
@@ -129,13 +129,13 @@ def read(files: Files, folder: str, seq: int) -> State:
 
 
 def latest(files: Files, folder: str) -> tuple[int, str]:
-    """The record that the newest snapshot is behind, and its path. There must be one."""
+    """The record of the newest snapshot, and its path. There must be a snapshot."""
     seq = numbers(files, folder, SUFFIX)[-1]
     return seq, snapshot_path(folder, seq)
 
 
 def newest(files: Files, folder: str, upto: int | None = None) -> tuple[State | None, list[Damaged]]:
-    """The newest snapshot, of those not behind a record where one is given, that is whole; and what is wrong with those that are newer."""
+    """The newest whole snapshot (not after record `upto`, if it is given), and what is wrong with newer ones."""
     wrong: list[Damaged] = []
     for seq in reversed(numbers(files, folder, SUFFIX)):
         if upto is None or seq <= upto:
@@ -147,6 +147,6 @@ def newest(files: Files, folder: str, upto: int | None = None) -> tuple[State | 
 
 
 def oldest(files: Files, folder: str) -> State | None:
-    """Where the history that is still there begins; None if that is with its first record."""
+    """The snapshot with which the remaining history begins, None if it begins with its first record."""
     kept = numbers(files, folder, SUFFIX)
     return read(files, folder, kept[0]) if kept and 1 not in numbers(files, folder, SEGMENT_SUFFIX) else None

@@ -1,9 +1,9 @@
 """Appends records in groups. `Log` writes one group and returns when it is on disk; `Journal` does that in a thread of its own.
 
-While one group is being synced the next one gathers, so that a busy market has fuller groups and not longer queues. After a write or a
-sync has failed nothing is tried again: what is on disk then is unknown, and only recovery may say it. Strangers who take the process's
-descriptors cannot bring that about: the next file and the folder are open before they are needed, and where even that was not possible nothing
-has been written yet, so the journal waits.
+While one group is being synced the next one gathers, so that a busy market has fuller groups and not longer queues. After a
+failed write or sync nothing is tried again: it is then unknown what is on disk, and only recovery can find out. Strangers who use up the descriptors
+of the process cannot cause that. The next file and the folder are opened before they are needed; if even that was not possible, nothing has been
+written yet, and the journal waits.
 """
 
 import errno
@@ -23,14 +23,14 @@ ZEROS = bytes(1 << 20)
 
 OUT_OF_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
 PAUSE_S = 0.05
-"""Between two attempts to have a descriptor."""
+"""The time between two attempts to get a descriptor."""
 
 ATTEMPTS_AT_THE_END = 200
-"""So many when the journal is being closed; before that there is no end to them."""
+"""The most attempts while the journal is being closed. Before that, there is no limit."""
 
 
 class JournalFailed(JournalError):
-    """The disk failed; nothing more is written. What was acknowledged is there."""
+    """The disk failed, and nothing more is written. Everything that was acknowledged is on disk."""
 
 
 class NoDescriptor(JournalError):
@@ -56,7 +56,7 @@ class Log:
     """The end of a journal. Not for several threads, except for `prepare`."""
 
     def __init__(self, files: Files, folder: str, limits: Limits, epoch: int, seq: int = 0, crc: int = 0) -> None:
-        """A log that goes on in a new segment behind record `seq`, whose CRC is `crc`. The folder is there; OSError if the disk fails."""
+        """A log that goes on in a new segment after record `seq`, whose CRC is `crc`. The folder must exist. Raises OSError if the disk fails."""
         self.files = files
         self.folder = folder
         self.limits = limits

@@ -2,5 +2,5 @@
 
 `market` is a venue with an engine, `sequencer` gives every command its place, `gathering` makes groups of them. `history` brings the state back
 after a restart, `archive` keeps snapshots, `playback` shows a journal as if it were live. `trial` finds the record that ends a recovery, and
-`journal_inspection`, `journal_repair` and `leave_out` are for who looks at a journal from outside. Never touches a socket.
+`journal_inspection`, `journal_repair` and `leave_out` work on a journal from outside. Never touches a socket.
 """

@@ -1,6 +1,6 @@
-"""The journal of a running server: what is brought back at its start, the thread that writes, the snapshots now and then, and the last one.
+"""The journal of a running server: the recovery at the start, the thread that writes, a snapshot now and then, and the last snapshot.
 
-A snapshot is taken by a process of its own, which reads the journal up to a record and replays it: the matcher never waits for one.
+A separate process takes a snapshot: it reads the journal up to a record and replays it. So the matcher never waits for a snapshot.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ log = logging.getLogger("deltabook")
 
 
 class Archive:
-    """A journal's folder, held by this process. ConfigError, JournalError or OSError if it cannot be had."""
+    """A journal's folder, which this process has locked. Raises ConfigError, JournalError or OSError if that is not possible."""
 
     def __init__(
         self, files: Files, config: Config, sources: Sequence[Source], now: int, report: Callable[[], None], taken: Callable[[], None] = lambda: None,
     ) -> None:
-        """`report` is called from another thread when something is on disk, or has failed; `taken` when there is another snapshot."""
+        """`report` is called from another thread when something is on disk or has failed. `taken` is called when there is a new snapshot."""
         self._taken = taken
         self._files = files
         self._config = config
@@ -61,7 +61,7 @@ class Archive:
         log.info("the journal was replayed", extra={"folder": self._config.journal, "records": replay.records, "seconds": round(seconds, 3)})
 
     def keep(self, executed: int) -> None:
-        """Look how much room the disk has, and log what has become of it. Begin a snapshot if enough commands have run since the latest."""
+        """Measure the room on the disk, and log changes. Begin a snapshot if enough commands have run since the latest one."""
         self.journal.measure()
         if self.journal.failure and not self._failed:
             log.critical("the journal has failed: the market has stopped", extra={"reason": str(self.journal.failure)})
@@ -97,7 +97,7 @@ class Archive:
         self._files.close(self._opened.lock)
 
     async def close(self, market: Market, now: int) -> None:
-        """Write down what a replay must come to, commit all, and leave a snapshot for a quick start."""
+        """Write down what a replay must lead to, commit everything, and leave a snapshot for a quick start."""
         if self._snapshooter:
             if self._process:
                 with suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Commands gather here, with who waits for their outcome, until they are handed over as one group."""
+"""Gathers commands, and the callers that wait for their outcome, until they are handed over as one group."""
 
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -11,7 +11,7 @@ from stream.journal.format import JournalError
 
 
 class Group:
-    """Commands, who waits for which of them, what the stream is to remember with them, and what gateways have forwarded."""
+    """A group: commands, the callers that wait for them, the entries to remember with them, and what gateways have forwarded."""
 
     __slots__ = ("after", "commands", "entries", "forwarded", "keyed", "last", "replies", "time")
 
@@ -106,7 +106,7 @@ class Gatherer:
 
     @property
     def commands(self) -> Commands:
-        """The group that gathers: append to it, then `expect` the reply if there is to be one."""
+        """The group that is being gathered. Append to it, then call `expect` if there is to be a reply."""
         return self._gathering.commands
 
     @property
@@ -122,7 +122,7 @@ class Gatherer:
         return self._gathering
 
     def expect(self, done: Reply, account: int = 0, key: int = 0) -> None:
-        """Have `done` called when the command that was appended last has run, and its result remembered under a key that is not 0."""
+        """Call `done` when the command that was appended last has run. If `key` is not 0, remember the result under it."""
         group, replies = self._gathering, [done]
         index = len(group.commands) - 1
         group.replies[index] = replies
@@ -131,7 +131,7 @@ class Gatherer:
             self._under_way[account, key] = replies
 
     def repeats(self, account: int, key: int, done: Reply) -> bool:
-        """Whether a request of this key has come before: then `done` gets what became, or becomes, of that one."""
+        """Whether a request with this key has come before. Then `done` gets the result of that one, now or when it has run."""
         result = self.results.get((account, key))
         replies = self._under_way.get((account, key))
         if result:
@@ -148,7 +148,7 @@ class Gatherer:
 
 
 def call_all(calls: Iterable[Callable[[], None]]) -> None:
-    """Call each, though others raise: one client's answer must not cost the others theirs."""
+    """Call each of them, even if others raise: an error in the answer to one client must not affect the others."""
     errors = []
     for call in calls:
         try:

@@ -1,6 +1,6 @@
-"""What a market begins with: a new exchange, or the one that a journal brings back, with all that the configuration and the sources ask for.
+"""The exchange with which a market begins: a new one, or one recovered from a journal, with everything that the configuration and the sources need.
 
-Whatever is done here to an exchange is written to its journal like any command.
+Everything that is done here to an exchange is written to its journal, like any command.
 """
 
 import secrets
@@ -32,7 +32,7 @@ Write = Callable[[list[tuple[Kind, Buffer, int]]], None]
 
 
 class History(NamedTuple):
-    """The past of a market: what it has come to. `time` in ns since 1970 is the latest that was written down, `opened` its journal if it has one."""
+    """The state that the past of a market has led to. `time` is the latest time that was written, in ns since 1970. `opened` is its journal, if it has one."""
 
     exchange: Exchange
     directory: Directory
@@ -66,7 +66,7 @@ def keep(feed: Feed, entry: Entry) -> None:
 
 
 def feeding(config: Config, feeds: list[Feed]) -> Visit:
-    """What makes a feed of a replay: the channels as they were after the last record, put into `feeds`."""
+    """Builds a feed during a replay: the channels as they were after the last record, which it puts into `feeds`."""
 
     def visit(state: State, record: Record | None) -> None:
         if not feeds:
@@ -91,14 +91,14 @@ def remembering(feed: Feed, directory: Directory) -> Directory:
 
 
 DECIMALS_MAX = 12
-"""Of an asset: 4.6 million of it can be counted then."""
+"""The most decimals of an asset. With this many, 4.6 million of it can be counted."""
 
 STEP_MIN, STEP_MAX = Decimal("1e-30"), Decimal("1e30")
-"""Of ticks and lots: what is smaller or larger is a mistake, and would be long to tell."""
+"""The smallest and the largest tick or lot. Anything beyond is a mistake, and would be long to print."""
 
 
 def begin(config: Config, sources: Sequence[Source], now: int) -> History:
-    """A history of no journal, whose epoch is the time. ConfigError if what is configured cannot be."""
+    """A history without a journal, whose epoch is the time. Raises ConfigError if the configuration is not possible."""
     return _prepare(_new(config, sources, now // 10**6, now), config, sources, now, lambda records: None)
 
 
@@ -113,7 +113,7 @@ def recover(
 ) -> History:
     """The history that is in a journal's folder, or a new one that is written there. ConfigError, or what `open_journal` raises. `guard` is around the replay.
 
-    Replaying costs some 0.3 us a command behind the last snapshot, and as much again for each trade of theirs.
+    Replaying costs about 0.3 us for each command after the last snapshot, and the same again for each of their trades.
     """
     limits = Limits(config.journal_segment_bytes, reserve_bytes=config.journal_reserve_bytes)
     feeds: list[Feed] = []
@@ -148,7 +148,7 @@ def _configured(config: Config, sources: Sequence[Source]) -> list[tuple[Mapping
 
 
 def check_terms(exchange: Exchange, config: Config, sources: Sequence[Source]) -> None:
-    """ConfigError if an asset or instrument that is configured is there already, on other terms."""
+    """Raises ConfigError if a configured asset or instrument already exists with other terms."""
     for assets, instruments in _configured(config, sources):
         _check_terms(exchange, assets, instruments)
 
@@ -166,7 +166,7 @@ def _check_terms(exchange: Exchange, assets: Mapping[str, int], instruments: Seq
 
 
 def _countable(name: str, decimals: int) -> int:
-    """An asset's decimals. ConfigError if so little of it fits into the engine's integers that an account would soon have too much."""
+    """The decimals of an asset. Raises ConfigError if the engine's integers can hold so little of it that an account would soon have too much."""
     if decimals > DECIMALS_MAX:
         raise ConfigError(
             f"asset {name!r} has {decimals} decimals: expected at most {DECIMALS_MAX}. An amount is a whole number of units, of all accounts together "
@@ -176,7 +176,7 @@ def _countable(name: str, decimals: int) -> int:
 
 
 def _check_assets(instrument: Instrument, exchange: Exchange) -> None:
-    """ConfigError if an instrument's assets are not there, or its steps are none."""
+    """Raises ConfigError if the assets of an instrument do not exist, or if its tick or lot is not a valid step."""
     for asset in (instrument.base, instrument.quote):
         if asset not in exchange.assets():
             there = ", ".join(exchange.assets()) or "`assets`, which is empty"
@@ -188,7 +188,7 @@ def _check_assets(instrument: Instrument, exchange: Exchange) -> None:
 
 
 def _list(exchange: Exchange, config: Config, sources: Sequence[Source]) -> Listing:
-    """Add the assets and instruments that are configured and not there yet; which these were."""
+    """Add the assets and instruments that are configured but do not exist yet. Returns which these were."""
     assets: dict[str, int] = {}
     instruments: list[Instrument] = []
     there = {book.instrument.name for book in exchange.books}

@@ -1,4 +1,4 @@
-"""What can be learned of a journal without going on with it. Nothing here changes a record, and a server may be writing meanwhile."""
+"""Inspects a journal without writing to it. Nothing here changes a record, and a server may be writing meanwhile."""
 
 from collections.abc import Iterator
 from enum import IntEnum
@@ -34,7 +34,7 @@ SNAPSHOT_LOCK = "snapshot-lock"
 
 
 class Summary(msgspec.Struct):
-    """What the records are: the first and last, how many of each kind, their commands, their bytes but for a genesis. Times in ns since 1970."""
+    """A summary of the records: the first and last, how many of each kind, their commands, and their bytes without a genesis. Times are in ns since 1970."""
 
     first: int = 0
     last: int = 0
@@ -55,7 +55,7 @@ class Summary(msgspec.Struct):
 
 
 class Checked(NamedTuple):
-    """What a check came to: the state at the end, the snapshots that are right, and what is wrong with the others."""
+    """The result of a check: the state at the end, the snapshots that are right, and what is wrong with the others."""
 
     replay: Replay
     right: list[int]
@@ -63,7 +63,7 @@ class Checked(NamedTuple):
 
 
 def name_of(names: type[IntEnum], value: int) -> str:
-    """The name that a number stands for, or the number where it stands for nothing."""
+    """The name that a number stands for, or the number if it stands for nothing."""
     try:
         name: str | None = names(value).name    # of a flag's 0 there is none
     except ValueError:
@@ -81,7 +81,7 @@ def read_from(files: Files, folder: str, segment: int = 0) -> Reader:
 
 
 def settled(files: Files, folder: str) -> int:
-    """The last record that is known to be on disk, since a later group is behind it."""
+    """The last record that is known to be on disk, because a later group follows it."""
     reader = read_from(files, folder, -1)
     seq = reader.seq
     for record in reader:
@@ -99,7 +99,7 @@ def record_at(files: Files, folder: str, time: int) -> int:
 
 
 def state_at(files: Files, folder: str, upto: int | None, visit: Visit | None = None) -> Replay:
-    """The state behind a record, by default the last, with no more replayed than must be. JournalError if there is no such record, any more or yet."""
+    """The state after a record, by default the last one, with as short a replay as possible. Raises JournalError if the record is gone or not there yet."""
     first = 1 if 1 in numbers(files, folder, SUFFIX) else min(numbers(files, folder, snapshots.SUFFIX), default=1)
     if upto is not None and upto < first:
         raise JournalError(f"{folder}: the state after record {upto} is not in this journal any more; the earliest is that after record {first}")
@@ -112,7 +112,7 @@ def state_at(files: Files, folder: str, upto: int | None, visit: Visit | None = 
 
 
 def check(files: Files, folder: str, visit: Visit | None = None) -> Checked | None:
-    """Replay all of it, and compare every snapshot with the state at its record. Damaged where the records are; None if there are none."""
+    """Replay the whole journal, and compare every snapshot with the state after its record. Raises Damaged if a record is. None if there are no records."""
     kept = numbers(files, folder, snapshots.SUFFIX)
     right: list[int] = []
     wrong: list[Damaged] = []
@@ -154,9 +154,9 @@ def _compared(state: State) -> tuple[object, ...]:
 
 
 def take_snapshot(files: Files, folder: str, config: Config, upto: int | None, keep: int, visit: Visit) -> tuple[State, list[str]]:
-    """Write a snapshot of the state behind a record that is on disk, by default the last one that is known to be, and prune.
+    """Write a snapshot of the state after a record that is on disk, by default the last one that is known to be, and prune.
 
-    Returns the state, and what was removed. The journal's own process may write on meanwhile. Locked if another one takes a snapshot too.
+    Returns the state, and what was removed. The journal's own process may go on writing. Raises Locked if another process takes a snapshot too.
     """
     try:
         lock = files.lock(f"{folder}/{SNAPSHOT_LOCK}")
@@ -179,9 +179,9 @@ def take_snapshot(files: Files, folder: str, config: Config, upto: int | None, k
 
 
 def describe(record: Record, exchange: Exchange | None = None) -> Iterator[dict[str, Any]]:
-    """A record as JSON has it: a line for each command, with the events that it has just caused if its exchange is given, and one for any other record.
+    """A record as lines of JSON: one for each command, or one for any other record. If the exchange is given, a command has the events that it has just caused.
 
-    One that is whole and cannot be read has a line that says why.
+    A record that is whole but cannot be read has a line that says why.
     """
     line: dict[str, Any] = {"record": record.seq, "kind": name_of(Kind, record.kind), "time": record.time}
     try:
@@ -213,7 +213,7 @@ def _lines(line: dict[str, Any], record: Record, exchange: Exchange | None) -> I
 
 
 def command_at(record: Record, place: int) -> dict[str, Any]:
-    """The command at a place of a record, from 0, as `describe` tells it."""
+    """The command at a place of a record, from 0, as `describe` shows it."""
     data = commands_of(record)[place * COMMAND.size : (place + 1) * COMMAND.size]
     if len(data) != COMMAND.size:
         return {"unreadable": f"{len(data)} bytes: expected {COMMAND.size}"}
@@ -221,7 +221,7 @@ def command_at(record: Record, place: int) -> dict[str, Any]:
 
 
 def _fields(fields: dict[str, int]) -> dict[str, Any]:
-    """Fields that are 0 are left out, but for those where 0 is a number like any."""
+    """Fields that are 0 are left out, except for those where 0 is a number like any other."""
     return {name: value for name, value in fields.items() if value or name in ("account", "instrument")}
 
 

@@ -1,4 +1,4 @@
-"""A copy of a damaged journal that can be gone on with: cut where no replay comes further, and under a new epoch if something is lost."""
+"""Copies a damaged journal so that a server can go on with the copy. The copy ends where every replay stops. If anything is lost, it has a new epoch."""
 
 from itertools import zip_longest
 from typing import NamedTuple
@@ -16,10 +16,10 @@ from stream.market.journal_inspection import Checked, check
 
 
 class Repaired(NamedTuple):
-    """What a repair came to.
+    """The result of a repair.
 
-    The copy has the records behind `base`, 0 for all, up to `kept`. `damage` is what was wrong. `lost`: what may have been behind `kept` is
-    not in the copy; so many commands are still to be read there in the damaged journal, up to record `last`, but they do not follow anything.
+    The copy has the records after `base` (0: all of them) up to `kept`. `damage` is what was wrong. If `lost`, there may have been records after `kept` that
+    are not in the copy: `commands_lost` commands, up to record `last`, can still be read there in the damaged journal, but they do not follow anything.
     """
 
     copy: Checked
@@ -32,7 +32,7 @@ class Repaired(NamedTuple):
 
 
 class _Reach(NamedTuple):
-    """How far a replay comes: from behind record `base` to record `seq`, which ends at byte `end` of its segment; 0 if it is the snapshot's."""
+    """How far a replay gets: from after record `base` to record `seq`. That one ends at byte `end` of its segment; 0 if it is the record of the snapshot."""
 
     base: int = 0
     seq: int = 0
@@ -43,9 +43,9 @@ class _Reach(NamedTuple):
 
 
 def repair(files: Files, folder: str, copy: str, limits: Limits, epoch: int, time: int, visit: Visit | None = None) -> Repaired:
-    """Copy what can be replayed into an empty folder. JournalError if nothing can be, or if there are files in that folder.
+    """Copy what can be replayed into an empty folder. Raises JournalError if nothing can be replayed, or if there are files in that folder.
 
-    If anything may be lost, the copy goes on under a new `epoch`, from `time` on. What it is made from stays as it is.
+    If anything may be lost, the copy has the new `epoch` from `time` on. The original stays as it is.
     """
     cut_off = begin_copy(files, folder, copy)
     start, newest = _reach(files, copy, True, visit), _reach(files, copy, False, visit)
@@ -72,7 +72,7 @@ def repair(files: Files, folder: str, copy: str, limits: Limits, epoch: int, tim
 
 
 def begin_copy(files: Files, folder: str, copy: str) -> list[Damaged]:
-    """Copy everything into an empty folder; a segment that was cut off gets zeros for what is missing. Which these are. JournalError if it is not empty."""
+    """Copy everything into an empty folder. Segments that were cut off are filled with zeros, and returned. Raises JournalError if it is not empty."""
     files.make_folder(copy)
     if files.names(copy):
         raise JournalError(f"{copy}: there are files in this folder already; choose a folder that does not exist yet")
@@ -100,7 +100,7 @@ def begin_copy(files: Files, folder: str, copy: str) -> list[Damaged]:
 
 
 def _reach(files: Files, folder: str, from_start: bool, visit: Visit | None) -> _Reach:
-    """How far a replay comes from the beginning of what is there, or from the newest snapshot that is whole."""
+    """How far a replay gets from the beginning of what is there, or from the newest whole snapshot."""
     state: State | None = None
     base = end = 0
     damage = None
@@ -126,7 +126,7 @@ def _reach(files: Files, folder: str, from_start: bool, visit: Visit | None) -> 
 
 
 def _behind(files: Files, folder: str, seq: int) -> tuple[int, int]:
-    """How many commands there are in valid records behind a record, whether these follow one another or not; and the last of these records."""
+    """How many commands there are in valid records after a record, even if these do not follow one another; and the last of these records."""
     commands, last = 0, seq
     for first in numbers(files, folder, SUFFIX):
         path = segment_path(folder, first)
@@ -146,7 +146,7 @@ def _behind(files: Files, folder: str, seq: int) -> tuple[int, int]:
 
 
 def _cut(files: Files, folder: str, reach: _Reach) -> None:
-    """Take away all segments and snapshots that are before the base or behind the end, and what is behind the end in the last segment."""
+    """Remove all segments and snapshots before the base or after the end, and what is after the end in the last segment."""
     segments = numbers(files, folder, SUFFIX)
     for first, following in zip_longest(segments, segments[1:]):
         path = segment_path(folder, first)

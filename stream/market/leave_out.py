@@ -1,4 +1,4 @@
-"""A copy of a journal without one command: for one that no replay comes past. It has a new epoch, for what clients saw behind the command may not have been."""
+"""Copies a journal without one command, at which every replay stops. The copy has a new epoch: what clients saw after the command may differ there."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ AT_ONCE = 1 << 10
 
 
 class LeftOut(NamedTuple):
-    """The command's record, the lines that tell of the command, how many commands are behind it, and the last record of the copy."""
+    """The record of the command, the lines that describe it, how many commands come after it, and the last record of the copy."""
 
     record: Record
     lines: list[dict[str, Any]]
@@ -30,16 +30,16 @@ class LeftOut(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a history comes to: its last state, and how many commands behind a record were refused for the order that they name."""
+    """What a history leads to: its last state, and how many commands after a record were refused because the order that they name is unknown."""
 
     state: State
     unknown: int
 
 
 def leave_out(files: Files, folder: str, copy: str, name: Named, limits: Limits, epoch: int, time: int) -> LeftOut:
-    """Copy a journal into an empty folder, but for one command. Marks behind it are left out too, and snapshots. Replays nothing.
+    """Copy a journal into an empty folder, without one command. Marks and snapshots after it are left out too. Replays nothing.
 
-    JournalError if there is no such command, nothing to replay it from, or a file in that folder; Damaged if the records are.
+    Raises JournalError if there is no such command, if nothing can be replayed up to it, or if that folder has files. Raises Damaged if a record is.
     """
     place = _find(files, folder, name)
     record = place.record
@@ -65,7 +65,7 @@ def leave_out(files: Files, folder: str, copy: str, name: Named, limits: Limits,
 
 
 class _Place(NamedTuple):
-    """A record, its segment, the epoch and the CRC of the record before it, and how many commands are behind it."""
+    """A record, its segment, the epoch and the CRC of the record before it, and how many commands come after it."""
 
     record: Record
     segment: Segment
@@ -91,7 +91,7 @@ def _find(files: Files, folder: str, name: Named) -> _Place:
 
 
 def _cut(files: Files, copy: str, record: Record) -> None:
-    """Take away the record and all that is behind it, and the snapshots that know of it."""
+    """Remove the record and everything after it, and the snapshots that include it."""
     segments = numbers(files, copy, SUFFIX)
     for first in segments:
         if first > record.seq:
@@ -120,7 +120,7 @@ def _behind(files: Files, folder: str, seq: int) -> Iterator[Record]:
 
 
 def outcome_of(files: Files, folder: str, behind: int) -> Outcome:
-    """Replay a journal to its end, and count the commands behind a record that name an order that is not there. O(all that is replayed)."""
+    """Replay a journal to its end, and count the commands after a record that name an order that does not exist. O(the replay)."""
     unknown = 0
 
     def see(state: State, record: Record | None) -> None:
@@ -140,7 +140,7 @@ def subjects_of(directory: Directory) -> dict[int, str]:
 
 
 def differences(before: Exchange, after: Exchange) -> Iterator[tuple[int, str]]:
-    """What is otherwise in one state than in another, by account. O(both)."""
+    """The differences between two states, by account. O(both states)."""
     assets = list(before.assets())
     for account in range(max(before.accounts, after.accounts)):
         if account >= min(before.accounts, after.accounts):

@@ -40,11 +40,11 @@ WIRE_PHASES = {phase.name.lower(): phase for phase in Phase}
 BOTH_SIDES = 2
 
 SOURCE_STEPS_MAX = 256
-"""Steps of a source in one tick, so that one that is behind does not keep the clients waiting."""
+"""The most steps of a source in one tick, so that a source that is behind does not keep the clients waiting."""
 
 
 class Market(Venue):
-    """One exchange and its clients. `history` is what it begins with, if not anew; `journal` where it goes on. `now` is in ns since 1970."""
+    """One exchange and its clients. It begins with `history`, or with a new exchange. `journal` is where it writes. `now` is in ns since 1970."""
 
     scopes = frozenset({MARKET_SCOPE, ACCOUNT_SCOPE, TRADE_SCOPE, ADMIN_SCOPE})
 
@@ -87,7 +87,7 @@ class Market(Venue):
             self.sequencer.remember(key, True if kept else None)
 
     def _parse_deposits(self) -> list[tuple[int, int]]:
-        """The configured deposits in units, without those of assets that there are not, which the log tells. ConfigError if one cannot be paid."""
+        """The configured deposits in units. Those of unknown assets are left out and logged. Raises ConfigError if one cannot be paid."""
         decimals = self.exchange.assets()
         deposits = []
         for asset, amount in self.config.deposit.items():
@@ -111,7 +111,7 @@ class Market(Venue):
         return f"the journal has failed: {self.sequencer.failure}" if self.sequencer.failure else ""
 
     def require_running(self) -> None:
-        """Refused if no command can be carried out at the moment."""
+        """Raises Refused if no command can be carried out at the moment."""
         if self.failure:
             raise Refused(ErrorCode.FROZEN, self.failure)
 
@@ -123,7 +123,7 @@ class Market(Venue):
         return account
 
     def guard(self, session: Guarded, now: int) -> None:
-        """Do what a session that has ended asked for in that case."""
+        """Carry out what a session asked for in case that it ends, because it has ended."""
         guard, account = session.guard, session.account
         if guard.scope == "connection":
             for order in guard.orders:
@@ -149,7 +149,7 @@ class Market(Venue):
             self.sequencer.expect(lambda result, outcome: self._account_opened(subject, outcome, now))
 
     def _account_opened(self, subject: str, outcome: Event | None, now: int) -> None:
-        """The account is there: fund it, and write down whose it is, before anybody is told."""
+        """The account is open: fund it, and write down whose it is, before anyone is told."""
 
         def settled(account: int | None, code: ErrorCode) -> None:
             for opened in self._opening.pop(subject):
@@ -168,9 +168,9 @@ class Market(Venue):
             self.sequencer.remember(AccountOf(subject), account, lambda kept: settled(account if kept else None, ErrorCode.FROZEN))
 
     def submit(self, account: int, request: OrderRequest, now: int, done: Reply) -> None:
-        """Put a command into the next group; then call `done` with what became of it. Refused if the instrument is unknown, or the disk will not take it.
+        """Put a command into the next group, then call `done` with its result. Raises Refused if the instrument is unknown, or if the disk cannot take it.
 
-        A request whose key the account has used before is not run again: `done` gets what became of the first, and Refused is raised if that may be forgotten.
+        A request whose key the account has used before does not run again: `done` gets the result of the first one. Raises Refused if that may be forgotten.
         """
         if request.key:
             if self.sequencer.repeats(account, request.key, done):
@@ -205,7 +205,7 @@ class Market(Venue):
         self.sequencer.expect(done, account, request.key)
 
     def _check_key(self, account: int, sent: int, now: int) -> None:
-        """Refused if a request with a key that is not known must not be taken for a new one, or there is no room for another key."""
+        """Raises Refused if a request with an unknown key must not count as a new one, or if there is no room for another key."""
         results, sent, now = self.sequencer.results, self.engine_time(sent) if sent else 0, self.engine_time(now)
         if sent > now + SENT_MARGIN:
             raise Refused(ErrorCode.MALFORMED, f"sent {sent}: expected a time in the past; the server's clock says {now}")
@@ -215,11 +215,11 @@ class Market(Venue):
             raise Refused(ErrorCode.TOO_MANY_REQUESTS, f"expected at most {KEYS_MAX} keys of one account within {KEY_TIME // 10**9} seconds")
 
     def engine_time(self, time: int) -> int:
-        """What the clock of the engine that runs the commands says at a time of ours."""
+        """The time on the clock of the engine that runs the commands, at a time of our clock."""
         return time
 
     def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> None:
-        """Put an administrator's command into the next group; then call `done` with what became of it. Refused if there is no such instrument or account."""
+        """Put an administrator's command into the next group, then call `done` with its result. Raises Refused if there is no such instrument or account."""
         self.require_running()
         if self.sequencer.low and not self._halts(request):
             raise Refused(ErrorCode.DISK_NEARLY_FULL)
@@ -242,21 +242,21 @@ class Market(Venue):
         return self.sequencer.low
 
     def is_open(self, order: int) -> bool:
-        """Whether an order is open, or waits for its price."""
+        """Whether an order is open or waits for its trigger."""
         return self.exchange.order(order) is not None
 
     def announce(self, said: Announcement, done: Callable[[bool], None]) -> None:
-        """Have it on disk, then act on it, here and at every process that follows."""
+        """Write it to disk, then act on it, in this process and in every process that follows."""
         entry = said.entry()
 
         def kept(on_disk: bool) -> None:
-            done(on_disk)    # first, for the administrator's own connection may be among those that are closed
+            done(on_disk)    # first, since the administrator's own connection may be one of those that are closed
             self.remembered(entry)
 
         self.sequencer.remember(entry.key, entry.value, kept)
 
     def remembered(self, entry: Entry) -> None:
-        """Take in what is remembered from now on, and concerns the connections to this process."""
+        """Take in a value that is remembered from now on and is about the connections to this process."""
         said = self._announcements.follow(entry)
         if said:
             self.act(said)
@@ -266,7 +266,7 @@ class Market(Venue):
         self._announcements.forget(now, self.wall_time(now), self.sequencer)
 
     def index_of(self, instrument: str) -> int:
-        """An instrument's index. Refused if there is no instrument of that name."""
+        """The index of an instrument. Raises Refused if there is no instrument of that name."""
         try:
             return self.exchange.book(instrument).index
         except KeyError:
@@ -325,7 +325,7 @@ class Market(Venue):
         self.feed.apply(time)
 
     def _tell_unpaid(self) -> None:
-        """Log the deposits of new accounts that could not be paid, since all accounts together would have more than can be counted."""
+        """Log the deposits of new accounts that could not be paid, because all accounts together would have more than can be counted."""
         told = [event for event in self.exchange.events if event.account in self._paying and event.kind in (EventKind.BALANCE, EventKind.REJECTED)]
         for event in told:
             if event.reason == Reason.AMOUNT_OUT_OF_RANGE:
@@ -333,7 +333,7 @@ class Market(Venue):
         self._paying.difference_update(event.account for event in told)
 
     def _run_sources(self, now: int) -> None:
-        """Run the steps of the sources that are due. They look at the state, so none is while a group is under way."""
+        """Run the steps of the sources that are due. They look at the state, so none of them runs while a group is under way."""
         elapsed = now - self._source_began
         for _ in range(SOURCE_STEPS_MAX):
             due = [source for source in self._sources if source.next_time() <= elapsed]
@@ -344,11 +344,11 @@ class Market(Venue):
             self.sequencer.advance(now)
 
     def end_sources(self) -> None:
-        """Have no more orders from the sources."""
+        """Take no more orders from the sources."""
         self._sources = ()
 
     def tick(self, now: int) -> int:
-        """Run what has gathered, send what is due; when the next tick is due by itself, in ns."""
+        """Run what has gathered, and send what is due. Returns when the next tick is due, in ns."""
         self._run_sources(now)
         if 0 < self.exchange.next_expiry <= now and not self.sequencer.waits:
             self.sequencer.commands.advance(now)

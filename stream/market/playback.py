@@ -1,4 +1,4 @@
-"""A journal played again: the market as it was, at a chosen speed, for anybody to watch. Takes the time as an argument."""
+"""Plays a journal again: the market as it was, at a chosen speed, for clients to watch. Takes the time as an argument."""
 
 from typing import NoReturn
 
@@ -25,13 +25,13 @@ from stream.wire.messages import OrderRequest, SetLimits, SetPhase
 from stream.wire.times import NEVER
 
 RECORDS_MAX = 256
-"""Records in one tick, so that one that is behind does not keep the clients waiting."""
+"""The most records in one tick, so that a playback that is behind does not keep the clients waiting."""
 
 
 class Playback(Market):
     """The history that is in a journal's folder, from where that begins: the same events under the same sequences. It takes no requests.
 
-    A record is due when as much time has passed since the start as lay between it and the first, divided by the speed. Damaged if there is
+    A record is due when the time since the start is its distance from the first record, divided by the speed. Raises Damaged if there is
     nothing to play.
     """
 
@@ -60,7 +60,7 @@ class Playback(Market):
         return self._began + int((self._next.time - self._first_time) / self.config.speed) if self._next else NEVER
 
     def tick(self, now: int) -> int:
-        """Play what is due, send what is; when the next tick is due by itself, in ns."""
+        """Play and send what is due. Returns when the next tick is due, in ns."""
         for _ in range(RECORDS_MAX):
             if self._due() > now:
                 break

@@ -1,7 +1,7 @@
 """The one order of all commands: they gather, are journaled as a group, and run when the group is on disk.
 
-So the engine never holds a state that the disk does not, and nothing that is told of it ever has to be taken back; while one group is
-being synced the next one gathers. Without a journal a group runs at once.
+So the engine never holds a state that is not on disk, and nothing that clients were told has to be taken back. While one group is
+being synced, the next one gathers. Without a journal, a group runs at once.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,10 @@ from stream.journal.recovery import mark_of
 from stream.market.gathering import Gatherer, Group, call_all
 
 MARK_EVERY = 1 << 12
-"""Groups between two marks of what a replay must come to."""
+"""How many groups there are between two marks of what a replay must lead to."""
 
 HASHED_ORDERS_MAX = 1 << 14
-"""A mark has the hash of the whole state while there are no more open orders and accounts than this: some milliseconds of hashing."""
+"""A mark has the hash of the whole state if there are at most this many open orders and accounts. That is a few milliseconds of hashing."""
 
 
 class Log(Protocol):
@@ -45,12 +45,12 @@ class Log(Protocol):
         ...
 
     def append(self, kind: Kind, payload: Buffer, time: int) -> int:
-        """Append a record; its sequence. JournalError if nothing is taken any more."""
+        """Append a record. Returns its sequence. Raises JournalError if the journal takes nothing any more."""
         ...
 
 
 class Sequencer(Gatherer):
-    """Carries commands from whoever has them to the exchange. `ran` is the last record of the group that ran last."""
+    """Carries commands to the exchange. `ran` is the last record of the group that ran last."""
 
     def __init__(
         self, exchange: Exchange, directory: Directory, results: Results, applied: Callable[[int], None], journal: Log | None = None,
@@ -77,7 +77,7 @@ class Sequencer(Gatherer):
 
     @property
     def low(self) -> bool:
-        """Whether the disk is so full that only what makes the books smaller should be run."""
+        """Whether the disk is so full that only commands that make the books smaller should run."""
         return self._journal is not None and self._journal.low
 
     def forward(self, group: Forwarded) -> None:
@@ -85,7 +85,7 @@ class Sequencer(Gatherer):
         self._gathering.forwarded.append(group)
 
     def advance(self, now: int) -> None:
-        """Run what has gathered, as far as the disk is. What a reply gives rise to is the next group."""
+        """Run what has gathered, as far as it is on disk. What replies lead to goes into the next group."""
         while True:
             if not self._in_flight:
                 if not self.gathers:
@@ -104,7 +104,7 @@ class Sequencer(Gatherer):
             self._run()
 
     def _hand_over(self, now: int) -> None:
-        """Give what has gathered to the journal, with what is ahead of it in front."""
+        """Give what has gathered to the journal, after what was put in front of it."""
         self.groups += 1
         if self.groups % MARK_EVERY == 0 and self._journal:    # nothing is in flight
             mark = mark_of(self._exchange, self._exchange.order_count + self._exchange.accounts <= HASHED_ORDERS_MAX)
@@ -150,7 +150,7 @@ class Sequencer(Gatherer):
         self.taken(group)
 
     def _answers(self, group: Group) -> list[Callable[[], None]]:
-        """The calls that a group which has just run owes."""
+        """The calls that are due after a group has run."""
         events = self._exchange.events
         answers: list[Callable[[], None]] = []
         for index, replies in group.replies.items():
@@ -160,7 +160,7 @@ class Sequencer(Gatherer):
         return answers + [partial(after, True) for after in group.after]
 
     def _give_up(self, group: Group) -> None:
-        """The journal has failed: tell everybody who waits for this group that nobody knows what became of it."""
+        """The journal has failed: tell all callers that wait for this group that its result is unknown."""
         if group is self._in_flight:
             self._in_flight, self._idle = None, Group()
         else:

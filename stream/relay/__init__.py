@@ -1,1 +1,1 @@
-"""A server of a server's public channels: it follows them as a client, and serves them under their own sequences."""
+"""A relay of another server's public channels. It follows them as a client, and serves them under their own sequences."""

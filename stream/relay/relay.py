@@ -36,7 +36,7 @@ class NoMemory:
 
 
 class Relay(Venue):
-    """The public channels of another server, and their clients. Each of `upstreams` is to be told of its connection and of every message."""
+    """The public channels of another server, and their clients. Each of `upstreams` must be told about its connection and every message."""
 
     scopes = frozenset({MARKET_SCOPE, ADMIN_SCOPE})
     refusal = ErrorCode.PUBLIC_ONLY
@@ -74,7 +74,7 @@ class Relay(Venue):
         return [terms if terms.phase == phase else replace(terms, phase=phase) for terms, phase in phases if phase]
 
     def tick(self, now: int) -> int:
-        """Ask for what is missing, say whether anything is, send what is due; when the next tick is due by itself, in ns."""
+        """Ask for what is missing, tell clients whether anything is, and send what is due. Returns when the next tick is due, in ns."""
         due = self.upstreams.tick(now)
         self._begun = self._begun or self.upstreams.follows
         self.tell_stale(self.upstreams.stale_since(now) if self._begun else self.stale_since)

@@ -1,7 +1,7 @@
-"""The public channels of another server, as a relay has them: each follows the other server's frames and makes its own of what they told.
+"""The public channels of another server in a relay. Each follows the other server's frames, and makes its own frames from what they hold.
 
-What it holds is always a state that the other server had, proved by the digest; `point` says of which sequence. A frame that was true for
-everybody between its `prev` and its `seq` stays so when it is told on, whatever it is merged with.
+A channel always holds a state that the other server had, which the digest proves; `point` says at which sequence. A frame that was correct for
+every client between its `prev` and its `seq` stays correct when it is passed on, whatever it is merged with.
 """
 
 from abc import abstractmethod

@@ -1,8 +1,8 @@
-"""A relay's side of the conversation with the server that it relays: what it asks, and whether it hears all. Takes messages and the time, never a socket.
+"""A relay's side of the protocol with the server that it relays: what it asks for, and whether it is complete. Takes messages and the time, never a socket.
 
-Every channel of every instrument is followed in full, over as many connections as it takes, each with a share of them. One that cannot be followed,
-after a gap or with a wrong digest, is asked for again; what is here stays as it is meanwhile. Nothing is complete any more from the moment on
-that a channel is not followed, or that nothing is heard.
+It follows every channel of every instrument in full, over as many connections as needed; each connection has a share of the channels. If a channel cannot
+be followed, after a gap or with a wrong digest, it is requested again; what is here stays as it is meanwhile. As soon as a channel is not followed, or
+nothing is heard, the relay does not count as complete.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Recordings of other markets, fed into the engine and checked against their own truth.
+"""Recordings of other markets. They are fed into the engine, and its results are compared with what the recordings say.
 
 Each format has a module with `replay(path, ...)`. It turns what was recorded into commands, runs them, and compares what the
 engine says with what the recording says. Knows no socket and no server.
@@ -17,16 +17,16 @@ from pathlib import Path
 from engine import MONEY_MAX, Commands, Exchange, Instrument, OrderBook
 
 Progress = Callable[[int, int], None]
-"""Told how much is done, and of how much."""
+"""Called with how much is done, and how much there is in all."""
 
 
 def silent(done: int, total: int) -> None:
-    """The Progress that tells nobody."""
+    """The Progress that does nothing."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """How often the engine was compared with the recording, how often they agreed, and how often they have to."""
+    """One check: how often the engine was compared with the recording, how often they agreed, and how often they must agree."""
 
     name: str
     checked: int
@@ -41,7 +41,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """What a recording came to in the engine. `hash` is of the format's own reports, or of the engine's state at the end."""
+    """The result of a recording in the engine. `hash` is that of the format's own reports, or of the engine's last state."""
 
     format: str
     commands: int
@@ -74,7 +74,7 @@ class Stage:
                 self.exchange.deposit(account, asset, MONEY_MAX // accounts)
 
     def run(self, commands: Commands) -> int:
-        """Execute the commands and clear them; how many were refused."""
+        """Execute the commands and clear them. Returns how many were refused."""
         self.commands += len(commands)
         refused = self.exchange.execute(commands)
         commands.clear()
@@ -90,7 +90,7 @@ class Stage:
 
 
 def read(path: Path, member: str = "") -> bytes:
-    """A file's content, uncompressed by its suffix; of a .zip the one member with `member` in its name. ValueError if it cannot be uncompressed."""
+    """The content of a file, uncompressed by its suffix. For a .zip, it is the one member with `member` in its name. Raises ValueError if that fails."""
     content = path.read_bytes()
     try:
         match path.suffix:
@@ -109,7 +109,7 @@ def read(path: Path, member: str = "") -> bytes:
 
 
 def companion(path: Path, old: str, new: str) -> Path:
-    """The file beside `path` with `new` for `old` in its name, compressed or not. FileNotFoundError if there is none."""
+    """The file beside `path` with `new` instead of `old` in its name, compressed or not. Raises FileNotFoundError if there is none."""
     plain = path.name.replace(old, new).removesuffix(".gz").removesuffix(".xz")
     for name in (plain, f"{plain}.gz", f"{plain}.xz"):
         if name != path.name and path.with_name(name).exists():
@@ -118,7 +118,7 @@ def companion(path: Path, old: str, new: str) -> Path:
 
 
 def scaled(text: str, decimals: int) -> int:
-    """Decimal text in units of 10 ** -decimals, exactly. ValueError if it is not a whole number of them."""
+    """Decimal text in units of 10 ** -decimals, exactly. Raises ValueError if it is not a whole number of these units."""
     try:
         value = Decimal(text).scaleb(decimals)
         whole = int(value)

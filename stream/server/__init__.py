@@ -1,1 +1,1 @@
-"""The one room with sockets of clients: it lets connections in, reads and writes them, answers HTTP, and hands everything else to a venue."""
+"""The only room with the sockets of clients. It accepts connections, reads and writes them, answers HTTP, and hands everything else to a venue."""

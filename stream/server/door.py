@@ -1,7 +1,7 @@
-"""A listening socket, and those who have come in by it and not yet said what for. Every connection is counted when it is accepted.
+"""A listening socket, and the connections that it has accepted but that have not sent their request yet. Each connection is counted when it is accepted.
 
-picows is given a connection when its handshake has been read and found good: what comes before that, and every other request, is dealt with here.
-A visitor has one deadline for the whole request, and one for reading the whole answer, and never more in memory than a head and a chunk.
+picows gets a connection only after its handshake was read and found good. This module handles everything before that, and every other request.
+A visitor has one deadline for the whole request and one for reading the whole answer. It never takes more memory than a head and a chunk.
 """
 
 import asyncio
@@ -24,25 +24,25 @@ from stream.venue.limits import Limits
 log = logging.getLogger("deltabook")
 
 OPENING_MAX = 16
-"""Connections that have been accepted and are not yet the loop's: so many more than there are places for may be there for a moment."""
+"""How many connections may be accepted but not yet handed to the event loop. For a moment there may be this many more than there are places."""
 
 CHUNK = 4096
 IGNORED_BYTES_MAX = 4 * HEAD_BYTES_MAX
-"""What may come behind a request that is answered already."""
+"""How many bytes may follow a request that is already answered."""
 
 SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 PAUSE_S = 0.2
-"""After accepting has failed for want of something that others have to give back first."""
+"""The pause after an accept failed because a resource was used up, which others have to free first."""
 
 
 TOO_OFTEN = Answer(text(HTTPStatus.TOO_MANY_REQUESTS, "too many connections and requests from this address; come back later\n"), LATER)
 
 
 class Upgraded(Protocol):
-    """The protocol of a connection from its handshake on; picows's."""
+    """The protocol of a connection after its handshake: that of picows."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Here is the transport."""
+        """The connection is made, with this transport."""
         ...
 
     def get_buffer(self, size_hint: int) -> memoryview:
@@ -50,7 +50,7 @@ class Upgraded(Protocol):
         ...
 
     def buffer_updated(self, nbytes: int) -> None:
-        """So much has been put there."""
+        """`nbytes` bytes have been put there."""
         ...
 
 
@@ -70,14 +70,14 @@ class Visitor(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is open."""
-        self._transport = cast(asyncio.Transport, transport)    # which uvloop's is not by name
+        self._transport = cast(asyncio.Transport, transport)    # uvloop's class does not inherit from it
         if self._gone:
             self._transport.abort()
         else:
             self._wait()
 
     def _wait(self) -> None:
-        """Leave so much time for what is to come."""
+        """Start the time limit for what is to come."""
         if self._deadline:
             self._deadline.cancel()
         self._deadline = asyncio.get_running_loop().call_later(self._door.timeout_s, self._too_late)
@@ -91,7 +91,7 @@ class Visitor(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Some of the request has come, or something that nobody asked for."""
+        """A part of the request has come, or bytes after it."""
         if self._answered:
             self._ignored += nbytes
             if self._ignored > IGNORED_BYTES_MAX:
@@ -110,7 +110,7 @@ class Visitor(asyncio.BufferedProtocol):
             self.answer(Answer(text(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error\n")), "GET")
 
     def answer(self, answer: Answer, method: str) -> None:
-        """Send an answer, and wait until it is read and the other side hangs up; so nothing of it is lost, whatever else was sent."""
+        """Send an answer, and wait until the client has read it and closes the connection. So no part of it is lost, whatever else the client sent."""
         assert self._transport
         self._answered = True
         self._received.clear()
@@ -121,7 +121,7 @@ class Visitor(asyncio.BufferedProtocol):
         self._wait()
 
     def become(self, protocol: Upgraded, data: bytes) -> None:
-        """Give the connection to another protocol, and it all that it needs to know."""
+        """Hand the connection over to another protocol, with the bytes that it has not seen."""
         assert self._transport
         self._leave()
         self._transport.set_protocol(protocol)    # type: ignore[arg-type]
@@ -151,7 +151,7 @@ class Visitor(asyncio.BufferedProtocol):
 
 
 class Door:
-    """Listens. `enter` is called with a visitor, its request, and what came behind that."""
+    """Listens for connections. `enter` is called with a visitor, its request, and the bytes after it."""
 
     def __init__(
         self, places: Places[Visitor], limits: Limits, proxies: Proxies, timeout_s: float, now: Callable[[], int],
@@ -170,7 +170,7 @@ class Door:
         self._opening: set[asyncio.Task[None]] = set()
 
     def listen(self, host: str, port: int, backlog: int, options: dict[int, int]) -> None:
-        """Begin, with options of the socket. `port` is then the one that was taken. OSError if it cannot be had."""
+        """Start to listen, with options of the socket. `port` is then the port in use. Raises OSError if the port cannot be used."""
         listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
         try:
             listener.setblocking(False)
@@ -185,7 +185,7 @@ class Door:
         asyncio.get_running_loop().add_reader(listener, self._accept)
 
     def close(self) -> None:
-        """Let nobody in any more, and see those out who have not said what they want."""
+        """Accept no more connections, and close those that have not sent their request."""
         if self._resting:
             self._resting.cancel()
         if self._listener:
@@ -196,7 +196,7 @@ class Door:
             visitor.go()
 
     def enter(self, visitor: Visitor, request: Request, behind: bytes) -> None:
-        """A visitor has said what it wants."""
+        """A visitor has sent its request."""
         self._enter(self, visitor, request, behind)
 
     def client_of(self, visitor: Visitor, request: Request) -> str:
@@ -204,7 +204,7 @@ class Door:
         return self._proxies.client_of(visitor.peer, request.all("x-forwarded-for"), request.all("forwarded"))
 
     def speaks_for_others(self, visitor: Visitor, request: Request) -> bool:
-        """Whether a request comes through a proxy, and is none of its own, such as the check whether we are well."""
+        """Whether a request comes through a proxy, and is not one of the proxy itself, such as its health check."""
         return self.is_proxy(visitor.peer) and bool(request.all("x-forwarded-for") or request.all("forwarded"))
 
     def is_proxy(self, peer: str) -> bool:
@@ -259,8 +259,8 @@ class Door:
                 raise
 
     def _turn_away(self, connection: socket.socket) -> None:
-        """Tell one that has come too often, as far as that goes at once."""
+        """Tell a client that it comes too often, as far as this can be written at once."""
         with suppress(OSError):
             connection.send(b"".join(TOO_OFTEN.encode("GET", self.now())))
-            connection.recv(HEAD_BYTES_MAX)    # what is left unread would make of the end an error, which may overtake the answer
+            connection.recv(HEAD_BYTES_MAX)    # unread bytes would turn the end into a reset, which may overtake the answer
         connection.close()

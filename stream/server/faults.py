@@ -1,7 +1,7 @@
-"""A line that is worse than any real one, to try clients on: it loses, repeats, swaps and falsifies frames, and breaks. From a seed.
+"""A connection that is worse than any real one, to test clients. It loses, repeats, swaps and falsifies frames, and breaks. All of this follows from a seed.
 
-What a client can find out by `(epoch, prev, seq)` and the digest is done to it, and no more: frames of channels are lost, repeated and swapped, books
-are falsified. Replies come once and in order, as TCP has them come, or not at all, since the line may break anywhere, in the middle of a frame too.
+It injects only faults that a client can detect by `(epoch, prev, seq)` and the digest: frames of channels are lost, repeated and swapped, and books are
+falsified. Replies come once and in order, as with TCP, or not at all: the connection may break anywhere, also in the middle of a frame.
 """
 
 import random
@@ -16,7 +16,7 @@ from stream.wire.messages import Frame
 
 
 def falsified(book: Book) -> Book:
-    """A book's frame whose digest says that it is wrong: a level is a lot larger, or a digest is another one."""
+    """A falsified frame of a book, which its digest reveals: the size of a level is one lot larger, or the digest is another one."""
     for side in ("bids", "asks"):
         levels = getattr(book, side)
         if levels:
@@ -25,7 +25,7 @@ def falsified(book: Book) -> Book:
 
 
 class FaultyLine:
-    """One connection's. Its faults are those of the seed and of its `number`."""
+    """The faults of one connection. They follow from the seed and its `number`."""
 
     def __init__(self, config: FaultConfig, number: int, codec: Codec) -> None:
         self._config = config
@@ -34,7 +34,7 @@ class FaultyLine:
         self._held: dict[str, bytes] = {}    # by channel, a frame that comes behind the next one
 
     def carry(self, data: bytes) -> tuple[bytes, bool]:
-        """What arrives of a write, and whether the line breaks behind that."""
+        """What arrives of a write, and whether the connection breaks after that."""
         arrived = b""
         for frame in frames_in(data):
             if self._happens(self._config.cut):

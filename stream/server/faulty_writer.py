@@ -7,7 +7,7 @@ from stream.server.faults import FaultyLine
 
 
 class FaultyWriter:
-    """One connection's writes, which arrive late and in order, as the line leaves them."""
+    """The writes of one connection. They arrive late and in order, with their faults."""
 
     def __init__(self, transport: asyncio.Transport, line: FaultyLine) -> None:
         self._transport = transport

@@ -1,4 +1,4 @@
-"""The head of an HTTP request, by RFC 9112: what it asks for, or what is wrong with it. h11 reads it; what it leaves to servers is decided here."""
+"""Reads the head of an HTTP request by RFC 9112: what it asks for, or what is wrong with it. h11 parses it; what h11 leaves to servers is decided here."""
 
 import posixpath
 import re
@@ -14,13 +14,13 @@ HEADERS_MAX = 100
 METHODS = ("GET", "HEAD", "OPTIONS")
 
 AMBIGUOUS = re.compile(rb"(?<!\r)\n|\r[^\n]|\r\n[ \t]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-"""What proxies and servers have read in different ways, and so is not read at all: lines that end otherwise or go on in the next one, control characters."""
+"""Input that proxies and servers read in different ways, and that is therefore refused: other line ends, folded lines, and control characters."""
 
 AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[\w.~!$&'()*+,;=-]*)(?::(\d{0,5}))?", re.ASCII | re.IGNORECASE)
 
 
 class BadRequest(Exception):
-    """A request that is not answered by what it asks for."""
+    """A request that is refused, with the status to answer."""
 
     def __init__(self, status: HTTPStatus, text: str) -> None:
         super().__init__(text)
@@ -41,7 +41,7 @@ class Request(NamedTuple):
         return [value for other, value in self.headers if other == name]
 
     def one(self, name: str) -> str:
-        """The value of a header that may be there once; "" if it is not. BadRequest if it is there twice."""
+        """The value of a header that may be there only once, "" if it is missing. Raises BadRequest if it is there twice."""
         values = self.all(name)
         if len(values) > 1:
             raise BadRequest(HTTPStatus.BAD_REQUEST, f"{name}: expected this header once, but it is there {len(values)} times")
@@ -53,7 +53,7 @@ class Request(NamedTuple):
 
 
 def head_end(data: bytes | bytearray) -> int:
-    """Where the head ends that these bytes begin with; 0 if it goes on. BadRequest as soon as it can be none."""
+    """Where the head at the start of these bytes ends, 0 if it is not complete. Raises BadRequest as soon as it cannot be a head."""
     end = data.find(b"\r\n\r\n") + 4
     head = data[:end] if end > 3 else data
     if not 0x21 <= head[0] <= 0x7E or AMBIGUOUS.search(head):
@@ -64,7 +64,7 @@ def head_end(data: bytes | bytearray) -> int:
 
 
 def read_request(head: bytes) -> Request:
-    """The request of a whole head. BadRequest, with the status to answer."""
+    """The request in a whole head. Raises BadRequest, with the status to answer."""
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES_MAX)
     connection.receive_data(head)
     try:

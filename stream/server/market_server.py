@@ -1,4 +1,4 @@
-"""A market on a TCP port, and its journal: the one that it writes, or the one that it plays."""
+"""A market on a TCP port, with the journal that it writes or the journal that it plays again."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
-"""Which web pages may connect. Only browsers say where a page is from, and they do not lie about it; about the name that led there anybody can.
+"""Decides which web pages may connect. Only browsers send the origin of a page, and it can be trusted; the host name in the request cannot.
 
-A page that is from this very server may. Its origin is then the host that the request names, but that proves nothing where the name is one that
-strangers can point at any address (DNS rebinding): so it counts only where nobody else can own it: an address, `localhost`, this machine's name,
-or an origin that the setting `origins` lists.
+A page of this server may connect. Its origin is then the host that the request names. But that proves nothing if strangers can point that name at any
+address (DNS rebinding). So it counts only if nobody else can own the name: an address, `localhost`, this machine's name, or an origin that the setting
+`origins` lists.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 class Origins:
-    """Those that may connect: `allowed`, and the server's own under one of its own `names`."""
+    """The origins that may connect: those in `allowed`, and the server's own under one of its `names`."""
 
     def __init__(self, allowed: Iterable[str], names: Iterable[str]) -> None:
         self._allowed = {origin.rstrip("/").lower() for origin in allowed}

@@ -1,7 +1,7 @@
-"""Who has connected and not yet said what for: from the moment of accepting until the handshake is done, or the page is read.
+"""The places for connections without a session: from being accepted until the handshake is done, or the page is read.
 
-There are so many places, and so many for one address. A newcomer always gets one: of a full address its own oldest visitor goes, of a full
-house the oldest visitor of the address that has the most. So who is quick gets in while others hold on and say nothing, even from the same address.
+The number of places is limited, in all and for one address. A newcomer always gets a place. If its address is full, the address's oldest visitor has to
+go; if all places are taken, the oldest visitor of the address that has the most. So a quick client gets in even while others stay and send nothing.
 """
 
 from typing import Generic, TypeVar
@@ -20,7 +20,7 @@ class Places(Generic[V]):
         self.taken = 0
 
     def take(self, visitor: V, address: str, shared: bool = False) -> V | None:
-        """Give a visitor a place; who has to leave for that. An address that is `shared`, a proxy's, may have them all. O(1), O(addresses) in a full house."""
+        """Give a visitor a place. Returns who has to leave for it. A `shared` address, of a proxy, may have all places. O(1), O(addresses) if full."""
         own = self._visitors.setdefault(address, {})
         leaver = None
         if len(own) >= self._most_of_one and not shared:

@@ -1,4 +1,4 @@
-"""What is done with a request: a page, a refusal, or a WebSocket. Takes the request, the client's address and the time; touches no socket."""
+"""Decides the answer to a request: a page, a refusal or a WebSocket. Takes the request, the client's address and the time. Touches no socket."""
 
 import re
 from email.utils import formatdate
@@ -34,7 +34,7 @@ class Answer(NamedTuple):
     headers: dict[str, str] = {}
 
     def encode(self, method: str, now: int) -> tuple[bytes, ...]:
-        """The head and the body, for one who asked with `method` at `now`. In one piece if that is short: some read no more of an error than came at once."""
+        """The head and the body, for a request with `method` at `now`. Short answers are one piece, as some clients read only the first piece of an error."""
         status, kind, body, tag = self.page
         headers = SECURITY_HEADERS | {"Date": formatdate(now / 10**9, usegmt=True), "Connection": "close"}
         if status != HTTPStatus.NO_CONTENT:
@@ -49,7 +49,7 @@ class Answer(NamedTuple):
 
 
 class Admitted(NamedTuple):
-    """A WebSocket: what is spoken there, by whom if the header had a token, and the handshake's key."""
+    """A WebSocket: its codec, the claims of the token in the header, if there is one, and the key of the handshake."""
 
     codec: Codec
     claims: Claims | None
@@ -58,7 +58,7 @@ class Admitted(NamedTuple):
 
 
 class Refusal(Exception):
-    """A request that gets nothing but this answer; `limit` is the setting behind it."""
+    """A request that gets only this answer. `limit` is the setting that it exceeds."""
 
     def __init__(self, status: HTTPStatus, said: str, headers: dict[str, str] | None = None, limit: str = "") -> None:
         super().__init__(said)
@@ -67,7 +67,7 @@ class Refusal(Exception):
 
 
 class Entrance(NamedTuple):
-    """One of the ways in: for everybody, or with places of its own for administrators. `connections_max` is for all that come this way."""
+    """One of the ports: for all clients, or with connections of its own for administrators. `connections_max` is for all connections on this port."""
 
     for_admins: bool
     shows_metrics: bool
@@ -121,7 +121,7 @@ class Reception:
         return Admitted(codec, claims, key, {"Sec-WebSocket-Protocol": codec.subprotocol} if codec.subprotocol in offered else {})
 
     def _handshake_key(self, request: Request) -> str:
-        """What the answer to a handshake of RFC 6455 is made of. Refusal if the request is none."""
+        """The key that the answer to a handshake of RFC 6455 needs. Raises Refusal if the request is not such a handshake."""
         if request.version != "1.1" or "upgrade" not in request.options("connection") or "websocket" not in request.options("upgrade"):
             raise Refusal(HTTPStatus.UPGRADE_REQUIRED, "this is a WebSocket endpoint: expected a WebSocket handshake", UPGRADE)
         version = request.one("sec-websocket-version")
@@ -133,7 +133,7 @@ class Reception:
         return key
 
     def _claims(self, authorization: str, place: Address, entrance: Entrance, now: int) -> Claims:
-        """What the token in the header says, if the address may still show one; one that was good before is looked at whatever others there have shown."""
+        """The claims of the token in the header, if the address may still send one. A token that was good before is checked in any case."""
         digest = sha256(authorization.encode("latin-1")).digest()
         over = "" if digest in self._known else self._venue.limits.sign_in(place, now, in_common=not entrance.for_admins)
         if over:

@@ -1,4 +1,4 @@
-"""The face of a venue: picows and the event loop. All that is decided is decided in `venue` and `session`."""
+"""Connects a venue to picows and the event loop. All decisions are made in `venue` and `session`."""
 
 import asyncio
 import logging
@@ -61,7 +61,7 @@ HANDSHAKE = (
 TICK_AFTER_ERROR_NS = 100_000_000
 
 TURN_MESSAGES = 8
-"""Messages of one connection in a turn of the loop: what others may have to wait for."""
+"""The most messages of one connection in one turn of the loop. This bounds how long others wait."""
 
 ABUSE_TIMEOUT_S = 0.2
 """Time for the close frame to reach a client that is closed for abuse, and is no longer listened to."""
@@ -163,7 +163,7 @@ class Connection(WSListener):
         self._server.closed(self)
 
     def pause_writing(self) -> None:
-        """The kernel refused some bytes: they are the last ones until it takes them."""
+        """The kernel has not taken all bytes. Nothing more is written until it takes the rest."""
         self._writer.pause()
         self.session.pause_writing(self._server.clock.now())
 
@@ -185,7 +185,7 @@ class Connection(WSListener):
             self._writer.write(self.session.take_out())
 
     def _close(self, code: int, reason: str) -> None:
-        """Say what is left to say, and goodbye; who does not answer in time is cut off."""
+        """Send what is left and a close frame. If the client does not answer in time, cut the connection."""
         if self._transport and not self.closing:
             self._write_out()
             self.closing = True
@@ -199,7 +199,7 @@ class Connection(WSListener):
             asyncio.get_running_loop().call_later(timeout_s, self.cut_off)
 
     def cut_off(self) -> None:
-        """Wait for no answer to the goodbye."""
+        """Do not wait for the answer to the close frame."""
         if self._transport:
             self._transport.disconnect(False)
 

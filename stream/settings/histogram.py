@@ -8,7 +8,7 @@ SECONDS = tuple(round(base * 10.0**power, 6) for power in range(-5, 1) for base 
 
 
 class Histogram:
-    """How many values were at most so large. `observe` costs some 200 ns."""
+    """Counts how many values were at most as large as each bound. `observe` costs about 200 ns."""
 
     __slots__ = ("_counts", "total")
 
@@ -23,5 +23,5 @@ class Histogram:
         self.total += seconds
 
     def buckets(self) -> list[tuple[str, float]]:
-        """For each bound how many values were at most so large, as Prometheus takes them."""
+        """For each bound, how many values were at most that large, as Prometheus expects it."""
         return list(zip([*map(str, SECONDS), "+Inf"], map(float, accumulate(self._counts)), strict=True))

@@ -1,6 +1,6 @@
 """Order flow for a server that has no users yet: recorded or simulated markets, as commands that become due in time.
 
-A source takes no clock and no socket: it is asked when its next step is due, and appends the commands of that step.
+A source uses no clock and no socket. It says when its next step is due, and appends the commands of that step.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from engine import Commands, Exchange, Instrument
 
 
 class Source(Protocol):
-    """A market to live in. Its own accounts trade; other accounts may rest in, and take from, the same books at any time."""
+    """A source of order flow. Its own accounts trade; other accounts may place and take orders in the same books at any time."""
 
     @property
     def name(self) -> str:
@@ -46,7 +46,7 @@ class Source(Protocol):
 
 
 def refill(commands: Commands, exchange: Exchange, account: int, amounts: Mapping[int, int], time: int) -> None:
-    """Append what brings an account back to so many units of each asset, available and held together, as far as they are available."""
+    """Append commands that bring an account back to an amount of each asset, available and held together, as far as it is available."""
     for asset, amount in amounts.items():
         available, held = exchange.balance(account, asset)
         missing = amount - available - held

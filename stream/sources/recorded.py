@@ -17,7 +17,7 @@ FUNDS = {"BTC": 1_000_000 * 10**8, "USDT": 5_000_000_000 * 10**8}
 
 
 class RecordedSource:
-    """The recording's depth as the orders of a venue, its trades as those of a taker; at its end it moves on to its beginning by differences.
+    """The recorded depth as orders of a venue account, and the recorded trades as those of a taker. At its end, it goes back to its beginning by differences.
 
     After each depth update the venue's part of the book is the recorded one. The file is read while it streams: a loop costs its
     entries, and memory does not grow. `speed` 2.0 is twice as fast as it was.

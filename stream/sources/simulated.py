@@ -1,6 +1,6 @@
-"""A simulated market: makers around a wandering fair price, and takers, all out of one seed.
+"""A simulated market: makers around a wandering fair price, and takers. All of it follows from one seed.
 
-Everything is drawn as integers, so a seed gives the same commands on every machine, as long as no one else trades.
+Everything is drawn as integers, so a seed gives the same commands on every machine, as long as no other account trades.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The two clocks of a server: one that never goes back, by which a market lives, and the one on the wall, by which tokens do."""
+"""The two clocks of a server: the market's clock, which never goes back, and the wall clock, by which tokens expire."""
 
 import logging
 import time
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 log = logging.getLogger("deltabook")
 
 RUNNING = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""What has passed since the machine was started, the time that it was suspended too; on macOS the monotonic clock counts that already."""
+"""The time since the machine was started, including the time that it was suspended. On macOS the monotonic clock already includes that."""
 
 AHEAD_NS_TOLD = 10**9
 
@@ -18,14 +18,14 @@ def running() -> int:
 
 
 class Clock:
-    """Nanoseconds since 1970 that never go back and never leap: set by the clock on the wall once, at the start.
+    """Nanoseconds since 1970 that never go back and never jump. The clock is set by the wall clock once, at the start.
 
-    So no timer, limit or order's end is early or late because somebody put the wall clock right. Tokens are from machines that follow the wall clock, and
-    are good and bad by it as it is now: `wall_time`.
+    So no timer, limit or expiry is early or late because somebody corrected the wall clock. Tokens come from machines that follow the wall clock; they are
+    valid or not by its present time: `wall_time`.
     """
 
     def __init__(self, floor: int = 0) -> None:
-        """Never before `floor`, the latest time in the journal, though the clock on the wall may be: then the log says so."""
+        """The clock never begins before `floor`, the latest time in the journal. If the wall clock is earlier, the log says so."""
         wall = time.time_ns()
         self._offset = max(wall, floor) - running()
         if floor - wall > AHEAD_NS_TOLD:
@@ -41,7 +41,7 @@ class Clock:
         return self._offset + running()
 
     def wall_time(self, now: int) -> int:
-        """What the clock on the wall says, as it is set at this moment, at a time of the market's; in ns since 1970."""
+        """The wall clock, as it is set now, at a time of the market's clock; in ns since 1970."""
         return time.time_ns() + now - self.now()
 
 

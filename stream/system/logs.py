@@ -1,4 +1,4 @@
-"""How the server logs: one JSON object a line, and never so many that the disk fills."""
+"""How the server logs: one JSON object per line, and never so many lines that the disk fills up."""
 
 import logging
 import time
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 import msgspec
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
-"""What every record has; whatever else one has was given as `extra`."""
+"""The attributes that every record has. Any other attribute was given as `extra`."""
 
 RECORDS_PER_MINUTE = 60
-"""Of one line of code. What is beyond is counted, and told with the next record that passes."""
+"""The most records per minute from one line of code. Further ones are counted, and the next record that passes has the count."""
 
 
 class Discreet(logging.LoggerAdapter[logging.Logger]):
-    """A logger for picows without its debugging, which tells whole handshakes, and tokens in them."""
+    """A logger for picows without its debug messages, which show whole handshakes and the tokens in them."""
 
     def isEnabledFor(self, level: int) -> bool:    # noqa: N802 - the standard library's name
         """Whether a record of this level is to be made."""
@@ -40,7 +40,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class FloodGate(logging.Filter):
-    """Passes so many records a minute of each line of code, and every one of the audit log."""
+    """Passes a limited number of records per minute from each line of code, and every record of the audit log."""
 
     def __init__(self, records_per_minute: int = RECORDS_PER_MINUTE) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class FloodGate(logging.Filter):
         self._seen: dict[tuple[str, int], tuple[int, int, int]] = {}    # which minute, how many passed, how many did not
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record passes; if it is the first of its minute, it tells how many did not in the one before."""
+        """Whether a record passes. The first one of a minute says how many did not pass in the minute before."""
         if record.name.endswith(".audit"):
             return True
         line, now = (record.pathname, record.lineno), int(record.created) // 60
@@ -63,7 +63,7 @@ class FloodGate(logging.Filter):
 
 
 def start_logging(level: int = logging.INFO) -> None:
-    """Log to standard error. What picows says of broken connections is left out: there is no end of them."""
+    """Log to standard error. Messages of picows about broken connections are left out, since there are too many."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     handler.addFilter(FloodGate())

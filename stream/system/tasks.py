@@ -1,4 +1,4 @@
-"""Tasks whose end does not go unseen: one that goes on for ever is begun again after any error, one that is to end says so if it is by an error."""
+"""Background tasks whose failure is noticed. A task that runs for ever is started again after any error; a task that is to end logs an error."""
 
 import asyncio
 import logging
@@ -8,14 +8,14 @@ from typing import Any
 log = logging.getLogger("deltabook")
 
 AGAIN_S = 0.5
-"""Before what has failed is tried again."""
+"""How long to wait before a failed task is started again."""
 
 
 Step = Callable[[], Coroutine[Any, Any, object]]
 
 
 def going_on(what: str, step: Step, over: Callable[[], bool] = lambda: False) -> asyncio.Task[None]:
-    """A task that does something over and over, whatever it raises, until it is cancelled or that is `over`."""
+    """A task that does something again and again, whatever it raises, until it is cancelled or `over`."""
     return asyncio.get_running_loop().create_task(_over_and_over(what, step, over), name=what)
 
 
@@ -33,7 +33,7 @@ async def _over_and_over(what: str, step: Step, over: Callable[[], bool]) -> Non
 
 
 def once(what: str, work: Coroutine[Any, Any, object]) -> asyncio.Task[None]:
-    """A task that does something once, and says what it failed of if it did; it raises nothing."""
+    """A task that does something once. If it fails, it logs the error; it raises nothing."""
     return asyncio.get_running_loop().create_task(_telling(what, work), name=what)
 
 

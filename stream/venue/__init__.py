@@ -1,4 +1,4 @@
-"""Everybody who is connected: a session for each connection, the limits, the administrators' requests, the figures.
+"""Everything about connected clients: a session for each connection, the limits, the requests of administrators, and the metrics.
 
-Takes bytes and the time, gives bytes: never touches a socket, and never runs a command itself; `market_face` is what it needs of a market.
+It takes bytes and the time, and gives bytes. It never touches a socket and never runs a command itself. `market_face` says what it needs from a market.
 """

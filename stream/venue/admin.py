@@ -1,4 +1,4 @@
-"""What only the exchange's own people may ask, each time with a line in the audit log (logger `deltabook.audit`)."""
+"""The requests of administrators. Each one leaves a line in the audit log (logger `deltabook.audit`)."""
 
 import logging
 from collections.abc import Callable
@@ -22,19 +22,19 @@ Say = Callable[[Message], None]
 
 
 class Administered(Protocol):
-    """What an administrator's requests need of a venue."""
+    """What the requests of administrators need from a venue."""
 
     authenticator: Authenticator
     wall_time: Callable[[int], int]
 
     def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> None:
-        """Have a command run; then call `done` with what became of it."""
+        """Have a command run, then call `done` with its result."""
 
     def announce(self, said: Announcement, done: Callable[[bool], None]) -> None:
-        """Have every process of the market act on it; call `done` when that is certain, with False if nobody knows."""
+        """Have every process of the market act on it. Call `done` when that is certain, with False if it cannot be known."""
 
     def list_connections(self, request: ListConnections, now: int, listed: Callable[[list[ConnectionStatus], list[str]], None]) -> None:
-        """Call `listed` with who is connected, and the names of the processes that did not say."""
+        """Call `listed` with the connections, and with the names of the processes that did not answer."""
 
 
 class Administration:
@@ -44,7 +44,7 @@ class Administration:
         self._venue = venue
 
     def answer(self, who: str, request: AdminRequest, now: int, say: Say) -> None:
-        """Do what is asked, and say the one reply, now or when the engine has run the command. Refused if it cannot be."""
+        """Carry out a request, and send the one reply, now or when the engine has run the command. Raises Refused if the request cannot be carried out."""
 
         def audited(reply: Message) -> None:
             arguments = {name: value for name, value in msgspec.structs.asdict(request).items() if name != "id"}
@@ -81,7 +81,7 @@ class Administration:
         self._venue.operate(request, now, done)
 
     def _announce(self, id: int, said: Announcement, say: Say) -> None:
-        """Have every process act on it. Here a token that is revoked is good no longer from now on, whatever comes of that."""
+        """Have every process act on it. In this process a revoked token is invalid from now on, whatever happens elsewhere."""
         revocation = said.revocation()
         if revocation:
             self._venue.authenticator.revocations.revoke(revocation)

@@ -1,7 +1,7 @@
-"""What an administrator says to every process of the market: tokens that are good no longer, connections to be closed.
+"""Announcements of an administrator to every process of the market: revoked tokens, and connections to close.
 
-It goes through the log of all commands, so it is on disk before it is confirmed, reaches who was away, and is still there after a restart. It is
-forgotten when it can matter no more.
+An announcement goes through the log of all commands. So it is on disk before it is confirmed, it reaches processes that were away, and it survives a
+restart. It is forgotten when it cannot matter any more.
 """
 
 from typing import NamedTuple
@@ -15,14 +15,14 @@ Closed = ClosedSubject | ClosedConnection
 About = Revoked | Closed
 
 CLOSED_KEPT_S = 60
-"""Who has not heard for so long that connections are to be closed does not close them."""
+"""A process that hears only after this time that connections are to be closed does not close them."""
 
 CLOSED_KEPT_MAX = 256
-"""Nor those before the latest so many."""
+"""A process acts only on this many of the latest requests to close connections."""
 
 
 class Announcement(NamedTuple):
-    """One of them. `at` is in ns since 1970: of a revocation by the clock on the wall, as tokens are; of what is to be closed by the market's own."""
+    """One announcement. `at` is in ns since 1970: for a revocation by the wall clock, like tokens; for connections to close by the market's own clock."""
 
     about: About
     at: int
@@ -59,7 +59,7 @@ class Announcements:
         return len(self._kept)
 
     def follow(self, entry: Entry) -> Announcement | None:
-        """Take in what is remembered from now on: what is to be done about it."""
+        """Take in an announcement that is remembered from now on. Returns what is to be done about it."""
         said = read(entry)
         if said:
             self._kept.pop(said.about, None)    # so that they stand in the order in which they were said last

@@ -1,4 +1,4 @@
-"""The terms of all instruments as clients get them: they are long, so they are encoded once, until any of them has changed."""
+"""The terms of all instruments, encoded for clients. They are long, so they are encoded only once, until one of them changes."""
 
 from typing import cast
 
@@ -16,7 +16,7 @@ class InstrumentList:
         self._encoded: dict[str, msgspec.Raw] = {}
 
     def answer(self, id: int, terms: list[InstrumentTerms], codec: Codec) -> bytes:
-        """The frame that answers a request for these terms. Cheapest if they are the very objects of the answer before, where they have not changed."""
+        """The frame that answers a request for these terms. It is cheapest if unchanged terms are the same objects as in the last answer."""
         if terms != self._terms:
             self._terms, self._encoded = terms, {}
         encoded = self._encoded.get(codec.subprotocol)

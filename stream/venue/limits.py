@@ -14,14 +14,14 @@ class Address:
 
     def __init__(self, config: Config, now: int) -> None:
         self.connections = 0
-        self.suspect = False    # whether it has shown a token that was refused
+        self.suspect = False    # whether it has sent a token that was refused
         self.arrivals = Bucket(config.arrivals_per_s, config.arrivals_burst, now)
         self.handshakes = Bucket(config.handshakes_per_s, config.handshakes_burst, now)
         self.sign_ins = Bucket(config.sign_ins_per_s, config.sign_ins_burst, now)
 
 
 class Allowance:
-    """What one connection may send, and be answered."""
+    """How much one connection may send, and how much it may be answered."""
 
     __slots__ = ("_bytes", "_controls", "messages")
 
@@ -31,14 +31,14 @@ class Allowance:
         self._bytes = Bucket(config.bytes_per_s, config.bytes_burst, now)
 
     def take(self, size: int, now: int, control: bool) -> str:
-        """A frame of so many bytes has come, of a message or a control frame: the limit that it goes over, "" for none."""
+        """A frame of `size` bytes has come: a part of a message, or a control frame. Returns the limit that it exceeds, "" for none."""
         over = ""
         if not (self._controls if control else self.messages).take(now):
             over = "control_frames_per_s" if control else "messages_per_s"
         return over if self._bytes.take(now, size) else "bytes_per_s"
 
     def charge_answer(self, size: int) -> None:
-        """A message is answered by so many bytes: beyond those of an ordinary answer they count as more messages."""
+        """A message is answered with `size` bytes. If that is more than an ordinary answer, it counts as more messages."""
         self.messages.owe(size // ANSWER_BYTES_OF_A_MESSAGE)
 
 
@@ -54,7 +54,7 @@ class Account:
 
 
 class Limits:
-    """The addresses and accounts that anybody is connected from, or was a moment ago. `hit` counts by the name of the setting."""
+    """The addresses and accounts that have, or had a moment ago, a connection. `hit` counts how often each limit was hit, by the name of its setting."""
 
     def __init__(self, config: Config, now: int) -> None:
         self._config = config
@@ -65,7 +65,7 @@ class Limits:
         self.hit: Counter[str] = Counter()
 
     def told(self, message_bytes_max: int) -> dict[str, int]:
-        """What a client is told of how much it may send on its connection."""
+        """The limits that a client is told about its connection."""
         config = self._config
         return {
             "subscriptions_max": config.subscriptions_max, "message_bytes_max": message_bytes_max,
@@ -88,7 +88,7 @@ class Limits:
         return False
 
     def open(self, address: Address, now: int) -> str:
-        """Count one more open connection of an address; what was expected, if it is one too many."""
+        """Count one more open connection of an address. If it is one too many, returns what was expected, else ""."""
         address.connections += 1
         if address.connections > self.connections_per_address_max:
             self.hit["connections_per_address_max"] += 1
@@ -99,9 +99,10 @@ class Limits:
         return ""
 
     def sign_in(self, address: Address, now: int, in_common: bool) -> str:
-        """Which limit keeps a token in a handshake from being looked at; "" for none. It is the address's own allowance that is taken first.
+        """The limit because of which a token in a handshake is not checked; "" for none. The address's own allowance is used up first.
 
-        What all have `in_common` is refused only to who has shown a bad token: so no stranger, and no number of them, can use up what others need.
+        The allowance that all addresses have `in_common` is refused only to addresses that have sent a bad token. So no number of strangers can use up
+        what other clients need.
         """
         if not address.sign_ins.take(now):
             return "sign_ins_per_s"
@@ -110,7 +111,7 @@ class Limits:
         return ""
 
     def forget(self, now: int) -> None:
-        """Forget those who are gone and owe nothing."""
+        """Forget addresses and accounts that have no connection and owe nothing."""
         for block, address in list(self._addresses.items()):
             if not address.connections and address.arrivals.full(now) and address.handshakes.full(now) and address.sign_ins.full(now):
                 del self._addresses[block]

@@ -1,6 +1,6 @@
-"""How much the server takes on: under load books and tickers are sent less often, to everybody, until it is over.
+"""How the server sheds load: while it is loaded, it sends books and tickers less often, to all clients.
 
-The sign of load is lag: how late the event loop runs what it has promised to run at a time.
+The sign of load is lag: how late the event loop runs what was scheduled for a certain time.
 """
 
 from stream.settings.config import Config
@@ -9,14 +9,14 @@ MILLISECOND = 10**6
 
 
 class Load:
-    """Which of the configured steps is in force. `lag` is the latest one, in ns."""
+    """Decides which of the configured steps is in force. `lag` is the latest lag, in ns."""
 
     def __init__(self, config: Config, now: int) -> None:
         self._steps = (0, *config.loaded_intervals_ms)
         self._lag_max = config.lag_ms_max * MILLISECOND
         self._patience = config.load_patience_ms * MILLISECOND
         self._step = 0
-        self._since = now    # when the lag last was on the other side
+        self._since = now    # when the lag last crossed the limit
         self.lag = 0
 
     @property
@@ -25,7 +25,7 @@ class Load:
         return self._steps[self._step]
 
     def observe(self, lag: int, now: int) -> bool:
-        """Take in a lag in ns; whether another step is in force now. A step up needs lag, and one down the lack of it, for the whole patience."""
+        """Take in a lag in ns. Returns whether another step is in force now. A step up needs a high lag for the whole patience, a step down a low lag."""
         busy = lag > self._lag_max
         if busy != (self.lag > self._lag_max):
             self._since = now

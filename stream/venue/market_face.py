@@ -1,4 +1,4 @@
-"""What a session needs of the market behind it."""
+"""What a session needs from the market behind it."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -20,7 +20,7 @@ from stream.wire.messages import AdminRequest, CancelOnDisconnect, DeadMan, Inst
 
 
 class Guarded(Protocol):
-    """A connection, with what it asked for in case it ends."""
+    """A connection, and what is to happen when it ends."""
 
     number: int
     account: int
@@ -28,7 +28,7 @@ class Guarded(Protocol):
 
 
 class Market(Protocol):
-    """What a session needs of the market behind it."""
+    """What a session needs from the market behind it."""
 
     config: Config
     hub: Hub
@@ -42,11 +42,11 @@ class Market(Protocol):
     scopes: frozenset[str]
     """What can be asked for here."""
     refusal: ErrorCode
-    """What is said to who asks for anything else."""
+    """The text of the refusal of any other channel."""
     wall_time: Callable[[int], int]
-    """What the clock on the wall says at a time of ours, in ns since 1970."""
+    """The time on the wall clock at a time of the market's clock, in ns since 1970."""
     stale_since: int
-    """Until when, in ns since 1970, what is shown is known to be complete, while it may have fallen behind; 0 while it has not."""
+    """If the venue may have fallen behind: the time up to which it is known to be complete, in ns since 1970. Otherwise 0."""
 
     def point(self, now: int) -> Point:
         """Where the history stands."""
@@ -57,10 +57,10 @@ class Market(Protocol):
         ...
 
     def open_account(self, subject: str, now: int, opened: Callable[[int | None, ErrorCode], None]) -> None:
-        """Find a subject's account, or open one; then call `opened` with its number, or with None and why there is none."""
+        """Find a subject's account, or open one. Then call `opened` with its number, or with None and the reason why there is none."""
 
     def submit(self, account: int, request: OrderRequest, now: int, done: Callable[[Result | None, Event | None], None]) -> None:
-        """Have a command run; then call `done` with what became of it, and its outcome unless it had run before. Refused if it cannot be taken.
+        """Have a command run. Then call `done` with its result, and with its outcome unless it had run before. Raises Refused if it cannot be taken.
 
         `done` gets nothing if the disk failed before the outcome was known.
         """
@@ -70,17 +70,17 @@ class Market(Protocol):
         ...
 
     def administer(self, who: str, request: AdminRequest, now: int, say: Callable[[Message], None]) -> None:
-        """Carry out what an administrator asks, and say the reply."""
+        """Carry out the request of an administrator, and send the reply."""
 
     def admit_guard(self, session: Guarded, request: CancelOnDisconnect | DeadMan, time_ms: int) -> None:
-        """Refused if a session asks for a longer time than it may, or for what cannot be remembered because the disk is nearly full."""
+        """Raises Refused if a session asks for a longer time than is allowed, or for something that cannot be stored because the disk is nearly full."""
 
     def is_open(self, order: int) -> bool:
-        """Whether an order is open, or waits for its price."""
+        """Whether an order is open or waits for its trigger."""
         ...
 
     def guard(self, session: Guarded, now: int) -> None:
-        """Do what a session that has ended asked for in that case."""
+        """Carry out what a session asked for in case that it ends, because it has ended."""
 
     def owes(self, session: Outbox) -> None:
-        """Note that a session is owed frames that did not fit into one write."""
+        """Note that a session still has to send frames that did not fit into one write."""

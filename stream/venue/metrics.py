@@ -1,4 +1,4 @@
-"""What a server tells Prometheus, read off the venue when it is asked."""
+"""The metrics of a server for Prometheus, read from the venue when they are requested."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from stream.venue.venue import Venue
 
 PROCESS = ProcessCollector(registry=None)
-"""Processor time, memory and open files of this process, where the system tells them."""
+"""Processor time, memory and open files of this process, if the system provides them."""
 
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
 AGE_NS = 500_000_000
@@ -80,7 +80,7 @@ def exposition(venue: Venue) -> bytes:
 
 
 class Exposition:
-    """The metrics, made anew at most twice a second, however many ask."""
+    """The metrics, computed at most twice per second, however many requests there are."""
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
@@ -88,7 +88,7 @@ class Exposition:
         self._text = b""
 
     def at(self, now: int) -> bytes:
-        """The text, of `now` or a little before."""
+        """The text, as of `now` or a little earlier."""
         if now - self._made_at >= AGE_NS:
             self._text, self._made_at = exposition(self._venue), now
         return self._text

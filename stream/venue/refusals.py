@@ -1,4 +1,4 @@
-"""Why the engine refused a command, and what was expected, in words."""
+"""The texts of refusals: why the engine refused a command, and what was expected."""
 
 from engine import FEE_SCALE, Event, Exchange, OrderBook, OrderType, Reason
 from stream.wire.codes import ErrorCode
@@ -6,7 +6,7 @@ from stream.wire.messages import OrderRequest, Place, Reduce, Replace
 
 
 def explain(exchange: Exchange, request: OrderRequest, event: Event) -> str:
-    """The text of a refusal: in numbers where they are the instrument's, in those of the code where they are the account's or there are none."""
+    """The text of a refusal. It has numbers if they are those of the instrument. Otherwise it is the text of the error code."""
     order = exchange.order(event.order)
     books = exchange.books
     index = order.instrument if order else event.instrument
@@ -15,7 +15,7 @@ def explain(exchange: Exchange, request: OrderRequest, event: Event) -> str:
 
 
 def _in_numbers(exchange: Exchange, book: OrderBook, request: OrderRequest, event: Event) -> str:
-    """What was expected of a command for a book; nothing where no number says it."""
+    """What was expected of a command for a book, "" if no number says it."""
     order, terms = exchange.order(event.order), book.instrument
     side = order.side if order else event.side
     match Reason(event.reason), request:
@@ -49,7 +49,7 @@ def _in_numbers(exchange: Exchange, book: OrderBook, request: OrderRequest, even
 
 
 def _price_in_range(book: OrderBook, request: Place | Replace, price: int, waits_as: int) -> str:
-    """Which one is out of range: the price; the trigger; or the first trigger of one that trails."""
+    """The text that names what is out of range: the price, the trigger, or the first trigger of a trailing stop."""
     highest = book.instrument.price_max
     has_limit = request.type in ("limit", "stop_limit") if isinstance(request, Place) else waits_as in (OrderType.LIMIT, OrderType.STOP_LIMIT)
     if price > highest or (price == 0 and has_limit):

@@ -1,6 +1,6 @@
-"""What is still written while the disk has less left than the reserve: what makes less of what is open, and each such thing once.
+"""Decides what is still written while the disk has less left than the reserve: only what reduces open orders, and each such request once.
 
-So what a client sends cannot use up what is left: it is bounded by what is open, and nothing more is opened.
+So clients cannot use up the rest of the disk: what they may send is bounded by the open orders, and no more orders are opened.
 """
 
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from stream.wire.codes import ErrorCode
 from stream.wire.messages import Cancel, CancelAll, OrderRequest, Reduce
 
 NOT_RUN_FROM = 100
-"""The reasons of results from here on are the server's: the command has not come to the engine."""
+"""Results with a reason from this number on come from the server: the engine has not run the command."""
 
 
 class Open(NamedTuple):
-    """What an account has open, as of a sequence: by the client's own number, and where."""
+    """The open orders of an account as of a sequence: by client id, and by instrument and side."""
 
     seq: int
     by_client_id: dict[int, int]
@@ -25,7 +25,7 @@ class Open(NamedTuple):
 
 
 class Reserve:
-    """Lets through what makes less of what is open. `spent` is what has been let through since the disk became nearly full."""
+    """Lets requests through that reduce open orders. `spent` holds what was let through since the disk became nearly full."""
 
     def __init__(self, side_name: Callable[[Order], str]) -> None:
         self._side_name = side_name
@@ -33,12 +33,12 @@ class Reserve:
         self._open: dict[int, Open] = {}
 
     def end(self) -> None:
-        """There is room on the disk."""
+        """There is room on the disk again."""
         if self._open or self._spent:
             self._spent, self._open = set(), {}
 
     def admit(self, exchange: Exchange, account: int, request: OrderRequest, done: Reply) -> Reply:
-        """The reply of a request that may be written. Refused for any other. O(the account's orders) where no order is named by the exchange's id."""
+        """Wraps the reply of a request that may be written. Raises Refused for any other request. O(the account's orders) if no exchange id names an order."""
         target = self._target(exchange, account, request)
         if target is None or target in self._spent:
             raise Refused(ErrorCode.DISK_NEARLY_FULL)
@@ -52,7 +52,7 @@ class Reserve:
         return told
 
     def _target(self, exchange: Exchange, account: int, request: OrderRequest) -> tuple[object, ...] | None:
-        """What a request would make less of; None for nothing."""
+        """What a request would reduce, None for nothing."""
         match request:
             case CancelAll():
                 where = self._opened(exchange, account).places

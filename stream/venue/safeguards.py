@@ -1,9 +1,9 @@
 """Orders that must not outlive their owner's presence: cancel-on-disconnect, and the dead-man timer.
 
-Both end in ordinary commands that cancel. Times are in ns.
+Both lead to ordinary commands that cancel orders. Times are in ns.
 
-What is remembered, in the log of all commands: where an account is signed in, what its connections have asked for (their guards), and that a
-guarded connection has ended, until what follows from that is written down too. So whoever leads the market next draws the same conclusions.
+Three things are remembered in the log of all commands: where an account is signed in; what its connections have asked for (their guards); and that a
+guarded connection has ended, until the commands that follow from it are written too. So the next leader of the market draws the same conclusions.
 """
 
 from collections import Counter
@@ -22,13 +22,13 @@ KINDS = DeadManTimer, GracePeriod, Present, GuardedConnection, EndedConnection
 """The kinds of keys under which these are remembered. Of what a process finds when it starts, each is looked at before those behind it."""
 
 PASSED_MAX = 64
-"""Deadlines that have been put off or called off, and orders that are gone, are kept until there are so many, and more of them than of the others."""
+"""Deadlines that were postponed or cancelled, and orders that are gone, are kept until there are this many of them, and more of them than of the others."""
 
 
 class Guard:
-    """What one connection has asked for. `orders` are those that it placed since, with the scope `connection`, and `under_way` how many it is placing.
+    """What one connection has asked for. With the scope `connection`, `orders` are those that it has placed since, and `under_way` counts those on their way.
 
-    `unsure` is whether it placed any of which nobody knows what became.
+    `unsure` says whether the result of any of its orders is unknown.
     """
 
     __slots__ = ("_room", "grace", "orders", "scope", "under_way", "unsure")
@@ -42,7 +42,7 @@ class Guard:
         self._room = PASSED_MAX
 
     def add(self, order: int, is_open: Callable[[int], bool]) -> None:
-        """Take in an order that was placed. Forgets those that are gone, now and then: O(1) an order."""
+        """Take in an order that was placed. Now and then this forgets orders that are gone. O(1) per order."""
         self.orders.add(order)
         if len(self.orders) > self._room:
             self.orders = {each for each in self.orders if is_open(each)}
@@ -50,7 +50,7 @@ class Guard:
 
 
 class Memory(Protocol):
-    """What outlives a crash: values under keys, once they are on disk."""
+    """A store that survives a crash: values under keys, once they are on disk."""
 
     directory: Directory
 
@@ -60,7 +60,7 @@ class Memory(Protocol):
 
 
 class Deadlines:
-    """When all orders of an account are to be cancelled: at the earlier of its dead-man timer and the end of its grace period.
+    """Decides when all orders of an account are cancelled: when its dead-man timer or its grace period ends, whichever is earlier.
 
     A grace period begins when a connection with a guard of the scope `session` ends and the account is signed in nowhere, at no process of the market; it
     ends well when the account signs in anywhere. All that outlives a crash of the server. To a guard, that is the end of its connection: with the scope
@@ -120,13 +120,13 @@ class Deadlines:
     # What connections to this process say
 
     def sign_in(self, account: int) -> None:
-        """Another connection is the account's."""
+        """The account has one more connection."""
         self._here[account] += 1
         if self._here[account] == 1:
             self._come(account)
 
     def sign_out(self, account: int) -> None:
-        """A connection is the account's no longer."""
+        """A connection does not belong to the account any more."""
         self._here[account] -= 1
         if not self._here[account]:
             del self._here[account]
@@ -137,7 +137,7 @@ class Deadlines:
         return DeadManTimer(account) in self._memory.directory
 
     def has_guard(self, account: int, connection: int) -> bool:
-        """Whether what a connection has asked for is on disk."""
+        """Whether the guard of a connection is on disk."""
         return self._guard_key(account, connection) in self._memory.directory
 
     def set_dead_man(self, account: int, due: int, kept: Callable[[bool], None]) -> None:
@@ -147,7 +147,7 @@ class Deadlines:
         self._memory.remember(timer, None if due == NEVER else due, kept)
 
     def keep_guard(self, account: int, connection: int, guard: Guard, kept: Callable[[bool], None]) -> None:
-        """Remember what a connection has asked for; then call `kept`, with False if that is not on disk."""
+        """Remember what a connection has asked for. Then call `kept`, with False if that could not be written to disk."""
         key = self._guard_key(account, connection)
         value = value_of(guard)
         if value is None:
@@ -157,16 +157,16 @@ class Deadlines:
         self._memory.remember(key, value, kept)
 
     def forget_guard(self, account: int, connection: int) -> None:
-        """The connection has taken back what it asked for. What of that is not on disk yet is taken back behind it."""
+        """The connection has withdrawn what it asked for. If that is still on its way to the disk, the withdrawal follows it."""
         key = self._guard_key(account, connection)
         if key in self._guards:
             self._guards.remove(key)
             self._memory.remember(key, None)
 
     def end_guard(self, account: int, connection: int, guard: Guard, now: int) -> None:
-        """The connection has ended: do what it has asked for."""
+        """The connection has ended: carry out what it asked for."""
         self.forget_guard(account, connection)
-        if guard.scope == "connection" and guard.unsure:    # one that ran unseen has no number here: then it is with all of the account's
+        if guard.scope == "connection" and guard.unsure:    # an order whose result was not seen has no id here: then all orders of the account are cancelled
             self.set_dead_man(account, now, lambda kept: None)
         elif guard.scope == "session":
             self._end_session(account, connection, guard.grace, now)
@@ -179,7 +179,7 @@ class Deadlines:
         self._end_grace(account)
 
     def _go(self, account: int) -> None:
-        """Nothing is remembered of who is signed in here: that ends with the process."""
+        """It is not remembered who is signed in at this process: that ends with the process."""
 
     def _end_session(self, account: int, connection: int, grace: int, now: int) -> None:
         self._begin_grace(account, now + grace)
@@ -216,7 +216,7 @@ class Deadlines:
             heapify(self._heap)
 
     def due(self, now: int) -> Iterator[int]:
-        """The accounts whose time has come, each once for each of its deadlines."""
+        """The accounts whose deadline has come, once for each deadline."""
         while self._heap and self._heap[0][0] <= now:
             due, _, timer = heappop(self._heap)
             if self._due.get(timer) == due:
@@ -226,18 +226,18 @@ class Deadlines:
 
     @property
     def next(self) -> int:
-        """When the next one may be due."""
+        """When the next deadline may come."""
         return self._heap[0][0] if self._heap else NEVER
 
 
 class RemoteDeadlines(Deadlines):
-    """Of a process that has its commands run elsewhere, and tells there what its connections do and ask for: there, deadlines are kept.
+    """For a process whose commands run elsewhere. It reports there what its connections do and ask for; the deadlines are kept there.
 
-    What it has said of connections that are still there it says again if it is forgotten, for who leads the market took this process for gone.
+    If a report about an open connection is forgotten, it is sent again: the leader of the market has taken this process for dead.
     """
 
     def __init__(self, memory: Memory, origin: int, engine_time: Callable[[int], int]) -> None:
-        """`engine_time` says what the engine's clock says at a time of ours."""
+        """`engine_time` converts a time of our clock to the engine's clock."""
         super().__init__(memory)
         self.origin = origin
         self._engine_time = engine_time
@@ -249,7 +249,7 @@ class RemoteDeadlines(Deadlines):
         self._memory.remember(key, value, kept)
 
     def repeat(self) -> None:
-        """Say again what is not remembered."""
+        """Report again what is not remembered."""
         for key, value in self._said.items():
             if self._memory.directory.get(key) != value:
                 self._memory.remember(key, value)

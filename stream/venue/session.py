@@ -73,7 +73,7 @@ class Session(Outbox):
 
     @property
     def message_bytes_max(self) -> int:
-        """How long a message may be: before signing in there is little to say, but what waits for the account may be as long."""
+        """How long a message may be. The limit is lower before signing in, except for messages that wait for the account."""
         config = self._market.config
         return config.message_bytes_max if self.state is SIGNING_IN or self.first_subject else min(config.message_bytes_max, config.anonymous_message_bytes_max)
 
@@ -137,12 +137,12 @@ class Session(Outbox):
             self.put(pong)
 
     def pause_writing(self, now: int) -> None:
-        """The kernel refused some bytes: they are the last ones until it takes them."""
+        """The kernel has not taken all bytes. Nothing more is written until it takes the rest."""
         self.writable = self.takes_frames = False
         self._stalled_at = now
 
     def resume_writing(self, now: int) -> None:
-        """The socket takes more again: bring every channel up to now."""
+        """The socket takes bytes again: bring every channel up to date."""
         if not self.writable:    # its client has read, a sign of life
             self.heard_at = now
         self.writable = self.takes_frames = True
@@ -178,7 +178,7 @@ class Session(Outbox):
             self.put(PING_FRAME)
 
     def leave(self) -> None:
-        """Close as soon as the client has what it was owed."""
+        """Close as soon as the client has got everything that waits for it."""
         self._leaving = True
         if self.takes_frames:
             self.close(CloseCode.SHUTTING_DOWN, "the server is leaving")
@@ -198,7 +198,7 @@ class Session(Outbox):
     # What the session says
 
     def overflow(self) -> None:
-        """More waits than a write or a client that does not read may hold."""
+        """More bytes wait than fit into one write, or than a client that does not read may leave waiting."""
         if self.out_bytes > self._write_bytes_max and self.takes_frames:
             self.takes_frames = False
             self._market.owes(self)
@@ -302,7 +302,7 @@ class Session(Outbox):
             self.say(Unsubscribed(0, [str(name) for name in lost]))
 
     def _answer_held(self, now: int) -> None:
-        """Answer what waited for the account, in order; an answer that leads here again leaves the rest to this loop."""
+        """Answer the messages that waited for the account, in order. If an answer leads here again, this loop does the rest."""
         if not self._answering_held:
             self._answering_held = True
             while self._held and self.state not in HOLDING and not self.closed:

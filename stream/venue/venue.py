@@ -1,6 +1,6 @@
-"""What serves clients, wherever its channels come from: everybody who is connected, and what they share. Takes the time as an argument.
+"""A venue serves clients, wherever its channels come from. It holds all connections and what they share. Takes the time as an argument.
 
-A `Market` has an exchange behind it, a `Relay` another server. Whoever shows a venue to the world, the server, its pages and metrics, needs no more than this.
+Behind a `Market` there is an exchange, behind a `Relay` another server. The server, its pages and its metrics need no more than this class.
 """
 
 from abc import ABC, abstractmethod
@@ -56,7 +56,7 @@ Opened = Callable[[int | None, ErrorCode], None]
 
 
 class Figure(NamedTuple):
-    """A number that a venue tells of itself: a counter, or what may rise and fall."""
+    """A metric of a venue: a counter, or a value that may rise and fall."""
 
     name: str
     meaning: str
@@ -65,13 +65,13 @@ class Figure(NamedTuple):
 
 
 class Venue(ABC):
-    """Channels and their clients. `stale_since` is until when what is shown is complete, while it may have fallen behind; 0 while it has not."""
+    """Channels and their clients. If it may have fallen behind, `stale_since` is the time up to which it is complete; otherwise it is 0."""
 
     deadlines: Deadlines
     scopes: frozenset[str]
     """What can be asked for here."""
     refusal = ErrorCode.INTERNAL
-    """What is said to who asks for anything else."""
+    """The text of the refusal of any other channel."""
 
     def __init__(self, config: Config, keys: list[Key], feed: Channels, now: int) -> None:
         self.config = config
@@ -92,7 +92,7 @@ class Venue(ABC):
         self.connections_opened = 0
         self._numbers_from = 0    # of connections: they are those of no other process of the market
         self.stale_since = 0
-        self.wall_time: Callable[[int], int] = lambda now: now    # what the clock on the wall says at a time of ours: tokens are good and bad by that
+        self.wall_time: Callable[[int], int] = lambda now: now    # the wall clock at a time of our clock: tokens are valid or not by it
 
     # What it shows
 
@@ -103,12 +103,12 @@ class Venue(ABC):
 
     @property
     def low(self) -> bool:
-        """Whether the disk has so little room left that only what makes less of what is open is written."""
+        """Whether the disk is so full that only requests that reduce open orders are written."""
         return False
 
     @property
     def failure(self) -> str:
-        """Why no request can be carried out any more; "" while all is well."""
+        """Why no request can be carried out any more, "" if requests can."""
         return ""
 
     @abstractmethod
@@ -121,14 +121,14 @@ class Venue(ABC):
 
     @abstractmethod
     def figures(self) -> Iterable[Figure]:
-        """What it tells of itself, beside what all venues tell."""
+        """Its own metrics, besides those that all venues have."""
 
     @abstractmethod
     def tick(self, now: int) -> int:
-        """Do what is due, and send what is; when the next tick is due by itself, in ns."""
+        """Do and send what is due. Returns when the next tick is due, in ns."""
 
     def _send(self, now: int) -> int:
-        """Send what is due; when the next sending is, in ns."""
+        """Send what is due. Returns when the next sending is due, in ns."""
         owed, self._owed = self._owed, set()
         for session in self.sessions & owed:
             if session.writable:
@@ -154,7 +154,7 @@ class Venue(ABC):
 
     @abstractmethod
     def is_open(self, order: int) -> bool:
-        """Whether an order is open, or waits for its price."""
+        """Whether an order is open or waits for its trigger."""
 
     def admit_guard(self, session: Guarded, request: CancelOnDisconnect | DeadMan, time_ms: int) -> None:
         """Refused if a session asks for a longer time than it may; or if the disk is nearly full, unless it ends what is remembered of an earlier request."""
@@ -169,19 +169,19 @@ class Venue(ABC):
 
     @abstractmethod
     def guard(self, session: Guarded, now: int) -> None:
-        """Do what a session that has ended asked for in that case."""
+        """Carry out what a session asked for in case that it ends, because it has ended."""
 
     @abstractmethod
     def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> None:
         """Have a command of an administrator run; then call `done` with what became of it. Refused if it cannot be taken."""
 
     def administer(self, who: str, request: AdminRequest, now: int, say: Callable[[Message], None]) -> None:
-        """Carry out what an administrator asks, and say the reply."""
+        """Carry out the request of an administrator, and send the reply."""
         Administration(self).answer(who, request, now, say)
 
     def announce(self, said: Announcement, done: Callable[[bool], None]) -> None:
         """Have every process of the market act on what an administrator says; call `done` when that is certain, with False if nobody knows."""
-        done(True)    # first, for the administrator's own connection may be among those that are closed
+        done(True)    # first, since the administrator's own connection may be one of those that are closed
         self.act(said)
 
     def act(self, said: Announcement) -> None:
@@ -215,7 +215,7 @@ class Venue(ABC):
         session.end(now)
 
     def owes(self, session: Outbox) -> None:
-        """Note that a session is owed frames that did not fit into one write."""
+        """Note that a session still has to send frames that did not fit into one write."""
         self._owed.add(session)
 
     def _tell(self, message: Message) -> None:

@@ -1,7 +1,7 @@
-"""How much is taken off an allowance: by the server that grants it, and by a client that stays within it."""
+"""A token bucket, used by the server that grants an allowance and by a client that stays within it."""
 
 ANSWER_BYTES_OF_A_MESSAGE = 4096
-"""So much of a long answer costs about what an ordinary message does."""
+"""This many bytes of a long answer cost about as much as an ordinary message."""
 
 
 class Bucket:
@@ -24,7 +24,7 @@ class Bucket:
         return True
 
     def owe(self, amount: int) -> None:
-        """Take so many more for what has been granted already, if need be into debt."""
+        """Take more tokens for something that was granted already, if necessary into debt."""
         self._level -= amount
 
     def _refill(self, now: int) -> None:
@@ -32,11 +32,11 @@ class Bucket:
         self._at = now
 
     def level(self, now: int) -> float:
-        """How many may be taken; below zero in debt."""
+        """How many tokens may be taken; negative if in debt."""
         self._refill(now)
         return self._level
 
     def full(self, now: int) -> bool:
-        """Whether it is as if nothing had ever been taken."""
+        """Whether the bucket is full, as if nothing had ever been taken."""
         self._refill(now)
         return self._level >= self._burst

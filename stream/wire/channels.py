@@ -38,7 +38,7 @@ class ChannelName(NamedTuple):
 
 
 def parse(name: str) -> ChannelName:
-    """The parts of a channel's name. ValueError says what was expected."""
+    """The parts of a channel's name. Raises ValueError, which says what was expected."""
     kind, _, instrument = name.partition(":")
     if (kind in PUBLIC and instrument) or (kind in PRIVATE and name == kind):
         return ChannelName(kind, instrument)

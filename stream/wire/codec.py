@@ -42,14 +42,14 @@ class Codec(NamedTuple):
         return framed(self.opcode, self.encode(message))
 
     def read_request(self, payload: bytes) -> Request:
-        """A client's message. Malformed if it is none."""
+        """A client's message. Raises Malformed if it cannot be read."""
         try:
             return self.decode_request(payload)
         except UNREADABLE as error:
             raise Malformed(explain(error, payload, self.decode_elements, self.decode)) from error
 
     def read_id(self, payload: bytes) -> int:
-        """The id of a client's message, which is not looked at further; 0 if it has none."""
+        """The id of a client's message, 0 if it has none. The rest of the message is not checked."""
         try:
             return self.decode_head(payload).id
         except UNREADABLE:
@@ -80,7 +80,7 @@ CODECS = {codec.subprotocol: codec for codec in (MSGPACK, JSON)}
 
 
 class Shared:
-    """A message for many connections, encoded once for each subprotocol that any of them speaks."""
+    """A message for many connections. It is encoded once for each subprotocol that they use."""
 
     __slots__ = ("_frames", "_message")
 
@@ -102,7 +102,7 @@ class Shared:
 
 
 class Written(Shared):
-    """A message of which the MessagePack frame was written without it: it is read from there for who speaks something else."""
+    """A message that exists only as a MessagePack frame. For another subprotocol, it is decoded from there."""
 
     __slots__ = ()
 
@@ -111,5 +111,5 @@ class Written(Shared):
 
     @property
     def message(self) -> Message:
-        """The message. Reads it each time."""
+        """The message. It is decoded each time."""
         return MSGPACK.decode_answer(payload_of(self._frames[MSGPACK.subprotocol]))

@@ -1,4 +1,4 @@
-"""Whole messages out of WebSocket frames (RFC 6455, 5.4 to 8.1): order, caps, reserved bits and UTF-8 are checked here."""
+"""Assembles messages from WebSocket frames (RFC 6455, 5.4 to 8.1). Checks order, size limits, reserved bits and UTF-8."""
 
 from codecs import getincrementaldecoder
 
@@ -7,11 +7,11 @@ from stream.wire.framing import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 TOO_BIG = 1009
 
 FRAGMENTS_MAX = 4096
-"""Fragments of one message. Empty ones count too: they cost nothing to send."""
+"""The most fragments of one message. Empty fragments count too, since they cost nothing to send."""
 
 
 class Violation(Exception):
-    """The peer broke the WebSocket protocol: the close code that says so, and how."""
+    """The peer broke the WebSocket protocol. It has the close code for this, and a text that says how."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(code, text)
@@ -20,7 +20,7 @@ class Violation(Exception):
 
 
 class Assembler:
-    """Puts the fragments of one connection together."""
+    """Assembles the fragments of one connection."""
 
     def __init__(self, bytes_max: int) -> None:
         self.bytes_max = bytes_max
@@ -59,7 +59,7 @@ class Assembler:
 
 
 def close_code(payload: bytes) -> int:
-    """The code of a close frame's payload, 1000 if it has none. Violation if it may not stand there."""
+    """The code in the payload of a close frame, 1000 if it has none. Raises Violation if the code is not allowed there."""
     if not payload:
         return 1000
     code = int.from_bytes(payload[:2])

@@ -1,4 +1,4 @@
-"""What is wrong with a message that cannot be read, and what was expected, in words of the protocol instead of the decoder's."""
+"""The texts about messages that cannot be read: what was wrong and what was expected, in words of the protocol instead of those of the decoder."""
 
 import re
 from collections.abc import Callable
@@ -13,36 +13,36 @@ from stream.wire.messages import Request
 KINDS: dict[str, type[msgspec.Struct]] = {kind.__struct_config__.tag: kind for kind in get_args(Request)}
 
 LONE_SURROGATE = re.compile(rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|[c-fC-F][0-9a-fA-F]{2})")
-"""Half of a pair of UTF-16, or of one that may be whole: only looked for in what cannot be read."""
+"""Half of a surrogate pair of UTF-16, or the start of a pair. It is only searched for in messages that cannot be read."""
 
 AT_FIELD = re.compile(r" - at `\$\[(\d+)\](.*)`$")
 
 SHOWN_MAX = 40
-"""Characters of what a client sent that are told."""
+"""How many characters of what a client sent an error text shows."""
 
 
 hints_of = cache(partial(get_type_hints, include_extras=True))
 
 
 def options(hint: Any) -> list[str]:
-    """The texts that a field may be, if they are given one by one."""
+    """The texts that a field may have, if the protocol lists them."""
     if get_origin(hint) is Literal:
         return [str(option) for argument in get_args(hint) for option in (options(argument) or [argument])]
     return [text for part in get_args(hint) if get_origin(part) or get_args(part) for text in options(part)]
 
 
 def shape(tag: str, kind: type[msgspec.Struct]) -> str:
-    """The elements of a message; those that may be left out in brackets."""
+    """The elements of a message. Those that may be left out are in brackets."""
     names = [f"[{field.name}]" if not field.required else field.name for field in fields(kind)]
     return f"expected {', '.join([repr(tag), *names])}"
 
 
 def explain(error: Exception, payload: bytes, elements_of: Callable[[bytes], list[msgspec.Raw]], decode: Callable[..., Any]) -> str:
-    """The text for whoever sent a message. `elements_of` splits it, `decode` reads one element."""
+    """The text for the sender of a message. `elements_of` splits the message, `decode` reads one element."""
     text = str(error)
     if isinstance(error, RecursionError):
         return "too deep: expected an array of texts and integers, some of them in a list"
-    if isinstance(error, UnicodeDecodeError) or "UTF-8" in text:    # the one of older versions of msgspec, the other of newer ones
+    if isinstance(error, UnicodeDecodeError) or "UTF-8" in text:    # the first from older versions of msgspec, the second from newer ones
         return f"a text is not UTF-8: {text}"
     if not payload:
         return "nothing, where a message was expected (the input is truncated)"
@@ -64,7 +64,7 @@ def explain(error: Exception, payload: bytes, elements_of: Callable[[bytes], lis
 
 
 def explain_field(text: str, tag: str, count: int, decode: Callable[..., Any], elements: list[msgspec.Raw]) -> str:
-    """What is wrong with one element of a message whose tag is known, or with how many there are."""
+    """What is wrong with an element of a message whose tag is known, or with the number of its elements."""
     kind = KINDS[tag]
     names = [field.name for field in fields(kind)]
     at = AT_FIELD.search(text)

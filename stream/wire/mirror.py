@@ -1,4 +1,4 @@
-"""What a client keeps of each channel, and the five rules that every frame obeys. Bytes, sockets and time stay outside.
+"""A client's copy of each channel, and the five rules that apply to every frame. It knows no bytes, sockets or time.
 
 1. `prev` is None: a snapshot. Forget, take it, and its `epoch` and `seq`.
 2. Another `epoch`, or `prev` above our `seq`: a gap. Subscribe again with `resume`.
@@ -36,9 +36,9 @@ class Verdict(Enum):
 
 
 class Mirror(ABC, Generic[F]):
-    """A client's copy of one channel. `seq` is how far it has come in the history `epoch`; -1 before the first snapshot.
+    """A client's copy of one channel. It is complete up to `seq` in the history `epoch`; both are -1 before the first snapshot.
 
-    `frame` is the last one that was taken, without events that were here already.
+    `frame` is the last frame that was applied, without events that the copy already had.
     """
 
     kind: type[F]
@@ -52,7 +52,7 @@ class Mirror(ABC, Generic[F]):
 
     @property
     def resume(self) -> tuple[int, int] | None:
-        """What a returning client tells of this channel, None if it has nothing."""
+        """Where a returning client resumes this channel: epoch and sequence, None if it has nothing."""
         return None if self.seq < 0 else (self.epoch, self.seq)
 
     def forget(self) -> None:
@@ -60,7 +60,7 @@ class Mirror(ABC, Generic[F]):
         self.epoch = self.seq = -1
 
     def receive(self, frame: F) -> Verdict:
-        """Obey the five rules. ValueError if the frame is of another kind of channel."""
+        """Apply the five rules to a frame, and return what became of it. Raises ValueError if the frame is of another kind of channel."""
         if type(frame) is not self.kind:
             raise ValueError(f"{self.channel}: expected a frame of {self.kind.__name__}, got {type(frame).__name__}")
         if frame.prev is not None and frame.prev < self.seq < frame.seq:
@@ -88,12 +88,12 @@ class Mirror(ABC, Generic[F]):
         return Verdict.APPLIED if tells else Verdict.HEARTBEAT
 
     def _trim(self, frame: F) -> F:
-        """A frame that begins before `seq` and ends after it, without the events that are here already."""
+        """A frame that begins before `seq` and ends after it, without the events that the copy already has."""
         return frame
 
     @abstractmethod
     def _take(self, frame: F, fresh: bool) -> bool:
-        """Replace all by a snapshot, or apply a frame; False, and nothing is done, if the outcome would not be what the server has."""
+        """Replace everything by a snapshot, or apply a frame. Returns False, and changes nothing, if the result would differ from what the server has."""
 
     @abstractmethod
     def _holds_anything(self, frame: F) -> bool:
@@ -101,7 +101,7 @@ class Mirror(ABC, Generic[F]):
 
 
 class BookMirror(Mirror[Book]):
-    """An order book, which is always one that the server had. `verified` is whether the last frame that came made one."""
+    """An order book. It is always a book that the server had at some time. `verified` says whether this is true after the last frame, too."""
 
     kind = Book
 
@@ -190,7 +190,7 @@ class TickerMirror(Mirror[Ticker]):
 
 
 class OrdersMirror(Mirror[Orders]):
-    """One's own open orders by id, in `open`."""
+    """The account's own open orders by id, in `open`."""
 
     kind = Orders
 
@@ -216,7 +216,7 @@ class OrdersMirror(Mirror[Orders]):
 
 
 class BalancesMirror(Mirror[Balances]):
-    """One's own balances by asset, in `assets`."""
+    """The account's own balances by asset, in `assets`."""
 
     kind = Balances
 

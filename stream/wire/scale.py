@@ -1,4 +1,4 @@
-"""Exact decimal text at the edge: the only place where integers become text and text becomes integers."""
+"""Exact decimal text: the only place where integers are converted to text and text to integers."""
 
 from contextlib import suppress
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow
@@ -7,11 +7,11 @@ _EXACT = Context(prec=60, Emax=60, Emin=-60, traps=[Inexact, InvalidOperation, O
 """Raises where the usual one would round."""
 
 TEXT_MAX = 60
-"""Characters of a text that are told."""
+"""How many characters of a text an error shows."""
 
 
 def from_text(text: str, step: Decimal | str) -> int:
-    """How many steps a decimal text is. ValueError if it is no text, or not a whole number of steps below 2^63."""
+    """How many steps a decimal text is. Raises ValueError if it is not text, or not a whole number of steps below 2^63."""
     if isinstance(text, float):
         raise ValueError(f"{text!r}: a float is rarely exactly the number that it shows: expected decimal text such as {str(text)!r}")
     if isinstance(text, bool) or not isinstance(text, str | Decimal | int):
@@ -33,5 +33,5 @@ def from_text(text: str, step: Decimal | str) -> int:
 
 
 def to_text(count: int, step: Decimal | str) -> str:
-    """So many steps as decimal text, with all the digits of the step."""
+    """A number of steps as decimal text, with all the digits of the step."""
     return format(_EXACT.multiply(Decimal(count), Decimal(step)), "f")

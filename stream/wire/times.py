@@ -1,6 +1,6 @@
-"""Times and durations are in ns, times since 1970."""
+"""Times and durations are in ns. Times count from 1970."""
 
 MILLISECOND = 1_000_000
 
 NEVER = 1 << 62
-"""A time that does not come, in ns."""
+"""A time that never comes, in ns."""
