@@ -101,7 +101,7 @@ class Lease:
         self._lease_ms = lease_ms
 
     async def acquire(self, known: int, followed: int) -> int:
-        """A term above all that Redis or this node knows; 0 if another node leads. `followed`: the term of a leader that may still exist, 0 for a new market."""
+        """A term above all that Redis or this node knows; 0 if another node leads. `followed`: the term of a leader that may exist, 0 for a new market."""
         return int(await self._redis.eval(ACQUIRE, 3, *self._keys, self.node, known, self._lease_ms, followed))
 
     async def renew(self, term: int) -> bool:

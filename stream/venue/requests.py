@@ -106,7 +106,8 @@ class Requests:
         cancels = isinstance(request, Cancel | CancelAll)
         if not (account.cancels if cancels else account.orders).take(now):
             limit = "cancels_per_s" if cancels else "orders_per_s"
-            raise Refused(ErrorCode.TOO_MANY_REQUESTS, f"expected at most {getattr(self._market.config, limit)} such requests per second from one account", limit)
+            allowed = getattr(self._market.config, limit)
+            raise Refused(ErrorCode.TOO_MANY_REQUESTS, f"expected at most {allowed} such requests per second from one account", limit)
 
     def _login(self, session: Session, request: Login, now: int) -> None:
         if not session.place.sign_ins.take(now):
