@@ -1,1 +1,1 @@
-"""What one does with a feed, each in a file that can be run: `python -m stream.examples.imbalance`."""
+"""Examples of what to do with a feed. Each is a file that you can run: `python -m stream.examples.imbalance`."""

@@ -1,4 +1,4 @@
-"""A signal out of many books on one connection: where does much more money wait on one side than on the other?
+"""A signal from many books on one connection: in which book does much more money wait on one side than on the other?
 
     python -m stream.examples.imbalance --levels 10 --percent 60
 """

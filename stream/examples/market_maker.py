@@ -1,8 +1,8 @@
-"""A market maker of the simplest kind: a quote on each side of the middle, moved when the middle moves.
+"""A very simple market maker: it has a quote on each side of the mid price, and moves them when the mid price moves.
 
     python -m stream.examples.market_maker BTC-USDT --token $(deltabook token maker)
 
-Its orders are cancelled by the server whenever the connection is lost. It does not look at its position: never let it near money.
+The server cancels its orders whenever the connection is lost. It does not look at its position: never use it with real money.
 """
 
 import argparse

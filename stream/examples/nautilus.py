@@ -1,4 +1,4 @@
-"""Hand books and trades to NautilusTrader, as its own types.
+"""Hand books and trades to NautilusTrader, in its own types.
 
     python -m stream.examples.nautilus BTC-USDT --frames 100
 """
@@ -28,7 +28,7 @@ VENUE = Venue("DELTABOOK")
 
 
 class Adapter:
-    """Turns what is told of one instrument into NautilusTrader's types. Nothing is rounded."""
+    """Converts the frames and trades of one instrument to NautilusTrader's types. Nothing is rounded."""
 
     def __init__(self, terms: InstrumentTerms) -> None:
         self.instrument = InstrumentId(Symbol(terms.name), VENUE)

@@ -1,4 +1,4 @@
-"""Record the best levels of a book, a row a change, into a CSV file, or a Parquet one where pyarrow is installed.
+"""Record the best levels of a book, one row per change, into a CSV file, or into a Parquet file if pyarrow is installed.
 
     python -m stream.examples.record BTC-USDT book.csv --depth 5 --rows 10000
 """

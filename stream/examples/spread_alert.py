@@ -1,4 +1,4 @@
-"""Ring a bell while a spread is wide. It listens to several servers of a market at once, so that none of them is missed.
+"""Ring a bell while a spread is wide. It listens to several servers of a market at once, so that it can do without any one of them.
 
     python -m stream.examples.spread_alert BTC-USDT --basis-points 5 --url ws://127.0.0.1:8080/v1 --url ws://127.0.0.1:8081/v1
 """

@@ -1,4 +1,4 @@
-"""Say what every book is, again and again, to have this client judged.
+"""Print what every book is, again and again, so that `deltabook judge` can judge this client.
 
     python -m stream.examples.statements --url ws://127.0.0.1:8081/v1 | deltabook judge ws://127.0.0.1:8080/v1
 """
@@ -12,7 +12,7 @@ from stream import changes, connect
 
 
 async def state(url: str) -> None:
-    """A line of JSON whenever a book has changed, until nobody reads any more."""
+    """Print a line of JSON whenever a book has changed, until the reader is gone."""
     async with connect(url) as client:
         async for book in changes(*await client.orderbooks(await client.instruments(), interval_ms=100)):
             if book.verified:

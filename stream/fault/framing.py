@@ -1,11 +1,9 @@
-"""As much of HTTP and of WebSocket frames as it takes to do harm at the right place: bytes come in any pieces, heads and frames come out whole."""
+"""The part of HTTP and WebSocket framing (RFC 6455) that is needed to inject faults in the right place. Bytes come in pieces; heads and frames leave whole."""
 
 import base64
 import hashlib
 from collections.abc import Iterator
 from typing import NamedTuple
-
-from stream.wire.framing import BINARY, CONTINUATION, FIN, MASKED, TEXT, frames_in, head_of, payload_of
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 HEAD_END = b"\r\n\r\n"
@@ -56,27 +54,27 @@ class Frame(NamedTuple):
     @property
     def is_whole_message(self) -> bool:
         """Whether it is text or binary, and not a part of it."""
-        return self.first & FIN > 0 and self.first & 0xF in (TEXT, BINARY)
+        return self.first & 0x80 > 0 and self.first & 0xF in (1, 2)
 
     @property
     def wire(self) -> bytes:
         """Its bytes."""
-        return head_of(self.first, len(self.payload), MASKED if self.mask else 0) + self.mask + self.payload
+        size, masked = len(self.payload), 0x80 if self.mask else 0
+        if size < 126:
+            head = bytes((self.first, masked | size))
+        elif size < 1 << 16:
+            head = bytes((self.first, masked | 126)) + size.to_bytes(2)
+        else:
+            head = bytes((self.first, masked | 127)) + size.to_bytes(8)
+        return head + self.mask + self.payload
 
     def parts(self, count: int) -> Iterator["Frame"]:
         """The same message in so many fragments at most. The mask fits each, since each but the last has a multiple of four bytes."""
         size = max(4, -(-len(self.payload) // (count * 4)) * 4)
         pieces = [self.payload[at : at + size] for at in range(0, len(self.payload), size)] or [b""]
         for number, piece in enumerate(pieces):
-            opcode = CONTINUATION if number else self.first & ~FIN
-            yield Frame(opcode | (FIN if number == len(pieces) - 1 else 0), self.mask, piece)
-
-
-def frame_of(wire: bytes) -> Frame:
-    """A frame out of its bytes."""
-    payload = payload_of(wire)
-    start = len(wire) - len(payload)
-    return Frame(wire[0], wire[start - 4 : start] if wire[1] & MASKED else b"", payload)
+            opcode = 0 if number else self.first & 0x7F
+            yield Frame(opcode | (0x80 if number == len(pieces) - 1 else 0), self.mask, piece)
 
 
 class Frames:
@@ -88,8 +86,30 @@ class Frames:
     def take(self, data: bytes) -> Iterator[Frame]:
         """Take in bytes; the frames that are whole now."""
         self._data += data
-        whole = 0
-        for frame in frames_in(self._data):
-            whole += len(frame)
-            yield frame_of(frame)
-        self._data = self._data[whole:]
+        at = 0
+        while True:
+            found = self._frame(at)
+            if not found:
+                break
+            frame, at = found
+            yield frame
+        self._data = self._data[at:]
+
+    def _frame(self, at: int) -> tuple[Frame, int] | None:
+        data = self._data
+        if len(data) < at + 2:
+            return None
+        first, second, body = data[at], data[at + 1], at + 2
+        size = second & 0x7F
+        if size >= 126:
+            wide = 2 if size == 126 else 8
+            size = int.from_bytes(data[body : body + wide]) if len(data) >= body + wide else 1 << 63
+            body += wide
+        masked = 4 if second & 0x80 else 0
+        end = body + masked + size
+        return (Frame(first, data[body : body + masked], data[body + masked : end]), end) if len(data) >= end else None
+
+
+def close_frame(code: int, reason: bytes = b"") -> bytes:
+    """A server's close frame."""
+    return Frame(0x88, b"", code.to_bytes(2) + reason).wire

@@ -1,4 +1,4 @@
-"""Faults of the handshake: the client gets an answer that no WebSocket server gives, or none. The server never hears of it."""
+"""Faults of the handshake: the client gets an answer that no WebSocket server gives, or no answer. The server never sees the connection."""
 
 from http import HTTPStatus
 from itertools import repeat
@@ -12,7 +12,7 @@ DRIP_S = 0.05
 
 
 class ClosedAtOnce(Fault):
-    """The connection is closed as soon as it is there."""
+    """The connection is closed as soon as it is accepted."""
 
     reaches_server = False
 
@@ -21,7 +21,7 @@ class ClosedAtOnce(Fault):
 
 
 class ResetAtOnce(Fault):
-    """The connection is reset as soon as it is there."""
+    """The connection is reset as soon as it is accepted."""
 
     reaches_server = False
 
@@ -30,7 +30,7 @@ class ResetAtOnce(Fault):
 
 
 class Silent(Fault):
-    """The connection is accepted, and nothing is ever said."""
+    """The connection is accepted, and no byte is ever sent."""
 
     reaches_server = False
 
@@ -57,28 +57,28 @@ class ToRequest(Fault):
 
 
 class ClosedAfterRequest(ToRequest):
-    """The request is read, and the connection closed."""
+    """The request is read, and the connection is closed."""
 
     def answer(self, request: bytes) -> Steps:
         return (End(),)
 
 
 class ResetAfterRequest(ToRequest):
-    """The request is read, and the connection reset."""
+    """The request is read, and the connection is reset."""
 
     def answer(self, request: bytes) -> Steps:
         return (End(reset=True),)
 
 
 class HalfStatusLine(ToRequest):
-    """Half of the answer's first line, and the connection is closed."""
+    """The client gets half of the first line of the answer, and the connection is closed."""
 
     def answer(self, request: bytes) -> Steps:
         return ToClient(b"HTTP/1.1 10"), End()
 
 
 class HalfHead(ToRequest):
-    """A good answer, cut off in the middle of its headers."""
+    """The client gets a good answer that is cut off in the middle of its headers."""
 
     def answer(self, request: bytes) -> Steps:
         head = switching(request, accept_of(request), b"")
@@ -86,7 +86,7 @@ class HalfHead(ToRequest):
 
 
 class EndlessHead(ToRequest):
-    """An answer whose headers never end, one every 50 ms."""
+    """The client gets an answer whose headers never end: one header every 50 ms."""
 
     def answer(self, request: bytes) -> Steps:
         yield ToClient(b"HTTP/1.1 101 Switching Protocols\r\n")
@@ -96,7 +96,7 @@ class EndlessHead(ToRequest):
 
 
 class Garbage(ToRequest):
-    """So many random bytes for an answer, and the connection is closed."""
+    """The client gets n random bytes as an answer, and the connection is closed."""
 
     unit = "bytes"
     amount = 256
@@ -106,21 +106,21 @@ class Garbage(ToRequest):
 
 
 class GarbageAndSilence(Garbage):
-    """So many random bytes for an answer, and then nothing."""
+    """The client gets n random bytes as an answer, and then nothing."""
 
     def answer(self, request: bytes) -> Steps:
         return (ToClient(self.chance.randbytes(self.amount)),)
 
 
 class TlsBytes(ToRequest):
-    """What a TLS server says to a client that does not speak TLS."""
+    """The client gets what a TLS server sends to a client that does not speak TLS."""
 
     def answer(self, request: bytes) -> Steps:
         return ToClient(TLS_ALERT), End()
 
 
 class HttpStatus(ToRequest):
-    """An answer of HTTP with this status: 503, 502, 429, 403, 404, 302, or 200 with a page."""
+    """The client gets an HTTP answer with this status: 503, 502, 429, 403, 404, 302, or 200 with a page."""
 
     unit = "status"
     amount = 503
@@ -137,21 +137,21 @@ class HttpStatus(ToRequest):
 
 
 class WrongAccept(ToRequest):
-    """An answer to another request: its `Sec-WebSocket-Accept` is wrong."""
+    """The client gets the answer to another request: its `Sec-WebSocket-Accept` is wrong."""
 
     def answer(self, request: bytes) -> Steps:
         return (ToClient(switching(request, accept_of(b""), offered(request))),)
 
 
 class WrongSubprotocol(ToRequest):
-    """A WebSocket of a subprotocol that was not asked for."""
+    """The handshake is good, but it names a subprotocol that the client did not ask for."""
 
     def answer(self, request: bytes) -> Steps:
         return (ToClient(switching(request, accept_of(request), b"another.v9")),)
 
 
 class Upgraded(ToRequest):
-    """A fault behind a good handshake, in the place of all messages."""
+    """A fault after a good handshake, instead of all messages."""
 
     def answer(self, request: bytes) -> Steps:
         return ToClient(switching(request, accept_of(request), offered(request))), *self.instead()
@@ -162,25 +162,25 @@ class Upgraded(ToRequest):
 
 
 class SilentAfterUpgrade(Upgraded):
-    """A good handshake, and then nothing."""
+    """The handshake is good, and then nothing comes."""
 
 
 class ClosedAfterUpgrade(Upgraded):
-    """A good handshake, and the connection is closed without a word."""
+    """The handshake is good, and the connection is closed without a close frame."""
 
     def instead(self) -> tuple[Step, ...]:
         return (End(),)
 
 
 class ResetAfterUpgrade(Upgraded):
-    """A good handshake, and the connection is reset."""
+    """The handshake is good, and the connection is reset."""
 
     def instead(self) -> tuple[Step, ...]:
         return (End(reset=True),)
 
 
 class RefusedAfterUpgrade(Upgraded):
-    """A good handshake, and a close frame with this code."""
+    """The handshake is good, and a close frame with this code follows."""
 
     unit = "code"
     amount = 1013

@@ -1,4 +1,4 @@
-"""What a fault is: it sees every byte of its connection, and says what becomes of it. Sockets, time and the loop stay outside."""
+"""The base classes of faults. A fault sees every byte of its connection, and decides what becomes of it. It uses no socket, no time and no event loop."""
 
 from collections.abc import Iterable, Iterator
 from random import Random
@@ -26,13 +26,13 @@ class Wait(NamedTuple):
 
 
 class End(NamedTuple):
-    """The connection ends on both sides; for the client by a reset instead of an orderly end, if so."""
+    """The connection ends on both sides. With `reset`, the client gets a reset instead of an orderly end."""
 
     reset: bool = False
 
 
 class HalfClose(NamedTuple):
-    """The client is told that nothing more comes, and may go on sending."""
+    """The client gets the end of the stream, and may go on sending."""
 
 
 Step = ToClient | ToServer | Wait | End | HalfClose
@@ -40,7 +40,7 @@ Steps = Iterable[Step]
 
 
 class Fault:
-    """Everything gets through. The base of all faults; `amount` is what follows the kind's name and a colon."""
+    """Everything gets through. This is the base class of all faults. `amount` is the number after the kind's name and a colon."""
 
     unit: ClassVar[str] = ""    # of the amount; "" if there is none
     amount: int = 0
@@ -72,12 +72,12 @@ class Fault:
 
 
 def drawn_frames(chance: Random) -> int:
-    """A number of frames from 1 to 4096, of each order of magnitude as likely."""
+    """A random number of frames from 1 to 4096. Every order of magnitude is equally likely."""
     return int(2 ** chance.uniform(0, 12))
 
 
 class OnFrames(Fault):
-    """A fault of the WebSocket that the connection becomes; what is no WebSocket gets through."""
+    """A fault of the WebSocket. A connection that does not become a WebSocket gets through."""
 
     def __init__(self, chance: Random, amount: int | None = None) -> None:
         super().__init__(chance, amount)
@@ -108,7 +108,7 @@ class OnFrames(Fault):
 
 
 class AtFrame(OnFrames):
-    """A fault that comes with the n-th frame of the server; n is drawn where it is not given, one of few as likely as one of many."""
+    """A fault at the n-th frame of the server. If n is not given, it is drawn at random; every order of magnitude is equally likely."""
 
     unit = "frames"
 

@@ -1,4 +1,4 @@
-"""Which fault each connection gets: by a script, in the order in which they come, or from a seed."""
+"""Decides which fault each connection gets: by a script, in the order in which they come, or from a seed."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ ITEM = re.compile(r"([a-z-]+)(?::(\d{1,9}))?(?:\*(\d{1,9}))?")
 
 
 class FaultError(ValueError):
-    """A kind or a script that cannot be."""
+    """A kind of fault or a script is not possible."""
 
 
 class Spec(NamedTuple):
@@ -54,7 +54,7 @@ def kinds() -> dict[str, type[Fault]]:
 
 
 def spec_of(text: str) -> tuple[Spec, int]:
-    """`kind`, `kind:amount`, or either with `*count`. FaultError if it is none."""
+    """Read `kind` or `kind:amount`, each with or without `*count`. Raises FaultError for anything else."""
     found = ITEM.fullmatch(text)
     if not found:
         raise FaultError(f"{text!r}: expected a kind of fault, with an optional amount and count, such as cut, cut:5 or http-status:503*3")
@@ -68,7 +68,7 @@ def spec_of(text: str) -> tuple[Spec, int]:
 
 
 def scripted(text: str, repeat: bool = False, seed: int = 1) -> Plan:
-    """A script such as "closed-at-once*3, cut:5, pass": behind its end everything passes, or it begins anew. FaultError if it cannot be."""
+    """A script such as "closed-at-once*3, cut:5, pass". After its end everything passes, or it starts again. Raises FaultError if it cannot be read."""
     items = [spec_of(item) for item in re.split(r"[\s,]+", text.strip()) if item]
     total = sum(count for _, count in items)
     if not total:
@@ -87,7 +87,7 @@ def scripted(text: str, repeat: bool = False, seed: int = 1) -> Plan:
 
 
 def seeded(seed: int, only: Iterable[str] = (), share: float = 1.0) -> Plan:
-    """Any kind at random, or some of them only; a share of the connections, the others pass. FaultError if there is no such kind."""
+    """Random faults of any kind, or only of some. They affect a share of the connections; the others pass. Raises FaultError if there is no such kind."""
     specs = [spec_of(text)[0] for text in only] or [Spec(name) for name in kinds()]
 
     def plan(number: int) -> tuple[Spec, Random]:

@@ -28,7 +28,7 @@ class Ended(Exception):
 
 
 class Connection:
-    """One client's, and the one to the server that belongs to it."""
+    """The connection of one client, and the connection to the server that belongs to it."""
 
     def __init__(self, fault: Fault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._fault = fault
@@ -37,7 +37,7 @@ class Connection:
         self._server: asyncio.StreamWriter | None = None
 
     async def run(self, open_server: Callable[[], Coroutine[Any, Any, tuple[asyncio.StreamReader, asyncio.StreamWriter]]]) -> None:
-        """Carry what comes, as the fault has it, to the end."""
+        """Carry what comes, as the fault decides, until the end."""
         reset = False
         tasks = []
         try:
@@ -98,9 +98,9 @@ async def send(writer: asyncio.StreamWriter, data: bytes) -> None:
 
 
 class FaultProxy:
-    """Listens on a port of this machine (0: any), and does to each connection to the server at `to` what the plan has for it.
+    """Listens on a port of this machine (0: any free port). Passes each connection on to the server at `to`, with the fault that the plan has for it.
 
-    `seen` counts the faults that connections had, by kind; `told` is called with the number and the fault of each.
+    `seen` counts the faults of the connections, by kind. `told` is called with the number and the fault of each connection.
     """
 
     def __init__(self, to: str, plan: Plan, port: int = 0, told: Callable[[int, str], None] = lambda number, fault: None) -> None:
@@ -141,7 +141,7 @@ class FaultProxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def follow(self, plan: Plan) -> None:
-        """Have another plan from the next connection on, which is its first."""
+        """Use another plan, starting with the next connection, which is its first."""
         self._plan, self._before = plan, self.connections
 
     def cut(self) -> None:

@@ -1,4 +1,4 @@
-"""Faults of a connection that works: it is slow, comes in pieces, breaks, falls silent, or carries what no server sends."""
+"""Faults of a working connection: it is slow, comes in pieces, breaks, falls silent, or carries something that no server sends."""
 
 from random import Random
 
@@ -7,7 +7,7 @@ from stream.fault.kinds import AtFrame, End, Fault, HalfClose, OnFrames, Step, S
 from stream.wire.framing import BINARY, FIN, close_frame, head_of
 
 PINGS_MAX = 20
-"""Pings of ours on one connection: the server counts the client's answers, and takes too many for an attack."""
+"""The most pings from the proxy on one connection: the server counts the client's answers, and would take too many for an attack."""
 
 
 class Pass(Fault):
@@ -15,7 +15,7 @@ class Pass(Fault):
 
 
 class Delay(Fault):
-    """All comes so many milliseconds late, in both directions."""
+    """Everything arrives n milliseconds late, in both directions."""
 
     unit = "ms"
     amount = 50
@@ -28,7 +28,7 @@ class Delay(Fault):
 
 
 class Slow(Fault):
-    """A line of so many bytes a second in each direction."""
+    """The connection carries n bytes per second in each direction."""
 
     unit = "bytes/s"
     amount = 20_000
@@ -47,7 +47,7 @@ class Slow(Fault):
 
 
 class Pieces(Fault):
-    """Writes of so many bytes, in both directions: of one byte if not given."""
+    """Everything is written in pieces of n bytes, in both directions. Without an amount, a piece is one byte."""
 
     unit = "bytes"
     amount = 1
@@ -65,7 +65,7 @@ class Pieces(Fault):
 
 
 class Fragments(OnFrames):
-    """Every message comes in so many fragments with pings and pongs between them, and the client's in two."""
+    """Every message of the server comes in n fragments, with pings and pongs between them; every message of the client in two."""
 
     unit = "fragments"
     amount = 5
@@ -128,7 +128,7 @@ class Stall(AtFrame):
 
 
 class Deaf(AtFrame):
-    """From the n-th frame on nothing of the client's gets through; the server's does."""
+    """From the n-th frame on nothing from the client gets through; everything from the server does."""
 
     def strike(self, frame: Frame) -> Steps:
         return (ToClient(frame.wire),)
@@ -138,7 +138,7 @@ class Deaf(AtFrame):
 
 
 class HalfClosed(AtFrame):
-    """Behind the n-th frame the client is told that nothing more comes, and no more; what it sends is still taken."""
+    """After the n-th frame the server's side of the connection is closed. What the client sends is still taken."""
 
     def strike(self, frame: Frame) -> Steps:
         return ToClient(frame.wire), HalfClose()
@@ -148,14 +148,14 @@ class HalfClosed(AtFrame):
 
 
 class TwoCloses(AtFrame):
-    """In the place of the n-th frame two close frames come, with the frame between them, and the connection is closed."""
+    """Instead of the n-th frame, two close frames come with the frame between them, and the connection is closed."""
 
     def strike(self, frame: Frame) -> Steps:
         return ToClient(close_frame(1001) + frame.wire + close_frame(1001)), End()
 
 
 class ClosedWith(OnFrames):
-    """A close frame with this code comes behind some frames."""
+    """After some frames, a close frame with this code comes."""
 
     unit = "code"
     amount = 1012
@@ -172,7 +172,7 @@ class ClosedWith(OnFrames):
 
 
 class LostBytes(AtFrame):
-    """Some bytes of the n-th frame are lost, and what follows goes on as if nothing had been."""
+    """Some bytes of the n-th frame are lost, and the rest follows as if nothing had happened."""
 
     def strike(self, frame: Frame) -> Steps:
         wire = frame.wire
@@ -181,7 +181,7 @@ class LostBytes(AtFrame):
 
 
 class Intruder(AtFrame):
-    """Something of ours comes ahead of the n-th frame."""
+    """Something from the proxy comes before the n-th frame."""
 
     wire = b""
 
@@ -191,30 +191,30 @@ class Intruder(AtFrame):
 
 
 class ReservedBits(Intruder):
-    """Ahead of the n-th frame comes one with reserved bits."""
+    """Before the n-th frame comes a frame with reserved bits."""
 
     wire = Frame(0xF2, b"", b"\x90").wire
 
 
 class StrayFragment(Intruder):
-    """Ahead of the n-th frame comes the middle of a message that never began."""
+    """Before the n-th frame comes the middle of a message that never began."""
 
     wire = Frame(0x80, b"", b"\x90").wire
 
 
 class HugeFrame(Intruder):
-    """Ahead of the n-th frame comes one that says it has 2^62 bytes."""
+    """Before the n-th frame comes a frame that claims to have 2^62 bytes."""
 
     wire = head_of(FIN | BINARY, 1 << 62)
 
 
 class TextMessage(Intruder):
-    """Ahead of the n-th frame comes a text that is no message of the protocol."""
+    """Before the n-th frame comes a text that is not a message of the protocol."""
 
     wire = Frame(0x81, b"", b"hello").wire
 
 
 class Unreadable(Intruder):
-    """Ahead of the n-th frame comes a message that nobody can read."""
+    """Before the n-th frame comes a message that no client can read."""
 
     wire = Frame(0x82, b"", b"\xc1").wire
