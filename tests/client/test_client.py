@@ -185,7 +185,7 @@ async def test_every_request_has_its_method() -> None:
             with pytest.raises(RequestRefused) as refused:
                 await place
             assert refused.value.code == ErrorCode.MALFORMED
-        with pytest.raises(RequestRefused, match="none of that name"):
+        with pytest.raises(RequestRefused, match="no instrument of that name"):
             await client.orderbook("NO-SUCH")
 
 

@@ -246,7 +246,7 @@ def test_a_chart_leaves_holes_and_escapes_names() -> None:
     ("arguments", "words"),
     [
         (["ws://127.0.0.1:1/v1"], "127.0.0.1"),
-        (["--slow", "0.6", "--trading", "0.6"], "expected at most 1"),
+        (["--slow", "0.6", "--trading", "0.6"], "expected a sum of at most 1"),
         (["--secret", "@no-such-file", "ws://127.0.0.1:1/v1"], "no-such-file: No such file"),
         (["--html", "no-such-folder/load.html", "ws://127.0.0.1:1/v1"], "there is no folder no-such-folder"),
     ],

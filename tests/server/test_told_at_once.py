@@ -76,7 +76,7 @@ async def test_a_float_price_is_refused_before_it_is_sent() -> None:
     async with serving() as server, connect(f"ws://127.0.0.1:{server.port}/v1") as client:
         with pytest.raises(ValueError, match=r"a float is rarely .*expected decimal text such as '0\.1'"):
             await client.place("BTC-USD", "buy", 0.1, "1")    # type: ignore[arg-type]
-        with pytest.raises(ClientError, match="there is none of that name"):
+        with pytest.raises(ClientError, match="no instrument of that name"):
             await client.place("BTC-XXX", "buy", "0.1", "1")
 
 

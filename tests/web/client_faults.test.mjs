@@ -103,7 +103,7 @@ timed("every waiter hears why it ended, whoever ended it", async () => {
 timed("a client is opened once, and again when it is closed", async () => {
   const client = fresh();
   const opening = client.open();
-  await assert.rejects(client.open(), /the client is connecting: it is opened once/);
+  await assert.rejects(client.open(), /the client is connecting: expected a new client, which is opened only once/);
   await settled();
   latest().lose();
   await assert.rejects(opening, ConnectionLost);
@@ -648,7 +648,7 @@ test("prices and sizes that are no counts are told with what is expected", () =>
 
 timed("a request that cannot be sent is told, and costs no connection", async () => {
   const client = await opened();
-  for (const [value, words] of [[0.5, /0.5: expected a whole number, as a BigInt beyond 2\^53/], ["\ud800", /lone surrogate/], [2n ** 64n, /64 bits/], [() => {}, /of type function/]]) {
+  for (const [value, words] of [[0.5, /0.5: expected a whole number; beyond 2\^53 use a BigInt/], ["\ud800", /lone surrogate/], [2n ** 64n, /64 bits/], [() => {}, /of type function/]]) {
     await assert.rejects(client.request("list", value), words);
   }
   await assert.rejects(client.subscribe(["nonsense:X"]), /channel "nonsense:X": expected orderbook:, trades: or ticker:/);

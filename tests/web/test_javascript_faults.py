@@ -181,7 +181,7 @@ def test_without_any_websocket_it_says_what_to_do(bare_folder: Path, tmp_path: P
     program = 'import { connect } from "deltabook";\nawait connect("ws://127.0.0.1:1/v1").catch((error) => console.log(error.name, error.message));\n'
     (tmp_path / "program.mjs").write_text("globalThis.WebSocket = undefined;\n" + program)
     done = subprocess.run([NODE, "program.mjs"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == "ClientError there is no WebSocket: `npm install ws`, or take Node 22, or give the option WebSocket its class\n"
+    assert done.stdout == "ClientError there is no class WebSocket: run `npm install ws`, use Node 22, or pass a class in the option WebSocket\n"
 
 
 @pytest.mark.skipif(not has_websocket(), reason="node 20 or later is not installed")

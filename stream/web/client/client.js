@@ -63,7 +63,7 @@ export class Client extends Requests {
 
   /** Connect, and sign in. Rejects if that fails, or `signal` is aborted; later losses are made good. Node before 22 needs the package `ws`. */
   async open({ signal } = {}) {
-    if (this.state !== "new" && this.state !== "closed") throw new ClientError(`the client is ${this.state}: it is opened once`);
+    if (this.state !== "new" && this.state !== "closed") throw new ClientError(`the client is ${this.state}: expected a new client, which is opened only once`);
     signal?.throwIfAborted();
     const abort = () => this.#fail(signal.reason);
     signal?.addEventListener("abort", abort);
@@ -164,7 +164,7 @@ export class Client extends Requests {
     try {
       token = tokenOf(asked ? await this.#token() : this.#token);
     } catch (error) {
-      const none = new ClientError(`there is no token: ${error?.message ?? error}`);
+      const none = new ClientError(`the function gave no token: ${error?.message ?? error}`);
       if (this.#opening) throw none;
       this.#without(none);
       this.#tokenLater = setTimeout(() => this.#signInLater(), TOKEN_AGAIN_MS);
@@ -227,7 +227,7 @@ export class Client extends Requests {
   /** Sign in on the open connection, or renew its token. */
   async login(token) {
     const given = tokenOf(token);
-    if (given === null) throw new ClientError("token: expected one");
+    if (given === null) throw new ClientError("token: expected a token, got null");
     const answer = await this.request("login", given);
     this.#accept(given);
     if (typeof this.#token !== "function") this.#token = given;
@@ -253,7 +253,7 @@ export class Client extends Requests {
     const message = read(fields);
     const mirror = message && this.mirrors.get(message.channel);
     if (message?.role === "frame") {
-      if (mirror && mirror.tag !== message.tag) throw new ClientError(`${mirror.channel}: a frame of ${message.tag}`);
+      if (mirror && mirror.tag !== message.tag) throw new ClientError(`${mirror.channel}: a frame of ${message.tag} came: expected ${mirror.tag}`);
       if (mirror) this.#follow(mirror, message);
     } else if (message?.role === "reply") this.#answer(message);
     else if (message?.tag === "welcome") {
@@ -339,7 +339,7 @@ export class Client extends Requests {
     const mirrors = channels.map((channel) => this.mirrors.get(channel));
     if (!added.length && mirrors.every((mirror) => mirror.depth === depth && mirror.intervalMs === intervalMs)) return mirrors;
     const most = this.#outstanding.allowance.subscriptionsMax;
-    if (this.mirrors.size + added.length > most) throw new ClientError(`expected at most ${most} channels on one connection; take another client for more`);
+    if (this.mirrors.size + added.length > most) throw new ClientError(`expected at most ${most} channels on one connection; open another client for more`);
     channels.forEach((channel, i) => (mirrors[i] ??= this.#mirror(channel, depth, intervalMs)));
     const asking = unlessAborted(signal, this.#ask(mirrors, depth, intervalMs, false));
     for (const mirror of mirrors) mirror.asking = asking;

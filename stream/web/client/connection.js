@@ -54,7 +54,7 @@ export class KeptConnection {
     try {
       socket = new this.#WebSocket(this.#url, SUBPROTOCOL);
     } catch (error) {
-      return this.#owner.ended(new ClientError(`${addressOf(this.#url)}: ${error.name}: there can be no connection from here`));
+      return this.#owner.ended(new ClientError(`${addressOf(this.#url)}: ${error.name}: a connection to it is not possible from here`));
     }
     this.#socket = socket;
     socket.binaryType = "arraybuffer";
@@ -67,7 +67,7 @@ export class KeptConnection {
   /** Send a message. ConnectionLost if there is no connection, ClientError if the server does not read. */
   send(bytes) {
     if (!this.socket) throw new ConnectionLost("not connected at the moment");
-    if (this.socket.bufferedAmount > WRITE_BYTES_MAX) throw new ClientError("the server does not read");
+    if (this.socket.bufferedAmount > WRITE_BYTES_MAX) throw new ClientError("the server does not read: too many bytes of requests wait for it");
     this.socket.send(bytes);
   }
 
@@ -125,7 +125,7 @@ export class KeptConnection {
   #take(socket, data) {
     this.#heard = true;
     try {
-      if (typeof data === "string") throw new ClientError(`a text, which ${SUBPROTOCOL} has not`);
+      if (typeof data === "string") throw new ClientError(`a text message came: ${SUBPROTOCOL} has binary messages only`);
       const bytes = new Uint8Array(data);
       const fields = decode(bytes);
       if ((fields[0] === "welcome") === this.#welcomed) throw new ClientError(this.#welcomed ? "a second welcome" : `"${fields[0]}" before a welcome`);
@@ -159,6 +159,6 @@ export async function socketClass() {
   try {
     return (await import("ws")).WebSocket;
   } catch {
-    throw new ClientError("there is no WebSocket: `npm install ws`, or take Node 22, or give the option WebSocket its class");
+    throw new ClientError("there is no class WebSocket: run `npm install ws`, use Node 22, or pass a class in the option WebSocket");
   }
 }

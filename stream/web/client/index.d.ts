@@ -1,8 +1,8 @@
-/** The JavaScript client of deltabook. What the messages' fields mean is in PROTOCOL.md. */
+/** The JavaScript client of deltabook. PROTOCOL.md says what the fields of messages mean. */
 
-/** An integer: a number, or a bigint beyond 2^53, so that none is ever rounded. */
+/** An integer: a number, or a bigint if it is beyond 2^53, so that it is never rounded. */
 export type Integer = number | bigint;
-/** A count of ticks, lots or units; or decimal text, which is converted exactly. */
+/** A number of ticks, lots or units; or decimal text, which is converted exactly. */
 export type Amount = Integer | string;
 export type Side = "buy" | "sell";
 export type Phase = "trading" | "halt" | "auction";
@@ -10,24 +10,24 @@ export type Verdict = "snapshot" | "applied" | "heartbeat" | "dropped" | "gap" |
 /** Price in ticks and size in lots. */
 export type Level = [price: number, size: Integer];
 
-/** The root of what a client throws. */
+/** The base class of what a client throws. */
 export class ClientError extends Error {}
-/** The connection went away. A request under way may or may not have reached the server: only with a `key` is it safe to send it again. */
+/** The connection was lost. A request that was under way may or may not have reached the server. It is safe to send it again only if it has a `key`. */
 export class ConnectionLost extends ClientError {}
-/** The client was closed, the channel unsubscribed, or the server said not to come back. */
+/** The client was closed, the channel was unsubscribed, or the server told the client not to come back. */
 export class Closed extends ClientError {}
-/** A reader left too many items of a lossless channel waiting. */
+/** A reader was too slow: too many items of a lossless channel waited for it. */
 export class TooSlow extends ClientError {}
-/** The server does not take the token, or no longer: it has expired, was revoked, or is none of its own. `code` is the error's, or that of the close. */
+/** The server does not accept the token: it has expired, it was revoked, or the server does not know it. `code` is the error's number or the close code. */
 export class SignInRefused extends ConnectionLost {
   readonly code: number;
 }
-/** The server refused a request: `code` is the number of the error, `order` the order that it concerns (0 for none). */
+/** The server refused a request. `code` is the number of the error, and `order` is the order that it is about (0 for none). */
 export class RequestRefused extends ClientError {
   readonly code: number;
   readonly order: Integer;
 }
-/** In the place of events of a lossless channel between two sequences, which the server no longer had. */
+/** A gap: it stands for events of a lossless channel between two sequences, which the server no longer had. */
 export class Gap {
   readonly channel: string;
   readonly epoch: number;
@@ -43,7 +43,7 @@ export interface Frame {
   server_time: Integer;
 }
 export interface BookFrame extends Frame {
-  /** Price, size, price, size ...: absolute sizes, 0 removes the level. */
+  /** Price, size, price, size, and so on. Sizes are absolute; size 0 removes the level. */
   bids: Integer[];
   asks: Integer[];
   digest: Integer;
@@ -116,7 +116,7 @@ export interface Terms {
   name: string;
   base: string;
   quote: string;
-  /** Decimal text, as is `lot`; all else counts in them. */
+  /** Decimal text, like `lot`. All other prices and sizes are counted in ticks and lots. */
   tick: string;
   lot: string;
   base_decimals: number;
@@ -137,7 +137,7 @@ export interface Terms {
   day_end: number;
   phase: Phase;
 }
-/** What the server takes from the connection; undefined of a server that does not tell. */
+/** How much the server takes from the connection; undefined if the server does not say. */
 export interface Limits {
   subscriptions_max?: number;
   message_bytes_max?: number;
@@ -176,51 +176,51 @@ export interface Done {
 interface Mirror<F extends Frame, Item> extends AsyncIterable<Item> {
   readonly channel: string;
   readonly epoch: number | null;
-  /** How far the copy has come; null before the first snapshot. */
+  /** The sequence up to which the copy is complete; null before the first snapshot. */
   readonly seq: number | null;
   readonly frame: F | null;
-  /** What became of the frames so far. */
+  /** Counts of what became of the frames so far. */
   readonly counts: Record<Verdict, number>;
   readonly inForce: InForce | null;
   readonly resume: [epoch: number, seq: number] | null;
-  /** Obey the five rules of the protocol. */
+  /** Apply the five rules of the protocol to a frame. */
   receive(frame: F): Verdict;
   /** Ask for a snapshot at the next subscription. */
   forget(): void;
 }
 
-/** The levels of a book; side 0 is bids and 1 asks. */
+/** The levels of a book. Side 0 is the bids, side 1 the asks. */
 export interface Levels {
   size(side: 0 | 1, price: number): Integer;
   count(side: 0 | 1): number;
-  /** The best n levels of a side, all for no n, best first. */
+  /** The best n levels of a side, best first; all levels without n. */
   best(side: 0 | 1, n?: number): Level[];
   readonly digest: { readonly value: bigint; equals(value: Integer): boolean };
 }
 
-/** An order book. An iteration gets the latest frame; those that were passed over are in the book. */
+/** An order book. An iteration gets the latest frame; frames that it skipped are in the book. */
 export class Book implements Mirror<BookFrame, BookFrame> {
   constructor(channel: string);
   readonly levels: Levels;
   readonly bestBid: Level | null;
   readonly bestAsk: Level | null;
-  /** Whether the last frame that came made a book with the server's digest. One that does not is not taken in. */
+  /** Whether the last frame led to a book with the server's digest. A frame that does not is not applied. */
   readonly verified: boolean;
-  /** Frames that fold in several batches. */
+  /** How many frames hold several batches, merged. */
   readonly merges: number;
-  /** Frames that were made for this client alone, because it had been slow or away. */
+  /** How many frames were made for this client only, because it was slow or away. */
   readonly patches: number;
-  /** Levels in frames. */
+  /** How many levels there were in the frames. */
   readonly changes: number;
 }
 export interface Book extends Mirror<BookFrame, BookFrame> {}
 
-/** The trades of an instrument. An iteration gets every one in order, and a Gap where the server no longer had some. */
+/** The trades of an instrument. An iteration gets every trade in order, and a Gap where the server no longer had some. */
 export class Trades implements Mirror<Frame & { trades: Integer[][] }, Trade | Gap> {
   constructor(channel: string);
-  /** The last thousand, oldest first. */
+  /** The last thousand trades, oldest first. */
   readonly latest: Trade[];
-  /** How many came since the first snapshot. */
+  /** How many trades have come since the first snapshot. */
   readonly count: number;
 }
 export interface Trades extends Mirror<Frame & { trades: Integer[][] }, Trade | Gap> {}
@@ -230,15 +230,15 @@ export class Ticker implements Mirror<TickerFrame, TickerFrame> {
 }
 export interface Ticker extends Mirror<TickerFrame, TickerFrame> {}
 
-/** One's own orders. */
+/** The account's own orders. */
 export class Orders implements Mirror<Frame & { orders: unknown[][] }, OrderUpdate | Gap> {
   constructor(channel: string);
-  /** The open ones by id. */
+  /** The open orders, by id. */
   readonly open: Map<Integer, OrderUpdate>;
 }
 export interface Orders extends Mirror<Frame & { orders: unknown[][] }, OrderUpdate | Gap> {}
 
-/** One's own balances. */
+/** The account's own balances. */
 export class Balances implements Mirror<Frame & { balances: unknown[][] }, Balance | Gap> {
   constructor(channel: string);
   readonly assets: Map<string, Balance>;
@@ -251,19 +251,19 @@ export interface Options {
    * public channels; own ones end with SignInRefused, if a function has no other one either.
    */
   token?: string | (() => string | Promise<string>) | null;
-  /** The class of the socket, if it is to be another than the global one, or that of the package `ws` where there is none. */
+  /** The class of the socket. The default is the global WebSocket, or that of the package `ws` if there is none. */
   WebSocket?: unknown;
-  /** Where the jitter comes from. */
+  /** The source of random numbers for the jitter. */
   random?: () => number;
 }
 export interface Abortable {
-  /** When it is aborted first nothing stays, neither here nor at the server, and its reason is thrown. */
+  /** If it is aborted before the call is done, nothing stays here or at the server, and its reason is thrown. */
   signal?: AbortSignal | null;
 }
 export interface SubscribeOptions extends Abortable {
-  /** Levels on each side, 0 for the full book; the server's default if not given. */
+  /** The number of levels on each side, 0 for the full book; the server's default if it is not given. */
   depth?: number | null;
-  /** The shortest time between frames, 0 for every change; the server's default if not given. */
+  /** The shortest time between two frames, 0 for every change; the server's default if it is not given. */
   intervalMs?: number | null;
 }
 export interface OrderOptions {
@@ -272,7 +272,7 @@ export interface OrderOptions {
   post_only?: boolean;
   client_id?: Integer;
   slide?: boolean;
-  /** Of a market order: the size is money. */
+  /** For a market order: the size is an amount of money. */
   quote?: boolean;
   stop?: Amount;
   display?: Amount;
@@ -296,7 +296,7 @@ export interface ClientEvents {
   frame: { mirror: Book | Trades | Ticker | Orders | Balances; frame: Frame; verdict: Verdict };
   gap: Gap;
   notice: string;
-  /** Every message, as it is on the wire, but without tokens. */
+  /** Every message as it is on the wire, but without tokens. */
   message: { sent: boolean; bytes: Uint8Array; fields: unknown[] };
 }
 
@@ -307,27 +307,27 @@ export class Client extends EventTarget {
   readonly mirrors: Map<string, Book | Trades | Ticker | Orders | Balances>;
   readonly terms: Map<string, Terms>;
   readonly welcome: Welcome | null;
-  /** Connections that were opened. */
+  /** How many connections were opened. */
   readonly connections: number;
-  /** Subscriptions by how they were brought up to date. */
+  /** How many subscriptions were brought up to date, by the way it was done. */
   readonly recoveries: Record<InForce["recovered"], number>;
-  /** Under load the server sends books and tickers no more often than this. */
+  /** Under load, the server sends books and tickers no more often than this, in ms. */
   readonly pacingMs: number;
-  /** Until when, in ns since 1970, what the server shows is complete, if it may have fallen behind; 0: it is up to date. */
+  /** If the server may have fallen behind: the time up to which it is complete, in ns since 1970. 0: it is up to date. */
   readonly staleSince: Integer;
-  /** Why the connection is one without the token; null if it is not. */
+  /** Why the connection goes on without the token; null if it does not. */
   readonly signInRefused: ClientError | null;
-  /** Within how many ms a server that leaves has asked its clients to return; 0: it is not leaving. */
+  /** A server that shuts down asks its clients to come back within this time, in ms; 0: it is not shutting down. */
   readonly returnMs: number;
   addEventListener<K extends keyof ClientEvents>(type: K, listener: (event: Event & { detail: ClientEvents[K] }) => void, options?: boolean | AddEventListenerOptions): void;
   addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
-  /** Connect, and sign in. Rejects if that fails; later losses are made good. Node before 22 needs the package `ws`. */
+  /** Connect and sign in. Rejects if that fails; after a later loss the client reconnects. Node before 22 needs the package `ws`. */
   open(options?: Abortable): Promise<Client>;
-  /** Leave: all requests and iterations end with Closed. */
+  /** Close the connection. All requests and iterations end with Closed. */
   close(): void;
-  /** Send any request, with all its fields, as soon as the server's limits allow; its reply. RequestRefused, ConnectionLost or Closed if there is none. */
+  /** Send any request, with all its fields, as soon as the limits allow. Resolves to its reply; rejects with RequestRefused, ConnectionLost or Closed. */
   request(tag: string, ...fields: unknown[]): Promise<Record<string, unknown>>;
-  /** Listen to channels, all as of one sequence if they fit into one message, which some hundreds do. */
+  /** Subscribe to channels, all as of one sequence if they fit into one message, as some hundreds do. */
   subscribe(channels: string[], options?: SubscribeOptions): Promise<(Book | Trades | Ticker | Orders | Balances)[]>;
   unsubscribe(channels: string[]): Promise<unknown>;
   orderbook(instrument: string, options?: SubscribeOptions): Promise<Book>;
@@ -343,7 +343,7 @@ export class Client extends EventTarget {
   cancel(order: Integer | null, options?: Keyed & { client_id?: Integer }): Promise<Done>;
   reduce(order: Integer, by: Integer, options?: Keyed & { client_id?: Integer }): Promise<Done>;
   replace(order: Integer, price: Integer, size: Integer, options?: Keyed & { client_id?: Integer; stop?: Integer }): Promise<Done>;
-  /** How many orders there were. */
+  /** Resolves to the number of orders that were cancelled. */
   cancelAll(instrument?: string | null, side?: Side | null, options?: Keyed): Promise<number>;
   cancelOnDisconnect(scope: "off" | "connection" | "session", graceMs?: number): Promise<void>;
   deadMan(timeoutMs: number): Promise<void>;
@@ -352,19 +352,19 @@ export class Client extends EventTarget {
 /** A connected client. */
 export function connect(url: string, options?: Options & Abortable): Promise<Client>;
 
-/** So many steps ("0.01") as decimal text. */
+/** A number of steps ("0.01") as decimal text. */
 export function toText(count: Integer, step: string): string;
-/** How many steps a decimal text is. RangeError if it is not one, or not a multiple. */
+/** How many steps a decimal text is. Throws RangeError if it is not decimal text, or not a multiple of the step. */
 export function fromText(text: string, step: string): Integer;
 /** The step of an asset's units, as decimal text. */
 export function stepOf(decimals: number): string;
-/** One level's share of a book's digest, which is the sum of all mod 2^64. */
+/** The share of one level in the digest of a book. The digest is the sum of all shares, mod 2^64. */
 export function mix64(side: 0 | 1, price: Integer, size: Integer): bigint;
-/** A number for a request that nobody has used. */
+/** A new number for a request, which nobody has used. */
 export function newKey(): number;
 /** The fields of `place`. */
 export function placing(terms: Terms, side: Side, price: Amount, size: Amount, options?: OrderOptions): unknown[];
-/** A whole message with the names of its fields: for people to read. */
+/** A whole message with the names of its fields, for people to read. */
 export function describe(message: unknown[]): Record<string, unknown>;
 /** Read one MessagePack value. */
 export function decode(bytes: Uint8Array | ArrayBuffer): unknown;

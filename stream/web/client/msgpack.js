@@ -53,7 +53,7 @@ class Reader {
       case 0xdd: return this.array(this.view.getUint32(this.take(4)));
       case 0xde: return this.map(this.view.getUint16(this.take(2)));
     }
-    throw new Error(`byte 0x${byte.toString(16)}: not a part of the protocol`);
+    throw new Error(`byte 0x${byte.toString(16)}: it is not part of the protocol`);
   }
 
   text(size) {
@@ -98,10 +98,10 @@ function write(out, value) {
   if (value === null || value === undefined) out.push(0xc0);
   else if (typeof value === "boolean") out.push(value ? 0xc3 : 0xc2);
   else if (typeof value === "bigint" || Number.isSafeInteger(value)) writeInteger(out, value);
-  else if (typeof value === "number") throw new TypeError(`${value}: expected a whole number, as a BigInt beyond 2^53`);
+  else if (typeof value === "number") throw new TypeError(`${value}: expected a whole number; beyond 2^53 use a BigInt`);
   else if (typeof value === "string") {
     const bytes = new TextEncoder().encode(value);
-    if (LONE_SURROGATE.test(value)) throw new TypeError("text with half of a character: a lone surrogate cannot be sent");
+    if (LONE_SURROGATE.test(value)) throw new TypeError("the text has half of a character: a lone surrogate cannot be sent");
     writeHead(out, bytes.length, 0xa0, 32, 0xd9);
     for (const byte of bytes) out.push(byte);
   } else if (Array.isArray(value)) {

@@ -60,7 +60,7 @@ export class Requests extends EventTarget {
    */
   async place(instrument, side, price, size, options) {
     const terms = this.terms.get(instrument) ?? (await this.instruments()).get(instrument);
-    if (!terms) throw new ClientError(`instrument "${instrument}": there is none of that name`);
+    if (!terms) throw new ClientError(`instrument "${instrument}": the server has no instrument of that name`);
     return this.request("place", ...placing(terms, side, price, size, options));
   }
 

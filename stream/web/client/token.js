@@ -9,7 +9,7 @@ export function tokenOf(given) {
   if (given === null || given === undefined || given === "") return null;
   if (typeof given !== "string") throw new ClientError(`token: expected text, or a function that returns it, got a value of type ${typeof given}`);
   const token = given.trim();
-  if (!TOKEN.test(token)) throw new ClientError("token: expected letters, digits and signs of ASCII alone, without a space");
+  if (!TOKEN.test(token)) throw new ClientError("token: expected only letters, digits and signs of ASCII, without a space");
   return token;
 }
 
