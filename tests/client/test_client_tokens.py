@@ -116,11 +116,11 @@ async def test_a_callable_that_fails_is_asked_again_and_its_error_told() -> None
             fails.append(True)
             cut(client)
             await until(lambda: told and told[-1] is None)
-            assert [str(why) for why in told[1:-1]] == ["there is no token: the vault is sealed"] * 2
+            assert [str(why) for why in told[1:-1]] == ["the callable gave no token: the vault is sealed"] * 2
             await client.place("BTC-USD", "buy", 100, 1)
             assert (await anext(orders)).price == 100
         fails[:] = [True]
-        with pytest.raises(ClientError, match="there is no token: the vault is sealed"):
+        with pytest.raises(ClientError, match="the callable gave no token: the vault is sealed"):
             await client_of(server, get).open()
 
 

@@ -130,7 +130,7 @@ def test_from_the_crash_to_a_market_that_goes_on(in_faulty: Path, tmp_path: Path
             assert f"`deltabook journal repair {folder} {copy} --without {seq}`" in told
             again = await refused(venue)
             assert "found before" in again
-            assert "by a child" not in again
+            assert "a child process" not in again
 
             mended = journal("repair", folder, copy, "--without", seq)
             assert mended.returncode == 0, mended.stderr

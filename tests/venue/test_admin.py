@@ -30,7 +30,8 @@ def test_an_instrument_is_halted_and_trades_again(market: QuietMarket, caplog: p
     admin.ask(SetPhase, "BTC-USD", "trading")
     assert isinstance(trader.ask(Place, "BTC-USD", "buy", 100, 1)[0], Done)
     assert code(admin.ask(SetPhase, "NO-SUCH", "halt")) == ErrorCode.UNKNOWN_INSTRUMENT
-    assert [record.outcome for record in caplog.records] == ["done", "done", "instrument 'NO-SUCH': there is none of that name"]    # type: ignore[attr-defined]
+    unknown = "instrument 'NO-SUCH': there is no instrument of that name"
+    assert [record.outcome for record in caplog.records] == ["done", "done", unknown]    # type: ignore[attr-defined]
 
 
 def test_an_account_is_limited(market: QuietMarket) -> None:

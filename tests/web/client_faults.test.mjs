@@ -348,7 +348,7 @@ timed("a function that has no token now is asked again, and public channels go o
   latest().subscribed("none");
   await settled();
   assert.equal(client.state, "open");
-  assert.match(client.signInRefused.message, /there is no token: the issuer is away/);
+  assert.match(client.signInRefused.message, /the function gave no token: the issuer is away/);
   for (const _ of [1, 2]) {
     mock.timers.tick(5000);
     await settled();
@@ -374,7 +374,7 @@ timed("a first connection whose token is refused, or is none, is refused", async
   const none = failing.open();
   await settled();
   latest().welcome();
-  await assert.rejects(none, /there is no token: no file/);
+  await assert.rejects(none, /the function gave no token: no file/);
   assert.ok(Peer.all.every(({ readyState }) => readyState === 3));
 });
 
@@ -392,7 +392,7 @@ timed("a token is in no text and no event, whatever is behind or in it", async (
     const asked = fresh({ token: () => token }).open();
     await settled();
     latest().welcome();
-    await assert.rejects(asked, (error) => /there is no token: token: expected/.test(error.message) && !error.message.includes("Secret"));
+    await assert.rejects(asked, (error) => /the function gave no token: token: expected/.test(error.message) && !error.message.includes("Secret"));
   }
   const client = fresh({ token: SECRET });
   const events = [];
