@@ -101,7 +101,7 @@ class Requests:
             self._market.deadlines.set_dead_man(session.account, now + time_ms * MILLISECOND if time_ms else NEVER, kept)
 
     def _charge_account(self, session: Session, request: OrderRequest, now: int) -> None:
-        """Take a request off the account's allowance, over all its connections. There is more of it for what cancels."""
+        """Take a request off the allowance that all connections of the account share. The allowance for cancels is larger."""
         account = self._market.limits.account(session.account, now)
         cancels = isinstance(request, Cancel | CancelAll)
         if not (account.cancels if cancels else account.orders).take(now):
