@@ -133,6 +133,10 @@ vectors: .venv/tools
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis engine/*.c engine/*.so stream/*/*.c stream/*/*.so
 
+# What these extras need, without compiling everything once more.
+EXTRAS = $(BIN)/python -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+	print(*(each for extra in "$(1)".split() for each in extras[extra]), sep="\n")' | $(BIN)/python -m pip install --quiet --requirement /dev/stdin
+
 .venv/pip: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip 'setuptools>=77' 'cython>=3.1'
@@ -143,9 +147,9 @@ clean:
 	@touch $@
 
 .venv/tools: .venv/built
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[test,docs]'
+	$(call EXTRAS,test docs)
 	@touch $@
 
 .venv/linters: .venv/built
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[test,lint]'
+	$(call EXTRAS,test lint)
 	@touch $@
