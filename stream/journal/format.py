@@ -22,7 +22,9 @@ from stream.journal.crc32c import crc32c
 Buffer = Commands | bytes | bytearray | memoryview
 
 MAGIC = b"dbjournl"
-VERSION = 1
+VERSION = 2
+"""Of the segments that are written. Version 1, whose directory is under strings, is read."""
+
 SEGMENT_HEADER = Struct("<8sIIQQQ20xI")
 RECORD_HEADER = Struct("<IIIHHQq")
 COUNT = Struct("<Q")
@@ -108,13 +110,17 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Segment(NamedTuple):
-    """A segment's header: the epoch as the segment begins, the first record, the CRC of the record before it, the file's size; `crc` is its own."""
+    """A segment's header: the epoch as the segment begins, the first record, the CRC of the record before it, the file's size; `crc` is its own.
+
+    `version` is that of its records.
+    """
 
     epoch: int
     first: int
     previous: int
     size: int
     crc: int = 0
+    version: int = VERSION
 
 
 class Record(NamedTuple):
@@ -132,7 +138,7 @@ class Record(NamedTuple):
 
 def encode_segment(segment: Segment) -> bytes:
     """A segment's header."""
-    header = SEGMENT_HEADER.pack(MAGIC, VERSION, segment.previous, segment.epoch, segment.first, segment.size, 0)[:-4]
+    header = SEGMENT_HEADER.pack(MAGIC, segment.version, segment.previous, segment.epoch, segment.first, segment.size, 0)[:-4]
     return header + crc32c(header).to_bytes(4, "little")
 
 
@@ -144,11 +150,11 @@ def decode_segment(data: Buffer, path: str) -> Segment:
         raise Damaged(path, 0, f"{len(data)} bytes: expected at least the {SEGMENT_HEADER.size} of a segment's header", REMEDY) from None
     if magic != MAGIC or crc != crc32c(memoryview(data)[: SEGMENT_HEADER.size - 4]):
         raise Damaged(path, 0, "the segment's header is damaged", REMEDY)
-    if version != VERSION:
-        raise Damaged(path, 0, f"the format is of version {version}: expected {VERSION}", "use the version of deltabook that wrote it")
+    if not 0 < version <= VERSION:
+        raise Damaged(path, 0, f"the format is of version {version}: expected at most {VERSION}", "use the version of deltabook that wrote it")
     if len(data) != size:
         raise Damaged(path, len(data), f"the file has {len(data)} bytes: expected {size}", REMEDY)
-    return Segment(epoch, first, previous, size, crc)
+    return Segment(epoch, first, previous, size, crc, version)
 
 
 def padding(length: int) -> int:

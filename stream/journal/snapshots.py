@@ -16,13 +16,11 @@ from stream.commands.results import Results
 from stream.journal.crc32c import crc32c
 from stream.journal.entries import Beside, beside_in
 from stream.journal.files import Files
-from stream.journal.format import Damaged
+from stream.journal.format import VERSION, Damaged
 from stream.journal.reader import DIGITS, numbers, segment_path
 from stream.journal.reader import SUFFIX as SEGMENT_SUFFIX
 
 MAGIC = b"dbsnapsh"
-VERSION = 2
-READABLE = range(1, VERSION + 1)
 HEADER = Struct("<8sIIQQqQQI4x")
 SUFFIX = ".snapshot"
 ASIDE = "snapshot"
@@ -67,7 +65,7 @@ def decode(data: bytes | bytearray, path: str) -> State:
         magic, version, crc, epoch, seq, time, beside_length, exchange_length, checksum = HEADER.unpack_from(data)
     except error:
         raise Damaged(path, len(data), f"{len(data)} bytes: expected at least the {HEADER.size} of a snapshot's header", REMEDY) from None
-    if magic == MAGIC and version not in READABLE:
+    if magic == MAGIC and not 0 < version <= VERSION:
         raise Damaged(path, 8, f"the format is of version {version}: expected at most {VERSION}", "use the version of deltabook that wrote it")
     body = memoryview(data)[HEADER.size :]
     blank = HEADER.pack(magic, version, crc, epoch, seq, time, beside_length, exchange_length, 0)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from stream.journal.files import Files
-from stream.journal.format import SEGMENT_HEADER, Buffer, JournalError, Kind, Segment, encode_group, encode_segment, record_size
+from stream.journal.format import SEGMENT_HEADER, VERSION, Buffer, JournalError, Kind, Segment, encode_group, encode_segment, record_size
 from stream.journal.reader import segment_path
 
 SEAL: tuple[Kind, Buffer, int] = Kind.SEAL, b"", 0
@@ -75,7 +75,10 @@ class Log:
         self._preparing = threading.Lock()
 
     def resume(self, segment: Segment, offset: int, torn: int) -> None:
-        """Go on at an offset of a segment instead, after cutting off `torn` bytes. OSError if the disk fails."""
+        """Go on at an offset of a segment instead, after cutting off `torn` bytes. OSError if the disk fails.
+
+        Behind a segment of an earlier version the next one begins at once: whoever reads that version alone is told so, and not that there is damage.
+        """
         self._segment, self._offset = segment, offset
         self._file = self.files.open(segment_path(self.folder, segment.first))
         if torn:
@@ -91,7 +94,7 @@ class Log:
             raise self.failure
         try:
             size = sum(record_size(payload) for _, payload, _ in records)
-            if self._file is None or self._offset + size > self._segment.size:
+            if self._file is None or self._offset + size > self._segment.size or self._segment.version < VERSION:
                 self._rotate(size)
             assert self._file is not None
             data, crc = encode_group(records, self.seq + 1, self.crc, self._segment.crc)

@@ -36,9 +36,9 @@ from stream.commands.forwarded import decode_forwarded
 from stream.journal import snapshots
 from stream.journal.entries import OF_GROUPS, entry_in, group_in
 from stream.journal.files import Disk
-from stream.journal.format import Damaged, Kind, Record
+from stream.journal.format import VERSION, Damaged, Kind, Record, decode_segment
 from stream.journal.parts import Named
-from stream.journal.reader import Reader
+from stream.journal.reader import SUFFIX, Reader
 from stream.journal.recovery import open_journal, replay
 from stream.journal.writer import Limits
 from stream.market.journal_inspection import check, describe
@@ -102,6 +102,8 @@ def test_what_is_written_from_then_on_is_of_todays_form(name: str, tmp_path: Pat
     ])
     opened.log.close()
     Disk().close(opened.lock)
+    versions = [decode_segment(path.read_bytes(), str(path)).version for path in sorted(Path(folder).glob(f"*{SUFFIX}"))]
+    assert versions == [1, VERSION], "an earlier version is told that it cannot read the journal any more"
     expected = {key: value for key, value in DIRECTORIES[name].items() if key != DeadManTimer(1)} | {AccountOf("eve"): 5}
     for from_start in (True, False):
         found = replay(Disk(), folder, from_start=from_start)
@@ -187,6 +189,6 @@ def test_every_string_has_its_key(text: str) -> None:
 
 def test_a_snapshot_of_a_later_version_is_refused(tmp_path: Path) -> None:
     data = bytearray(next((FIXTURES / "journal_of_634b69d").glob("*.snapshot")).read_bytes())
-    data[8] = snapshots.VERSION + 1
-    with pytest.raises(Damaged, match=f"version {snapshots.VERSION + 1}: expected at most {snapshots.VERSION}"):
+    data[8] = VERSION + 1
+    with pytest.raises(Damaged, match=f"version {VERSION + 1}: expected at most {VERSION}"):
         snapshots.decode(data, "test")
