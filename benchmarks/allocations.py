@@ -1,6 +1,6 @@
 """How often the engine asks the C library for memory: in a steady state never, and while it grows once for each table that doubles.
 
-A small library, loaded ahead of the C library, counts the calls of malloc, calloc and realloc and adds up what they ask for. The
+A small library, loaded ahead of the C library, counts the calls of malloc, calloc, realloc and posix_memalign and adds up what they ask for. The
 commands run in a process of its own under it. Steady: the second half of twice as many commands of flow A, and of a flow whose orders
 all have an expiry. Growing: orders into an empty exchange. Needs glibc and a compiler.
 """
@@ -32,12 +32,13 @@ SEED = 1
 
 _C = r"""
 #include <stddef.h>
-extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
+extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t), *__libc_memalign(size_t, size_t);
 size_t requests, requested;
 static void count(size_t size) { requests++; requested += size; }
 void *malloc(size_t size) { count(size); return __libc_malloc(size); }
 void *calloc(size_t n, size_t size) { count(n * size); return __libc_calloc(n, size); }
 void *realloc(void *block, size_t size) { count(size); return __libc_realloc(block, size); }
+int posix_memalign(void **block, size_t alignment, size_t size) { count(size); return (*block = __libc_memalign(alignment, size)) ? 0 : 12; }    /* ENOMEM */
 """
 
 class Count(NamedTuple):

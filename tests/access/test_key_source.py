@@ -117,7 +117,7 @@ def test_no_redirect_is_followed(status: int) -> None:
     async def scene() -> None:
         async with answering(key_set(jwk("EdDSA", "a"))) as (elsewhere, asked):
             async with answering(b"HTTP/1.1 %d Elsewhere\r\nLocation: %s\r\n\r\n" % (status, elsewhere.encode())) as (url, _):
-                assert f"answered {status}: expected 200; redirects are not followed" in await refused(url)
+                assert f"status {status}: expected 200; redirects are not followed" in await refused(url)
             assert asked == []
 
     scene()

@@ -163,4 +163,4 @@ def test_a_snapshot_of_another_version_is_left_alone(tmp_path: Path, caplog: pyt
         scene()
     finally:
         redis.stop()
-    assert "of another version" in caplog.text
+    assert "has another version" in caplog.text

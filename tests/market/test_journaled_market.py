@@ -274,7 +274,7 @@ def test_who_returns_is_patched(venue: Venue, way: str) -> None:
 
 @pytest.mark.parametrize(("changes", "what"), [
     ({"instruments": tuple(msgspec.structs.replace(terms, maker_fee=5) for terms in CONFIG.instruments)}, "maker_fee 100"),
-    ({"assets": CONFIG.assets | {"BTC": 4}}, "'BTC' has 8 decimals"),
+    ({"assets": CONFIG.assets | {"BTC": 4}}, "'BTC' already has 8 decimals"),
 ])
 def test_terms_that_differ_from_the_journals_are_refused(venue: Venue, changes: dict[str, Any], what: str) -> None:
     disk = after_a_stop(venue.disk)

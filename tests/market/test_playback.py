@@ -68,5 +68,5 @@ def test_nothing_can_be_asked_of_the_past() -> None:
 
 
 def test_a_journal_is_played_alone() -> None:
-    with pytest.raises(ConfigError, match="alone"):
+    with pytest.raises(ConfigError, match="together with another source"):
         _ = Config(sources=("journal:data", "recorded")).played

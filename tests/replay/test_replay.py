@@ -64,7 +64,7 @@ def test_a_broken_file_is_named(tmp_path: Path, name: str) -> None:
 def test_a_companion_may_be_compressed_otherwise(tmp_path: Path) -> None:
     (tmp_path / "x_trades.csv").touch()
     assert companion(tmp_path / "x_orders.csv.gz", "orders", "trades") == tmp_path / "x_trades.csv"
-    with pytest.raises(FileNotFoundError, match="'books' for 'orders'"):
+    with pytest.raises(FileNotFoundError, match="'books' instead of 'orders'"):
         companion(tmp_path / "x_orders.csv.gz", "orders", "books")
 
 

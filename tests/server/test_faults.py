@@ -207,4 +207,4 @@ async def test_the_referee_finds_a_book_that_is_never_right_again() -> None:
         patch.setattr(stream.cli.verify, "HEALING_S", 0.3)
         async with serving(heartbeat_ms=100, faults=FaultConfig(corrupt=1)) as server:
             outcome = await verify(url(server), 0.1, ["BTC-USD"], 0, 0, None, lambda: None, faulty=True)
-            assert outcome.problems == ["BTC-USD: nothing was received", "BTC-USD: not right again after 0.3 seconds"]
+            assert outcome.problems == ["BTC-USD: nothing was received", "BTC-USD: the book was not right again after 0.3 seconds"]

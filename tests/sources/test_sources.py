@@ -226,7 +226,7 @@ def test_recorded_speed_has_to_be_positive(speed: float) -> None:
 def test_recording_without_a_snapshot_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "empty.gz"
     path.write_bytes(gzip.compress(b""))
-    with pytest.raises(ValueError, match="no snapshot"):
+    with pytest.raises(ValueError, match="a recording with a snapshot"):
         RecordedSource(path=path)
 
 

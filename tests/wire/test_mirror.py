@@ -118,5 +118,5 @@ def test_of_events_that_come_again_only_the_new_ones_are_taken() -> None:
 
 
 def test_a_frame_of_another_kind_of_channel_is_an_error() -> None:
-    with pytest.raises(ValueError, match="Trades came"):
+    with pytest.raises(ValueError, match="got Trades"):
         BookMirror(CHANNEL).receive(Trades(CHANNEL, EPOCH, None, 1, [], 0))    # type: ignore[arg-type]
