@@ -83,7 +83,7 @@ def _fault_of_entry(entry: Entry, accounts: int) -> str:
     key, value = entry.key, entry.value
     fields = msgspec.structs.asdict(key)
     numbers = [field for field in fields.values() if isinstance(field, int)]
-    if not isinstance(key, OfGateways) or fields.get("account", 0) >= accounts or not fields.get("origin", 1):
+    if not isinstance(key, OfGateways) or fields.get("account", -1) >= accounts or not fields.get("origin", 1):
         return f"an entry under {str(key)[:80]}: expected what is kept, or what is to happen, for one of {accounts} accounts"
     if not all(0 <= number < NUMBER_MAX for number in numbers) or not all(0 < len(name) <= NAME_MAX for name in fields.values() if isinstance(name, str)):
         return f"an entry under {str(key)[:80]}: expected numbers below 2^63, and names of 1 to {NAME_MAX} characters"

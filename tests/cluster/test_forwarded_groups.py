@@ -135,6 +135,11 @@ def test_a_good_group_runs() -> None:
     here.goes_on()
 
 
+def test_a_gateway_is_there_before_any_account_is() -> None:
+    assert fault(Forwarded(ORIGIN, 1, b"", [], [Entry(GatewayName(ORIGIN), b"one")]), 0) == ""
+    assert "one of 0 accounts" in fault(Forwarded(ORIGIN, 1, b"", [], [Entry(KeptAccount(0), True)]), 0)
+
+
 @pytest.mark.parametrize("changes", BAD.values(), ids=BAD)
 def test_a_group_that_could_not_be_replayed_is_not_journaled(changes: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     here = Journaled()
