@@ -218,7 +218,7 @@ def test_a_state_that_cannot_be_encoded_is_encoded_later(tmp_path: Path, caplog:
             market.worker()
             market.worker()
             await market.all_have_all()
-            assert market.server.encoded == 3
+            assert 3 <= market.server.encoded <= 4    # twice in vain, then for both, or for each if one asks later
     scene()
     assert "the state cannot be sent to a worker" in caplog.text
     assert "not callable" in capfd.readouterr().err
