@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from inspect import isawaitable
-from typing import cast
+from typing import Any, cast
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
@@ -108,7 +108,7 @@ class Link(WSListener):
 class KeptConnection(ABC):
     """A connection to a server that reconnects by itself."""
 
-    _decode: Callable[[bytes], Answer] = staticmethod(MSGPACK.decode_answer)
+    _decode: Callable[[bytes], Any] = staticmethod(MSGPACK.decode_answer)
     _now: Callable[[], int] = staticmethod(time.monotonic_ns)    # the loop's time is that of its current turn, and may lag
 
     def __init__(self, url: str, token: Token, jitter: random.Random | None = None, delay_s_max: float = DELAY_S_MAX) -> None:
