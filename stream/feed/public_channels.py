@@ -15,7 +15,6 @@ from stream.wire.frames import Ticker, Trade, Trades
 MINUTE_NS = 60 * 10**9
 WIRE = 1 << 63
 """What a total is split by: a part on the wire is below this."""
-"""The largest number that a frame can hold. A larger turnover of a day is sent as this number."""
 DAY_MINUTES = 24 * 60
 
 

@@ -164,7 +164,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     connections_for_admins: Annotated[Count, Meta(description="How many connections there may be in addition to `connections_max`, for handshakes with a token that has the scope `admin`.")] = 16
     connections_max: Annotated[Count, Meta(description="The most open connections. Further handshakes are answered with 503.")] = 10_000
     connections_per_address_max: Annotated[Count, Meta(description="The most open connections from one address (for IPv6, from one /64). If the file descriptors allow fewer connections than `connections_max`, this is lowered in proportion.")] = 2000
-    connections_per_account_max: Annotated[Count, Meta(description="The most open connections of one account.")] = 100
+    connections_per_account_max: Annotated[Count, Meta(description="The most open connections of one account to one process: each worker and gateway counts its own.")] = 100
     handshakes_per_s: Annotated[Count, Meta(description="How many new connections per second one address may open in the long run.")] = 200
     handshakes_burst: Annotated[Count, Meta(description="How many new connections one address may open at once.")] = 2000
     sign_ins_per_s: Annotated[Count, Meta(description="How many tokens per second one address may send in the long run.")] = 50
