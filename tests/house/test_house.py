@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from enum import IntEnum
 from graphlib import TopologicalSorter
@@ -235,6 +236,16 @@ def test_every_room_is_in_the_plan() -> None:
     folders = {path.parent.name for path in (ROOT / "stream").glob("*/__init__.py")} - {"examples", "web"}
     assert folders | {"engine", "face"} == ROOMS.keys()
     assert max(map(floor, ROOMS)) <= FLOORS_MAX
+
+
+def test_every_room_is_packed_with_all_that_it_holds() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {path.parent for path in (ROOT / "stream").rglob("__init__.py")} | {ROOT / "engine"}
+    assert {".".join(folder.relative_to(ROOT).parts) for folder in folders} == set(settings["packages"])
+    packed = {path for package, globs in settings["package-data"].items() for glob in globs for path in ROOT.joinpath(*package.split(".")).glob(glob)}
+    kinds = {".pyx", ".pxd", ".pyi", ".js", ".html", ".css", ".gz", ".typed", ".ipynb"}
+    held = {path for folder in folders for path in folder.rglob("*") if path.suffix in kinds}
+    assert {path for path in held - packed if "docs" not in path.parts} == set()
 
 
 def test_no_room_imports_a_higher_one() -> None:
