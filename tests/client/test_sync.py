@@ -91,11 +91,11 @@ def test_threads_share_a_client_and_each_gets_everything() -> None:
 
             def read(number: int) -> None:
                 trades = client.trades("BTC-USD")
-                ready.wait(10)
-                got[number] = [trades.next(20).seq for _ in range(20)]
+                ready.wait(60)
+                got[number] = [trades.next(60).seq for _ in range(20)]
 
             def trade(number: int) -> None:
-                ready.wait(10)
+                ready.wait(60)
                 for _ in range(10):
                     client.place("BTC-USD", "buy", 100, 1, self_trade="allow")
                     client.place("BTC-USD", "sell", 100, 1, self_trade="allow")
@@ -105,9 +105,9 @@ def test_threads_share_a_client_and_each_gets_everything() -> None:
             traders = [threading.Thread(target=trade, args=(number,)) for number in range(2)]
             for thread in (*readers, *traders):
                 thread.start()
-            mine = [trades.next(20).seq for _ in range(20)]
+            mine = [trades.next(60).seq for _ in range(20)]
             for thread in (*readers, *traders):
-                thread.join(30)
+                thread.join(60)
             for number in range(3):
                 assert got[number][-5:] == mine[-5:] or set(got[number]) & set(mine), "a reader heard of other trades"
                 assert got[number] == sorted(set(got[number]))

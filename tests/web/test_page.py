@@ -197,7 +197,8 @@ async def test_it_recovers_from_a_stall_by_one_merged_frame_and_from_a_cut_by_a_
         seq = await page.evaluate("market.book.seq")
         await until(page, f"market.book.seq > {seq}")
         assert await page.evaluate("[market.book.verified, market.book.counts.gap, market.book.counts.mismatch]") == [True, 0, 0]
-        assert await page.evaluate("market.book.counts.snapshot") == snapshots
+        larger = await page.evaluate("market.book.inForce.reason") == "larger"    # a patch, once a busy machine has kept it away for long
+        assert await page.evaluate("market.book.counts.snapshot") == snapshots + larger
         assert await page.inner_text("#connection") == "live"
 
 
