@@ -354,7 +354,13 @@ class World:
             wrong = [channel for channel, live in client.live.items() if channel.startswith("orderbook") and not self._is_right(live)]
             if wrong:    # a snapshot on other terms may be under way
                 return f"{person.name} has another book in {wrong}"
+            if "orders" in client.live and set(client.live["orders"].mirror.open) != self._orders_of(line.session):    # so may theirs
+                return f"{person.name} has other orders"
         return ""
+
+    def _orders_of(self, session: Any) -> set[int]:
+        """The open orders of who is signed in at a connection."""
+        return {order.order for order in self.market.exchange.orders(session.account)}
 
     def _is_right(self, live: Any) -> bool:
         """Whether a copy of a book is the market's, to the depth in force."""
@@ -369,7 +375,7 @@ class World:
             for channel, live in client.live.items():
                 if channel == "orders":
                     (session,) = [line.session for line in self.lines if line is client._link.transport] if client._link else []    # type: ignore[comparison-overlap]
-                    assert set(live.mirror.open) == {order.order for order in self.market.exchange.orders(session.account)}
+                    assert set(live.mirror.open) == self._orders_of(session)
             if person.ends:
                 assert not set(client.live) & set(OWN)
                 assert isinstance(client.sign_in_refused, SignInRefused)
