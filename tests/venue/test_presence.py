@@ -1,7 +1,6 @@
 """Who is where: guards over all gateways of a market, and in every order in which a connection can be lost."""
 
 import itertools
-import random
 from collections.abc import Callable
 from typing import Any
 
@@ -284,7 +283,7 @@ def expected_open(steps: tuple[Callable[[Desk], None], ...]) -> int:
 def test_no_guard_is_left_whatever_came_before_the_end(through: str) -> None:
     orders = [*itertools.product(STEPS, repeat=2)]
     if through == "one process":
-        orders += random.Random(1).sample([*itertools.product(STEPS, repeat=3), *itertools.product(STEPS[:4], repeat=4)], 200)
+        orders = [*itertools.product(STEPS, repeat=3), *itertools.product(STEPS[:4], repeat=4)]
     for steps in orders:
         cluster = Cluster(1) if through == "a gateway" else None
         market: Any = cluster.gateways[0] if cluster else QuietMarket()
