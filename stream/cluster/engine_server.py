@@ -139,6 +139,8 @@ class Node:
                         log.warning("redis fails", extra={"what": "the lease", "reason": str(error)})
                     failing = True
                     not_before = loop.time() + self._config.lease_ms / 1000 + TIMEOUT_S
+                except (AttributeError, RuntimeError):    # redis-py's client of a cluster that changes: it closes connections that another task writes to
+                    log.exception("the link caused an error", extra={"what": "the lease"})
                 if may_lead:
                     return await self._begin()
                 with suppress(TimeoutError):

@@ -10,7 +10,7 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
 from stream.cluster.redis_url import read
 from stream.cluster.redis_url import without_password as without_password
@@ -31,8 +31,8 @@ BEAT_S = 0.25
 AGAIN_S = 0.1
 """The time before what failed is tried again."""
 
-TROUBLE = (RedisError, OSError)
-"""The exceptions of a Redis that is gone, slow, starting, full, or not the master any more."""
+TROUBLE = (RedisError, RedisClusterException, OSError)
+"""The exceptions of a Redis that is gone, slow, starting, full, not the master any more, or whose cluster lacks nodes: redis-py has no common one."""
 
 FIELD = b"m"
 """The one field of each entry of a stream: an encoded message."""

@@ -12,11 +12,11 @@ import pytest
 from stream.client.errors import ClientError, RequestRefused
 from stream.client.live import LiveBook
 from stream.cluster.overview import look
-from stream.cluster.redis_client import close, connect, keys_of, require_noeviction
+from stream.cluster.redis_client import TROUBLE, close, connect, keys_of, require_noeviction
 from stream.settings.config import ConfigError
 from stream.wire.codes import ErrorCode
 from tests.cluster.redis_cluster import Market, market, placed
-from tests.redis_servers import RedisCluster, RedisServer, Sentinels, needs_redis
+from tests.redis_servers import RedisCluster, RedisServer, Sentinels, free_port, needs_redis
 from tests.sockets import run
 from tests.waiting import until
 
@@ -194,6 +194,33 @@ def test_a_redis_cluster_carries_a_market(tmp_path: Path) -> None:
         scene()
     finally:
         cluster.stop()
+
+
+def test_a_cluster_that_lacks_slots_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    redis = RedisServer(tmp_path / "redis", free_port(), "--cluster-enabled", "yes").start()
+    url = redis.url.replace("redis://", "redis+cluster://").removesuffix("/0")
+
+    def fails(what: str) -> bool:
+        return any(record.message == "redis fails" and vars(record)["what"] == what for record in caplog.records)
+
+    @run
+    async def scene() -> None:
+        there = Market(tmp_path, url)
+        try:
+            await there.node("a")
+            coming = asyncio.create_task(there.gateway())
+            await until(lambda: fails("the lease") and fails("the log"))
+            with pytest.raises(TROUBLE):
+                await look(connect(url), keys_of("market"))
+            redis.client().execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            await coming
+            assert (await there.leader()).leads
+        finally:
+            await there.close()
+    try:
+        scene()
+    finally:
+        redis.stop()
 
 
 def test_a_redis_that_may_throw_things_away_is_refused(tmp_path: Path) -> None:

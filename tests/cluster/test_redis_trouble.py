@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from stream.cluster import redis_engine, redis_snapshot
+from stream.cluster import engine_server, redis_engine, redis_snapshot
 from stream.cluster.messages import Batch, ShippedRecord, parts, size_of
 from stream.cluster.redis_client import close, connect, keys_of
 from stream.cluster.redis_snapshot import Head
@@ -190,6 +191,25 @@ def test_a_standby_of_another_configuration_says_so_at_once(tmp_path: Path, redi
                 await asyncio.wait_for((await wrong.node("wrong", "standby")).task, 5)
             assert (await there.leader()).leads
     scene()
+
+
+def test_a_node_outlives_an_error_of_the_redis_client_itself(
+    tmp_path: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:
+    errors: list[Exception] = [AttributeError("'NoneType' object has no attribute 'writelines'"), RuntimeError("the handler is closed")]
+
+    async def fail_at_first(client: Any) -> None:
+        if errors:
+            raise errors.pop()
+
+    monkeypatch.setattr(engine_server, "require_noeviction", fail_at_first)
+
+    @run
+    async def scene() -> None:
+        async with market(tmp_path, redis.url, gateways=0) as there:
+            assert (await there.leader()).leads
+    scene()
+    assert [record.message for record in caplog.records].count("the link caused an error") == 2
 
 
 def test_a_node_with_the_journal_of_another_market_goes_on_with_this_one(tmp_path: Path, redis: RedisServer) -> None:
