@@ -12,6 +12,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
+from tests.waiting import until
+
 MISSING = shutil.which("redis-server") is None
 needs_redis = pytest.mark.skipif(MISSING, reason="redis-server is not installed")
 
@@ -123,6 +125,11 @@ class Sentinels:
             server.stop()
 
 
+async def cluster_agrees(servers: list[RedisServer]) -> None:
+    """Wait until all nodes of a cluster know where all slots are."""
+    await until(lambda: all(b"cluster_state:ok" in server.client().execute_command("CLUSTER", "INFO") for server in servers), every_s=0.02)
+
+
 class RedisCluster:
     """Three masters with all slots."""
 
@@ -134,8 +141,7 @@ class RedisCluster:
 
     async def ready(self) -> None:
         """Wait until all of them know of all slots."""
-        while not all(b"cluster_state:ok" in server.client().execute_command("CLUSTER", "INFO") for server in self.servers):
-            await asyncio.sleep(0.02)
+        await cluster_agrees(self.servers)
 
     def stop(self) -> None:
         for server in self.servers:

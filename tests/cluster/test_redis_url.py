@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from redis.exceptions import RedisError
 
-from stream.cluster.redis_client import close, connect, keys_of
+from stream.cluster.redis_client import TROUBLE, close, connect, keys_of
 from stream.cluster.redis_gateway import RedisGatewayEnd
 from stream.cluster.redis_url import read, without_password
 from stream.settings.config import ConfigError
-from tests.redis_servers import RedisServer, free_port, needs_redis
+from tests.redis_servers import RedisServer, cluster_agrees, free_port, needs_redis
 from tests.sockets import run
 from tests.waiting import until
 
@@ -102,6 +101,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         nodes[0].client().execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 5000)
         nodes[1].client().execute_command("CLUSTER", "ADDSLOTSRANGE", 5001, 16383)
         nodes[0].client().execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[1].port)
+        asyncio.run(cluster_agrees([alone]))
+        asyncio.run(cluster_agrees(nodes))
         lines = [f"{name} {path}" for name, path in files.items()]
         yield Servers(
             master.port, ports[0], sentinel("sentinel", master.port, "port {}"),
@@ -120,7 +121,7 @@ async def who(url: str) -> list[Any]:
                 return [await client.execute_command("ACL WHOAMI", target_nodes="random"), 0]
             found = await client.client_info()
             return [found["user"], found["db"]]
-        except (RedisError, OSError) as error:
+        except TROUBLE as error:
             trouble = error
             await asyncio.sleep(0.02)
         finally:

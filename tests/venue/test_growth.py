@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import pytest
 
+from engine import Exchange
 from stream.commands import results
 from stream.venue import announcements
 from stream.wire.messages import (
@@ -47,6 +48,7 @@ WARM_UP = 500
 MANY = 100_000
 """So many requests are seen in the memory of the process, whatever else it does."""
 
+OPEN_MAX = 10
 GROWN_BLOCKS_MAX = 400
 GROWN_BYTES_MAX = 2 << 20
 HOUR_MS = 3_600_000
@@ -161,8 +163,8 @@ LIVES: dict[str, Scene] = {
     "listens": listen_to_a_busy_market,
     "signs in": lambda desk, number: come_and_go(desk, number, (Subscribe, ["orders", "balances", BOOK]), subject="carol"),
     "guards its orders": lambda desk, number: come_and_go(
-        desk, number, (CancelOnDisconnect, ("connection", "session")[number // 2 % 2], 0), (Place, "BTC-USD", "sell", 200, 1), (DeadMan, HOUR_MS),
-        subject="carol",
+        desk, number, (CancelAll,), (CancelOnDisconnect, ("connection", "session")[number // 2 % 2], 0), (Place, "BTC-USD", "sell", 200, 1),
+        (DeadMan, HOUR_MS), subject="carol",    # who comes back before the session's orders are cancelled, and so keeps them
     ),
     "is refused": lambda desk, number: come_and_go(
         desk, number, (Login, TOKEN[: -number % 7 - 1]), (Subscribe, [f"orderbook:{number}"]), (Place, str(number), "buy", 1, 1),
@@ -176,11 +178,12 @@ def memory() -> int:
     return int(status["RssAnon"].split()[0]) << 10
 
 
-def judge(run: Callable[[int], None], requests: int) -> None:
-    """Run it so often to warm up, and as often as it is asked for; nothing may be kept of the latter."""
+def judge(run: Callable[[int], None], exchange: Exchange, requests: int) -> None:
+    """Run it so often to warm up, and as often as it is asked for; nothing may be kept of the latter, nor may it leave more and more orders open."""
 
     def kept() -> tuple[int, int]:
         gc.collect()
+        assert exchange.order_count < OPEN_MAX
         return sys.getallocatedblocks(), memory() if requests >= MANY else 0
 
     for number in range(WARM_UP):
@@ -217,7 +220,7 @@ def test_nothing_is_kept_of_what_is_over(scene: Scene, monkeypatch: pytest.Monke
                 each.session.take_out()
             market.traffic.take_waiting()
 
-    judge(run, REQUESTS)
+    judge(run, market.exchange, REQUESTS)
 
 
 @pytest.mark.parametrize("what", [CancelOnDisconnect, DeadMan, Disconnect, Revoke, ListConnections, "guards its orders"])
@@ -242,4 +245,4 @@ def test_nothing_is_kept_at_any_process_of_a_market(what: Any, monkeypatch: pyte
     for subject in ("bob", "carol"):
         come_and_go(desk, 1, subject=subject)
         cluster.step(100)
-    judge(run, REQUESTS)
+    judge(run, cluster.engine.exchange, REQUESTS)
