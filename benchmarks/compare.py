@@ -34,7 +34,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks.history import Load, Run, append, page_of
+from benchmarks.history import LoadFigures, Run, append, page_of
 from benchmarks.lockstep import PIPE
 from benchmarks.machine import describe
 
@@ -187,7 +187,7 @@ def git(*arguments: str) -> str:
     return told.stdout.strip()
 
 
-def load_run(seconds: float) -> Load:
+def load_run(seconds: float) -> LoadFigures:
     """A short load run against a server of this build, and whether its thresholds were kept."""
     command = [sys.executable, "-m", "stream", "serve", "--source", "simulated", "--set", "rate=200", "--port", "0", "--journal", "none"]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -200,7 +200,7 @@ def load_run(seconds: float) -> Load:
         server.terminate()
         server.wait()
         server.stdout.close()
-    return msgspec.json.decode(told.stdout, type=Load)
+    return msgspec.json.decode(told.stdout, type=LoadFigures)
 
 
 class Baseline(Struct):

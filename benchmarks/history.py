@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from stream.harness.charts import Line, chart, page, table
+from stream.harness.charts import Curve, chart, page, table
 
 RUNS_SHOWN = 100
 LINES_MAX = 5
 """In one chart."""
 
 
-class Load(Struct):
+class LoadFigures(Struct):
     """What is kept of a load run's report."""
 
     seconds: float
@@ -35,7 +35,7 @@ class Run(Struct):
     us: dict[str, float]
     yards: dict[str, float]
     ratios: dict[str, float]
-    load: Load | None
+    load: LoadFigures | None
 
 
 def append(path: Path, run: Run) -> list[Run]:
@@ -65,7 +65,7 @@ def page_of(runs: list[Run]) -> str:
             members = list(group)
             for start in range(0, len(members), LINES_MAX):
                 lines = [
-                    Line(short_name(name).partition("[")[2].removesuffix("]") or "time", [(i, thousandths(run, name)) for i, run in enumerate(runs)])
+                    Curve(short_name(name).partition("[")[2].removesuffix("]") or "time", [(i, thousandths(run, name)) for i, run in enumerate(runs)])
                     for name in members[start : start + LINES_MAX]
                 ]
                 charts.append(chart(test.replace("_", " "), "thousandths of the yardstick", lines, name_of))
@@ -75,7 +75,7 @@ def page_of(runs: list[Run]) -> str:
         for name in latest.us
     ]
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(latest.time))
-    under_load = [Line(what, [(i, delivery(run, what)) for i, run in enumerate(runs)]) for what in ("p50", "p99")]
+    under_load = [Curve(what, [(i, delivery(run, what)) for i, run in enumerate(runs)]) for what in ("p50", "p99")]
     return page("deltabook's benchmarks", [
         f'<p class="faint">{latest.commit}{f" beside {latest.base}" if latest.base else ""}, {when}; {escape(latest.machine)}</p>',
         *charts,

@@ -36,8 +36,8 @@ from stream.journal import snapshots
 from stream.journal.files import Disk
 from stream.journal.format import Buffer, Kind
 from stream.journal.recovery import open_journal, replay
-from stream.journal.writer import Journal, Limits, Log
-from stream.market.history import feeding, remembering
+from stream.journal.writer import Journal, JournalOptions, JournalWriter
+from stream.market.history import feeding, with_channels
 from stream.market.sequencer import Sequencer
 from stream.settings.config import Config
 
@@ -88,12 +88,12 @@ def mix(total: int) -> Iterator[bytes]:
         yield bytes(commands)
 
 
-def new_log(folder: Path) -> Log:
+def new_writer(folder: Path) -> JournalWriter:
     """A journal that begins with an exchange of one instrument, and has its next segment ready."""
-    log = open_journal(DISK, str(folder), Limits(), 1).log
-    log.commit([(Kind.GENESIS, new_exchange(1).snapshot(), 0)])
-    log.prepare()
-    return log
+    writer = open_journal(DISK, str(folder), JournalOptions(), 1).writer
+    writer.commit([(Kind.GENESIS, new_exchange(1).snapshot(), 0)])
+    writer.prepare()
+    return writer
 
 
 # Syncs alone
@@ -132,13 +132,13 @@ def send(pipe: int, rate: int, seconds: float) -> None:
     os.close(pipe)
 
 
-def new_sequencer(log: Log | None, report: Callable[[], None]) -> tuple[Sequencer, Journal | None]:
+def new_sequencer(writer: JournalWriter | None, report: Callable[[], None]) -> tuple[Sequencer, Journal | None]:
     """What carries commands to an exchange of one instrument, as in a server; with a journal, or without."""
-    journal = Journal(log, report) if log else None
+    journal = Journal(writer, report) if writer else None
     return Sequencer(new_exchange(1), {}, Results(), lambda now: None, journal), journal
 
 
-async def acknowledge(commands: bytes, log: Log | None, rate: int, seconds: float) -> Latency:
+async def acknowledge(commands: bytes, writer: JournalWriter | None, rate: int, seconds: float) -> Latency:
     """Until every command that another process sends is acknowledged."""
     loop, over = asyncio.get_running_loop(), asyncio.Event()
     latencies: list[int] = []
@@ -165,7 +165,7 @@ async def acknowledge(commands: bytes, log: Log | None, rate: int, seconds: floa
         if ended and not sequencer.waits:
             over.set()
 
-    sequencer, journal = new_sequencer(log, lambda: loop.call_soon_threadsafe(advance))
+    sequencer, journal = new_sequencer(writer, lambda: loop.call_soon_threadsafe(advance))
     source, pipe = os.pipe()
     sender = Process(target=send, args=(pipe, rate, seconds))
     sender.start()
@@ -187,7 +187,7 @@ async def acknowledge(commands: bytes, log: Log | None, rate: int, seconds: floa
 def flat_out(folder: Path, commands: bytes, each: int) -> float:
     """Commands a second that are journaled and then run, in groups of `each`, while the next segment's zeros are written too."""
     durable = threading.Event()
-    sequencer, journal = new_sequencer(new_log(folder), durable.set)
+    sequencer, journal = new_sequencer(new_writer(folder), durable.set)
     assert journal
     step = COMMAND_BYTES * each
     start = perf_counter()
@@ -208,13 +208,13 @@ def flat_out(folder: Path, commands: bytes, each: int) -> float:
 
 def fill(folder: Path, groups: Iterable[bytes], each: int) -> None:
     """A journal of groups of commands, `each` to a record."""
-    log = new_log(folder)
+    writer = new_writer(folder)
     for commands in groups:
         step = COMMAND_BYTES * each
         records: list[tuple[Kind, Buffer, int]] = [(Kind.COMMANDS, commands[at : at + step], 0) for at in range(0, len(commands), step)]
-        for part in range(0, len(records), log.limits.group_records):
-            log.commit(records[part : part + log.limits.group_records])
-    log.close()
+        for part in range(0, len(records), writer.options.group_records):
+            writer.commit(records[part : part + writer.options.group_records])
+    writer.close()
 
 
 class Return(NamedTuple):
@@ -236,7 +236,7 @@ def come_back(folder: Path, leave_snapshot: bool) -> Return:
     assert found
     memory = resident()[1] - before
     if leave_snapshot:
-        found.state.directory = remembering(feeds[0], found.state.directory)
+        found.state.directory = with_channels(feeds[0], found.state.directory)
         snapshots.write(DISK, str(folder), found.state)
     return Return(took, found.reader.read, memory, found.state.exchange.order_count)
 
@@ -252,8 +252,8 @@ def measure(folder: Path, seconds: float, rounds: int, millions: int) -> None:
         rows.setdefault("bare write and sync of 4 KiB", []).append(bare_syncs(folder, seconds))
         for rate in RATES:
             for name in ("off", "on"):
-                log = new_log(folder / f"{number} {rate}") if name == "on" else None
-                took = uvloop.run(acknowledge(commands, log, rate, seconds))
+                writer = new_writer(folder / f"{number} {rate}") if name == "on" else None
+                took = uvloop.run(acknowledge(commands, writer, rate, seconds))
                 rows.setdefault(f"{rate:,} commands/s, journal {name}", []).append(took)
                 shutil.rmtree(folder / f"{number} {rate}", ignore_errors=True)
     table = Table("microseconds to acknowledge, median of the rounds (fastest to slowest)", "p50", "p99", "max")

@@ -29,7 +29,7 @@ from stream.commands.results import Results
 from stream.journal import snapshots
 from stream.journal.files import Disk
 from stream.journal.snapshots import State
-from stream.settings.config import Config, load
+from stream.settings.config import Config, read_config
 
 ORDERS_OF_ACCOUNT = 8
 ORDERS_MAX = (1 << 24) - 2
@@ -162,7 +162,7 @@ def main() -> int:
     console.print(describe())
     with tempfile.TemporaryDirectory(dir=".") as folder:
         sizes = {"orders_max": ORDERS_MAX, "accounts_max": 1 << 22, "journal_reserve_bytes": 0, "journal_snapshot_commands": 1 << 40}
-        config = load(None, {}, sizes | {"port": 0, "workers": 1, "journal": f"{folder}/journal"})
+        config = read_config(None, {}, sizes | {"port": 0, "workers": 1, "journal": f"{folder}/journal"})
         console.print(f"a state of {prepare(config, options.mib) / (1 << 20):,.0f} MiB, {options.rate:,} commands a second")
         uvloop.run(measure(config, options.rate, console))
     return 0

@@ -50,7 +50,7 @@ Answer = tuple[int, ...]
 """What a client was told: a sequence and an order, or the number of an error."""
 
 
-class Venue:
+class ServerProcess:
     """The server's process, and its folder."""
 
     def __init__(self, folder: Path, **changes: object) -> None:
@@ -163,8 +163,8 @@ class Judge:
 async def campaign(folder: Path, kills: int, seed: int, rate: float, console: Console) -> tuple[list[Trader], list[Client]]:
     """Run it; the traders and the watchers as they were in the end."""
     chance = random.Random(seed)
-    venue = Venue(folder)
-    url = await venue.start()
+    server = ServerProcess(folder)
+    url = await server.start()
     traders = [Trader(url, f"trader{i}", seed + i, rate / TRADERS) for i in range(TRADERS)]
     watchers = [Client(url) for _ in range(WATCHERS)]
     for client in (*(trader.client for trader in traders), *watchers):
@@ -176,8 +176,8 @@ async def campaign(folder: Path, kills: int, seed: int, rate: float, console: Co
     with Progress(console=console, transient=True) as progress:
         for _ in progress.track(range(kills), description="kills"):
             await asyncio.sleep(0.3 + chance.random())
-            assert await venue.end(signal.SIGKILL) == -signal.SIGKILL
-            await venue.start()
+            assert await server.end(signal.SIGKILL) == -signal.SIGKILL
+            await server.start()
             await asyncio.gather(*(trader.client.connected() for trader in traders))
     for trader in traders:
         trader.stopping = True
@@ -187,7 +187,7 @@ async def campaign(folder: Path, kills: int, seed: int, rate: float, console: Co
         await watcher.ping()
     for client in (*(trader.client for trader in traders), *watchers):
         await client.close()
-    status = await venue.end(signal.SIGTERM)
+    status = await server.end(signal.SIGTERM)
     assert status == 0, f"the server's exit status is {status}"
     return traders, watchers
 

@@ -40,7 +40,7 @@ from stream.journal.recovery import replay
 from stream.journal.snapshots import State
 from stream.wire.messages import Done
 from stream.wire.mirror import Verdict
-from tests.kills import Answer, Venue
+from tests.kills import Answer, ServerProcess
 from tests.setting import NAMES, token
 from tests.sockets import get
 
@@ -234,7 +234,7 @@ class Soak:
     """The run as it goes."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.venue = Venue(folder, sign_ins_per_s=10_000, header_sign_ins_per_s=10_000, account_events_kept=500, client_ids_max=1000)
+        self.server = ServerProcess(folder, sign_ins_per_s=10_000, header_sign_ins_per_s=10_000, account_events_kept=500, client_ids_max=1000)
         self.seed = seed
         self.subjects: list[Subject] = []
         self.watchers: list[Client] = []
@@ -245,13 +245,13 @@ class Soak:
 
     async def run(self, seconds: float, rate: float, console: Console) -> None:
         """Live, so many lives a second; then wait until the server is empty, and end it."""
-        url = await self.venue.start()
+        url = await self.server.start()
         number = signal.SIGKILL
         try:
             await self._run(url, seconds, rate, console)
             number = signal.SIGTERM
         finally:
-            self.status = await self.venue.end(number)
+            self.status = await self.server.end(number)
 
     async def _run(self, url: str, seconds: float, rate: float, console: Console) -> None:
         self.watchers = [Client(url) for _ in range(WATCHERS)]
@@ -276,14 +276,14 @@ class Soak:
             await self._end_of_lives()
         except TimeoutError:
             self.failures["the server has not seen the end of every connection"] += 1
-        self.samples.append(sample(self.venue.pid, time.monotonic() - began, self.endings.total()))
+        self.samples.append(sample(self.server.pid, time.monotonic() - began, self.endings.total()))
         for watcher in self.watchers:
             await watcher.close()
 
     async def _end_of_lives(self) -> None:
         """Wait until the server has seen the end of every connection, what follows from that is done, and the watchers have all of it."""
         async with asyncio.timeout(PATIENCE_S):
-            while f"\ndeltabook_connections {WATCHERS:.1f}\n".encode() not in (await get(self.venue.port, "/metrics"))[1]:
+            while f"\ndeltabook_connections {WATCHERS:.1f}\n".encode() not in (await get(self.server.port, "/metrics"))[1]:
                 await asyncio.sleep(0.1)
             last = await self.subjects[0].say_last()
             for live in [live for watcher in self.watchers for live in watcher.live.values()]:
@@ -292,7 +292,7 @@ class Soak:
 
     async def _measure(self, began: float, console: Console) -> None:
         while True:
-            now = sample(self.venue.pid, time.monotonic() - began, self.endings.total())
+            now = sample(self.server.pid, time.monotonic() - began, self.endings.total())
             if len(self.samples) % TOLD_EVERY == 0:
                 console.print(f"{now.at:6.0f} s: {now.memory >> 10:10,} KiB, {now.descriptors:5} descriptors, {now.lives:9,} lives")
             self.samples.append(now)

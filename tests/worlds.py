@@ -8,7 +8,7 @@ from stream.access.claims import Claims
 from stream.access.keys import key_of
 from stream.market.history import History
 from stream.market.market import Market
-from stream.market.sequencer import Log
+from stream.market.sequencer import JournalFace
 from stream.venue.session import Session
 from stream.wire.codec import MSGPACK, Codec
 from stream.wire.messages import Login
@@ -61,7 +61,7 @@ class Desk:
 class QuietMarket(Market):
     """A market whose time stands still until a test moves it."""
 
-    def __init__(self, history: History | None = None, journal: Log | None = None, now: int = START, **changes: Any) -> None:
+    def __init__(self, history: History | None = None, journal: JournalFace | None = None, now: int = START, **changes: Any) -> None:
         self.now = now
         super().__init__(msgspec.structs.replace(CONFIG, **changes), [key_of("HS256", SECRET)], [], now, history, journal)
 

@@ -8,7 +8,7 @@ import jwt
 import jwt.types
 
 from stream.access.claims import Claims
-from stream.access.keys import Key, KeySet, load_keys
+from stream.access.keys import Key, KeySet, read_keys
 from stream.access.revocations import Revocations
 from stream.settings.config import Config, ConfigError
 
@@ -145,7 +145,7 @@ class Authenticator:
 
 def mint(config: Config, subject: str, scopes: Sequence[str], lifetime_s: int, now: int) -> str:
     """A token signed with the configured HS256 key, for development. Raises ConfigError if there is no such key."""
-    for key in load_keys(config):
+    for key in read_keys(config):
         if key.algorithm == "HS256":
             claims = {"sub": subject, "scope": " ".join(scopes), "iss": config.issuer, "aud": config.audience, "iat": now, "exp": now + lifetime_s}
             return jwt.encode(claims, key.key, algorithm=key.algorithm, headers={"kid": key.kid} if key.kid else None)

@@ -128,7 +128,7 @@ class KeySet:
         self._missed = False
 
 
-def load_keys(config: Config) -> list[Key]:
+def read_keys(config: Config) -> list[Key]:
     """The configured keys. If there are none and the address is local: a development key, which is made when it is first needed."""
     keys = []
     for entry in config.keys:

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from stream.access.auth import Authenticator
-from stream.access.keys import load_keys
+from stream.access.keys import read_keys
 from stream.access.revocations import as_line, read_lines
 from stream.settings.config import Config, ConfigError
 from stream.system.tasks import once
@@ -131,7 +131,7 @@ class Trust:
     def reload(self) -> None:
         """Read key files, the key set and the revocations again. If keys cannot be read, the old ones stay. What was revoked stays revoked."""
         try:
-            self._authenticator.keys.configure(load_keys(self._config))
+            self._authenticator.keys.configure(read_keys(self._config))
             log.info("the keys were read again, and the revocations will be")
         except ConfigError as error:
             log.error("the keys cannot be read again; the old keys stay valid", extra={"why": str(error)})

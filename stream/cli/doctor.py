@@ -27,7 +27,7 @@ from rich.table import Table
 from stream.cluster.redis_client import TROUBLE, connect
 from stream.journal.recovery import LOCK
 from stream.server.server import kept_free, share
-from stream.settings.config import Config, load
+from stream.settings.config import Config, read_config
 
 ROOT = Path(__file__).parents[2]
 PYTHON_MIN = (3, 11)
@@ -245,7 +245,7 @@ def redis(url: str) -> Iterator[Finding]:
 def examine(arguments: argparse.Namespace) -> list[Finding]:
     """Do all checks. Raises ConfigError if the configuration cannot be read."""
     named = {"host": arguments.host, "port": arguments.port, "journal": arguments.journal, "redis": arguments.redis}
-    config = load(arguments.config, os.environ, {name: value for name, value in named.items() if value is not None})
+    config = read_config(arguments.config, os.environ, {name: value for name, value in named.items() if value is not None})
     looks: list[Callable[[], Iterator[Finding]]] = [
         python, dependencies, compiled, lambda: port(config), lambda: files(config), lambda: journal(config), clock,
     ]

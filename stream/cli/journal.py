@@ -17,18 +17,18 @@ from rich.table import Table
 
 from engine import OrderBook, Phase
 from stream.cli import teach
-from stream.commands.directory import ChannelMemory
+from stream.commands.directory import ChannelStates
 from stream.journal import snapshots
 from stream.journal.files import Disk
 from stream.journal.format import Damaged, JournalError, Record
-from stream.journal.parts import Named, named
+from stream.journal.parts import CommandName, named
 from stream.journal.reader import SUFFIX
 from stream.journal.recovery import LOCK, Replay, hold, replay
 from stream.journal.snapshots import State, snapshot_path
-from stream.journal.writer import Limits
+from stream.journal.writer import JournalOptions
 from stream.market import journal_inspection as inspection
 from stream.market.journal_repair import repair
-from stream.market.leave_out import differences, leave_out, outcome_of, subjects_of
+from stream.market.leave_out import differences, end_state_of, leave_out, subjects_of
 from stream.market.trial import explained, tried
 from stream.settings.config import Config
 from stream.wire.scale import to_text
@@ -74,7 +74,7 @@ def moment(text: str) -> int:
     return (at.replace(tzinfo=at.tzinfo or UTC) - EPOCH_OF_TIME) // timedelta(microseconds=1) * 1_000 + 999
 
 
-def command_name(text: str) -> Named:
+def command_name(text: str) -> CommandName:
     """The record of a command, and the place of the command in it."""
     try:
         return named(text)
@@ -278,7 +278,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         if arguments.time is not None:
             upto = inspection.record_at(disk, folder, arguments.time)
         found = inspection.state_at(disk, folder, upto, disk.see)
-    found.state.directory.pop(ChannelMemory(), None)
+    found.state.directory.pop(ChannelStates(), None)
     for wrong in found.wrong:
         print(f"deltabook journal: this snapshot was not used: {wrong}", file=sys.stderr)
     if arguments.json:
@@ -354,7 +354,7 @@ def _repair(arguments: argparse.Namespace) -> int:
 def _mend(path: Path, copy: str, now: int) -> int:
     folder = str(path)
     with watched(path) as disk:
-        repaired = repair(disk, folder, copy, Limits(), epoch=now // 10**6, time=now, visit=disk.see)
+        repaired = repair(disk, folder, copy, JournalOptions(), epoch=now // 10**6, time=now, visit=disk.see)
     for damaged in repaired.damage:
         print(f"{damaged.path}, byte {damaged.offset}: {damaged.what}")
     state = repaired.copy.replay.state
@@ -372,14 +372,14 @@ def _mend(path: Path, copy: str, now: int) -> int:
     return WHOLE
 
 
-def _leave_out(folder: str, copy: str, name: Named, now: int) -> int:
-    left = leave_out(Disk(), folder, copy, name, Limits(), epoch=now // 10**6, time=now)
+def _leave_out(folder: str, copy: str, name: CommandName, now: int) -> int:
+    left = leave_out(Disk(), folder, copy, name, JournalOptions(), epoch=now // 10**6, time=now)
     for line in left.lines:
         print(f"left out: {msgspec.json.encode(line).decode()}")
     death = tried(Config(journal=copy))
     if death:
         raise explained(Config(journal=copy), death)
-    state, unknown = outcome_of(Disk(), copy, name.record)
+    state, unknown = end_state_of(Disk(), copy, name.record)
     whose = subjects_of(state.directory)
     accounts = dict.fromkeys(line["account"] for line in left.lines if "account" in line)
     print(f"accounts concerned: {', '.join(_account(account, whose) for account in accounts) or 'none'}")
@@ -394,7 +394,7 @@ def _account(account: int, whose: dict[int, str]) -> str:
     return f"account {account} ({whose[account]})" if account in whose else f"account {account}"
 
 
-def _print_differences(folder: str, name: Named, state: State, whose: dict[int, str]) -> None:
+def _print_differences(folder: str, name: CommandName, state: State, whose: dict[int, str]) -> None:
     """Print how the last state of the copy differs from that of the journal, or from that before the command if the journal cannot be replayed to its end."""
     upto = name.record - 1 if tried(Config(journal=folder)) else None
     before = inspection.state_at(Disk(), folder, upto).state

@@ -23,9 +23,9 @@ from stream.client.client import connect
 from stream.client.errors import ClientError
 from stream.harness.crew import Crew
 from stream.harness.load_page import HEADINGS, html, most_told, notes, rows
-from stream.harness.plan import Plan, Role, Thresholds, places
-from stream.harness.report import Moment, Report
-from stream.settings.config import Config, KeyConfig, load
+from stream.harness.plan import LoadPlan, Role, Thresholds, planned_clients
+from stream.harness.report import LoadReport, Moment
+from stream.settings.config import Config, KeyConfig, read_config
 from stream.wire.channels import BOOK, PUBLIC, TICKER, TRADES
 
 TOKEN_SPARE_S = 3600
@@ -108,7 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--html", type=Path, metavar="FILE", help="write the report as a page with plots, all in one file")
 
 
-async def plan_of(arguments: argparse.Namespace, token: str | None) -> Plan:
+async def plan_of(arguments: argparse.Namespace, token: str | None) -> LoadPlan:
     """The plan that the flags ask for, with the server's instruments. Raises ClientError if there can be no such plan."""
     if arguments.slow + arguments.returning + arguments.trading > 1:
         raise ClientError("--slow, --returning and --trading: expected a sum of at most 1")
@@ -127,7 +127,7 @@ async def plan_of(arguments: argparse.Namespace, token: str | None) -> Plan:
         most = f"{limits.messages_per_s}, the messages per second that the server takes from one connection"
         raise ClientError(f"--orders-per-s {arguments.orders_per_s:g}: expected at most {most}")
     ramp_s = arguments.ramp or max(1.0, arguments.clients / CONNECTIONS_PER_S)
-    return Plan(
+    return LoadPlan(
         url=arguments.url, clients=arguments.clients, processes=min(arguments.processes, arguments.clients), seconds=arguments.seconds,
         ramp_s=ramp_s, instruments={name: terms[name].size_min for name in names}, kinds=arguments.channels, depth=arguments.depth,
         interval_ms=arguments.interval, slow=arguments.slow, returning=arguments.returning, trading=arguments.trading, verified=arguments.verify,
@@ -150,23 +150,23 @@ def signed(config: Config, number: int, seconds: float) -> str:
     return mint(config, f"load-{number}", SCOPES, int(seconds) + TOKEN_SPARE_S, int(time.time()))
 
 
-def tokens_of(arguments: argparse.Namespace, plan: Plan) -> dict[int, str]:
+def tokens_of(arguments: argparse.Namespace, plan: LoadPlan) -> dict[int, str]:
     """A token for each client that signs in, by its number."""
     if arguments.token:
         return {number: arguments.token[number % len(arguments.token)] for number in range(plan.clients)}
-    numbers = range(plan.clients) if arguments.secret else [place.number for place in places(plan) if place.role is Role.TRADING]
+    numbers = range(plan.clients) if arguments.secret else [place.number for place in planned_clients(plan) if place.role is Role.TRADING]
     config = config_of(arguments) if numbers else Config()
     return {number: signed(config, number, plan.seconds + plan.ramp_s) for number in numbers}
 
 
 def config_of(arguments: argparse.Namespace) -> Config:
     """The configuration that tokens are minted with."""
-    config = load(arguments.config, os.environ)
+    config = read_config(arguments.config, os.environ)
     keys = (KeyConfig("HS256", secret_of(arguments.secret)),) if arguments.secret else config.keys
     return msgspec.structs.replace(config, keys=keys)
 
 
-def picture(plan: Plan, moment: Moment) -> RenderableType:
+def picture(plan: LoadPlan, moment: Moment) -> RenderableType:
     """The live view of the run."""
     done = ProgressBar(plan.ramp_s + plan.seconds, min(moment.seconds, plan.ramp_s + plan.seconds), width=40)
     line = Table.grid(padding=(0, 2))
@@ -183,7 +183,7 @@ def shown(ms: float | None) -> str:
     return "-" if ms is None else f"{ms:.1f}"
 
 
-async def harass(arguments: argparse.Namespace, console: Console) -> tuple[Report, bool]:
+async def harass(arguments: argparse.Namespace, console: Console) -> tuple[LoadReport, bool]:
     """Do the run. Returns its report, and whether it was interrupted."""
     for file in filter(None, (arguments.html, arguments.json)):
         if not Path(file).parent.is_dir():    # it would be too late to say so after the run
@@ -211,7 +211,7 @@ async def harass(arguments: argparse.Namespace, console: Console) -> tuple[Repor
         return await crew.run(thresholds), interrupted.is_set()
 
 
-def show(report: Report, console: Console) -> None:
+def show(report: LoadReport, console: Console) -> None:
     """Print the report in the terminal."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in HEADINGS:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from stream.replay import Report, binance, bitstamp, flash1, lobster
+from stream.replay import ReplayReport, binance, bitstamp, flash1, lobster
 
 FORMATS = ("binance", "bitstamp", "flash1", "lobster")
 DISAGREES, UNREADABLE = 1, 2
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if report.passed else DISAGREES
 
 
-def _replay(format: str, path: Path, expect: str) -> Report:
+def _replay(format: str, path: Path, expect: str) -> ReplayReport:
     """Replay a recording, with a progress bar if there is a terminal to show it."""
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
     console = Console(stderr=True)
@@ -76,7 +76,7 @@ def _replay(format: str, path: Path, expect: str) -> Report:
     raise ValueError(f"{path}: the name of the file does not say which format it has; choose one with --format")
 
 
-def _print(path: Path, report: Report) -> None:
+def _print(path: Path, report: ReplayReport) -> None:
     table = Table(title=path.name, title_justify="left", caption_justify="left", box=box.SIMPLE)
     table.add_column("check")
     for heading in ("compared", "equal", "required"):

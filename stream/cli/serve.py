@@ -14,7 +14,7 @@ import msgspec
 import uvloop
 from rich.console import Console
 
-from stream.access.keys import load_keys
+from stream.access.keys import read_keys
 from stream.cli import complain
 from stream.cluster.engine_server import Node
 from stream.cluster.gateway_server import start_redis_gateway, start_worker
@@ -26,7 +26,7 @@ from stream.relay.relay_server import RelayServer
 from stream.server.market_server import MarketServer
 from stream.server.reception import ENDPOINT
 from stream.server.server import Server
-from stream.settings.config import FLAGS, Config, ConfigError, Role, load, settings
+from stream.settings.config import FLAGS, Config, ConfigError, Role, read_config, settings
 from stream.sources import Source
 from stream.sources.recorded import RecordedSource
 from stream.sources.simulated import SimulatedSource
@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting, by its name")
 
 
-def read_config(arguments: argparse.Namespace) -> Config:
+def config_of(arguments: argparse.Namespace) -> Config:
     """The configuration from the flags, the environment and the file. Raises ConfigError if it is not allowed."""
     flags: dict[str, Any] = {}
     for text in arguments.set:
@@ -96,7 +96,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
     if arguments.faults is not None:
         flags["faults"] = dict(part.partition("=")[::2] for part in arguments.faults.split(","))
     named = {name: getattr(arguments, flag.removeprefix("--")) for name, flag in FLAGS.items() if name != "faults"}
-    config = load(arguments.config, os.environ, flags | {name: value for name, value in named.items() if value is not None})
+    config = read_config(arguments.config, os.environ, flags | {name: value for name, value in named.items() if value is not None})
     if (config.role == "all") == bool(config.redis or config.engine_socket):
         raise ConfigError(f"role {config.role}, redis {without_password(config.redis) or 'none'}: expected a Redis and a role other than `all`, or neither")
     if config.redis and (config.workers or config.upstream or config.played):
@@ -125,7 +125,7 @@ def spare_the_past() -> None:
 
 def server_of(config: Config) -> MarketServer | RelayServer:
     """The server of a market, or a relay if there is an upstream. Raises ConfigError if the settings contradict each other."""
-    keys, sources = load_keys(config), sources_of(config)
+    keys, sources = read_keys(config), sources_of(config)
     if not config.upstream:
         return MarketServer(config, keys, sources)
     if sources or config.played:
@@ -193,7 +193,7 @@ async def start_server(config: Config, stopped: asyncio.Event) -> Server | None:
     """Start the server that clients connect to. Returns None if it was stopped before it could listen."""
     if config.role == "gateway":
         start = start_worker if config.engine_socket else start_redis_gateway
-        starting = asyncio.create_task(start(config, load_keys(config)))
+        starting = asyncio.create_task(start(config, read_keys(config)))
         stopping = asyncio.create_task(stopped.wait())
         await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -210,7 +210,7 @@ async def serve_with_workers(config: Config, console: Console, stopped: asyncio.
     """Run the orders in this process, and serve the clients in other processes. Returns the exit status."""
     if config.upstream or config.played:
         raise ConfigError("workers: expected 0 for a relay, or for a journal that is played again")
-    workers = Workers(config, load_keys(config), sources_of(config))
+    workers = Workers(config, read_keys(config), sources_of(config))
     await workers.start()
     hangup.reloads(workers.reload)
     spare_the_past()
@@ -255,7 +255,7 @@ def tell_where(config: Config, port: int, admin_port: int | None, console: Conso
 
 async def lead(config: Config, console: Console, stopped: asyncio.Event, hangup: Hangup) -> int:
     """Follow, and lead when no other node does. Returns the exit status: REPLACED if another node leads now."""
-    node = Node(config, load_keys(config), lambda: sources_of(config), stopped)
+    node = Node(config, read_keys(config), lambda: sources_of(config), stopped)
     console.print(f"deltabook node {node.name}: follows until it may lead")
     server = await node.follow()
     if server is None:
@@ -273,7 +273,7 @@ async def lead(config: Config, console: Console, stopped: asyncio.Event, hangup:
 def run(arguments: argparse.Namespace) -> int:
     """Serve. Returns the exit status."""
     console = Console(highlight=False, soft_wrap=True)
-    config = read_config(arguments)
+    config = config_of(arguments)
     start_logging()
     try:
         return uvloop.run(serve(config, console))

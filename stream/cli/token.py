@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stream.access.auth import mint
 from stream.cli.numbers import counted
-from stream.settings.config import ConfigError, load
+from stream.settings.config import ConfigError, read_config
 from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
 
 SCOPES = (MARKET_SCOPE, ACCOUNT_SCOPE, TRADE_SCOPE)
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print a token. Returns the exit status."""
     if not arguments.subject:
         raise ConfigError("the subject is empty: expected a name")
-    config = load(arguments.config, os.environ)
+    config = read_config(arguments.config, os.environ)
     new = not config.keys and not Path(config.key_file).exists()
     print(mint(config, arguments.subject, arguments.scope or SCOPES, arguments.seconds, int(time.time())))
     if new:

@@ -14,7 +14,7 @@ from stream.journal import snapshots
 from stream.journal.recovery import mark_of
 from stream.market.history import History, keep
 from stream.market.market import Market
-from stream.market.sequencer import Log, Sequencer
+from stream.market.sequencer import JournalFace, Sequencer
 from stream.settings.config import Config
 from stream.sources import Source
 from stream.venue.safeguards import Deadlines, processes_of
@@ -48,8 +48,8 @@ class Engine(Market):
     sequencer: Sequencer
 
     def __init__(
-        self, config: Config, keys: list[Key], sources: Sequence[Source], now: int, history: History, journal: Log | None, position: int, began: int, term: int,
-        publish: Callable[[Batch], None],
+        self, config: Config, keys: list[Key], sources: Sequence[Source], now: int, history: History, journal: JournalFace | None, position: int, began: int,
+        term: int, publish: Callable[[Batch], None],
     ) -> None:
         self.shipper = Shipper(journal, position)
         self.term = term

@@ -14,7 +14,7 @@ from stream.journal.entries import OF_ENTRIES, entry_in
 from stream.journal.format import Record
 from stream.market.history import History
 from stream.market.market import Market
-from stream.market.sequencer import Log
+from stream.market.sequencer import JournalFace
 from stream.settings.config import Config
 from stream.venue.safeguards import RemoteDeadlines
 from stream.venue.venue import Figure, Opened
@@ -65,7 +65,7 @@ class Gateway(Market):
         self.deadlines.say(GatewayName(origin), (config.node or str(origin)).encode())
         replica.ran, replica.restored = self._ran, self._restored
 
-    def _make_sequencer(self, history: History, journal: Log | None) -> Forwarder:
+    def _make_sequencer(self, history: History, journal: JournalFace | None) -> Forwarder:
         patience = self.config.command_patience_ms * MILLISECOND * 2
         replica = self.replica
         return Forwarder(

@@ -6,7 +6,7 @@ The engine's end hands each `Request` to its `Leader`; a gateway's end calls bac
 from collections.abc import Callable
 from typing import Protocol
 
-from stream.cluster.messages import Batch, Beat, Part, Request, Snapshot
+from stream.cluster.messages import Batch, Beat, Request, Snapshot, StatePart
 
 HearNews = Callable[[Batch | Beat | Snapshot], None]
 
@@ -21,7 +21,7 @@ class EncodedState(Protocol):
     position: int
     size: int
 
-    async def part(self, start: int, size: int) -> Part:
+    async def part(self, start: int, size: int) -> StatePart:
         """The bytes from `start` on. Raises OSError if they cannot be read."""
         ...
 

@@ -38,8 +38,8 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, tag=1):
     link: int = LINK
 
 
-class Part(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """The bytes from `start` on of the `size` ones of a state at a position, as `stream.journal.snapshots` encodes it, with what the channels remember."""
+class StatePart(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """The bytes from `start` on of the `size` ones of a state at a position, as `stream.journal.snapshots` encodes it, with the state of the channels."""
 
     term: int
     position: int
@@ -62,7 +62,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag=3):
     link: int = LINK
 
 
-News = Batch | Part | Beat
+News = Batch | StatePart | Beat
 """What an engine tells."""
 
 

@@ -23,7 +23,7 @@ LEFTOVER_MS = 30_000
 """How long the parts of a snapshot stay after its successor, for processes that still read them. Parts of an unfinished snapshot stay as long."""
 
 
-class Head(msgspec.Struct, frozen=True, array_like=True):
+class SnapshotHead(msgspec.Struct, frozen=True, array_like=True):
     """Which snapshot it is, the key of its parts, how many there are, and their bytes in all."""
 
     term: int
@@ -34,23 +34,23 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     link: int = LINK
 
 
-decode_head = msgspec.msgpack.Decoder(Head).decode
+decode_head = msgspec.msgpack.Decoder(SnapshotHead).decode
 
 FORGET = """
 return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0
 """
 
 
-async def look(redis: Client, keys: Keys) -> Head | None:
+async def look(redis: Client, keys: Keys) -> SnapshotHead | None:
     """The head of the latest one, if there is one that can be read."""
     return readable("the snapshot", await redis.get(keys.snapshot), decode_head)
 
 
-async def write(redis: Client, keys: Keys, state: EncodedState) -> Head | None:
+async def write(redis: Client, keys: Keys, state: EncodedState) -> SnapshotHead | None:
     """Replace the latest snapshot. Returns the head of the new one. No process sees it before it is whole. Raises OSError if the state cannot be read."""
     before = await look(redis, keys)
     parts = range(0, state.size, PART_BYTES)
-    head = Head(state.term, state.position, f"{keys.snapshot}:{secrets.token_hex(8)}", len(parts), state.size)
+    head = SnapshotHead(state.term, state.position, f"{keys.snapshot}:{secrets.token_hex(8)}", len(parts), state.size)
     try:
         for start in parts:
             await redis.rpush(head.parts_key, (await state.part(start, PART_BYTES)).data)
@@ -89,7 +89,7 @@ async def read(redis: Client, keys: Keys, wants: Wants) -> Snapshot | None:
     return snapshot
 
 
-async def _joined(redis: Client, head: Head) -> bytearray | None:
+async def _joined(redis: Client, head: SnapshotHead) -> bytearray | None:
     data = bytearray()
     for number in range(head.parts):
         try:

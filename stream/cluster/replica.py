@@ -19,7 +19,7 @@ from stream.journal.entries import OF_GROUPS, group_in
 from stream.journal.format import Record
 from stream.journal.recovery import apply, mark_of
 from stream.journal.snapshots import State
-from stream.market.history import follow, recall
+from stream.market.history import follow, restore_channels
 from stream.settings.config import Config
 from stream.wire.times import MILLISECOND, NEVER
 
@@ -140,7 +140,7 @@ class Replica:
         if not state:
             return
         feed = Feed(state.exchange, self._config, replicated=True)
-        recall(feed, state.directory)
+        restore_channels(feed, state.directory)
         self.state, self.feed = state, feed
         self._followed = snapshot.term
         self._follow_from(snapshot)

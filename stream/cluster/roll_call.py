@@ -7,19 +7,19 @@ from typing import Protocol
 import msgspec
 
 from stream.commands.directory import AskedConnections, DirectoryKey, Entry, GatewayName, ToldConnections
-from stream.venue.safeguards import Memory
+from stream.venue.safeguards import Store
 from stream.wire.messages import ConnectionStatus, ListConnections
 from stream.wire.times import NEVER
 
 log = logging.getLogger("deltabook")
 
-PART_BYTES_MAX = 1 << 20
+ANSWER_BYTES_MAX = 1 << 20
 """The longest answer of one gateway."""
 
 Listed = Callable[[list[ConnectionStatus], list[str]], None]
 
 
-class Part(msgspec.Struct, frozen=True, array_like=True):
+class GatewayAnswer(msgspec.Struct, frozen=True, array_like=True):
     """One gateway's answer: its first connections, and whether these are all that were asked for."""
 
     connections: list[ConnectionStatus]
@@ -33,23 +33,23 @@ class Question(msgspec.Struct, frozen=True, array_like=True):
     count: int
 
 
-_decode_part = msgspec.msgpack.Decoder(Part).decode
+_decode_answer = msgspec.msgpack.Decoder(GatewayAnswer).decode
 _decode_question = msgspec.msgpack.Decoder(Question).decode
 
 
-def part_of(connections: list[ConnectionStatus]) -> bytes:
+def answer_of(connections: list[ConnectionStatus]) -> bytes:
     """An answer, which is cut off where it would be too long."""
-    encoded = msgspec.msgpack.encode(Part(connections))
-    while len(encoded) > PART_BYTES_MAX:
+    encoded = msgspec.msgpack.encode(GatewayAnswer(connections))
+    while len(encoded) > ANSWER_BYTES_MAX:
         connections = connections[: len(connections) // 2]
-        encoded = msgspec.msgpack.encode(Part(connections, whole=False))
+        encoded = msgspec.msgpack.encode(GatewayAnswer(connections, whole=False))
     return encoded
 
 
-def merged(parts: list[Part], count: int) -> list[ConnectionStatus]:
+def merged(answers: list[GatewayAnswer], count: int) -> list[ConnectionStatus]:
     """The first connections of all answers, as far as nothing can be missing between them."""
-    end = min((part.connections[-1].connection if part.connections else 0 for part in parts if not part.whole), default=NEVER)
-    found = sorted((each for part in parts for each in part.connections), key=lambda each: each.connection)
+    end = min((answer.connections[-1].connection if answer.connections else 0 for answer in answers if not answer.whole), default=NEVER)
+    found = sorted((each for answer in answers for each in answer.connections), key=lambda each: each.connection)
     return [each for each in found if each.connection <= end][:count]
 
 
@@ -61,7 +61,7 @@ class Call:
         self.listed = listed
         self.unheard = unheard
         self.due = due
-        self.parts: list[Part] = []
+        self.answers: list[GatewayAnswer] = []
 
 
 class Host(Protocol):
@@ -75,9 +75,9 @@ class Host(Protocol):
 class RollCall:
     """Asks and answers for one gateway, whose number is `origin`. Waits no longer than `patience`, in ns."""
 
-    def __init__(self, gateway: Host, memory: Memory, origin: int, patience: int) -> None:
+    def __init__(self, gateway: Host, store: Store, origin: int, patience: int) -> None:
         self._gateway = gateway
-        self._memory = memory
+        self._store = store
         self._origin = origin
         self._patience = patience
         self._calls: dict[int, Call] = {}
@@ -85,7 +85,7 @@ class RollCall:
 
     def ask(self, request: ListConnections, now: int, listed: Listed) -> None:
         """Ask every gateway; `listed` gets what they say, and the names of those that did not."""
-        directory = self._memory.directory
+        directory = self._store.directory
         names = {key.origin: name.decode(errors="replace") for key, name in directory.items() if isinstance(key, GatewayName) and isinstance(name, bytes)}
         names.pop(self._origin, None)
         self._number += 1
@@ -95,8 +95,8 @@ class RollCall:
 
     def _pass_by(self, key: DirectoryKey, value: bytes) -> None:
         """Have every gateway read it. It is forgotten with the group that it comes in."""
-        self._memory.remember(key, value)
-        self._memory.remember(key, None)
+        self._store.remember(key, value)
+        self._store.remember(key, None)
 
     def follow(self, entry: Entry) -> None:
         """Take in a question or an answer of another gateway. One that cannot be read, since that is of another version, is passed over and told."""
@@ -104,10 +104,10 @@ class RollCall:
             match entry:
                 case Entry(AskedConnections(asker, number), bytes(value)) if asker != self._origin:
                     question = _decode_question(value)
-                    answer = part_of(self._gateway.connections(question.after, question.count))
+                    answer = answer_of(self._gateway.connections(question.after, question.count))
                     self._pass_by(ToldConnections(asker, number, self._origin), answer)
                 case Entry(ToldConnections(self._origin, number, teller), bytes(value)) if number in self._calls and teller in self._calls[number].unheard:
-                    self._calls[number].parts.append(_decode_part(value))
+                    self._calls[number].answers.append(_decode_answer(value))
                     del self._calls[number].unheard[teller]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             log.warning("a message from another gateway cannot be read", extra={"entry": str(entry.key), "why": str(error)})
@@ -117,6 +117,6 @@ class RollCall:
         for number, call in list(self._calls.items()):
             if not call.unheard or call.due <= now:
                 del self._calls[number]
-                here = Part(self._gateway.connections(call.request.after, call.request.count))
-                call.listed(merged([here, *call.parts], call.request.count), sorted(call.unheard.values()))
+                here = GatewayAnswer(self._gateway.connections(call.request.after, call.request.count))
+                call.listed(merged([here, *call.answers], call.request.count), sorted(call.unheard.values()))
         return min((call.due for call in self._calls.values()), default=NEVER)

@@ -4,13 +4,13 @@ from collections import deque
 
 from stream.cluster.messages import ShippedRecord
 from stream.journal.format import Buffer, JournalError, Kind
-from stream.market.sequencer import Log
+from stream.market.sequencer import JournalFace
 
 
 class Shipper:
-    """A log, in front of a journal or of none, that keeps what is written for others. Without a journal the records are numbered here."""
+    """Stands in front of a journal, or of none, and keeps what is written for others. Without a journal the records are numbered here."""
 
-    def __init__(self, journal: Log | None, position: int) -> None:
+    def __init__(self, journal: JournalFace | None, position: int) -> None:
         self._journal = journal
         self._last = position
         self._records: deque[ShippedRecord] = deque()

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from stream.cluster.link import EncodedState, HearNews, Leader, Wants
-from stream.cluster.messages import Ask, Batch, Part, Request, Snapshot, Status, decode_news, decode_request, encode
+from stream.cluster.messages import Ask, Batch, Request, Snapshot, StatePart, Status, decode_news, decode_request, encode
 from stream.cluster.state_file import decode_aside
 from stream.system.tasks import going_on, once
 
@@ -224,7 +224,7 @@ class SocketGatewayEnd:
                     self.send(Ask())
                 while True:
                     match decode_news(await read_frame(reader)):
-                        case Part() as part:
+                        case StatePart() as part:
                             await self._take_part(part)
                         case Batch() as batch if self._behind is not None:
                             self._behind.append(batch)
@@ -235,7 +235,7 @@ class SocketGatewayEnd:
                 self._writer = None
         await asyncio.sleep(AGAIN_S)
 
-    async def _take_part(self, part: Part) -> None:
+    async def _take_part(self, part: StatePart) -> None:
         """Take in a part of a state. When that is whole, have it heard, and what came behind it."""
         if not part.start:
             self._state, self._behind = bytearray(), []

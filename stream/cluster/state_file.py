@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import BinaryIO
 
-from stream.cluster.messages import Part, Snapshot
+from stream.cluster.messages import Snapshot, StatePart
 from stream.journal import snapshots
 from stream.journal.files import Disk
 from stream.journal.format import Damaged
@@ -32,12 +32,12 @@ class StateFile:
         self.size = os.fstat(file.fileno()).st_size
         self._file = file
 
-    async def part(self, start: int, size: int) -> Part:
+    async def part(self, start: int, size: int) -> StatePart:
         """The bytes from `start` on. Raises OSError if they cannot be read."""
         data = await asyncio.to_thread(os.pread, self._file.fileno(), size, start)
         if not data:
             raise OSError(f"the encoded state ends at byte {start}: expected {self.size}")
-        return Part(self.term, self.position, self.size, start, data)
+        return StatePart(self.term, self.position, self.size, start, data)
 
     def close(self) -> None:
         """Let the file go."""

@@ -14,9 +14,9 @@ from stream.journal.format import Damaged
 from stream.journal.reader import SUFFIX, numbers
 from stream.journal.recovery import replay
 from stream.journal.snapshots import State
-from stream.journal.writer import SEAL, Limits, Log
+from stream.journal.writer import SEAL, JournalOptions, JournalWriter
 from stream.market.archive import Archive
-from stream.market.history import History, begin, go_on, remembering
+from stream.market.history import History, begin, go_on, with_channels
 from stream.market.journal_inspection import read_from
 from stream.settings.config import Config
 from stream.sources import Source
@@ -68,7 +68,7 @@ def inherit(
         assert replica.feed
         state = replica.state
         begin_journal(files, config, State(
-            exchange=state.exchange, directory=remembering(replica.feed, state.directory), results=state.results, epoch=state.epoch, seq=state.seq,
+            exchange=state.exchange, directory=with_channels(replica.feed, state.directory), results=state.results, epoch=state.epoch, seq=state.seq,
             crc=0, time=now,
         ))
     archive = Archive(files, config, sources, now, report, taken)
@@ -90,9 +90,10 @@ def begin_journal(files: Files, config: Config, state: State) -> None:
     """Put a journal into an empty folder, which goes on after a state."""
     files.make_folder(config.journal)
     snapshots.write(files, config.journal, state)
-    records = Log(files, config.journal, Limits(config.journal_segment_bytes, reserve_bytes=0), epoch=state.epoch, seq=state.seq, crc=state.crc)
-    records.commit([SEAL])
-    records.close()
+    options = JournalOptions(config.journal_segment_bytes, reserve_bytes=0)
+    writer = JournalWriter(files, config.journal, options, epoch=state.epoch, seq=state.seq, crc=state.crc)
+    writer.commit([SEAL])
+    writer.close()
 
 
 def _records(files: Files, folder: str, after: int, upto: int) -> list[ShippedRecord] | None:

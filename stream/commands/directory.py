@@ -1,4 +1,4 @@
-"""The directory: what the stream remembers beside the engine's state, a value under a key. It follows from the log, so every replica has the same.
+"""The directory: what the stream remembers beside the engine's state, a value under a key. It follows from the commands, so every replica has the same.
 
 | key | value | who has it remembered, and until when |
 |---|---|---|
@@ -17,7 +17,7 @@
 | `ClosedSubject`, `ClosedConnection` | since when | an administrator; for a minute |
 | `LastGroup` | its number | the engine, with every group of an origin; until there are too many other origins |
 | `Term` | the term | the engine that leads; until the next one does |
-| `ChannelMemory` | what a `Feed` remembers | a snapshot alone |
+| `ChannelStates` | what `Feed.dump` returns | a snapshot alone |
 | `Unknown` | bytes | a journal of an earlier version that used a key of its own; for good |
 
 Times and lengths of time are in ns. Process 0 is the market's own, where there are no gateways.
@@ -150,7 +150,7 @@ class Term(Named, frozen=True, tag=17):
     """The rule of the leader that wrote the journal last."""
 
 
-class ChannelMemory(Named, frozen=True, tag=18):
+class ChannelStates(Named, frozen=True, tag=18):
     """What the channels know that the exchange does not."""
 
     holds = bytes
@@ -169,7 +169,7 @@ OfGateways = (
 )
 """What a gateway may have remembered."""
 
-DirectoryKey = OfGateways | AccountOf | SourceAccounts | LastGroup | Term | ChannelMemory | Unknown
+DirectoryKey = OfGateways | AccountOf | SourceAccounts | LastGroup | Term | ChannelStates | Unknown
 
 Directory = dict[DirectoryKey, Value]
 

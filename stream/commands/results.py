@@ -89,7 +89,7 @@ def _status(exchange: Exchange, last: Event) -> Status:
 class Results(dict[tuple[int, int], Result]):
     """The results of requests with a key, by account and key: the latest KEYS_MAX of each account, and all that are younger than KEY_TIME.
 
-    `forgotten` has for each account the time of the latest request that is not remembered any more. All this follows from the log, so it is the same in
+    `forgotten` has for each account the time of the latest request that is not remembered any more. All this follows from the commands, so it is the same in
     every replica.
     """
 

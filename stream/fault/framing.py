@@ -9,7 +9,7 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 HEAD_END = b"\r\n\r\n"
 
 
-class Head:
+class HttpHead:
     """A request's or an answer's, until its empty line."""
 
     def __init__(self) -> None:

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from itertools import repeat
 
-from stream.fault.framing import Head, accept_of, header, switching
+from stream.fault.framing import HttpHead, accept_of, header, switching
 from stream.fault.kinds import End, Fault, Step, Steps, ToClient, Wait
 from stream.wire.framing import close_frame
 
@@ -45,7 +45,7 @@ class ToRequest(Fault):
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)    # type: ignore[arg-type]
-        self._head = Head()
+        self._head = HttpHead()
 
     def up(self, data: bytes) -> Steps:
         found = None if self._head.done else self._head.take(data)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from random import Random
 from typing import ClassVar, NamedTuple
 
-from stream.fault.framing import Frame, Frames, Head
+from stream.fault.framing import Frame, Frames, HttpHead
 
 
 class ToClient(NamedTuple):
@@ -81,7 +81,7 @@ class OnFrames(Fault):
 
     def __init__(self, chance: Random, amount: int | None = None) -> None:
         super().__init__(chance, amount)
-        self._head = Head()
+        self._head = HttpHead()
         self._is_websocket = True
         self._frames = Frames()
 

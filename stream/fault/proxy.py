@@ -27,7 +27,7 @@ class Ended(Exception):
         self.reset = reset
 
 
-class Connection:
+class ProxiedConnection:
     """The connection of one client, and the connection to the server that belongs to it."""
 
     def __init__(self, fault: Fault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -116,7 +116,7 @@ class FaultProxy:
         tls = ssl.create_default_context() if address.scheme in ("wss", "https") else None
         self._open_server = partial(asyncio.open_connection, address.hostname, address.port or PORTS[address.scheme], ssl=tls)
         self._listener: asyncio.Server | None = None
-        self._tasks: dict[asyncio.Task[None], Connection] = {}
+        self._tasks: dict[asyncio.Task[None], ProxiedConnection] = {}
 
     @property
     def url(self) -> str:
@@ -156,7 +156,7 @@ class FaultProxy:
         self.seen[spec.kind] += 1
         fault = spec.fault(chance)
         self._told(number, f"{spec.kind}:{fault.amount}" if fault.unit else spec.kind)
-        connection = Connection(fault, reader, writer)
+        connection = ProxiedConnection(fault, reader, writer)
         task = asyncio.create_task(connection.run(self._open))
         self._tasks[task] = connection
         task.add_done_callback(self._tasks.pop)

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from stream.fault.framing import Frame, Frames, Head
+from stream.fault.framing import Frame, Frames, HttpHead
 from stream.fault.kinds import AtFrame, End, Fault, HalfClose, OnFrames, Step, Steps, ToClient, ToServer, Wait, drawn_frames, pieces
 from stream.wire.framing import BINARY, FIN, close_frame, head_of
 
@@ -72,7 +72,7 @@ class Fragments(OnFrames):
 
     def __init__(self, chance: Random, amount: int | None = None) -> None:
         super().__init__(chance, amount)
-        self._request = Head()
+        self._request = HttpHead()
         self._sent = Frames()
         self._pings = 0
 

@@ -47,7 +47,7 @@ cdef struct Encoded:            # the levels of one side
     uint32_t count              # levels
 
 
-cdef struct Entry:              # a level of a window
+cdef struct WindowLevel:              # a level of a window
     int64_t price
     int64_t size
 
@@ -153,7 +153,7 @@ cdef void put_side(Levels* book, int side) noexcept nogil:
 cdef class Window:
     """The best levels of a book at one moment, at most `depth` a side. O(depth)."""
 
-    cdef Entry* entries[2]      # best first
+    cdef WindowLevel* entries[2]      # best first
     cdef uint32_t counts[2]
     cdef readonly uint64_t digest
 
@@ -162,12 +162,12 @@ cdef class Window:
 
     def __init__(self, levels: PriceLevels, depth: int) -> None:
         cdef Levels* book = levels.read()
-        cdef Entry* entry
+        cdef WindowLevel* entry
         cdef uint32_t index, room = min(depth, book.count)
         cdef int side
         self.digest = 0
         for side in range(2):
-            self.entries[side] = <Entry*>resized(self.entries[side], 0, (room + 1) * sizeof(Entry))
+            self.entries[side] = <WindowLevel*>resized(self.entries[side], 0, (room + 1) * sizeof(WindowLevel))
             self.counts[side] = 0
             index = book.ladders[side].best
             while index and self.counts[side] < room:
@@ -188,7 +188,7 @@ cdef class Window:
         for side in range(2):
             if self.counts[side] != other.counts[side]:
                 return False
-            if memcmp(self.entries[side], other.entries[side], self.counts[side] * sizeof(Entry)):
+            if memcmp(self.entries[side], other.entries[side], self.counts[side] * sizeof(WindowLevel)):
                 return False
         return True
 
@@ -202,10 +202,10 @@ cdef class Window:
     cdef void put_changes_from(self, Window before) noexcept:
         """What makes this window out of an earlier one: levels that left, as removals, and those that entered or changed."""
         cdef int side
-        cdef Entry* old
-        cdef Entry* old_end
-        cdef Entry* new
-        cdef Entry* new_end
+        cdef WindowLevel* old
+        cdef WindowLevel* old_end
+        cdef WindowLevel* new
+        cdef WindowLevel* new_end
         for side in range(2):
             old, new = before.entries[side], self.entries[side]
             old_end, new_end = old + before.counts[side], new + self.counts[side]

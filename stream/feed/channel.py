@@ -11,7 +11,7 @@ from stream.wire.fields import PhaseName, SideName
 SIDES: dict[int, SideName] = {Side.BUY: "buy", Side.SELL: "sell"}
 PHASES: dict[int, PhaseName] = {Phase.TRADING: "trading", Phase.HALT: "halt", Phase.AUCTION: "auction"}
 
-Entry = TypeVar("Entry")
+Item = TypeVar("Item")
 
 
 class Point(NamedTuple):
@@ -67,22 +67,22 @@ class Channels(Protocol):
         """Stop keeping an account's events."""
 
 
-class Log(Generic[Entry]):
+class Tail(Generic[Item]):
     """The latest entries of a lossless channel, and the sequence below which some are missing."""
 
     def __init__(self, kept: int, floor: int) -> None:
-        self._entries: deque[tuple[int, Entry]] = deque(maxlen=kept)
+        self._entries: deque[tuple[int, Item]] = deque(maxlen=kept)
         self.floor = floor
         self.seq = floor
 
-    def append(self, seq: int, entry: Entry) -> None:
+    def append(self, seq: int, entry: Item) -> None:
         """Add what happened at `seq`."""
         if len(self._entries) == self._entries.maxlen:
             self.floor = self._entries[0][0]
         self._entries.append((seq, entry))
         self.seq = seq
 
-    def since(self, prev: int) -> list[Entry] | None:
+    def since(self, prev: int) -> list[Item] | None:
         """The entries after `prev`, oldest first; None if some are forgotten. O(entries returned)."""
         if prev < self.floor:
             return None
@@ -94,16 +94,16 @@ class Log(Generic[Entry]):
         entries.reverse()
         return entries
 
-    def entries(self) -> list[tuple[int, Entry]]:
+    def entries(self) -> list[tuple[int, Item]]:
         """All that are kept, each with its sequence, oldest first."""
         return list(self._entries)
 
-    def latest(self, count: int) -> list[Entry]:
+    def latest(self, count: int) -> list[Item]:
         """The latest entries, oldest first."""
         return [entry for _, entry in list(self._entries)[-count:]]
 
 
-class LogChannel(Channel, Generic[Entry]):
+class LosslessChannel(Channel, Generic[Item]):
     """A channel that tells every one of its entries, in order."""
 
     lossless = True
@@ -111,18 +111,18 @@ class LogChannel(Channel, Generic[Entry]):
     def __init__(self, name: str, kept: int, floor: int) -> None:
         super().__init__(name)
         self._kept = kept
-        self._log = Log[Entry](kept, floor)
+        self._tail = Tail[Item](kept, floor)
 
     @property
     def seq(self) -> int:
-        return self._log.seq
+        return self._tail.seq
 
-    def remember(self) -> tuple[int, list[tuple[int, Entry]]]:
-        """What `recall` takes: the sequence up to which some entries are forgotten, and those after it with theirs."""
-        return self._log.floor, self._log.entries()
+    def dump(self) -> tuple[int, list[tuple[int, Item]]]:
+        """What `restore` takes: the sequence up to which some entries are forgotten, and those after it with theirs."""
+        return self._tail.floor, self._tail.entries()
 
-    def recall(self, floor: int, entries: list[tuple[int, Entry]]) -> None:
+    def restore(self, floor: int, entries: list[tuple[int, Item]]) -> None:
         """Go on where another channel was."""
-        self._log = Log(self._kept, floor)
+        self._tail = Tail(self._kept, floor)
         for seq, entry in entries:
-            self._log.append(seq, entry)
+            self._tail.append(seq, entry)

@@ -12,7 +12,7 @@ from engine import EventKind, Exchange, OrderBook, Phase
 from stream.commands.results import OF_ORDERS
 from stream.feed.channel import SIDES, Channel
 from stream.feed.own_channels import BalancesChannel, OrdersChannel
-from stream.feed.public_channels import BookChannel, TickerChannel, TickerMemory, TradesChannel
+from stream.feed.public_channels import BookChannel, TickerChannel, TickerState, TradesChannel
 from stream.settings.config import Config
 from stream.wire.channels import ORDERS
 from stream.wire.frames import Balance, OrderUpdate, Trade
@@ -27,14 +27,14 @@ OF_BOOKS = mask_of(EventKind.LEVEL)
 OF_MARKET = mask_of(EventKind.TRADE, EventKind.PHASE, EventKind.FEES_SET)
 OF_ACCOUNTS = OF_ORDERS | mask_of(EventKind.BALANCE)
 
-class Memory(msgspec.Struct, array_like=True):
+class FeedState(msgspec.Struct, array_like=True):
     """What a feed knows and the exchange does not: by instrument, and by account that has a listener or may have one again."""
 
-    books: dict[str, tuple[tuple[int, list[tuple[int, Trade]]], TickerMemory]]
+    books: dict[str, tuple[tuple[int, list[tuple[int, Trade]]], TickerState]]
     accounts: dict[int, tuple[tuple[int, list[tuple[int, OrderUpdate]]], tuple[int, list[tuple[int, Balance]]]]]
 
 
-_decode_memory = msgspec.msgpack.Decoder(Memory).decode
+_decode_state = msgspec.msgpack.Decoder(FeedState).decode
 
 
 class Feed:
@@ -76,28 +76,28 @@ class Feed:
             if book.phase != Phase.TRADING:
                 self._not_trading.add(book.index)
 
-    def remember(self) -> bytes:
-        """What its channels know that the exchange does not, for another process to `recall`."""
-        return msgspec.msgpack.encode(Memory(
+    def dump(self) -> bytes:
+        """What its channels know that the exchange does not, for another process to `restore`."""
+        return msgspec.msgpack.encode(FeedState(
             {
-                book.instrument.name: (trades.remember(), ticker.remember())
+                book.instrument.name: (trades.dump(), ticker.dump())
                 for book, trades, ticker in zip(self._books, self._trades, self._tickers, strict=True)
             },
-            {account: (orders.remember(), balances.remember()) for account, (orders, balances) in self._accounts.items()},
+            {account: (orders.dump(), balances.dump()) for account, (orders, balances) in self._accounts.items()},
         ))
 
-    def recall(self, memory: bytes) -> None:
-        """Take over what another feed had remembered, at the same point of the history."""
-        found = _decode_memory(memory)
+    def restore(self, state: bytes) -> None:
+        """Take over what another feed has dumped, at the same point of the history."""
+        found = _decode_state(state)
         for book, trades, ticker in zip(self._books, self._trades, self._tickers, strict=True):
             if book.instrument.name in found.books:
                 of_trades, of_ticker = found.books[book.instrument.name]
-                trades.recall(*of_trades)
-                ticker.recall(of_ticker)
+                trades.restore(*of_trades)
+                ticker.restore(of_ticker)
         for account, (of_orders, of_balances) in found.accounts.items():
             orders, balances = self.keep_account(account)
-            orders.recall(*of_orders)
-            balances.recall(*of_balances)
+            orders.restore(*of_orders)
+            balances.restore(*of_balances)
 
     @property
     def accounts(self) -> list[int]:

@@ -1,7 +1,7 @@
 """The channels of one account: its orders and its balances."""
 
 from engine import Event, EventKind, Exchange, Order, OrderBook, OrderType, Reason
-from stream.feed.channel import SIDES, LogChannel, Point
+from stream.feed.channel import SIDES, LosslessChannel, Point
 from stream.settings.config import Config
 from stream.wire.channels import BALANCES, ORDERS
 from stream.wire.codec import Shared
@@ -19,7 +19,7 @@ def describe(update: OrderUpdate, order: Order) -> None:
     update.stop, update.displayed, update.expires, update.linked = order.stop, order.displayed, order.expires, order.linked
 
 
-class OrdersChannel(LogChannel[OrderUpdate]):
+class OrdersChannel(LosslessChannel[OrderUpdate]):
     """Every event of one account's orders."""
 
     def __init__(self, account: int, exchange: Exchange, books: list[OrderBook], config: Config) -> None:
@@ -50,7 +50,7 @@ class OrdersChannel(LogChannel[OrderUpdate]):
             update.liquidity = "taker" if event.flags & TAKER else "maker"
         elif kind in (EventKind.WAITING, EventKind.TRIGGERED):
             update.stop = event.price
-        self._log.append(event.seq, update)
+        self._tail.append(event.seq, update)
 
     def snapshot(self, at: Point) -> Shared:
         orders = []
@@ -64,11 +64,11 @@ class OrdersChannel(LogChannel[OrderUpdate]):
         return Shared(Orders(channel=self.name, epoch=at.epoch, prev=None, seq=at.seq, orders=orders, server_time=at.now))
 
     def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
-        orders = self._log.since(prev)
+        orders = self._tail.since(prev)
         return None if orders is None else Shared(Orders(channel=self.name, epoch=at.epoch, prev=prev, seq=at.seq, orders=orders, server_time=at.now))
 
 
-class BalancesChannel(LogChannel[Balance]):
+class BalancesChannel(LosslessChannel[Balance]):
     """Every change of one account's balances."""
 
     def __init__(self, account: int, exchange: Exchange, config: Config) -> None:
@@ -79,7 +79,7 @@ class BalancesChannel(LogChannel[Balance]):
 
     def add(self, event: Event) -> None:
         """Take in a BALANCE of the account."""
-        self._log.append(event.seq, Balance(*self._assets[event.instrument], event.size, event.remaining))
+        self._tail.append(event.seq, Balance(*self._assets[event.instrument], event.size, event.remaining))
 
     def snapshot(self, at: Point) -> Shared:
         balances = [
@@ -90,5 +90,5 @@ class BalancesChannel(LogChannel[Balance]):
         return Shared(Balances(channel=self.name, epoch=at.epoch, prev=None, seq=at.seq, balances=balances, server_time=at.now))
 
     def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
-        balances = self._log.since(prev)
+        balances = self._tail.since(prev)
         return None if balances is None else Shared(Balances(channel=self.name, epoch=at.epoch, prev=prev, seq=at.seq, balances=balances, server_time=at.now))

@@ -6,7 +6,7 @@ import msgspec
 
 from engine import Event, OrderBook, PriceLevels
 from stream.feed.book_frames import BookFrames, Window
-from stream.feed.channel import PHASES, Channel, LogChannel, Point
+from stream.feed.channel import PHASES, Channel, LosslessChannel, Point
 from stream.settings.config import Config
 from stream.wire.channels import BOOK, TICKER, TRADES, ChannelName
 from stream.wire.codec import Shared, Written
@@ -56,7 +56,7 @@ class BookChannel(Channel):
         return self.levels.count_since(prev) > len(self.levels)
 
 
-class TradesChannel(LogChannel[Trade]):
+class TradesChannel(LosslessChannel[Trade]):
     """Every trade of an instrument."""
 
     def __init__(self, instrument: str, config: Config, floor: int) -> None:
@@ -65,13 +65,13 @@ class TradesChannel(LogChannel[Trade]):
 
     def add(self, trade: Trade) -> None:
         """Take in a trade."""
-        self._log.append(trade.seq, trade)
+        self._tail.append(trade.seq, trade)
 
     def snapshot(self, at: Point) -> Shared:
-        return Shared(Trades(channel=self.name, epoch=at.epoch, prev=None, seq=at.seq, trades=self._log.latest(self._shown), server_time=at.now))
+        return Shared(Trades(channel=self.name, epoch=at.epoch, prev=None, seq=at.seq, trades=self._tail.latest(self._shown), server_time=at.now))
 
     def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
-        trades = self._log.since(prev)
+        trades = self._tail.since(prev)
         return None if trades is None else Shared(Trades(channel=self.name, epoch=at.epoch, prev=prev, seq=at.seq, trades=trades, server_time=at.now))
 
 
@@ -90,8 +90,8 @@ class Minute:
         self.count = count
 
 
-class TickerMemory(msgspec.Struct, array_like=True):
-    """What a ticker remembers: the last trade, the sequence of what it told last, and the minutes' figures in the order of `Minute`; of those that
+class TickerState(msgspec.Struct, array_like=True):
+    """The state of a ticker: the last trade, the sequence of what it told last, and the minutes' figures in the order of `Minute`; of those that
     do not fit 63 bits, how many times 2^63 the volume and the value of each minute have more.
     """
 
@@ -140,17 +140,17 @@ class TickerChannel(Channel):
         self._last, self._last_size = event.price, event.size
         self._seq = event.seq
 
-    def remember(self) -> TickerMemory:
-        """What `recall` takes."""
+    def dump(self) -> TickerState:
+        """What `restore` takes."""
         minutes = [(each.number, each.open, each.high, each.low, each.volume % WIRE, each.value % WIRE, each.count) for each in self._minutes]
         beyond = [(each.volume // WIRE, each.value // WIRE) for each in self._minutes]
-        return TickerMemory(self._last, self._last_size, self._seq, minutes, beyond if any(map(any, beyond)) else [])
+        return TickerState(self._last, self._last_size, self._seq, minutes, beyond if any(map(any, beyond)) else [])
 
-    def recall(self, memory: TickerMemory) -> None:
+    def restore(self, state: TickerState) -> None:
         """Go on where another ticker was."""
-        self._last, self._last_size, self._seq = memory.last, memory.last_size, memory.seq
-        self._minutes = deque(Minute(*figures) for figures in memory.minutes)
-        for minute, (volume, value) in zip(self._minutes, memory.beyond, strict=bool(memory.beyond)):
+        self._last, self._last_size, self._seq = state.last, state.last_size, state.seq
+        self._minutes = deque(Minute(*figures) for figures in state.minutes)
+        for minute, (volume, value) in zip(self._minutes, state.beyond, strict=bool(state.beyond)):
             minute.volume += volume * WIRE
             minute.value += value * WIRE
         self._volume = sum(minute.volume for minute in self._minutes)

@@ -31,7 +31,7 @@ svg { width: 100%; height: auto; } svg text { font-size: 11px; fill: var(--faint
 """
 
 
-class Line(NamedTuple):
+class Curve(NamedTuple):
     """A named line; a y of None leaves a hole."""
 
     name: str
@@ -52,7 +52,7 @@ def step_of(top: float) -> float:
     return next(power * part for part in (0.2, 0.25, 0.5, 1.0, 2.0) if top / (power * part) <= RUNGS)
 
 
-def chart(title: str, unit: str, lines: Sequence[Line], name_of: Callable[[float], str] = "{:g} s".format, ticks: Sequence[float] = ()) -> str:
+def chart(title: str, unit: str, lines: Sequence[Curve], name_of: Callable[[float], str] = "{:g} s".format, ticks: Sequence[float] = ()) -> str:
     """A figure with all lines over one x, from 0 upwards; `name_of` writes an x at each of `ticks`, or at both ends and the middle. "" for no lines."""
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points if y is not None]
@@ -88,7 +88,7 @@ def text(x: float, y: float, what: str, anchor: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(what)}</text>'
 
 
-def _drawn(line: Line, colour: str, right: Callable[[float], float], up: Callable[[float], float]) -> list[str]:
+def _drawn(line: Curve, colour: str, right: Callable[[float], float], up: Callable[[float], float]) -> list[str]:
     """A line's pieces between its holes; a piece of one point is a dot."""
     pieces: list[list[tuple[float, float]]] = [[]]
     for x, y in line.points:

@@ -10,10 +10,10 @@ from itertools import count
 import msgspec
 
 from stream.client.errors import ClientError
-from stream.harness.plan import Plan, Thresholds
-from stream.harness.report import Moment, Report, report_of
+from stream.harness.plan import LoadPlan, Thresholds
+from stream.harness.report import LoadReport, Moment, report_of
 from stream.harness.server_figures import Figures, compare, fetch
-from stream.harness.tally import Outcome, Sample
+from stream.harness.tally import Sample, ShiftReport
 from stream.harness.worker import SAMPLE_S, Shift
 
 HEAD_START_S = 1.0
@@ -30,12 +30,12 @@ LINE_BYTES_MAX = 1 << 26
 class Crew:
     """The processes of one run. `see` is called with each moment, half a second apart."""
 
-    def __init__(self, plan: Plan, tokens: dict[int, str], see: Callable[[Moment], None]) -> None:
+    def __init__(self, plan: LoadPlan, tokens: dict[int, str], see: Callable[[Moment], None]) -> None:
         self._plan = plan
         self._tokens = tokens
         self._see = see
         self._samples: dict[int, list[Sample]] = {}
-        self._outcomes: list[Outcome] = []
+        self._reports: list[ShiftReport] = []
         self._processes: list[asyncio.subprocess.Process] = []
         self._figures: list[tuple[float, Figures]] = []    # what the server said, and when
         self._memory = 0.0
@@ -47,7 +47,7 @@ class Crew:
             if process.stdin:
                 process.stdin.close()
 
-    async def run(self, thresholds: Thresholds) -> Report:
+    async def run(self, thresholds: Thresholds) -> LoadReport:
         """Do the run. Raises ClientError if a process fails."""
         began = time.monotonic() + HEAD_START_S
         pipe = asyncio.subprocess.PIPE
@@ -76,7 +76,7 @@ class Crew:
         ended, after = self._figures[-1]
         if len({figures["process_start_time_seconds"] for _, figures in self._figures if "process_start_time_seconds" in figures}) > 1:
             before = {}    # a server of several processes, each of which answers for itself
-        return report_of(self._plan, thresholds, self._outcomes, compare(before, after, ended - begun), self.moments)
+        return report_of(self._plan, thresholds, self._reports, compare(before, after, ended - begun), self.moments)
 
     async def _watch_server(self, began: float) -> None:
         """Read the server's metrics again and again, and once when all clients are connected."""
@@ -90,9 +90,9 @@ class Crew:
     async def _hear(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout
         while line := await process.stdout.readline():
-            message = msgspec.json.decode(line, type=Sample | Outcome)
-            if isinstance(message, Outcome):
-                self._outcomes.append(message)
+            message = msgspec.json.decode(line, type=Sample | ShiftReport)
+            if isinstance(message, ShiftReport):
+                self._reports.append(message)
                 return
             together = self._samples.setdefault(message.turn, [])
             together.append(message)

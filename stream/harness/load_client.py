@@ -15,14 +15,13 @@ from stream.client.allowance import Allowance, cost_of
 from stream.client.errors import ClientError
 from stream.client.kept_connection import KeptConnection, Link
 from stream.harness.heads import BookHead, BookHeads, TradesHead, TradesHeads, decode_head
-from stream.harness.plan import Place, Plan, Role
+from stream.harness.plan import LoadPlan, PlannedClient, Role
 from stream.harness.tally import Tally
 from stream.wire.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES
 from stream.wire.codec import MSGPACK
 from stream.wire.frames import Balances, Book, Gap, Orders, Ticker, Trades
 from stream.wire.framing import head_size
-from stream.wire.messages import Answer, Cancel, Error, Ping, Pong, Request, Subscribe, Subscribed, Welcome
-from stream.wire.messages import Place as PlaceOrder
+from stream.wire.messages import Answer, Cancel, Error, Ping, Place, Pong, Request, Subscribe, Subscribed, Welcome
 from stream.wire.mirror import BalancesMirror, BookMirror, Mirror, OrdersMirror, TickerMirror, TradesMirror, Verdict
 
 DELAY_S_MAX = 2.0
@@ -46,7 +45,7 @@ VERIFIED: dict[str, type[Mirror[Any]]] = {BOOK: BookMirror, TRADES: TradesMirror
 HEADS = VERIFIED | {BOOK: BookHeads, TRADES: TradesHeads}
 
 
-class Clock:
+class ServerClock:
     """Estimates the server's time: how far its clock is ahead of ours, from the ping that was answered fastest."""
 
     def __init__(self) -> None:
@@ -68,7 +67,7 @@ class Clock:
 class LoadClient(KeptConnection):
     """A client with its role. `say` is called with a text about each problem; it may be called often."""
 
-    def __init__(self, plan: Plan, place: Place, tally: Tally, clock: Clock, token: str | None, say: Callable[[str], None]) -> None:
+    def __init__(self, plan: LoadPlan, place: PlannedClient, tally: Tally, clock: ServerClock, token: str | None, say: Callable[[str], None]) -> None:
         super().__init__(plan.url, token, random.Random(), DELAY_S_MAX)
         self.place = place
         self._plan = plan
@@ -277,7 +276,7 @@ class LoadClient(KeptConnection):
             placed = next(client_ids)
             ticker = self._mirrors[f"{TICKER}:{name}"].frame
             bid = ticker.bid if ticker else 0
-            return PlaceOrder(next(self._ids), name, "buy", max(1, bid - bid // 100), self._plan.instruments[name], post_only=True, client_id=placed)
+            return Place(next(self._ids), name, "buy", max(1, bid - bid // 100), self._plan.instruments[name], post_only=True, client_id=placed)
 
         await self._on_schedule(self._plan.orders_per_s, next_request)
 

@@ -4,9 +4,9 @@ import time
 from html import escape
 from math import log10
 
-from stream.harness.charts import Line, chart, page, table
+from stream.harness.charts import Curve, chart, page, table
 from stream.harness.plan import Role
-from stream.harness.report import PERCENTILES, Latency, Report
+from stream.harness.report import PERCENTILES, Latency, LoadReport
 
 NINES = [-log10(1 - percentile / 100) for percentile in PERCENTILES[:-1]]
 """Where percentiles are on an axis on which 90, 99 and 99.9 are one step apart."""
@@ -21,7 +21,7 @@ def ms(latency: Latency | None, name: str) -> str:
     return f"{getattr(latency, name):.2f}" if latency else "-"
 
 
-def rows(report: Report) -> list[tuple[str, ...]]:
+def rows(report: LoadReport) -> list[tuple[str, ...]]:
     """A line for each role, under HEADINGS."""
     found = []
     for role, seen in report.roles.items():
@@ -35,7 +35,7 @@ def rows(report: Report) -> list[tuple[str, ...]]:
     return found
 
 
-def notes(report: Report) -> list[str]:
+def notes(report: LoadReport) -> list[str]:
     """Notes that one has to know to read the figures."""
     plan, total, server = report.plan, report.total, report.server
     interval = f"at the interval of {plan.interval_ms} ms" if plan.interval_ms else "not of frames, since every one has a time of its own,"
@@ -73,7 +73,7 @@ def notes(report: Report) -> list[str]:
     return said
 
 
-def most_told(report: Report) -> list[tuple[str, int]]:
+def most_told(report: LoadReport) -> list[tuple[str, int]]:
     """What went wrong, most frequent first."""
     return sorted(report.told.items(), key=lambda item: -item[1])
 
@@ -83,7 +83,7 @@ def nines(x: float) -> str:
     return f"{round(100 - 100 * 10**-x, 3):g} %"
 
 
-def html(report: Report) -> str:
+def html(report: LoadReport) -> str:
     """The page."""
     moments, plan = report.moments, report.plan
 
@@ -92,7 +92,7 @@ def html(report: Report) -> str:
         return [(seconds, None if value is None else value * scale) for seconds, value in values]
 
     spread = [
-        Line(role, list(zip(NINES, seen.delivery.percentiles, strict=False)))
+        Curve(role, list(zip(NINES, seen.delivery.percentiles, strict=False)))
         for role, seen in report.roles.items() if seen.delivery and role != Role.SLOW    # who reads nothing for seconds is seconds late
     ]
     verdict = "".join(f'<p class="bad">{escape(problem)}</p>' for problem in report.problems) or '<p class="good">Every threshold was kept.</p>'
@@ -103,14 +103,14 @@ def html(report: Report) -> str:
         "".join(f'<p class="bad">{escape(limit)}</p>' for limit in report.limits),
         table(HEADINGS, [("all" if not row[0] else row[0], *row[1:]) for row in rows(report)]),
         '<div class="charts">',
-        chart("Deliveries", "frames a second", [Line("all clients", over_time("deliveries"))]),
-        chart("Latency of steady clients", "ms, in each half second", [Line("p50", over_time("p50")), Line("p99", over_time("p99"))]),
+        chart("Deliveries", "frames a second", [Curve("all clients", over_time("deliveries"))]),
+        chart("Latency of steady clients", "ms, in each half second", [Curve("p50", over_time("p50")), Curve("p99", over_time("p99"))]),
         chart("Latency by percentile", "ms, corrected; without slow clients", spread, nines, (NINES[0], 1, 2, 3, 4)),
-        chart("Traffic", "MB a second", [Line("received", over_time("bytes", 1e-6))]),
-        chart("Processor", "cores", [Line("server", over_time("server_share")), Line("busiest process of the harness", over_time("share"))]),
-        chart("Memory of the server", "MB", [Line("resident", over_time("server_memory", 1e-6))]),
-        chart("Connected", "clients, probes included", [Line("connected", over_time("connected"))]),
-        chart("Lag of the harness", "ms, the longest", [Line("loop", over_time("lag"))]),
+        chart("Traffic", "MB a second", [Curve("received", over_time("bytes", 1e-6))]),
+        chart("Processor", "cores", [Curve("server", over_time("server_share")), Curve("busiest process of the harness", over_time("share"))]),
+        chart("Memory of the server", "MB", [Curve("resident", over_time("server_memory", 1e-6))]),
+        chart("Connected", "clients, probes included", [Curve("connected", over_time("connected"))]),
+        chart("Lag of the harness", "ms, the longest", [Curve("loop", over_time("lag"))]),
         "</div>",
         "<h2>Latencies in ms</h2>",
         table(("clients and what", *(f"{percentile:g} %" for percentile in PERCENTILES)), [

@@ -17,7 +17,7 @@ class Role(StrEnum):
     PROBE = "probe"            # one in each process: asks for a sign of life on a schedule, and listens to one ticker
 
 
-class Plan(Struct, frozen=True):
+class LoadPlan(Struct, frozen=True):
     """A run. Shares are of 1."""
 
     url: str
@@ -46,7 +46,7 @@ class Plan(Struct, frozen=True):
     """Requests of each trading client: it places an order and cancels it, in turn."""
 
 
-class Place(NamedTuple):
+class PlannedClient(NamedTuple):
     """One client of a plan."""
 
     number: int
@@ -54,7 +54,7 @@ class Place(NamedTuple):
     verifies: bool
 
 
-def places(plan: Plan) -> list[Place]:
+def planned_clients(plan: LoadPlan) -> list[PlannedClient]:
     """Every client in the order of its coming. Roles are mixed; of each role one client at least verifies, if any does."""
     wanted = ((Role.SLOW, plan.slow), (Role.RETURNING, plan.returning), (Role.TRADING, plan.trading))
     roles = [role for role, share in wanted for _ in range(round(share * plan.clients))][: plan.clients]
@@ -64,7 +64,7 @@ def places(plan: Plan) -> list[Place]:
     found = []
     for number, role in enumerate(roles):
         rank, ranks[role] = ranks[role], ranks[role] + 1
-        found.append(Place(number, role, bool(plan.verified) and rank % round(1 / plan.verified) == 0))
+        found.append(PlannedClient(number, role, bool(plan.verified) and rank % round(1 / plan.verified) == 0))
     return found
 
 

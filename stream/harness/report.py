@@ -8,9 +8,9 @@ from importlib.metadata import version
 
 from msgspec import Struct
 
-from stream.harness.plan import Plan, Role, Thresholds, places
+from stream.harness.plan import LoadPlan, Role, Thresholds, planned_clients
 from stream.harness.server_figures import ServerReport
-from stream.harness.tally import Counts, Outcome, Tally, Times, add
+from stream.harness.tally import Counts, ShiftReport, Tally, Times, add
 
 SHARE_MAX = 0.85
 """If a process uses more of a core than this, the figures may be those of the process instead of the server."""
@@ -83,14 +83,14 @@ class ProcessReport(Struct):
     lag_max: float
 
 
-class Report(Struct):
+class LoadReport(Struct):
     """The whole. `clock_ahead_ms` is what the server's clock was ahead of ours, known to within `clock_accuracy_ms`."""
 
     version: str
     machine: str
     time: float
     """When it ended, in seconds since 1970."""
-    plan: Plan
+    plan: LoadPlan
     thresholds: Thresholds
     seconds: float
     roles: dict[str, RoleReport]
@@ -120,31 +120,31 @@ class Report(Struct):
         return sum(role.verifying for role in self.roles.values())
 
 
-def report_of(plan: Plan, thresholds: Thresholds, outcomes: list[Outcome], server: ServerReport | None, moments: list[Moment]) -> Report:
+def report_of(plan: LoadPlan, thresholds: Thresholds, reports: list[ShiftReport], server: ServerReport | None, moments: list[Moment]) -> LoadReport:
     """Add up what the processes saw, and judge it."""
     tallies: dict[str, Tally] = {}
     told: dict[str, int] = {}
-    for outcome in outcomes:
-        for role, seen in outcome.told.items():
+    for each in reports:
+        for role, seen in each.told.items():
             tallies.setdefault(role, Tally()).add(seen)
-        for problem, times in outcome.problems.items():
+        for problem, times in each.problems.items():
             told[problem] = told.get(problem, 0) + times
     for name, tally in tallies.items():
         if plan.interval_ms and name != Role.SLOW:    # who is late because it does not read
             tally.delivery = tally.delivery.corrected(plan.interval_ms)
-    verifying = [place.role.value for place in places(plan) if place.verifies]
+    verifying = [place.role.value for place in planned_clients(plan) if place.verifies]
     roles = {
         role.value: RoleReport(tallies[role].counts, verifying.count(role.value), *map(latency_of, tallies[role].times))
         for role in Role if role in tallies
     }
     processes = []
-    for outcome in outcomes:
-        lag = Times(outcome.lag)
-        processes.append(ProcessReport(round(outcome.share, 3), outcome.memory, lag.ms(99), lag.ms(100)))
-    worst = max(outcomes, key=lambda outcome: outcome.accuracy)
-    report = Report(
+    for each in reports:
+        lag = Times(each.lag)
+        processes.append(ProcessReport(round(each.share, 3), each.memory, lag.ms(99), lag.ms(100)))
+    worst = max(reports, key=lambda each: each.accuracy)
+    report = LoadReport(
         version=version("deltabook"), machine=machine(), time=time.time(), plan=plan, thresholds=thresholds,
-        seconds=min(outcome.seconds for outcome in outcomes), roles=roles, server=server, processes=processes, clock_ahead_ms=worst.offset / 10**6,
+        seconds=min(each.seconds for each in reports), roles=roles, server=server, processes=processes, clock_ahead_ms=worst.offset / 10**6,
         clock_accuracy_ms=worst.accuracy / 10**6, moments=moments, told=told, problems=[], limits=[],
     )
     report.problems = list(problems_of(report))
@@ -157,7 +157,7 @@ def machine() -> str:
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
-def problems_of(report: Report) -> Iterator[str]:
+def problems_of(report: LoadReport) -> Iterator[str]:
     """Which thresholds were not kept."""
     limits, total = report.thresholds, report.total
     counted = (
@@ -184,7 +184,7 @@ def problems_of(report: Report) -> Iterator[str]:
         yield "nothing was delivered"
 
 
-def limits_of(report: Report) -> Iterator[str]:
+def limits_of(report: LoadReport) -> Iterator[str]:
     """Why the figures may be the harness's."""
     for number, process in enumerate(report.processes, 1):
         if process.share > SHARE_MAX:

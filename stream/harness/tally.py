@@ -174,7 +174,7 @@ class Sample(Struct, tag=True):
     problem: str = ""
 
 
-class Outcome(Struct, tag=True):
+class ShiftReport(Struct, tag=True):
     """All that a process saw. `offset` is what the server's clock is ahead, in ns, known to within `accuracy`."""
 
     told: dict[str, Told]

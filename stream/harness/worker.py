@@ -10,9 +10,9 @@ import msgspec
 import uvloop
 from msgspec import Struct
 
-from stream.harness.load_client import Clock, LoadClient
-from stream.harness.plan import Place, Plan, Role, places
-from stream.harness.tally import Outcome, Sample, Tally, Times
+from stream.harness.load_client import LoadClient, ServerClock
+from stream.harness.plan import LoadPlan, PlannedClient, Role, planned_clients
+from stream.harness.tally import Sample, ShiftReport, Tally, Times
 
 SAMPLE_S = 0.5
 """Between two samples."""
@@ -27,7 +27,7 @@ PROBLEMS_MAX = 20
 class Shift(Struct):
     """What one process has to do. `tokens`: by the number of a client."""
 
-    plan: Plan
+    plan: LoadPlan
     process: int
     began: float
     """When the run began, by the monotonic clock of the machine."""
@@ -41,19 +41,19 @@ class Worker:
         self._shift = shift
         self._plan = shift.plan
         self._tallies = {role: Tally() for role in Role}
-        self._clock = Clock()
+        self._clock = ServerClock()
         self._lag = Times()
         self._lag_max = 0.0
         self._problems: dict[str, int] = {}
         self._problem = ""
         self._ended = asyncio.Event()
-        probe = Place(shift.process, Role.PROBE, False)
-        mine = [place for place in places(self._plan) if place.number % self._plan.processes == shift.process]
+        probe = PlannedClient(shift.process, Role.PROBE, False)
+        mine = [place for place in planned_clients(self._plan) if place.number % self._plan.processes == shift.process]
         self._clients = [self._client(place) for place in (probe, *mine)]
         self._tasks: list[asyncio.Task[None]] = []
         self._seen = 0, 0    # deliveries and bytes that samples have told of
 
-    def _client(self, place: Place) -> LoadClient:
+    def _client(self, place: PlannedClient) -> LoadClient:
         return LoadClient(self._plan, place, self._tallies[place.role], self._clock, self._shift.tokens.get(place.number), self._say)
 
     def _say(self, problem: str) -> None:
@@ -82,7 +82,7 @@ class Worker:
         told = {role.value: tally.told() for role, tally in self._tallies.items() if tally.counts.clients}
         for task in (*background, *self._tasks):
             task.cancel()
-        print_line(Outcome(
+        print_line(ShiftReport(
             told=told, seconds=seconds, share=share, memory=memory(), lag=self._lag.encoded(), offset=self._clock.ahead,
             accuracy=self._clock.accuracy, problems=self._problems,
         ))

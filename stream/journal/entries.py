@@ -37,7 +37,7 @@ STRING_KEYS: dict[str, tuple[type[DirectoryKey], str]] = {
     "closed_connection": (keys.ClosedConnection, NUMBER),
     "origin": (keys.LastGroup, NUMBER),
     "term": (keys.Term, ""),
-    "feed": (keys.ChannelMemory, ""),
+    "feed": (keys.ChannelStates, ""),
 }
 """The keys that were strings: what the word before the first colon means, and the fields behind it. A connection without a process is of the market's own."""
 

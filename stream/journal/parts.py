@@ -18,7 +18,7 @@ CAN_GO = Kind.COMMANDS, Kind.KEYED_COMMANDS, *OF_GROUPS, *OF_ENTRIES
 """The kinds of records that a journal can be without, or without a command of."""
 
 
-class Named(NamedTuple):
+class CommandName(NamedTuple):
     """A command's record, and its place in it from 1, 0 for all; None where the record has only one."""
 
     record: int
@@ -28,12 +28,12 @@ class Named(NamedTuple):
         return str(self.record) if self.place is None else f"{self.record}.{self.place}"
 
 
-def named(text: str) -> Named:
+def named(text: str) -> CommandName:
     """The command that a text names. ValueError if it is not of the form RECORD or RECORD.PLACE."""
     record, dot, place = text.partition(".")
     if not (record.isdecimal() and int(record)) or (dot and not place.isdecimal()):
         raise ValueError(f"{text!r}: expected RECORD or RECORD.PLACE, numbers of at least 1 as `journal dump` shows them, or RECORD.0 for the whole record")
-    return Named(int(record), int(place) if dot else None)
+    return CommandName(int(record), int(place) if dot else None)
 
 
 def commands_of(record: Record) -> memoryview:
@@ -53,12 +53,12 @@ def count_of(record: Record) -> int:
         return 0
 
 
-def name_of_command(record: Record, place: int) -> Named:
+def name_of_command(record: Record, place: int) -> CommandName:
     """The name of the command at a place, counted from 0."""
-    return Named(record.seq, place + 1 if count_of(record) > 1 else None)
+    return CommandName(record.seq, place + 1 if count_of(record) > 1 else None)
 
 
-def without(record: Record, name: Named) -> tuple[Kind, bytes]:
+def without(record: Record, name: CommandName) -> tuple[Kind, bytes]:
     """What is left of a record: all of it but the named command, or nothing. JournalError if it has no such command, or several and the name says not which."""
     count = count_of(record)
     if record.kind not in CAN_GO:

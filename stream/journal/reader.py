@@ -27,7 +27,7 @@ def numbers(files: Files, folder: str, suffix: str) -> list[int]:
     return [int(stem) for stem in stems if len(stem) == DIGITS and stem.isdecimal()]
 
 
-class Reader:
+class JournalReader:
     """The records of a journal after record `after`, whose CRC is `crc`, up to `upto` if it is given. At the end, the fields say where the end is.
 
     `seq` and `crc` are of the last record read, `epoch` the history's; `path`, `segment` and `offset` where the next record would be;

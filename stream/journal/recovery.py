@@ -19,9 +19,9 @@ from stream.journal.entries import entry_in, group_in
 from stream.journal.files import Files
 from stream.journal.format import REMEDY, Damaged, JournalError, Kind, Listing, Mark, Record, Stuck, decode_keyed
 from stream.journal.parts import CAN_GO
-from stream.journal.reader import SUFFIX, Reader, numbers, segment_path
+from stream.journal.reader import SUFFIX, JournalReader, numbers, segment_path
 from stream.journal.snapshots import State
-from stream.journal.writer import Limits, Log
+from stream.journal.writer import JournalOptions, JournalWriter
 
 LOCK = "lock"
 
@@ -44,7 +44,7 @@ class Replay(NamedTuple):
     """A state, where the reader stood at its end, the records behind the snapshot, and what is wrong with snapshots that could not be used."""
 
     state: State
-    reader: Reader
+    reader: JournalReader
     records: int
     wrong: list[Damaged]
 
@@ -53,7 +53,7 @@ class Opened(NamedTuple):
     """A journal to go on with: what it stands for, None for a new one, and its end. `lock` is the file that keeps others out until it is closed."""
 
     replay: Replay | None
-    log: Log
+    writer: JournalWriter
     lock: int
 
 
@@ -116,7 +116,7 @@ def replay(
     """
     state, wrong = (snapshots.oldest(files, folder), []) if from_start else snapshots.newest(files, folder, upto)
     after = state.seq if state else 0
-    reader = Reader(files, folder, after, state.crc if state else 0, upto)
+    reader = JournalReader(files, folder, after, state.crc if state else 0, upto)
     if visit and state:
         visit(state, None)
     for record in reader:
@@ -148,25 +148,25 @@ def hold(files: Files, folder: str) -> int:
 
 
 def open_journal(
-    files: Files, folder: str, limits: Limits, epoch: int, visit: Visit | None = None, guard: AbstractContextManager[None] | None = None,
+    files: Files, folder: str, options: JournalOptions, epoch: int, visit: Visit | None = None, trial: AbstractContextManager[None] | None = None,
 ) -> Opened:
     """Lock a folder, recover the state in it, and cut off what an unfinished write has left. Raises Locked, Damaged or OSError if that is not possible.
 
-    A folder without a record gives a log that begins a history of this epoch: commit a GENESIS to it first. The replay is done inside of `guard`.
+    A folder without a record gives a writer that begins a history of this epoch: commit a GENESIS to it first. The replay is done inside of `trial`.
     """
     files.make_folder(folder)
     lock = hold(files, folder)
     try:
         segments = numbers(files, folder, SUFFIX)
-        with guard or nullcontext():
+        with trial or nullcontext():
             found = replay(files, folder, None, visit) if segments or numbers(files, folder, snapshots.SUFFIX) else None
         if found:
-            log = Log(files, folder, limits, epoch=found.state.epoch, seq=found.state.seq, crc=found.state.crc)
-            log.resume(found.reader.segment, found.reader.offset, found.reader.torn)
-            return Opened(found, log, lock)
+            writer = JournalWriter(files, folder, options, epoch=found.state.epoch, seq=found.state.seq, crc=found.state.crc)
+            writer.resume(found.reader.segment, found.reader.offset, found.reader.torn)
+            return Opened(found, writer, lock)
         for first in segments:    # its first group never came to be
             files.remove(segment_path(folder, first))
-        return Opened(None, Log(files, folder, limits, epoch), lock)
+        return Opened(None, JournalWriter(files, folder, options, epoch), lock)
     except BaseException:
         files.close(lock)
         raise

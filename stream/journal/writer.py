@@ -1,4 +1,4 @@
-"""Appends records in groups. `Log` writes one group and returns when it is on disk; `Journal` does that in a thread of its own.
+"""Appends records in groups. `JournalWriter` writes one group and returns when it is on disk; `Journal` does that in a thread of its own.
 
 While one group is being synced the next one gathers, so that a busy market has fuller groups and not longer queues. After a
 failed write or sync nothing is tried again: it is then unknown what is on disk, and only recovery can find out. Strangers who use up the descriptors
@@ -37,7 +37,7 @@ class NoDescriptor(JournalError):
     """The process or the machine had no file descriptor left. Nothing was written, and it may be tried again."""
 
 
-class Limits(NamedTuple):
+class JournalOptions(NamedTuple):
     """Sizes in bytes, times in seconds.
 
     A segment is a file of `segment_bytes`, or more if one record needs it. A group is one write, of at most `group_bytes` unless one
@@ -52,14 +52,14 @@ class Limits(NamedTuple):
     seal_after_s: float = 0.1
 
 
-class Log:
+class JournalWriter:
     """The end of a journal. Not for several threads, except for `prepare`."""
 
-    def __init__(self, files: Files, folder: str, limits: Limits, epoch: int, seq: int = 0, crc: int = 0) -> None:
-        """A log that goes on in a new segment after record `seq`, whose CRC is `crc`. The folder must exist. Raises OSError if the disk fails."""
+    def __init__(self, files: Files, folder: str, options: JournalOptions, epoch: int, seq: int = 0, crc: int = 0) -> None:
+        """A writer that goes on in a new segment after record `seq`, whose CRC is `crc`. The folder must exist. Raises OSError if the disk fails."""
         self.files = files
         self.folder = folder
-        self.limits = limits
+        self.options = options
         self.epoch = epoch
         self.seq = seq
         self.crc = crc
@@ -115,7 +115,7 @@ class Log:
 
     def _rotate(self, size: int) -> None:
         """Begin the next segment. Its header and its name are on disk before its first record is."""
-        self.prepare(max(self.limits.segment_bytes, SEGMENT_HEADER.size + size))
+        self.prepare(max(self.options.segment_bytes, SEGMENT_HEADER.size + size))
         segment = Segment(self.epoch, self.seq + 1, self.crc, self._spare_bytes)
         header = encode_segment(segment)
         file, self._spare_file, self._spare_bytes = self._spare_file, None, 0
@@ -137,16 +137,16 @@ class Log:
     @property
     def low(self) -> bool:
         """Whether the disk has less left than the reserve."""
-        return self.free_bytes < self.limits.reserve_bytes
+        return self.free_bytes < self.options.reserve_bytes
 
     @property
     def needs_spare(self) -> bool:
         """Whether there is no file yet to be the next segment, and room for one."""
-        return not self._spare_bytes and self.free_bytes > self.limits.segment_bytes
+        return not self._spare_bytes and self.free_bytes > self.options.segment_bytes
 
     def prepare(self, size: int = 0) -> None:
         """Open the next segment's file and write its zeros, so that a commit never waits for the disk to find room. For any thread."""
-        size = size or self.limits.segment_bytes
+        size = size or self.options.segment_bytes
         with self._preparing:
             if self._spare_bytes >= size:
                 return
@@ -168,19 +168,19 @@ class Log:
         self._file = self._spare_file = self._folder_file = None
 
 
-DEFAULT = Limits()
+DEFAULT = JournalOptions()
 
 
 class Journal:
-    """A log with a thread that commits. `append` at any time from any one thread; `report` is called from the journal's own.
+    """A writer with a thread that commits. `append` at any time from any one thread; `report` is called from the journal's own.
 
     Records up to `durable` are on disk. `failure` is set when the disk has failed, or the thread has ended of anything else: nothing behind
     `durable` may be acknowledged, and nothing more is taken. While `low` is set, only what makes the books smaller should be appended.
     """
 
-    def __init__(self, log: Log, report: Callable[[], None]) -> None:
+    def __init__(self, writer: JournalWriter, report: Callable[[], None]) -> None:
         """`report` is called, from the journal's thread, whenever `durable`, `failure` or `low` may have changed."""
-        self._log = log
+        self._writer = writer
         self._report = report
         self._waiting: list[tuple[Kind, Buffer, int]] = []
         self._wake = threading.Condition()
@@ -188,7 +188,7 @@ class Journal:
         self._sealed = True
         self.failure: JournalFailed | None = None
         self.waits_for = ""    # what it cannot go on without, and is trying to have
-        self.appended = self.durable = log.seq
+        self.appended = self.durable = writer.seq
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._preparer: threading.Thread | None = None
         self._thread.start()
@@ -196,12 +196,12 @@ class Journal:
     @property
     def low(self) -> bool:
         """Whether the disk has less left than the reserve."""
-        return self._log.low
+        return self._writer.low
 
     def measure(self) -> None:
         """Look how much room the disk has: while nothing is written, nobody else would see that it is full, or no longer."""
         with suppress(OSError):
-            self._log.free_bytes = self._log.files.free_bytes(self._log.folder)
+            self._writer.free_bytes = self._writer.files.free_bytes(self._writer.folder)
 
     @property
     def idle(self) -> bool:
@@ -226,22 +226,22 @@ class Journal:
         self._thread.join()
         if self._preparer:
             self._preparer.join()
-        self._log.close()
+        self._writer.close()
 
     def _take(self) -> list[tuple[Kind, Buffer, int]]:
         """The next group; a seal when it has been quiet; nothing when it is over."""
-        limits = self._log.limits
+        options = self._writer.options
         with self._wake:
             while not self._waiting:
-                if self._closing or not self._wake.wait(None if self._sealed else limits.seal_after_s):
+                if self._closing or not self._wake.wait(None if self._sealed else options.seal_after_s):
                     if self._sealed:
                         return []
                     self._waiting.append(SEAL)
                     self.appended += 1
             count = size = 0
-            for _, payload, _ in self._waiting[: limits.group_records]:
+            for _, payload, _ in self._waiting[: options.group_records]:
                 size += record_size(payload)
-                if count and size > limits.group_bytes:
+                if count and size > options.group_bytes:
                     break
                 count += 1
             group, self._waiting = self._waiting[:count], self._waiting[count:]
@@ -252,13 +252,13 @@ class Journal:
             while group := self._take():
                 self._commit(group)
                 self._sealed = group[-1] is SEAL
-                self.durable = self._log.seq
+                self.durable = self._writer.seq
                 self._report()
-                if self._log.needs_spare and not (self._preparer and self._preparer.is_alive()):
+                if self._writer.needs_spare and not (self._preparer and self._preparer.is_alive()):
                     self._begin_to_prepare()
         except BaseException as error:    # whatever ends this thread is a disk that fails, to everybody
             with self._wake:
-                self.failure = self._log.failure or JournalFailed(f"the journal's thread has ended: {error!r}")
+                self.failure = self._writer.failure or JournalFailed(f"the journal's thread has ended: {error!r}")
             self._report()
 
     def _begin_to_prepare(self) -> None:
@@ -272,7 +272,7 @@ class Journal:
         attempts = 0
         while True:
             try:
-                self._log.commit(group)
+                self._writer.commit(group)
             except NoDescriptor as error:
                 attempts = attempts + 1 if self._closing else 0
                 if attempts > ATTEMPTS_AT_THE_END:
@@ -286,4 +286,4 @@ class Journal:
 
     def _prepare(self) -> None:
         with suppress(OSError, MemoryError):    # the commit that needs it tries again, and is the one to fail
-            self._log.prepare()
+            self._writer.prepare()

@@ -19,7 +19,7 @@ from stream.journal.recovery import mark_of
 from stream.journal.writer import Journal
 from stream.market.history import History, recover
 from stream.market.market import Market
-from stream.market.trial import Guard
+from stream.market.trial import Trial
 from stream.settings.config import Config
 from stream.sources import Source
 from stream.system.tasks import once
@@ -38,16 +38,16 @@ class Archive:
         self._files = files
         self._config = config
         began = time.monotonic()
-        self.history: History = recover(files, config.journal, config, sources, now, Guard(config))
+        self.history: History = recover(files, config.journal, config, sources, now, Trial(config))
         assert self.history.opened
         self._opened = self.history.opened
-        self.position = self._opened.log.seq    # the last record that was there at the start
+        self.position = self._opened.writer.seq    # the last record that was there at the start
         self._tell(time.monotonic() - began)
         self._snapshot_at = 0    # commands executed when the latest snapshot began
         self._snapshooter: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._failed = self._low = self._waits = False
-        self.journal = Journal(self._opened.log, report)
+        self.journal = Journal(self._opened.writer, report)
 
     def _tell(self, seconds: float) -> None:
         replay = self._opened.replay
@@ -106,7 +106,7 @@ class Archive:
         with suppress(JournalError):
             self.journal.append(Kind.MARK, msgspec.msgpack.encode(mark_of(market.exchange, True)), now)    # nothing is in flight any more
         self.journal.close()
-        end = self._opened.log
+        end = self._opened.writer
         if not self.journal.failure:
             try:
                 snapshots.write(self._files, self._config.journal, market.state(end.seq, end.crc, now))

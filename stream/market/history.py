@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from engine import MONEY_MAX, Commands, EventKind, Exchange, Instrument
-from stream.commands.directory import ChannelMemory, Directory, Entry, KeptAccount, SourceAccounts
+from stream.commands.directory import ChannelStates, Directory, Entry, KeptAccount, SourceAccounts
 from stream.commands.results import Results
 from stream.feed.feed import Feed
 from stream.journal.entries import OF_ENTRIES, OF_GROUPS, entry_in, group_in
@@ -20,7 +20,7 @@ from stream.journal.files import Files
 from stream.journal.format import Buffer, Kind, Listing, Record
 from stream.journal.recovery import Opened, Visit, open_journal
 from stream.journal.snapshots import State
-from stream.journal.writer import Limits
+from stream.journal.writer import JournalOptions
 from stream.settings.config import Config, ConfigError
 from stream.sources import Source
 from stream.wire.scale import to_text
@@ -71,23 +71,23 @@ def feeding(config: Config, feeds: list[Feed]) -> Visit:
     def visit(state: State, record: Record | None) -> None:
         if not feeds:
             feeds.append(Feed(state.exchange, config))
-            recall(feeds[0], state.directory)
+            restore_channels(feeds[0], state.directory)
         elif record:
             follow(feeds[0], record)
 
     return visit
 
 
-def recall(feed: Feed, directory: Directory) -> None:
-    """Take what the channels remember out of the directory of a snapshot, and into the channels."""
-    memory = directory.pop(ChannelMemory(), None)
-    if isinstance(memory, bytes):
-        feed.recall(memory)
+def restore_channels(feed: Feed, directory: Directory) -> None:
+    """Take the state of the channels out of the directory of a snapshot, and into the channels."""
+    states = directory.pop(ChannelStates(), None)
+    if isinstance(states, bytes):
+        feed.restore(states)
 
 
-def remembering(feed: Feed, directory: Directory) -> Directory:
-    """The directory of a snapshot: with what the channels remember."""
-    return {**directory, ChannelMemory(): feed.remember()}
+def with_channels(feed: Feed, directory: Directory) -> Directory:
+    """The directory of a snapshot, which has the state of the channels too."""
+    return {**directory, ChannelStates(): feed.dump()}
 
 
 DECIMALS_MAX = 12
@@ -109,29 +109,29 @@ def go_on(state: State, feed: Feed, config: Config, sources: Sequence[Source], n
 
 
 def recover(
-    files: Files, folder: str, config: Config, sources: Sequence[Source], now: int, guard: AbstractContextManager[None] | None = None,
+    files: Files, folder: str, config: Config, sources: Sequence[Source], now: int, trial: AbstractContextManager[None] | None = None,
 ) -> History:
-    """The history that is in a journal's folder, or a new one that is written there. ConfigError, or what `open_journal` raises. `guard` is around the replay.
+    """The history that is in a journal's folder, or a new one that is written there. ConfigError, or what `open_journal` raises. `trial` is around the replay.
 
     Replaying costs about 0.3 us for each command after the last snapshot, and the same again for each of their trades.
     """
-    limits = Limits(config.journal_segment_bytes, reserve_bytes=config.journal_reserve_bytes)
+    options = JournalOptions(config.journal_segment_bytes, reserve_bytes=config.journal_reserve_bytes)
     feeds: list[Feed] = []
-    opened = open_journal(files, folder, limits, now // 10**6, feeding(config, feeds), guard)
+    opened = open_journal(files, folder, options, now // 10**6, feeding(config, feeds), trial)
     try:
         if opened.replay:
             state = opened.replay.state
-            state.directory.pop(ChannelMemory(), None)
+            state.directory.pop(ChannelStates(), None)
             history = History(
                 exchange=state.exchange, directory=state.directory, results=state.results, epoch=state.epoch, time=state.time, feed=feeds[0],
                 opened=opened,
             )
         else:
-            history = _new(config, sources, opened.log.epoch, now)._replace(opened=opened)
-            opened.log.commit([(Kind.GENESIS, history.exchange.snapshot(), now)])
-        return _prepare(history, config, sources, max(now, history.time), opened.log.commit)
+            history = _new(config, sources, opened.writer.epoch, now)._replace(opened=opened)
+            opened.writer.commit([(Kind.GENESIS, history.exchange.snapshot(), now)])
+        return _prepare(history, config, sources, max(now, history.time), opened.writer.commit)
     except BaseException:
-        opened.log.close()
+        opened.writer.close()
         files.close(opened.lock)
         raise
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from engine import CommandKind, EventKind, Exchange, OrderType, Reason, Side, TimeInForce
-from stream.commands.directory import ChannelMemory, Entry
+from stream.commands.directory import ChannelStates, Entry
 from stream.commands.results import ORDER_KINDS
 from stream.feed.feed import Feed
 from stream.journal import snapshots
@@ -17,10 +17,10 @@ from stream.journal.entries import OF_GROUPS, entry_in, group_in
 from stream.journal.files import Files
 from stream.journal.format import REMEDY, Damaged, JournalError, Kind, Listing, Mark, Record, decode_keyed, decode_segment
 from stream.journal.parts import commands_of, count_of
-from stream.journal.reader import SUFFIX, Reader, numbers, segment_path
+from stream.journal.reader import SUFFIX, JournalReader, numbers, segment_path
 from stream.journal.recovery import Locked, Replay, Visit, replay
 from stream.journal.snapshots import State
-from stream.market.history import feeding, remembering
+from stream.market.history import feeding, with_channels
 from stream.settings.config import Config
 
 COMMAND = Struct("<qQQqqqqqqIHBBBBBB4x")
@@ -71,13 +71,13 @@ def name_of(names: type[IntEnum], value: int) -> str:
     return name.lower() if name else str(value)
 
 
-def read_from(files: Files, folder: str, segment: int = 0) -> Reader:
+def read_from(files: Files, folder: str, segment: int = 0) -> JournalReader:
     """A reader that begins with the first segment, or with another, counted as in a list. Damaged if there is none."""
     segments = numbers(files, folder, SUFFIX)
     if not segments:
         raise Damaged(segment_path(folder, 1), 0, "there is no file with records", REMEDY)
     path = segment_path(folder, segments[segment])
-    return Reader(files, folder, segments[segment] - 1, decode_segment(files.read(path), path).previous)
+    return JournalReader(files, folder, segments[segment] - 1, decode_segment(files.read(path), path).previous)
 
 
 def settled(files: Files, folder: str) -> int:
@@ -144,11 +144,11 @@ def check(files: Files, folder: str, visit: Visit | None = None) -> Checked | No
 
 
 def _compared(state: State) -> tuple[object, ...]:
-    """What the snapshot of a state must have. What the channels remember is in snapshots alone: it depends on the configuration.
+    """What the snapshot of a state must have. The state of the channels is in snapshots alone: it depends on the configuration.
 
     The times of results are left out, for snapshots of an earlier version have none.
     """
-    directory = {key: value for key, value in state.directory.items() if not isinstance(key, ChannelMemory)}
+    directory = {key: value for key, value in state.directory.items() if not isinstance(key, ChannelStates)}
     results = {name: replace(result, time=0) for name, result in state.results.items()}
     return state.crc, state.epoch, directory, results, state.exchange.state_hash()
 
@@ -171,7 +171,7 @@ def take_snapshot(files: Files, folder: str, config: Config, upto: int | None, k
 
     try:
         state = state_at(files, folder, settled(files, folder) if upto is None else upto, see).state
-        state.directory = remembering(feeds[0], state.directory)
+        state.directory = with_channels(feeds[0], state.directory)
         snapshots.write(files, folder, state)
         return state, snapshots.prune(files, folder, keep)
     finally:

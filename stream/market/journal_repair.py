@@ -11,7 +11,7 @@ from stream.journal.reader import SUFFIX, numbers, segment_path
 from stream.journal.records import decode_record
 from stream.journal.recovery import Visit, replay
 from stream.journal.snapshots import State
-from stream.journal.writer import Limits, Log
+from stream.journal.writer import JournalOptions, JournalWriter
 from stream.market.journal_inspection import Checked, check
 
 
@@ -42,7 +42,7 @@ class _Reach(NamedTuple):
     damage: Damaged | None = None
 
 
-def repair(files: Files, folder: str, copy: str, limits: Limits, epoch: int, time: int, visit: Visit | None = None) -> Repaired:
+def repair(files: Files, folder: str, copy: str, options: JournalOptions, epoch: int, time: int, visit: Visit | None = None) -> Repaired:
     """Copy what can be replayed into an empty folder. Raises JournalError if nothing can be replayed, or if there are files in that folder.
 
     If anything may be lost, the copy has the new `epoch` from `time` on. The original stays as it is.
@@ -58,9 +58,9 @@ def repair(files: Files, folder: str, copy: str, limits: Limits, epoch: int, tim
         _cut(files, copy, reach)
     lost = bool(cut_off or reach.damage)
     if lost:
-        log = Log(files, copy, limits, epoch=reach.epoch, seq=reach.seq, crc=reach.crc)
-        log.commit([(Kind.EPOCH, epoch.to_bytes(8, "little"), time)])
-        log.close()
+        writer = JournalWriter(files, copy, options, epoch=reach.epoch, seq=reach.seq, crc=reach.crc)
+        writer.commit([(Kind.EPOCH, epoch.to_bytes(8, "little"), time)])
+        writer.close()
     checked = check(files, copy, visit)
     assert checked
     for wrong in checked.wrong:

@@ -8,11 +8,11 @@ from stream.commands.directory import AccountOf, Directory
 from stream.journal import snapshots
 from stream.journal.files import Files
 from stream.journal.format import Buffer, JournalError, Kind, Record, Segment
-from stream.journal.parts import Named, count_of, without
+from stream.journal.parts import CommandName, count_of, without
 from stream.journal.reader import SUFFIX, numbers, segment_path
 from stream.journal.recovery import replay
 from stream.journal.snapshots import State
-from stream.journal.writer import Limits, Log
+from stream.journal.writer import JournalOptions, JournalWriter
 from stream.market.journal_inspection import describe, read_from
 from stream.market.journal_repair import begin_copy
 
@@ -29,14 +29,14 @@ class LeftOut(NamedTuple):
     last: int
 
 
-class Outcome(NamedTuple):
+class EndState(NamedTuple):
     """What a history leads to: its last state, and how many commands after a record were refused because the order that they name is unknown."""
 
     state: State
     unknown: int
 
 
-def leave_out(files: Files, folder: str, copy: str, name: Named, limits: Limits, epoch: int, time: int) -> LeftOut:
+def leave_out(files: Files, folder: str, copy: str, name: CommandName, options: JournalOptions, epoch: int, time: int) -> LeftOut:
     """Copy a journal into an empty folder, without one command. Marks and snapshots after it are left out too. Replays nothing.
 
     Raises JournalError if there is no such command, if nothing can be replayed up to it, or if that folder has files. Raises Damaged if a record is.
@@ -49,19 +49,19 @@ def leave_out(files: Files, folder: str, copy: str, name: Named, limits: Limits,
     lines = [line for line in describe(record) if not name.place or line.get("place") == name.place]
     begin_copy(files, folder, copy)
     _cut(files, copy, record)
-    log = Log(files, copy, limits, epoch=place.epoch, seq=record.seq - 1, crc=place.previous)
-    log.resume(place.segment, record.offset, 0)
+    writer = JournalWriter(files, copy, options, epoch=place.epoch, seq=record.seq - 1, crc=place.previous)
+    writer.resume(place.segment, record.offset, 0)
     waiting: list[tuple[Kind, Buffer, int]] = [(*replaced, record.time)]
     for each in _behind(files, folder, record.seq):
         waiting.append((Kind.SEAL, b"", each.time) if each.kind == Kind.MARK else (Kind(each.kind), bytes(each.payload), each.time))
         if len(waiting) == AT_ONCE or each.kind == Kind.EPOCH:
-            log.commit(waiting)
+            writer.commit(waiting)
             waiting = []
         if each.kind == Kind.EPOCH:    # of the segments that begin behind it
-            log.epoch = int.from_bytes(each.payload, "little")
-    log.commit([*waiting, (Kind.EPOCH, epoch.to_bytes(8, "little"), time)])
-    log.close()
-    return LeftOut(record, lines, place.behind, log.seq)
+            writer.epoch = int.from_bytes(each.payload, "little")
+    writer.commit([*waiting, (Kind.EPOCH, epoch.to_bytes(8, "little"), time)])
+    writer.close()
+    return LeftOut(record, lines, place.behind, writer.seq)
 
 
 class _Place(NamedTuple):
@@ -74,7 +74,7 @@ class _Place(NamedTuple):
     behind: int = 0
 
 
-def _find(files: Files, folder: str, name: Named) -> _Place:
+def _find(files: Files, folder: str, name: CommandName) -> _Place:
     found: _Place | None = None
     behind = 0
     reader = read_from(files, folder)
@@ -119,7 +119,7 @@ def _behind(files: Files, folder: str, seq: int) -> Iterator[Record]:
             yield record
 
 
-def outcome_of(files: Files, folder: str, behind: int) -> Outcome:
+def end_state_of(files: Files, folder: str, behind: int) -> EndState:
     """Replay a journal to its end, and count the commands after a record that name an order that does not exist. O(the replay)."""
     unknown = 0
 
@@ -131,7 +131,7 @@ def outcome_of(files: Files, folder: str, behind: int) -> Outcome:
 
     found = replay(files, folder, None, see)
     assert found
-    return Outcome(found.state, unknown)
+    return EndState(found.state, unknown)
 
 
 def subjects_of(directory: Directory) -> dict[int, str]:

@@ -14,16 +14,16 @@ from stream.feed.channel import PHASES, Point
 from stream.feed.hub import Refused
 from stream.journal.snapshots import State
 from stream.market.gathering import CommandPath
-from stream.market.history import ALL_INSTRUMENTS, History, begin, remembering
-from stream.market.sequencer import Log, Sequencer
+from stream.market.history import ALL_INSTRUMENTS, History, begin, with_channels
+from stream.market.sequencer import JournalFace, Sequencer
 from stream.settings.config import Config, ConfigError
 from stream.sources import Source
 from stream.venue.announcements import Announcement, Announcements
-from stream.venue.market_face import Guarded
 from stream.venue.refusals import explain
 from stream.venue.reserve import Reserve
 from stream.venue.safeguards import Deadlines
 from stream.venue.venue import Figure, Opened, Venue
+from stream.venue.venue_face import Guarded
 from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
 from stream.wire.codes import ErrorCode
 from stream.wire.messages import Cancel, CancelAll, InstrumentTerms, OrderRequest, Place, Reduce, Replace, SetLimits, SetPhase
@@ -49,7 +49,7 @@ class Market(Venue):
     scopes = frozenset({MARKET_SCOPE, ACCOUNT_SCOPE, TRADE_SCOPE, ADMIN_SCOPE})
 
     def __init__(
-        self, config: Config, keys: list[Key], sources: Sequence[Source], now: int, history: History | None = None, journal: Log | None = None,
+        self, config: Config, keys: list[Key], sources: Sequence[Source], now: int, history: History | None = None, journal: JournalFace | None = None,
     ) -> None:
         history = history or begin(config, sources, now)
         super().__init__(config, keys, history.feed, now)
@@ -72,7 +72,7 @@ class Market(Venue):
         self._terms: list[InstrumentTerms] = []
         self._terms_seq = -1
 
-    def _make_sequencer(self, history: History, journal: Log | None) -> CommandPath:
+    def _make_sequencer(self, history: History, journal: JournalFace | None) -> CommandPath:
         return Sequencer(history.exchange, history.directory, history.results, self._applied, journal)
 
     def _make_deadlines(self, now: int) -> Deadlines:
@@ -303,7 +303,7 @@ class Market(Venue):
     def state(self, seq: int, crc: int, now: int) -> State:
         """All that there is, for a snapshot behind record `seq`: no group may be in flight."""
         return State(
-            exchange=self.exchange, directory=remembering(self.feed, self.sequencer.directory), results=self.sequencer.results, epoch=self._epoch,
+            exchange=self.exchange, directory=with_channels(self.feed, self.sequencer.directory), results=self.sequencer.results, epoch=self._epoch,
             seq=seq, crc=crc, time=now,
         )
 

@@ -13,9 +13,9 @@ from stream.feed.hub import Refused
 from stream.journal import snapshots
 from stream.journal.files import Files
 from stream.journal.format import REMEDY, Damaged
-from stream.journal.reader import Reader
+from stream.journal.reader import JournalReader
 from stream.journal.recovery import apply, begin
-from stream.market.history import OF_COMMANDS, History, follow, recall
+from stream.market.history import OF_COMMANDS, History, follow, restore_channels
 from stream.market.market import Market
 from stream.settings.config import Config
 from stream.venue.venue import Opened
@@ -40,14 +40,14 @@ class Playback(Market):
 
     def __init__(self, config: Config, keys: list[Key], files: Files, folder: str, now: int) -> None:
         state = snapshots.oldest(files, folder)
-        self._reader = Reader(files, folder, state.seq if state else 0, state.crc if state else 0)
+        self._reader = JournalReader(files, folder, state.seq if state else 0, state.crc if state else 0)
         self._records = iter(self._reader)
         self._state = state or begin(next(self._records), self._reader.epoch)
         self._next = next(self._records, None)
         self._began = now
         self._first_time = self._state.time
         feed = Feed(self._state.exchange, config)
-        recall(feed, self._state.directory)
+        restore_channels(feed, self._state.directory)
         history = History(
             exchange=self._state.exchange, directory=self._state.directory, results=self._state.results, epoch=self._state.epoch,
             time=self._first_time, feed=feed,

@@ -26,7 +26,7 @@ HASHED_ORDERS_MAX = 1 << 14
 """A mark has the hash of the whole state if there are at most this many open orders and accounts. That is a few milliseconds of hashing."""
 
 
-class Log(Protocol):
+class JournalFace(Protocol):
     """What the sequencer needs of a journal."""
 
     @property
@@ -53,7 +53,7 @@ class Sequencer(Gatherer):
     """Carries commands to the exchange. `ran` is the last record of the group that ran last."""
 
     def __init__(
-        self, exchange: Exchange, directory: Directory, results: Results, applied: Callable[[int], None], journal: Log | None = None,
+        self, exchange: Exchange, directory: Directory, results: Results, applied: Callable[[int], None], journal: JournalFace | None = None,
     ) -> None:
         """`applied` is called with the time of a group after it has run, and before its replies."""
         super().__init__(directory, results)

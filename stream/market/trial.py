@@ -26,7 +26,7 @@ import msgspec
 import engine
 from stream.journal.files import FILE_MODE, Disk
 from stream.journal.format import JournalError, Kind, Record, Stuck
-from stream.journal.parts import CAN_GO, Named, count_of, name_of_command
+from stream.journal.parts import CAN_GO, CommandName, count_of, name_of_command
 from stream.market.journal_inspection import command_at, read_from
 from stream.settings.config import Config, as_environment
 
@@ -72,7 +72,7 @@ class Known(msgspec.Struct):
     stuck: tuple[str, int, str, str, int]
 
 
-class Guard:
+class Trial:
     """Around the recovery of a journal: Stuck if it would end this process as it ended the one before, a note for the next one if it does."""
 
     def __init__(self, config: Config, patience_s: float = PATIENCE_S) -> None:
@@ -205,12 +205,12 @@ def explained(config: Config, death: Death, patience_s: float = PATIENCE_S) -> J
     found = _search(config, record.seq, patience_s) if count_of(record) else Found()
     place = 0 if count_of(record) == 1 else found.place
     if place is None:
-        return Stuck(path, offset, told, _remedy(folder, Named(record.seq, 0 if count_of(record) > 1 else None)), record.seq)
+        return Stuck(path, offset, told, _remedy(folder, CommandName(record.seq, 0 if count_of(record) > 1 else None)), record.seq)
     name = name_of_command(record, place)
     return Stuck(path, offset, f"{told}. It is command {name}: {_words(record, place, found)}", _remedy(folder, name), record.seq)
 
 
-def _remedy(folder: str, name: Named) -> str:
+def _remedy(folder: str, name: CommandName) -> str:
     return (f"starting again does not help; another version may, and `deltabook journal repair {folder} {folder}.repaired --without {name}` makes a copy "
             "without the command, to serve from")
 

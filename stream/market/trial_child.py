@@ -26,7 +26,7 @@ from stream.journal.snapshots import State
 from stream.market.history import feeding
 from stream.market.leave_out import subjects_of
 from stream.market.trial import NO_MEMORY, NOTE_BYTES, Found
-from stream.settings.config import Config, load
+from stream.settings.config import Config, read_config
 
 PARENT_S = 1.0
 
@@ -136,7 +136,7 @@ def _end_with(parent: int) -> None:
 def main(arguments: list[str]) -> int:
     """Do a task; the exit status."""
     task, note, record, parent, patience_s = arguments
-    config = load(None, os.environ, {})
+    config = read_config(None, os.environ, {})
     if task == "narrow":    # which forks, so it must not have a thread; what it forks ends by itself
         sys.stdout.buffer.write(msgspec.json.encode(narrow(config, Note(note), int(record), float(patience_s))))
         return 0

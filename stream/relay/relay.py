@@ -17,15 +17,15 @@ from stream.feed.hub import Refused
 from stream.relay.relay_channels import RelayedFeed
 from stream.relay.upstream import Upstream, Upstreams
 from stream.settings.config import Config
-from stream.venue.market_face import Guarded
 from stream.venue.safeguards import Deadlines
 from stream.venue.venue import Figure, Opened, Venue
+from stream.venue.venue_face import Guarded
 from stream.wire.channels import ADMIN_SCOPE, MARKET_SCOPE
 from stream.wire.codes import ErrorCode
 from stream.wire.messages import InstrumentTerms, OrderRequest, SetLimits, SetPhase
 
 
-class NoMemory:
+class NoStore:
     """Nothing outlives a crash, for there are no orders to cancel after it."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Relay(Venue):
     def __init__(self, config: Config, keys: list[Key], now: int) -> None:
         self.feed = RelayedFeed(config)
         super().__init__(config, keys, self.feed, now)
-        self.deadlines = Deadlines(NoMemory())
+        self.deadlines = Deadlines(NoStore())
         self.upstreams = Upstreams(config, self.feed, now)
         self.stale_since = now
         self._begun = False

@@ -104,7 +104,7 @@ class RelayedTrades(Relayed, TradesChannel):
     def _took(self, frame: Trades, before: int | None) -> None:
         new = [trade for trade in frame.trades if before is None or trade.seq > before]
         if frame.prev is None and frame.seq != before and (before is None or len(new) == len(frame.trades)):
-            self.recall(new[0].seq - 1 if new else frame.seq, [(trade.seq, trade) for trade in new])    # it does not reach back to what is here
+            self.restore(new[0].seq - 1 if new else frame.seq, [(trade.seq, trade) for trade in new])    # it does not reach back to what is here
         else:
             for trade in new:
                 self.add(trade)
@@ -140,7 +140,7 @@ class RelayedTicker(Relayed):
         return self.snapshot(at)
 
 
-class Instrument(NamedTuple):
+class InstrumentChannels(NamedTuple):
     """The channels of one."""
 
     book: RelayedBook
@@ -156,7 +156,7 @@ class RelayedFeed:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._instruments: dict[str, Instrument] = {}
+        self._instruments: dict[str, InstrumentChannels] = {}
         self.all: dict[str, Relayed] = {}
         self.public: dict[str, Channel] = {}
         self.changed: set[Channel] = set()
@@ -165,7 +165,7 @@ class RelayedFeed:
     def add(self, name: str) -> None:
         """Take in an instrument's channels, if they are new."""
         if name not in self._instruments:
-            instrument = Instrument(RelayedBook(name, self._config), RelayedTrades(name, self._config), RelayedTicker(name))
+            instrument = InstrumentChannels(RelayedBook(name, self._config), RelayedTrades(name, self._config), RelayedTicker(name))
             self._instruments[name] = instrument
             self.all |= {channel.name: channel for channel in instrument}
 

@@ -40,7 +40,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Report:
+class ReplayReport:
     """The result of a recording in the engine. `hash` is that of the format's own reports, or of the engine's last state."""
 
     format: str
@@ -80,10 +80,10 @@ class Stage:
         commands.clear()
         return refused
 
-    def report(self, format: str, trades: int, checks: tuple[Check, ...], hash: str = "") -> Report:
+    def report(self, format: str, trades: int, checks: tuple[Check, ...], hash: str = "") -> ReplayReport:
         """What it came to so far; `hash` unless it is the engine's state."""
         hash = hash or f"{self.exchange.state_hash():016x}"
-        return Report(
+        return ReplayReport(
             format=format, commands=self.commands, events=self.exchange.seq, trades=trades, checks=checks,
             seconds=time.perf_counter() - self.started, hash=hash,
         )

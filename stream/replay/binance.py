@@ -1,7 +1,7 @@
 """Binance's spot streams (depth, trades, best bid and ask), checked against the recording's own best bid and ask.
 
-The recorded depth becomes the orders of a *venue* account, one a level, and the recorded trades those of a *taker* where the book
-stands as it did then. Each `depthUpdate` brings the venue's orders back to the recorded sizes, whatever traded in between: the
+The recorded depth becomes the orders of a *maker* account, one a level, and the recorded trades those of a *taker* where the book
+stands as it did then. Each `depthUpdate` brings the maker's orders back to the recorded sizes, whatever traded in between: the
 recorded taker, or anyone else, whose own orders are left alone. Format: developers.binance.com, "How to manage a local order book
 correctly".
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from engine import Commands, EventKind, Exchange, Instrument, OrderBook, Side, TimeInForce
-from stream.replay import Check, Progress, Report, Stage, read, scaled, silent
+from stream.replay import Check, Progress, ReplayReport, Stage, read, scaled, silent
 
 PRICE_DECIMALS, SIZE_DECIMALS = 2, 6
 BTC_USDT = Instrument("BTC-USDT", "BTC", "USDT", tick=Decimal("0.01"), lot=Decimal("0.000001"), taker_fee=100)
@@ -34,7 +34,7 @@ class Depth:
 
 
 @dataclass(frozen=True, slots=True)
-class Trade:
+class RecordedTrade:
     """A trade, by the side of its aggressor."""
 
     side: Side
@@ -51,13 +51,13 @@ class Best:
     ask: tuple[int, int]
 
 
-Entry = Depth | Trade | Best
+RecordedEntry = Depth | RecordedTrade | Best
 
 _Texts = list[tuple[str, str]]
 
 
 class _Line(msgspec.Struct, rename="camel"):
-    """A line of the log: a message of a stream, or else the REST snapshot."""
+    """A line of the recording: a message of a stream, or else the REST snapshot."""
 
     stream: str = ""
     data: msgspec.Raw = msgspec.Raw()
@@ -87,7 +87,7 @@ class _BookTicker(msgspec.Struct):
     ask_size: str = msgspec.field(name="A")
 
 
-def entries(lines: Iterable[bytes]) -> Iterator[tuple[int, Entry]]:
+def entries(lines: Iterable[bytes]) -> Iterator[tuple[int, RecordedEntry]]:
     """What a recording holds from its snapshot on, each with its time in ns. A line is the time, a space, and the JSON.
 
     Updates that arrived before the snapshot come after it if it does not hold them already. ValueError where one is missing.
@@ -105,7 +105,7 @@ def entries(lines: Iterable[bytes]) -> Iterator[tuple[int, Entry]]:
                 early.append(msgspec.json.decode(message.data, type=_DepthUpdate))
             case ["trade"] if update:
                 trade = msgspec.json.decode(message.data, type=_Trade)
-                yield time, Trade(Side.SELL if trade.buyer_is_maker else Side.BUY, *_level(trade.price, trade.size))
+                yield time, RecordedTrade(Side.SELL if trade.buyer_is_maker else Side.BUY, *_level(trade.price, trade.size))
             case ["bookTicker"] if update:
                 best = msgspec.json.decode(message.data, type=_BookTicker)
                 yield time, Best(best.update, _level(best.bid, best.bid_size), _level(best.ask, best.ask_size))
@@ -130,22 +130,22 @@ def _levels(bids: _Texts, asks: _Texts) -> Levels:
     return dict(_level(*bid) for bid in bids), dict(_level(*ask) for ask in asks)
 
 
-class Venue:
+class RecordedFlow:
     """Makes the orders of two accounts out of a recording: a book that stands as recorded, and its takers."""
 
-    def __init__(self, exchange: Exchange, book: OrderBook, account: int, taker: int) -> None:
+    def __init__(self, exchange: Exchange, book: OrderBook, maker: int, taker: int) -> None:
         self.recorded: Levels = ({}, {})
         self._exchange = exchange
         self._book = book
-        self._account = account
+        self._maker = maker
         self._taker = taker
         self._seen = book.levels.seq
         self._grown: dict[tuple[int, int], None] = {}
 
     def follow(self, depth: Depth, commands: Commands, time: int = 0) -> None:
-        """Append what brings the venue's orders to the recorded book. O(levels changed since the last time, by anyone).
+        """Append what brings the maker's orders to the recorded book. O(levels changed since the last time, by anyone).
 
-        What shrinks goes first, so that the venue never meets itself on its way from one book to the next.
+        What shrinks goes first, so that the maker never meets itself on its way from one book to the next.
         """
         stale = self._changed() | self._grown
         for side, levels in enumerate(depth.levels):
@@ -161,21 +161,21 @@ class Venue:
                     recorded.pop(price, None)
         growing: list[tuple[int, int, int, int]] = []
         for side, price in stale:
-            own = next((order for order in self._book.queue(side, price) if order.account == self._account), None)
+            own = next((order for order in self._book.queue(side, price) if order.account == self._maker), None)
             have, wanted = own.remaining if own else 0, self.recorded[side].get(price, 0)
             if own and wanted < have:
-                commands.reduce(self._account, own.order, have - wanted, time=time)
+                commands.reduce(self._maker, own.order, have - wanted, time=time)
             elif wanted > have:
                 growing.append((own.order if own else 0, side, price, wanted))
         # What meets another's order on its way in may be filled whole, and then its own level never changed.
         self._grown = {(side, price): None for _, side, price, _ in growing}
         for order, side, price, size in growing:
             if order:
-                commands.replace(self._account, order, price, size, time=time)
+                commands.replace(self._maker, order, price, size, time=time)
             else:
-                commands.place(self._account, self._book.index, side, price, size, time=time)
+                commands.place(self._maker, self._book.index, side, price, size, time=time)
 
-    def take(self, trade: Trade, commands: Commands, time: int = 0) -> None:
+    def take(self, trade: RecordedTrade, commands: Commands, time: int = 0) -> None:
         """Append the trade's aggressor if the best price is the trade's, or a better one that only someone else has."""
         best = self._book.levels.best_bid if trade.side == Side.SELL else self._book.levels.best_ask
         if best is None:
@@ -186,23 +186,23 @@ class Venue:
             commands.place(self._taker, self._book.index, trade.side, price, trade.size, time_in_force=TimeInForce.IOC, time=time)
 
     def _changed(self) -> dict[tuple[int, int], None]:
-        """The levels, by side and price, that changed since the last call; all where the venue has orders if that is forgotten."""
+        """The levels, by side and price, that changed since the last call; all where the maker has orders if that is forgotten."""
         changes = self._book.levels.changes_since(self._seen)
         self._seen = self._book.levels.seq
         if changes is not None:
             return {(side, price): None for side, flat in enumerate(changes) for price in flat[::2]}
-        orders = [order for order in self._exchange.orders(self._account) if order.instrument == self._book.index]
+        orders = [order for order in self._exchange.orders(self._maker) if order.instrument == self._book.index]
         levels = {(order.side, order.price): None for order in orders}
         return levels | {(side, price): None for side, recorded in enumerate(self.recorded) for price in recorded}
 
 
-def replay(path: Path, progress: Progress = silent) -> Report:
-    """Run a raw log of the streams of one symbol. The engine's book has to be the recorded one after every `depthUpdate`,
-    and its best bid and ask those of the `bookTicker` with the same update id. ValueError if the log has a gap.
+def replay(path: Path, progress: Progress = silent) -> ReplayReport:
+    """Run a recording of the streams of one symbol. The engine's book has to be the recorded one after every `depthUpdate`,
+    and its best bid and ask those of the `bookTicker` with the same update id. ValueError if the recording has a gap.
     """
     lines = read(path).splitlines()
     stage = Stage(BTC_USDT, DECIMALS, accounts=2)
-    venue = Venue(stage.exchange, stage.book, account=0, taker=1)
+    flow = RecordedFlow(stage.exchange, stage.book, maker=0, taker=1)
     commands = Commands()
     bests: dict[int, Best] = {}
     books = equal_books = compared = equal_bests = trades = 0
@@ -217,15 +217,15 @@ def replay(path: Path, progress: Progress = silent) -> Report:
         match entry:
             case Best():
                 bests[entry.update] = entry
-            case Trade():
-                venue.take(entry, commands)
+            case RecordedTrade():
+                flow.take(entry, commands)
                 stage.run(commands)
                 trades += len(stage.exchange.events.select(1 << EventKind.TRADE))
             case Depth():
-                venue.follow(entry, commands)
+                flow.follow(entry, commands)
                 stage.run(commands)
                 books += 1
-                equal_books += levels_of(stage.book) == venue.recorded
+                equal_books += levels_of(stage.book) == flow.recorded
                 best = bests.get(entry.update)
                 bests.clear()
                 if best:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from engine import MONEY_MAX, Commands, EventKind, Instrument, OrderType, Side, TimeInForce
-from stream.replay import Check, Progress, Report, Stage, companion, read, scaled, silent
+from stream.replay import Check, Progress, ReplayReport, Stage, companion, read, scaled, silent
 
 PRICE_DECIMALS, SIZE_DECIMALS = 2, 8
 BTC_USD = Instrument("BTC-USD", "BTC", "USD", tick=Decimal("0.01"), lot=Decimal("0.00000001"), size_max=MONEY_MAX)
@@ -23,7 +23,7 @@ Fill = tuple[int, int, int]
 """The maker's id, the price in ticks, the size in lots."""
 
 
-def replay(path: Path, progress: Progress = silent) -> Report:
+def replay(path: Path, progress: Progress = silent) -> ReplayReport:
     """Run a `..._orders.csv` with its `..._trades.csv` beside it. Aggressors have to meet the same orders at the same prices, in order.
 
     ValueError for a row that is not of this kind, FileNotFoundError if there are no trades.

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from engine import Commands, EventKind, Instrument, Reason, Side, TimeInForce
-from stream.replay import Check, Progress, Report, Stage, read, silent
+from stream.replay import Check, Progress, ReplayReport, Stage, read, silent
 
 MAGIC = b"100_WBEM"
 HEADER_BYTES = 16
@@ -31,7 +31,7 @@ Message = tuple[int, int, int, int, int, int, int]
 """Type, side, immediate or cancel, size, sequence, order id, price."""
 
 
-class Case(msgspec.Struct):
+class EdgeCase(msgspec.Struct):
     """An edge case: rows of type, side, immediate or cancel, size, order id, price; or text that describes them."""
 
     messages: list[tuple[int, int, int, int, int, int]] | str
@@ -46,14 +46,14 @@ class Workload(msgspec.Struct):
     expected_reports_sha256: str
 
 
-def replay(path: Path, expect: str = "", progress: Progress = silent) -> Report:
+def replay(path: Path, expect: str = "", progress: Progress = silent) -> ReplayReport:
     """Run a workload (.bin) or a file of edge cases (.json). ValueError if it cannot be read, or if no hash of the workload is known.
 
     `expect` is the workload's SHA-256 in hex; without it, it is looked up beside the file.
     """
     content = read(path)
     if ".json" in path.suffixes:
-        return _replay_cases(msgspec.json.decode(content, type=dict[str, Case]), progress)
+        return _replay_cases(msgspec.json.decode(content, type=dict[str, EdgeCase]), progress)
     records = memoryview(content)[HEADER_BYTES:]
     if not content.startswith(MAGIC) or len(records) % RECORD.size:
         raise ValueError(f"{path}: this is not a flash1 workload")
@@ -65,9 +65,9 @@ def replay(path: Path, expect: str = "", progress: Progress = silent) -> Report:
     return matcher.report(Check("hash of all reports", 1, int(matcher.hash.hexdigest() == expect), 1))
 
 
-def _replay_cases(cases: dict[str, Case], progress: Progress) -> Report:
+def _replay_cases(cases: dict[str, EdgeCase], progress: Progress) -> ReplayReport:
     """Run every edge case on an exchange of its own. The report's hash is over all of theirs."""
-    reports: list[Report] = []
+    reports: list[ReplayReport] = []
     for name, case in cases.items():
         messages = list(_case_messages(case.messages))
         matcher = _Matcher({message[6] for message in messages})
@@ -76,7 +76,7 @@ def _replay_cases(cases: dict[str, Case], progress: Progress) -> Report:
         equal = found == (case.expected_sha256, case.trades, case.resting_orders_at_end)
         reports.append(matcher.report(Check(name.replace("_", " "), 1, int(equal), 1)))
         progress(len(reports), len(cases))
-    return Report(
+    return ReplayReport(
         "flash1",
         commands=sum(report.commands for report in reports),
         events=sum(report.events for report in reports),
@@ -133,7 +133,7 @@ class _Matcher:
         self.trades = 0
         self.hash = sha256()
 
-    def report(self, check: Check) -> Report:
+    def report(self, check: Check) -> ReplayReport:
         return self.stage.report("flash1", self.trades, (check,), self.hash.hexdigest())
 
     def run(self, messages: list[Message]) -> None:

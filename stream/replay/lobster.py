@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from engine import Commands, Instrument, Order, Side, TimeInForce
-from stream.replay import Check, Progress, Report, Stage, companion, read, silent
+from stream.replay import Check, Progress, ReplayReport, Stage, companion, read, silent
 
 PLACED, REDUCED, DELETED, EXECUTED = 1, 2, 3, 4
 VISIBLE = (PLACED, REDUCED, DELETED, EXECUTED)
@@ -23,7 +23,7 @@ PRIORITY_PERCENT = 97
 """So many executions have to follow price-time priority. Anonymous orders, whose place is not known, explain most others."""
 
 
-def replay(path: Path, limit: int | None = None, progress: Progress = silent) -> Report:
+def replay(path: Path, limit: int | None = None, progress: Progress = silent) -> ReplayReport:
     """Run a .zip with a message and an orderbook file, or the message file beside the other. ValueError if they do not go together.
 
     `limit` is for the first so many messages. Every row has to be equal on all its levels.

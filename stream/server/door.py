@@ -38,7 +38,7 @@ PAUSE_S = 0.2
 TOO_OFTEN = Answer(text(HTTPStatus.TOO_MANY_REQUESTS, "too many connections and requests from this address; come back later\n"), LATER)
 
 
-class Upgraded(Protocol):
+class UpgradedProtocol(Protocol):
     """The protocol of a connection after its handshake: that of picows."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -120,7 +120,7 @@ class Visitor(asyncio.BufferedProtocol):
             self._transport.write_eof()
         self._wait()
 
-    def become(self, protocol: Upgraded, data: bytes) -> None:
+    def become(self, protocol: UpgradedProtocol, data: bytes) -> None:
         """Hand the connection over to another protocol, with the bytes that it has not seen."""
         assert self._transport
         self._leave()

@@ -11,7 +11,7 @@ from stream.access.claims import Claims
 from stream.server.http_request import METHODS, BadRequest, Request
 from stream.server.origins import Origins
 from stream.server.pages import SECURITY_HEADERS, Page, page, text
-from stream.venue.limits import Address
+from stream.venue.limits import AddressAllowance
 from stream.venue.metrics import TYPE, Exposition
 from stream.venue.venue import Venue
 from stream.wire.channels import ADMIN_SCOPE
@@ -85,7 +85,7 @@ class Reception:
         self._origins = Origins(venue.config.origins, names)
         self._known: dict[bytes, None] = {}    # digests of tokens that were good
 
-    def receive(self, request: Request, place: Address, entrance: Entrance, connections: int, leaving: bool, now: int) -> Answer | Admitted:
+    def receive(self, request: Request, place: AddressAllowance, entrance: Entrance, connections: int, leaving: bool, now: int) -> Answer | Admitted:
         """Answer a request. `place` is the client's address, `connections` how many came this way and are open."""
         try:
             if request.method == "OPTIONS":
@@ -102,7 +102,7 @@ class Reception:
                 self._venue.limits.hit[refusal.limit] += 1
             return refusal.answer
 
-    def _upgrade(self, request: Request, place: Address, entrance: Entrance, connections: int, leaving: bool, now: int) -> Admitted:
+    def _upgrade(self, request: Request, place: AddressAllowance, entrance: Entrance, connections: int, leaving: bool, now: int) -> Admitted:
         if leaving or not self._venue.begun:
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the server takes no connections at the moment; come back later", LATER)
         key = self._handshake_key(request)
@@ -132,7 +132,7 @@ class Reception:
             raise Refusal(HTTPStatus.BAD_REQUEST, f"expected GET, Sec-WebSocket-Version: {VERSION}, and a Sec-WebSocket-Key of 16 bytes in base64")
         return key
 
-    def _claims(self, authorization: str, place: Address, entrance: Entrance, now: int) -> Claims:
+    def _claims(self, authorization: str, place: AddressAllowance, entrance: Entrance, now: int) -> Claims:
         """The claims of the token in the header, if the address may still send one. A token that was good before is checked in any case."""
         digest = sha256(authorization.encode("latin-1")).digest()
         over = "" if digest in self._known else self._venue.limits.sign_in(place, now, in_common=not entrance.for_admins)

@@ -260,7 +260,7 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     return settings
 
 
-def load(path: Path | None = None, environment: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None) -> Config:
+def read_config(path: Path | None = None, environment: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None) -> Config:
     """The configuration. The environment overrides the file, and flags override both. Raises ConfigError for a setting that is unknown or has a bad value."""
     settings = (read_file(path) if path else {}) | read_environment(environment or {}) | dict(flags or {})
     try:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine import Commands, Exchange, Instrument
-from stream.replay.binance import BTC_USDT, DECIMALS, Best, Depth, Entry, Trade, Venue, entries
+from stream.replay.binance import BTC_USDT, DECIMALS, Best, Depth, RecordedEntry, RecordedFlow, RecordedTrade, entries
 from stream.sources import refill
 
 RECORDING = Path(__file__).with_name("binance_spot_btcusdt_20240808.gz")
@@ -13,13 +13,13 @@ LOOP_GAP_NS = 100_000_000
 """From the last entry of the recording to its first: one period of the depth stream."""
 
 FUNDS = {"BTC": 1_000_000 * 10**8, "USDT": 5_000_000_000 * 10**8}
-"""What the venue and the taker each have, made good once a loop: much more than a loop trades and the recorded book holds."""
+"""What the maker and the taker each have, made good once a loop: much more than a loop trades and the recorded book holds."""
 
 
 class RecordedSource:
-    """The recorded depth as orders of a venue account, and the recorded trades as those of a taker. At its end, it goes back to its beginning by differences.
+    """The recorded depth as orders of a maker account, and the recorded trades as those of a taker. At its end, it goes back to its beginning by differences.
 
-    After each depth update the venue's part of the book is the recorded one. The file is read while it streams: a loop costs its
+    After each depth update the maker's part of the book is the recorded one. The file is read while it streams: a loop costs its
     entries, and memory does not grow. `speed` 2.0 is twice as fast as it was.
     """
 
@@ -39,11 +39,11 @@ class RecordedSource:
         self._time, self._entry = next(self._entries)
 
     def open(self, exchange: Exchange, accounts: list[int], commands: Commands, time: int = 0) -> None:
-        """Fund the venue's and the taker's account and place the recording's snapshot."""
+        """Fund the maker's and the taker's account and place the recording's snapshot."""
         self._exchange = exchange
         self._funds = {exchange.asset(name): amount for name, amount in FUNDS.items()}
         self.accounts = accounts
-        self.venue = Venue(exchange, exchange.book(BTC_USDT.name), *accounts)
+        self.flow = RecordedFlow(exchange, exchange.book(BTC_USDT.name), *accounts)
         self.step(commands, time)
 
     def next_time(self) -> int:
@@ -57,12 +57,12 @@ class RecordedSource:
                 if depth.snapshot:
                     for account in self.accounts:
                         refill(commands, self._exchange, account, self._funds, time)
-                self.venue.follow(depth, commands, time)
-            case Trade() as trade:
-                self.venue.take(trade, commands, time)
+                self.flow.follow(depth, commands, time)
+            case RecordedTrade() as trade:
+                self.flow.take(trade, commands, time)
         self._time, self._entry = next(self._entries)
 
-    def _loop(self) -> Iterator[tuple[int, Entry]]:
+    def _loop(self) -> Iterator[tuple[int, RecordedEntry]]:
         """The recording again and again, with times in ns since the start of the first."""
         offset = 0
         while True:

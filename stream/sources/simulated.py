@@ -28,8 +28,8 @@ DEVIATION, RECALL_SECONDS = 20_000, 1_000_000
 """The fair price moves by 1 / DEVIATION of itself in a second (standard deviation), and comes back within some RECALL_SECONDS."""
 
 
-class Market(NamedTuple):
-    """One instrument's life: where its price begins, how far from it makers quote (both in ticks), and their usual size in lots."""
+class Profile(NamedTuple):
+    """How one instrument trades: where its price begins, how far from it makers quote (both in ticks), and their usual size in lots."""
 
     instrument: Instrument
     price: int
@@ -39,17 +39,17 @@ class Market(NamedTuple):
     """Whole coins of the base asset in each account."""
 
 
-MARKETS = (
-    Market(Instrument("ETH-USDT", "ETH", "USDT", Decimal("0.01"), Decimal("0.0001"), taker_fee=100), 260_000, 600, 4_000, 100_000),
-    Market(Instrument("SOL-USDT", "SOL", "USDT", Decimal("0.01"), Decimal("0.001"), taker_fee=100), 15_500, 400, 6_000, 1_000_000),
-    Market(Instrument("XRP-USDT", "XRP", "USDT", Decimal("0.0001"), Decimal("0.1"), taker_fee=100), 6_100, 300, 8_000, 100_000_000),
+PROFILES = (
+    Profile(Instrument("ETH-USDT", "ETH", "USDT", Decimal("0.01"), Decimal("0.0001"), taker_fee=100), 260_000, 600, 4_000, 100_000),
+    Profile(Instrument("SOL-USDT", "SOL", "USDT", Decimal("0.01"), Decimal("0.001"), taker_fee=100), 15_500, 400, 6_000, 1_000_000),
+    Profile(Instrument("XRP-USDT", "XRP", "USDT", Decimal("0.0001"), Decimal("0.1"), taker_fee=100), 6_100, 300, 8_000, 100_000_000),
 )
 QUOTE_FUNDS = 100_000_000
 DECIMALS = 8
 
 
 class SimulatedSource:
-    """`rate` commands a second for each of the markets: makers place, move and cancel, takers take with IOC and market orders.
+    """`rate` commands a second for each instrument: makers place, move and cancel, takers take with IOC and market orders.
 
     The fair price is a random walk that is drawn back to its beginning, some 4 % wide over days. At most QUOTES orders a
     book are open. No account runs dry: both sides are taken alike, and every REFILL_STEPS steps each account is brought back to the
@@ -58,14 +58,14 @@ class SimulatedSource:
 
     name = "simulated"
 
-    def __init__(self, seed: int = 1, rate: int = 50, markets: Sequence[Market] = MARKETS) -> None:
-        if rate < 1 or not markets:
-            raise ValueError(f"rate {rate}, {len(markets)} markets: expected at least 1 of both")
-        self.assets: dict[str, int] = {name: DECIMALS for market in markets for name in (market.instrument.base, market.instrument.quote)}
-        self.instruments: list[Instrument] = [market.instrument for market in markets]
+    def __init__(self, seed: int = 1, rate: int = 50, profiles: Sequence[Profile] = PROFILES) -> None:
+        if rate < 1 or not profiles:
+            raise ValueError(f"rate {rate}, {len(profiles)} profiles: expected at least 1 of both")
+        self.assets: dict[str, int] = {name: DECIMALS for profile in profiles for name in (profile.instrument.base, profile.instrument.quote)}
+        self.instruments: list[Instrument] = [profile.instrument for profile in profiles]
         self.accounts: list[int] = []
         self.account_count = MAKERS + 1
-        self._markets = markets
+        self._profiles = profiles
         self._rate = rate
         self._random = Random(seed)
         self._time = self._steps = 0
@@ -74,10 +74,10 @@ class SimulatedSource:
         """Fund the accounts of the makers and of the taker, and place the opening books."""
         self._exchange = exchange
         self.accounts = accounts
-        self._funds = {exchange.asset(market.instrument.base): market.funds * 10**DECIMALS for market in self._markets}
-        self._funds |= {exchange.asset(market.instrument.quote): QUOTE_FUNDS * 10**DECIMALS for market in self._markets}
+        self._funds = {exchange.asset(profile.instrument.base): profile.funds * 10**DECIMALS for profile in self._profiles}
+        self._funds |= {exchange.asset(profile.instrument.quote): QUOTE_FUNDS * 10**DECIMALS for profile in self._profiles}
         self._refill(commands, time)
-        self._crowds = [_Crowd(market, exchange.book(market.instrument.name), self.accounts, self._rate, self._random) for market in self._markets]
+        self._crowds = [_Crowd(profile, exchange.book(profile.instrument.name), self.accounts, self._rate, self._random) for profile in self._profiles]
         for crowd in self._crowds:
             for _ in range(QUOTES):
                 crowd.place(commands, time)
@@ -87,9 +87,9 @@ class SimulatedSource:
         return self._time
 
     def step(self, commands: Commands, time: int) -> None:
-        """Append one command of one of the markets, and now and then those that make the accounts' funds good."""
+        """Append one command for one of the instruments, and now and then those that make the accounts' funds good."""
         self._steps += 1
-        self._time += self._random.randrange(2 * 10**9 // (self._rate * len(self._markets)) + 1)
+        self._time += self._random.randrange(2 * 10**9 // (self._rate * len(self._profiles)) + 1)
         if not self._steps % REFILL_STEPS:
             self._refill(commands, time)
         self._random.choice(self._crowds).step(commands, time)
@@ -108,12 +108,12 @@ class _Quote(NamedTuple):
 class _Crowd:
     """Makers and takers of one book. A quote in the list may have been filled: whoever looks for it in the book forgets it then."""
 
-    def __init__(self, market: Market, book: OrderBook, accounts: list[int], rate: int, random: Random) -> None:
-        self._market = market
+    def __init__(self, profile: Profile, book: OrderBook, accounts: list[int], rate: int, random: Random) -> None:
+        self._profile = profile
         self._book = book
         self._makers, self._taker = accounts[:-1], accounts[-1]
         self._random = random
-        self._fair = self._start = market.price << FAIR_BITS
+        self._fair = self._start = profile.price << FAIR_BITS
         self._stride = isqrt(3 * self._start**2 // (rate * DEVIATION**2))
         self._recall = rate * RECALL_SECONDS
         self._quotes: list[_Quote] = []
@@ -157,19 +157,19 @@ class _Crowd:
 
     def _draw(self, account: int, side: Side) -> tuple[_Quote, int]:
         """A quote and its size: many near the fair price, few and larger ones far from it."""
-        random, reach = self._random, self._market.reach
+        random, reach = self._random, self._profile.reach
         distance = 1 + random.randrange(reach) * random.randrange(reach) * random.randrange(reach) // reach**2
         price = (self._fair >> FAIR_BITS) + (distance if side == Side.SELL else -distance)
-        size = self._market.size * (reach + 4 * distance) // reach * random.randint(1, 100) // 50
+        size = self._profile.size * (reach + 4 * distance) // reach * random.randint(1, 100) // 50
         return _Quote(account, side, max(price, 1)), max(size, 1)
 
     def _take(self, commands: Commands, time: int) -> None:
         """Append an aggressor: mostly small ones, immediate or cancel within some ticks of the fair price, or at any price."""
         random = self._random
         side = Side(random.randrange(2))
-        size = 1 + self._market.size * random.randrange(100) * random.randrange(100) // 2_500
+        size = 1 + self._profile.size * random.randrange(100) * random.randrange(100) // 2_500
         if random.randrange(4):
-            price = (self._fair >> FAIR_BITS) + (1 - 2 * side) * random.randrange(self._market.reach // 8)
+            price = (self._fair >> FAIR_BITS) + (1 - 2 * side) * random.randrange(self._profile.reach // 8)
             commands.place(self._taker, self._book.index, side, max(price, 1), size, time_in_force=TimeInForce.IOC, time=time)
         else:
             commands.place(self._taker, self._book.index, side, 0, size, type=OrderType.MARKET, time_in_force=TimeInForce.IOC, time=time)

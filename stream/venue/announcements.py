@@ -1,6 +1,6 @@
 """Announcements of an administrator to every process of the market: revoked tokens, and connections to close.
 
-An announcement goes through the log of all commands. So it is on disk before it is confirmed, it reaches processes that were away, and it survives a
+An announcement is an entry among the commands. So it is on disk before it is confirmed, it reaches processes that were away, and it survives a
 restart. It is forgotten when it cannot matter any more.
 """
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from stream.access.revocations import Revocation, Revocations
 from stream.commands.directory import ClosedConnection, ClosedSubject, DirectoryKey, Entry, RevokedSubject, RevokedToken
-from stream.venue.safeguards import Memory
+from stream.venue.safeguards import Store
 
 Revoked = RevokedToken | RevokedSubject
 Closed = ClosedSubject | ClosedConnection
@@ -49,10 +49,10 @@ def read(entry: Entry) -> Announcement | None:
 class Announcements:
     """Those that are remembered. Revocations are put into `revocations`."""
 
-    def __init__(self, memory: Memory, revocations: Revocations) -> None:
+    def __init__(self, store: Store, revocations: Revocations) -> None:
         self._revocations = revocations
         self._kept: dict[DirectoryKey, Announcement] = {}
-        for key, value in memory.directory.items():
+        for key, value in store.directory.items():
             self.follow(Entry(key, value))
 
     def __len__(self) -> int:
@@ -71,7 +71,7 @@ class Announcements:
             self._kept.pop(entry.key, None)
         return said
 
-    def forget(self, now: int, wall_time: int, memory: Memory) -> None:
+    def forget(self, now: int, wall_time: int, store: Store) -> None:
         """Forget those that can matter no more."""
         closed = [about for about in self._kept if isinstance(about, Closed)]
         passed = set(closed[:-CLOSED_KEPT_MAX])
@@ -79,4 +79,4 @@ class Announcements:
             ends, time = (self._revocations.kept_s, wall_time) if isinstance(key, Revoked) else (CLOSED_KEPT_S, now)
             if key in passed or said.at + ends * 10**9 < time:
                 del self._kept[key]
-                memory.remember(key, None)
+                store.remember(key, None)

@@ -7,7 +7,7 @@ from stream.settings.config import Config
 from stream.wire.bucket import ANSWER_BYTES_OF_A_MESSAGE, Bucket
 
 
-class Address:
+class AddressAllowance:
     """What one address has."""
 
     __slots__ = ("arrivals", "connections", "handshakes", "sign_ins", "suspect")
@@ -20,7 +20,7 @@ class Address:
         self.sign_ins = Bucket(config.sign_ins_per_s, config.sign_ins_burst, now)
 
 
-class Allowance:
+class ConnectionAllowance:
     """How much one connection may send, and how much it may be answered."""
 
     __slots__ = ("_bytes", "_controls", "messages")
@@ -42,7 +42,7 @@ class Allowance:
         self.messages.owe(size // ANSWER_BYTES_OF_A_MESSAGE)
 
 
-class Account:
+class AccountAllowance:
     """What one account has, over all its connections."""
 
     __slots__ = ("cancels", "connections", "orders")
@@ -60,8 +60,8 @@ class Limits:
         self._config = config
         self.connections_per_address_max = config.connections_per_address_max
         self.header_sign_ins = Bucket(config.header_sign_ins_per_s, config.header_sign_ins_burst, now)
-        self._addresses: dict[str, Address] = {}
-        self._accounts: dict[int, Account] = {}
+        self._addresses: dict[str, AddressAllowance] = {}
+        self._accounts: dict[int, AccountAllowance] = {}
         self.hit: Counter[str] = Counter()
 
     def told(self, message_bytes_max: int) -> dict[str, int]:
@@ -72,22 +72,22 @@ class Limits:
             "messages_per_s": config.messages_per_s, "messages_burst": config.messages_burst,
         }
 
-    def address(self, address: str, now: int) -> Address:
+    def address(self, address: str, now: int) -> AddressAllowance:
         """What an address has."""
-        return self._addresses.setdefault(block_of(address), Address(self._config, now))
+        return self._addresses.setdefault(block_of(address), AddressAllowance(self._config, now))
 
-    def account(self, account: int, now: int) -> Account:
+    def account(self, account: int, now: int) -> AccountAllowance:
         """What an account has."""
-        return self._accounts.setdefault(account, Account(self._config, now))
+        return self._accounts.setdefault(account, AccountAllowance(self._config, now))
 
-    def arrive(self, address: Address, now: int) -> bool:
+    def arrive(self, address: AddressAllowance, now: int) -> bool:
         """Whether another connection or request may come from an address."""
         if address.arrivals.take(now):
             return True
         self.hit["arrivals_per_s"] += 1
         return False
 
-    def open(self, address: Address, now: int) -> str:
+    def open(self, address: AddressAllowance, now: int) -> str:
         """Count one more open connection of an address. If it is one too many, returns what was expected, else ""."""
         address.connections += 1
         if address.connections > self.connections_per_address_max:
@@ -98,7 +98,7 @@ class Limits:
             return f"expected at most {self._config.handshakes_per_s} new connections per second from one address"
         return ""
 
-    def sign_in(self, address: Address, now: int, in_common: bool) -> str:
+    def sign_in(self, address: AddressAllowance, now: int, in_common: bool) -> str:
         """The limit because of which a token in a handshake is not checked; "" for none. The address's own allowance is used up first.
 
         The allowance that all addresses have `in_common` is refused only to addresses that have sent a bad token. So no number of strangers can use up

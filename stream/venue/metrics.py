@@ -39,7 +39,7 @@ class VenueCollector(Collector):
         yield CounterMetricFamily("deltabook_gaps", "Lossless channels that went on with a snapshot", value=counters.gaps)
         yield CounterMetricFamily("deltabook_audited_frames", "Book frames that the server has checked as a client would", value=venue.audit.frames)
         yield CounterMetricFamily("deltabook_audit_failures", "Of those, frames that made a wrong book: raise an alarm", value=venue.audit.failures)
-        yield GaugeMetricFamily("deltabook_loaded_interval_seconds", "Shortest interval that the load allows", value=venue.load.interval_ms / 1000)
+        yield GaugeMetricFamily("deltabook_loaded_interval_seconds", "Shortest interval that the load allows", value=venue.load_shedding.interval_ms / 1000)
         waited = HistogramMetricFamily("deltabook_held_back_seconds", "From a change to the frame that tells of it", labels=["interval_ms"])
         for interval, histogram in counters.waited.items():
             waited.add_metric([str(interval)], histogram.buckets(), histogram.total)

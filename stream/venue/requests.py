@@ -4,10 +4,10 @@ from engine import Event
 from stream.access.auth import TokenRefused
 from stream.commands.results import Result
 from stream.feed.hub import Refused, channel_of
-from stream.venue.market_face import Market
 from stream.venue.safeguards import Guard
 from stream.venue.session import Session, needs_token
 from stream.venue.session_state import ENDED
+from stream.venue.venue_face import VenueFace
 from stream.wire.channels import ADMIN_SCOPE, TRADE_SCOPE
 from stream.wire.codes import ErrorCode
 from stream.wire.messages import (
@@ -43,11 +43,11 @@ REFUSED_TOKEN_WEIGHT = 5
 """As so many errors counts a token that is refused, which costs as much to look at as many messages."""
 
 
-class Requests:
-    """Those of all connections of a market."""
+class RequestHandler:
+    """Answers the requests of all connections of a venue."""
 
-    def __init__(self, market: Market) -> None:
-        self._market = market
+    def __init__(self, venue: VenueFace) -> None:
+        self._venue = venue
 
     def answer(self, session: Session, request: Request, now: int) -> None:
         """Answer one."""
@@ -61,12 +61,12 @@ class Requests:
                 case Unsubscribe():
                     session.allowance.messages.owe(len(request.channels))
                     names = [channel_of(name) for name in request.channels]
-                    ended = self._market.hub.unsubscribe(session.subscriptions, names, self._market.point(now))
+                    ended = self._venue.hub.unsubscribe(session.subscriptions, names, self._venue.point(now))
                     session.say(Unsubscribed(request.id, [str(name) for name in ended]))
                 case ListSubscriptions():
                     session.say_at_length(SubscriptionList(request.id, [subscription.in_force for subscription in session.subscriptions.values()]))
                 case ListInstruments():
-                    session.put_at_length(self._market.instrument_list.answer(request.id, self._market.instrument_terms(), session.codec))
+                    session.put_at_length(self._venue.instrument_list.answer(request.id, self._venue.instrument_terms(), session.codec))
                 case Ping():
                     session.say(Pong(request.id, now))
                 case CancelOnDisconnect() | DeadMan():
@@ -81,53 +81,53 @@ class Requests:
                     self._submit(session, request, now)
                 case _:
                     self._require(session, ADMIN_SCOPE)
-                    self._market.administer(session.subject, request, now, session.say_at_length)
+                    self._venue.administer(session.subject, request, now, session.say_at_length)
         except Refused as refused:
             if refused.limit:
-                self._market.limits.hit[refused.limit] += 1
+                self._venue.limits.hit[refused.limit] += 1
             session.refuse(request.id, refused.code, refused.text)
 
     def _guard_orders(self, session: Session, request: CancelOnDisconnect | DeadMan, now: int) -> None:
         time_ms = request.grace_ms if isinstance(request, CancelOnDisconnect) else request.timeout_ms
-        self._market.admit_guard(session, request, time_ms)
+        self._venue.admit_guard(session, request, time_ms)
 
         def kept(on_disk: bool) -> None:
             session.say(Confirmed(request.id) if on_disk else Error(request.id, ErrorCode.OUTCOME_UNKNOWN, ErrorCode.OUTCOME_UNKNOWN.text))
 
         if isinstance(request, CancelOnDisconnect):
             session.guard = Guard(request.scope, time_ms * MILLISECOND)
-            self._market.deadlines.keep_guard(session.account, session.number, session.guard, kept)
+            self._venue.deadlines.keep_guard(session.account, session.number, session.guard, kept)
         else:
-            self._market.deadlines.set_dead_man(session.account, now + time_ms * MILLISECOND if time_ms else NEVER, kept)
+            self._venue.deadlines.set_dead_man(session.account, now + time_ms * MILLISECOND if time_ms else NEVER, kept)
 
     def _charge_account(self, session: Session, request: OrderRequest, now: int) -> None:
         """Take a request off the allowance that all connections of the account share. The allowance for cancels is larger."""
-        account = self._market.limits.account(session.account, now)
+        account = self._venue.limits.account(session.account, now)
         cancels = isinstance(request, Cancel | CancelAll)
         if not (account.cancels if cancels else account.orders).take(now):
             limit = "cancels_per_s" if cancels else "orders_per_s"
-            allowed = getattr(self._market.config, limit)
+            allowed = getattr(self._venue.config, limit)
             raise Refused(ErrorCode.TOO_MANY_REQUESTS, f"expected at most {allowed} such requests per second from one account", limit)
 
     def _login(self, session: Session, request: Login, now: int) -> None:
         if not session.place.sign_ins.take(now):
             session.count_error()
-            allowed = self._market.config.sign_ins_per_s
+            allowed = self._venue.config.sign_ins_per_s
             raise Refused(ErrorCode.TOO_MANY_SIGN_INS, f"expected at most {allowed} tokens per second from one address", "sign_ins_per_s")
         try:
-            claims = self._market.authenticator.verify(request.token, self._market.wall_time(now) / 10**9)
+            claims = self._venue.authenticator.verify(request.token, self._venue.wall_time(now) / 10**9)
         except TokenRefused as error:
             session.place.suspect = session.place.suspect or not error.retry
             session.count_error(REFUSED_TOKEN_WEIGHT)
             raise Refused(ErrorCode.BAD_TOKEN, str(error)) from error
         if session.first_subject not in ("", claims.subject):
             raise Refused(ErrorCode.ANOTHER_SUBJECT)
-        scopes, told = sorted(claims.scopes), self._market.limits.told(self._market.config.message_bytes_max)
+        scopes, told = sorted(claims.scopes), self._venue.limits.told(self._venue.config.message_bytes_max)
         session.sign_in(claims, now, lambda: session.say(LoggedIn(request.id, claims.subject, scopes, claims.expires, **told)), request.id)
 
     def _require(self, session: Session, scope: str) -> None:
-        if scope not in self._market.scopes:
-            raise Refused(self._market.refusal)
+        if scope not in self._venue.scopes:
+            raise Refused(self._venue.refusal)
         if not session.claims:
             raise Refused(ErrorCode.NOT_SIGNED_IN, f"this needs a token: sign in with one that has the scope {scope!r}")
         if scope not in session.claims.scopes:
@@ -136,13 +136,13 @@ class Requests:
     def _subscribe(self, session: Session, request: Subscribe, now: int) -> None:
         names = [channel_of(name) for name in dict.fromkeys(request.channels)]
         for name in names:
-            if needs_token(name, self._market.config):
+            if needs_token(name, self._venue.config):
                 self._require(session, name.scope)
-        allowed = self._market.config.subscriptions_max
+        allowed = self._venue.config.subscriptions_max
         if len(session.subscriptions.keys() | set(names)) > allowed:
             raise Refused(ErrorCode.TOO_MANY_SUBSCRIPTIONS, f"expected at most {allowed} subscriptions", "subscriptions_max")
-        at = self._market.point(now)
-        at, in_force, frames = self._market.hub.subscribe(session, session.subscriptions, names, session.account, request, at)
+        at = self._venue.point(now)
+        at, in_force, frames = self._venue.hub.subscribe(session, session.subscriptions, names, session.account, request, at)
         session.say(Subscribed(request.id, at.epoch, at.seq, in_force))
         for subscription, frame, seq in frames:
             if session.takes_frames:
@@ -161,10 +161,10 @@ class Requests:
                 if result is None:
                     guard.unsure = True
                 elif result.remaining:
-                    guard.add(result.order, self._market.is_open)
+                    guard.add(result.order, self._venue.is_open)
                 if session.state is ENDED:    # it was under way when the connection was lost
-                    self._market.guard(session, now)
-        self._market.submit(session.account, request, now, done)
+                    self._venue.guard(session, now)
+        self._venue.submit(session.account, request, now, done)
         guard.under_way += guarded    # 0 if it has been answered already
 
     def _done(self, session: Session, request: OrderRequest, result: Result | None, outcome: Event | None) -> None:
@@ -173,7 +173,7 @@ class Requests:
             session.refuse(request.id, ErrorCode.OUTCOME_UNKNOWN, ErrorCode.OUTCOME_UNKNOWN.text)
         elif result.reason:
             code = ErrorCode(400 + result.reason)
-            session.refuse(request.id, code, self._market.explain(request, outcome) if outcome else code.text, result.order)
+            session.refuse(request.id, code, self._venue.explain(request, outcome) if outcome else code.text, result.order)
         elif isinstance(request, CancelAll):
             session.say(AllCancelled(request.id, result.seq, result.count))
         else:

@@ -2,7 +2,7 @@
 
 Both lead to ordinary commands that cancel orders. Times are in ns.
 
-Three things are remembered in the log of all commands: where an account is signed in; what its connections have asked for (their guards); and that a
+Three things are remembered in the directory, among the commands: where an account is signed in; what its connections have asked for (their guards); and that a
 guarded connection has ended, until the commands that follow from it are written too. So the next leader of the market draws the same conclusions.
 """
 
@@ -49,7 +49,7 @@ class Guard:
             self._room = 2 * len(self.orders) + PASSED_MAX
 
 
-class Memory(Protocol):
+class Store(Protocol):
     """A store that survives a crash: values under keys, once they are on disk."""
 
     directory: Directory
@@ -70,8 +70,8 @@ class Deadlines:
 
     origin = 0
 
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._due: dict[Timer, int] = {}    # by the key under which it is remembered
         self._heap: list[tuple[int, int, Timer]] = []    # of those that are due at one time, the one that was set first
         self._set_before = count()
@@ -81,10 +81,10 @@ class Deadlines:
 
     def recover(self, now: int, alone: bool = True) -> None:
         """Go on with what is remembered. The connections to this process are gone, and if it is `alone` those to all others."""
-        found = [Entry(key, value) for key, value in self._memory.directory.items() if isinstance(key, KINDS)]
+        found = [Entry(key, value) for key, value in self._store.directory.items() if isinstance(key, KINDS)]
         for entry in sorted(found, key=lambda entry: KINDS.index(type(entry.key))):
             self.follow(entry, now)
-        for origin in processes_of(self._memory.directory) if alone else {0}:
+        for origin in processes_of(self._store.directory) if alone else {0}:
             self.end_process(origin, now)
 
     def follow(self, entry: Entry, now: int) -> None:
@@ -98,18 +98,18 @@ class Deadlines:
                 self._elsewhere.setdefault(account, set()).add(origin)
                 self._end_grace(account)
             case Entry(EndedConnection(account) as ended, int(grace)):
-                self._memory.remember(ended, None)
+                self._store.remember(ended, None)
                 self._begin_grace(account, now + grace)
 
     def end_process(self, origin: int, now: int) -> None:
         """The connections to a process are all gone: do what they have asked for in that case."""
         guards: list[tuple[int, int]] = []
-        for key, value in self._memory.directory.items():
+        for key, value in self._store.directory.items():
             if isinstance(key, GuardedConnection) and key.origin == origin and isinstance(value, int):
                 guards.append((key.account, value))
-                self._memory.remember(key, None)
+                self._store.remember(key, None)
             elif isinstance(key, Present) and key.origin == origin:
-                self._memory.remember(key, None)
+                self._store.remember(key, None)
                 self._no_longer(key.account, origin)
         for owner, grace in guards:
             if grace:
@@ -134,17 +134,17 @@ class Deadlines:
 
     def has_dead_man(self, account: int) -> bool:
         """Whether a dead-man timer of an account is on disk."""
-        return DeadManTimer(account) in self._memory.directory
+        return DeadManTimer(account) in self._store.directory
 
     def has_guard(self, account: int, connection: int) -> bool:
         """Whether the guard of a connection is on disk."""
-        return self._guard_key(account, connection) in self._memory.directory
+        return self._guard_key(account, connection) in self._store.directory
 
     def set_dead_man(self, account: int, due: int, kept: Callable[[bool], None]) -> None:
         """Start the timer anew; NEVER stops it. Then call `kept`, with False if that is not on disk."""
         timer = DeadManTimer(account)
         self._set(timer, due)
-        self._memory.remember(timer, None if due == NEVER else due, kept)
+        self._store.remember(timer, None if due == NEVER else due, kept)
 
     def keep_guard(self, account: int, connection: int, guard: Guard, kept: Callable[[bool], None]) -> None:
         """Remember what a connection has asked for. Then call `kept`, with False if that could not be written to disk."""
@@ -154,14 +154,14 @@ class Deadlines:
             self._guards.discard(key)
         else:
             self._guards.add(key)
-        self._memory.remember(key, value, kept)
+        self._store.remember(key, value, kept)
 
     def forget_guard(self, account: int, connection: int) -> None:
         """The connection has withdrawn what it asked for. If that is still on its way to the disk, the withdrawal follows it."""
         key = self._guard_key(account, connection)
         if key in self._guards:
             self._guards.remove(key)
-            self._memory.remember(key, None)
+            self._store.remember(key, None)
 
     def end_guard(self, account: int, connection: int, guard: Guard, now: int) -> None:
         """The connection has ended: carry out what it asked for."""
@@ -198,13 +198,13 @@ class Deadlines:
 
     def _set_grace(self, account: int, due: int) -> None:
         self._set(GracePeriod(account), due)
-        self._memory.remember(GracePeriod(account), due)
+        self._store.remember(GracePeriod(account), due)
 
     def _end_grace(self, account: int) -> None:
         period = GracePeriod(account)
         if period in self._due:
             self._set(period, NEVER)
-            self._memory.remember(period, None)
+            self._store.remember(period, None)
 
     def _set(self, timer: Timer, due: int) -> None:
         self._due.pop(timer, None)
@@ -221,7 +221,7 @@ class Deadlines:
             due, _, timer = heappop(self._heap)
             if self._due.get(timer) == due:
                 del self._due[timer]
-                self._memory.remember(timer, None)
+                self._store.remember(timer, None)
                 yield timer.account
 
     @property
@@ -236,9 +236,9 @@ class RemoteDeadlines(Deadlines):
     If a report about an open connection is forgotten, it is sent again: the leader of the market has taken this process for dead.
     """
 
-    def __init__(self, memory: Memory, origin: int, engine_time: Callable[[int], int]) -> None:
+    def __init__(self, store: Store, origin: int, engine_time: Callable[[int], int]) -> None:
         """`engine_time` converts a time of our clock to the engine's clock."""
-        super().__init__(memory)
+        super().__init__(store)
         self.origin = origin
         self._engine_time = engine_time
         self._said: Directory = {}
@@ -246,20 +246,20 @@ class RemoteDeadlines(Deadlines):
     def say(self, key: DirectoryKey, value: Value | None, kept: Callable[[bool], None] | None = None) -> None:
         """Have something remembered, with None forgotten, as long as this process is there."""
         Entry(key, value).change(self._said)
-        self._memory.remember(key, value, kept)
+        self._store.remember(key, value, kept)
 
     def repeat(self) -> None:
         """Report again what is not remembered."""
         for key, value in self._said.items():
-            if self._memory.directory.get(key) != value:
-                self._memory.remember(key, value)
+            if self._store.directory.get(key) != value:
+                self._store.remember(key, value)
 
     def follow(self, entry: Entry, now: int) -> None:
         if entry.key in self._said and entry.value is None:
-            self._memory.remember(entry.key, self._said[entry.key])
+            self._store.remember(entry.key, self._said[entry.key])
 
     def set_dead_man(self, account: int, due: int, kept: Callable[[bool], None]) -> None:
-        self._memory.remember(DeadManTimer(account), None if due == NEVER else self._engine_time(due), kept)
+        self._store.remember(DeadManTimer(account), None if due == NEVER else self._engine_time(due), kept)
 
     def keep_guard(self, account: int, connection: int, guard: Guard, kept: Callable[[bool], None]) -> None:
         self.say(self._guard_key(account, connection), value_of(guard), kept)
@@ -276,7 +276,7 @@ class RemoteDeadlines(Deadlines):
         self.say(Present(account, self.origin), None)
 
     def _end_session(self, account: int, connection: int, grace: int, now: int) -> None:
-        self._memory.remember(EndedConnection(account, self.origin, connection), max(1, grace))
+        self._store.remember(EndedConnection(account, self.origin, connection), max(1, grace))
 
 
 def processes_of(keys: Iterable[DirectoryKey]) -> set[int]:

@@ -11,10 +11,10 @@ from stream.access.claims import Claims
 from stream.feed.delivery import Outbox
 from stream.feed.hub import NOBODY, Subscriptions
 from stream.settings.config import Config
-from stream.venue.limits import Allowance
-from stream.venue.market_face import Market
+from stream.venue.limits import ConnectionAllowance
 from stream.venue.safeguards import Guard
-from stream.venue.session_state import ANONYMOUS, CLOSED, HOLDING, RENEWING, SIGNING_IN, State, Step, after
+from stream.venue.session_state import ANONYMOUS, CLOSED, HOLDING, RENEWING, SIGNING_IN, SessionState, Step, after
+from stream.venue.venue_face import VenueFace
 from stream.wire.channels import ADMIN_SCOPE, ChannelName
 from stream.wire.codec import Codec, Malformed, Shared
 from stream.wire.codes import CloseCode, ErrorCode
@@ -36,22 +36,22 @@ def needs_token(name: ChannelName, config: Config) -> bool:
 class Session(Outbox):
     """One connection. `answer` is given what its client asks, one request after the other."""
 
-    def __init__(self, market: Market, codec: Codec, number: int, address: str, now: int, answer: Answer) -> None:
-        config = market.config
-        super().__init__(market.traffic, codec, min(config.write_bytes_max, config.pending_bytes_max))
-        self._market = market
+    def __init__(self, venue: VenueFace, codec: Codec, number: int, address: str, now: int, answer: Answer) -> None:
+        config = venue.config
+        super().__init__(venue.traffic, codec, min(config.write_bytes_max, config.pending_bytes_max))
+        self._venue = venue
         self.codec = codec
         self.number = number
         self.address = address
         self._answer = answer
-        self.state: State = ANONYMOUS
-        self.place = market.limits.address(address, now)
+        self.state: SessionState = ANONYMOUS
+        self.place = venue.limits.address(address, now)
         self.claims: Claims | None = None
         self.first_subject = ""    # the connection keeps it, even after a logout
         self.account = NOBODY
         self._held: deque[Request] = deque()
         self._errors = 0
-        self.allowance = Allowance(config, now)
+        self.allowance = ConnectionAllowance(config, now)
         self._write_bytes_max = config.write_bytes_max
         self._pending_bytes_max = config.pending_bytes_max
         self._idle_timeout = config.idle_timeout_s * 10**9
@@ -74,28 +74,28 @@ class Session(Outbox):
     @property
     def message_bytes_max(self) -> int:
         """How long a message may be. The limit is lower before signing in, except for messages that wait for the account."""
-        config = self._market.config
+        config = self._venue.config
         return config.message_bytes_max if self.state is SIGNING_IN or self.first_subject else min(config.message_bytes_max, config.anonymous_message_bytes_max)
 
     # What the server tells the session
 
     def begin(self, now: int, claims: Claims | None) -> None:
         """The handshake is done; `claims` if its header had a token."""
-        config, limits = self._market.config, self._market.limits
+        config, limits = self._venue.config, self._venue.limits
         over = limits.open(self.place, now)
         if over and not (claims and ADMIN_SCOPE in claims.scopes):    # administrators get in, whoever else is at their address
             self.close(CloseCode.TOO_MANY_CONNECTIONS, over)
             return
-        at = self._market.point(now)
+        at = self._venue.point(now)
         told = limits.told(config.message_bytes_max if claims else self.message_bytes_max)
         self.say(Welcome(
-            server=self._market.name, epoch=at.epoch, seq=at.seq, time=now, heartbeat_ms=config.heartbeat_ms, subject=claims and claims.subject,
+            server=self._venue.name, epoch=at.epoch, seq=at.seq, time=now, heartbeat_ms=config.heartbeat_ms, subject=claims and claims.subject,
             **told,
         ))
-        if self._market.load.interval_ms:
-            self.say(Pacing(self._market.load.interval_ms))
-        if self._market.stale_since:
-            self.say(Stale(self._market.stale_since))
+        if self._venue.load_shedding.interval_ms:
+            self.say(Pacing(self._venue.load_shedding.interval_ms))
+        if self._venue.stale_since:
+            self.say(Stale(self._venue.stale_since))
         if claims:
             self.sign_in(claims, now, lambda: None)
 
@@ -105,7 +105,7 @@ class Session(Outbox):
         self._pinged = False
         over = self.allowance.take(size, now, control)
         if over:
-            self._market.limits.hit[over] += 1
+            self._venue.limits.hit[over] += 1
             self.count_error()
         return over
 
@@ -116,7 +116,7 @@ class Session(Outbox):
             return
         self.messages_received += 1
         if over:
-            allowed = f"{getattr(self._market.config, over)} {over.removesuffix('_per_s')} a second"
+            allowed = f"{getattr(self._venue.config, over)} {over.removesuffix('_per_s')} a second"
             self.refuse(self.codec.read_id(payload), ErrorCode.TOO_MANY_REQUESTS, f"expected at most {allowed}")
             return
         try:
@@ -147,32 +147,32 @@ class Session(Outbox):
             self.heard_at = now
         self.writable = self.takes_frames = True
         if not self.closed:
-            self._market.hub.drained(self.subscriptions, self._market.point(now))
+            self._venue.hub.drained(self.subscriptions, self._venue.point(now))
             if self._leaving:
                 self.leave()
         self.ask_to_write()
 
     def check_token(self) -> None:
         """Close if the token has been revoked."""
-        if self.claims and self._market.authenticator.revocations.refuse(self.claims):
+        if self.claims and self._venue.authenticator.revocations.refuse(self.claims):
             self.close(CloseCode.REVOKED, "the token has been revoked")
 
     def check_time(self, now: int) -> None:
         """Time has passed: close what has lasted too long. Each limit counts once, however long the goodbye takes."""
         if self.state is CLOSED:
             return
-        if self.claims and self.claims.expires * 10**9 <= self._market.wall_time(now):
+        if self.claims and self.claims.expires * 10**9 <= self._venue.wall_time(now):
             self.close(CloseCode.TOKEN_EXPIRED, "the token has expired")
         elif not self.writable:    # nothing could be heard: a ping would wait behind what is not read
-            if now - self._stalled_at > self._market.config.stall_timeout_s * 10**9:
-                self._market.limits.hit["stall_timeout_s"] += 1
-                self.close(CloseCode.SLOW_CONSUMER, f"a write has waited for more than {self._market.config.stall_timeout_s} seconds")
+            if now - self._stalled_at > self._venue.config.stall_timeout_s * 10**9:
+                self._venue.limits.hit["stall_timeout_s"] += 1
+                self.close(CloseCode.SLOW_CONSUMER, f"a write has waited for more than {self._venue.config.stall_timeout_s} seconds")
         elif not self.claims and not self.subscriptions and now - self.opened_at > self._sign_in_timeout:
-            self._market.limits.hit["sign_in_timeout_s"] += 1
-            self.close(CloseCode.IDLE, f"expected a token or a subscription within {self._market.config.sign_in_timeout_s} seconds")
+            self._venue.limits.hit["sign_in_timeout_s"] += 1
+            self.close(CloseCode.IDLE, f"expected a token or a subscription within {self._venue.config.sign_in_timeout_s} seconds")
         elif now - self.heard_at > self._idle_timeout:
-            self._market.limits.hit["idle_timeout_s"] += 1
-            self.close(CloseCode.IDLE, f"nothing came for more than {self._market.config.idle_timeout_s} seconds")
+            self._venue.limits.hit["idle_timeout_s"] += 1
+            self.close(CloseCode.IDLE, f"nothing came for more than {self._venue.config.idle_timeout_s} seconds")
         elif not self._pinged and now - self.heard_at > self._idle_timeout // 2:
             self._pinged = True
             self.put(PING_FRAME)
@@ -187,13 +187,13 @@ class Session(Outbox):
         """The connection is gone."""
         self._take(Step.END)
         self.closed = self.closed or (CloseCode.SHUTTING_DOWN, "")
-        self._market.hub.unsubscribe(self.subscriptions, list(self.subscriptions), self._market.point(now))
+        self._venue.hub.unsubscribe(self.subscriptions, list(self.subscriptions), self._venue.point(now))
         self.place.connections -= 1
         if self.account != NOBODY:
-            self._market.limits.account(self.account, now).connections -= 1
+            self._venue.limits.account(self.account, now).connections -= 1
             if self.claims:
-                self._market.deadlines.sign_out(self.account)
-            self._market.guard(self, now)
+                self._venue.deadlines.sign_out(self.account)
+            self._venue.guard(self, now)
 
     # What the session says
 
@@ -201,9 +201,9 @@ class Session(Outbox):
         """More bytes wait than fit into one write, or than a client that does not read may leave waiting."""
         if self.out_bytes > self._write_bytes_max and self.takes_frames:
             self.takes_frames = False
-            self._market.owes(self)
+            self._venue.owes(self)
         if self.out_bytes > self._pending_bytes_max and not self.writable:
-            self._market.limits.hit["pending_bytes_max"] += 1
+            self._venue.limits.hit["pending_bytes_max"] += 1
             self.close(CloseCode.SLOW_CONSUMER, f"more than {self._pending_bytes_max} bytes wait to be read")
 
     def close(self, code: CloseCode, reason: str) -> None:
@@ -233,9 +233,9 @@ class Session(Outbox):
     def count_error(self, weight: int = 1) -> None:
         """Count what no good client does; after too much of it, close."""
         self._errors += weight
-        if self._errors > self._market.config.errors_max and not self.closed:
-            self._market.limits.hit["errors_max"] += 1
-            self.close(CloseCode.ABUSE, f"more than {self._market.config.errors_max} messages that cannot be read or come too fast")
+        if self._errors > self._venue.config.errors_max and not self.closed:
+            self._venue.limits.hit["errors_max"] += 1
+            self.close(CloseCode.ABUSE, f"more than {self._venue.config.errors_max} messages that cannot be read or come too fast")
 
     # Who its client is
 
@@ -252,7 +252,7 @@ class Session(Outbox):
             elif self._may_connect(account, now):
                 self._take(Step.ACCOUNT)
                 if not self.claims:
-                    self._market.deadlines.sign_in(account)
+                    self._venue.deadlines.sign_in(account)
                 self.claims = claims
                 self.first_subject = claims.subject
                 self.check_token()    # it may have been revoked while the account was opened
@@ -261,15 +261,15 @@ class Session(Outbox):
             self._answer_held(now)
 
         self._take(Step.SIGN_IN)
-        self._market.open_account(claims.subject, now, opened)
+        self._venue.open_account(claims.subject, now, opened)
 
     def sign_out(self, now: int) -> None:
         """The client logs out: forget who it is, what it asked for in case it ends, and what it may no longer follow."""
         self._take(Step.SIGN_OUT)
         self.guard = Guard()
-        self._market.deadlines.forget_guard(self.account, self.number)
+        self._venue.deadlines.forget_guard(self.account, self.number)
         if self.claims:
-            self._market.deadlines.sign_out(self.account)
+            self._venue.deadlines.sign_out(self.account)
         self.claims = None
         self._end_what_is_not_allowed(now)
 
@@ -279,26 +279,26 @@ class Session(Outbox):
     def _hold(self, request: Request) -> None:
         """Keep a message until the account is known, so that messages are answered in order."""
         self._held.append(request)
-        if len(self._held) > self._market.config.messages_burst:
+        if len(self._held) > self._venue.config.messages_burst:
             self.close(CloseCode.ABUSE, "too many messages before the answer to the token")
 
     def _may_connect(self, account: int, now: int) -> bool:
         """Count this connection as one of the account's; if it is one too many, close it."""
         if self.account == NOBODY:
             self.account = account
-            held = self._market.limits.account(account, now)
+            held = self._venue.limits.account(account, now)
             held.connections += 1
-            if held.connections > self._market.config.connections_per_account_max:
-                self._market.limits.hit["connections_per_account_max"] += 1
-                self.close(CloseCode.TOO_MANY_CONNECTIONS, f"expected at most {self._market.config.connections_per_account_max} connections of one account")
+            if held.connections > self._venue.config.connections_per_account_max:
+                self._venue.limits.hit["connections_per_account_max"] += 1
+                self.close(CloseCode.TOO_MANY_CONNECTIONS, f"expected at most {self._venue.config.connections_per_account_max} connections of one account")
         return not self.closed
 
     def _end_what_is_not_allowed(self, now: int) -> None:
         """End the subscriptions that a renewed token has no scope for, and say so."""
         scopes = self.claims.scopes if self.claims else ()
-        lost = [name for name in self.subscriptions if needs_token(name, self._market.config) and name.scope not in scopes]
+        lost = [name for name in self.subscriptions if needs_token(name, self._venue.config) and name.scope not in scopes]
         if lost:
-            self._market.hub.unsubscribe(self.subscriptions, lost, self._market.point(now))
+            self._venue.hub.unsubscribe(self.subscriptions, lost, self._venue.point(now))
             self.say(Unsubscribed(0, [str(name) for name in lost]))
 
     def _answer_held(self, now: int) -> None:

@@ -22,7 +22,7 @@ How much waits to be written is not here: a socket can be full in each of these 
 from enum import Enum, auto
 
 
-class State(Enum):
+class SessionState(Enum):
     """Where a connection stands."""
 
     ANONYMOUS = auto()
@@ -44,7 +44,7 @@ class Step(Enum):
     END = auto()           # the socket is gone
 
 
-ANONYMOUS, SIGNING_IN, SIGNED_IN, RENEWING, CLOSED, ENDED = State
+ANONYMOUS, SIGNING_IN, SIGNED_IN, RENEWING, CLOSED, ENDED = SessionState
 
 OPEN = (ANONYMOUS, SIGNING_IN, SIGNED_IN, RENEWING)
 """Those in which the client is heard."""
@@ -52,7 +52,7 @@ OPEN = (ANONYMOUS, SIGNING_IN, SIGNED_IN, RENEWING)
 HOLDING = (SIGNING_IN, RENEWING)
 """Those in which what the client asks is held until the account is known."""
 
-TRANSITIONS: dict[Step, dict[State, State]] = {
+TRANSITIONS: dict[Step, dict[SessionState, SessionState]] = {
     Step.SIGN_IN: {ANONYMOUS: SIGNING_IN, SIGNED_IN: RENEWING},
     Step.ACCOUNT: {SIGNING_IN: SIGNED_IN, RENEWING: SIGNED_IN},
     Step.NO_ACCOUNT: {SIGNING_IN: ANONYMOUS, RENEWING: SIGNED_IN},
@@ -66,7 +66,7 @@ class ImpossibleStep(Exception):
     """A connection cannot take a step in its state: a bug of ours."""
 
 
-def after(state: State, step: Step) -> State:
+def after(state: SessionState, step: Step) -> SessionState:
     """The state behind a step. ImpossibleStep if there is none."""
     try:
         return TRANSITIONS[step][state]

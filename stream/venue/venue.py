@@ -24,11 +24,11 @@ from stream.venue.admin import Administration
 from stream.venue.announcements import Announcement
 from stream.venue.instrument_list import InstrumentList
 from stream.venue.limits import Limits
-from stream.venue.load import Load
-from stream.venue.market_face import Guarded
-from stream.venue.requests import Requests
+from stream.venue.load_shedding import LoadShedding
+from stream.venue.requests import RequestHandler
 from stream.venue.safeguards import Deadlines
 from stream.venue.session import Session
+from stream.venue.venue_face import Guarded
 from stream.wire.codec import Codec, Shared
 from stream.wire.codes import CloseCode, ErrorCode
 from stream.wire.fields import Message
@@ -80,10 +80,10 @@ class Venue(ABC):
         self.hub = Hub(feed, config)
         self.audit = SelfAudit(self.hub, feed, config.audit_interval_ms)
         self.limits = Limits(config, now)
-        self.load = Load(config, now)
+        self.load_shedding = LoadShedding(config, now)
         self.sessions: set[Session] = set()
         self._unchecked: list[Session] = []
-        self._requests = Requests(self)
+        self._requests = RequestHandler(self)
         self._owed: set[Outbox] = set()    # frames that did not fit into one write
         self.traffic = Traffic()
         self.instrument_list = InstrumentList()
@@ -226,9 +226,9 @@ class Venue(ABC):
     def observe_lag(self, lag: int, now: int) -> None:
         """Take in how late the event loop is, in ns; under load, slow down and tell everybody."""
         self.lags.observe(lag)
-        if self.load.observe(lag, now):
-            self.hub.pace.floor = self.load.interval_ms * MILLISECOND
-            self._tell(Pacing(self.load.interval_ms))
+        if self.load_shedding.observe(lag, now):
+            self.hub.pace.floor = self.load_shedding.interval_ms * MILLISECOND
+            self._tell(Pacing(self.load_shedding.interval_ms))
 
     def tell_stale(self, since: int) -> None:
         """What is shown may have fallen behind, and is complete up to `since`; 0: it no longer may."""

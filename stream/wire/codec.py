@@ -18,7 +18,7 @@ class Malformed(Exception):
     """A message cannot be read; the text says where and what was expected."""
 
 
-class Head(msgspec.Struct, array_like=True):
+class RequestHead(msgspec.Struct, array_like=True):
     """How every request begins."""
 
     tag: str
@@ -33,7 +33,7 @@ class Codec(NamedTuple):
     encode: Callable[[object], bytes]
     decode_request: Callable[[bytes], Request]
     decode_answer: Callable[[bytes], Answer]
-    decode_head: Callable[[bytes], Head]
+    decode_head: Callable[[bytes], RequestHead]
     decode_elements: Callable[[bytes], list[msgspec.Raw]]
     decode: Callable[..., Any]
 
@@ -62,7 +62,7 @@ MSGPACK = Codec(
     encode=msgspec.msgpack.Encoder().encode,
     decode_request=msgspec.msgpack.Decoder(Request).decode,
     decode_answer=msgspec.msgpack.Decoder(Answer).decode,
-    decode_head=msgspec.msgpack.Decoder(Head).decode,
+    decode_head=msgspec.msgpack.Decoder(RequestHead).decode,
     decode_elements=msgspec.msgpack.Decoder(list[msgspec.Raw]).decode,
     decode=msgspec.msgpack.decode,
 )
@@ -72,7 +72,7 @@ JSON = Codec(
     encode=msgspec.json.Encoder().encode,
     decode_request=msgspec.json.Decoder(Request).decode,
     decode_answer=msgspec.json.Decoder(Answer).decode,
-    decode_head=msgspec.json.Decoder(Head).decode,
+    decode_head=msgspec.json.Decoder(RequestHead).decode,
     decode_elements=msgspec.json.Decoder(list[msgspec.Raw]).decode,
     decode=msgspec.json.decode,
 )

@@ -52,5 +52,5 @@ class Message(Struct, array_like=True, forbid_unknown_fields=True, tag_field="ta
     """The base class of all messages."""
 
 
-class Record(Struct, array_like=True, forbid_unknown_fields=True):
+class MessagePart(Struct, array_like=True, forbid_unknown_fields=True):
     """A part of a message: an array without a tag."""

@@ -13,13 +13,13 @@ from stream.wire.fields import (
     Levels,
     Lots,
     Message,
+    MessagePart,
     Money,
     Nanoseconds,
     OrderId,
     OrderTypeName,
     PhaseName,
     Prev,
-    Record,
     Seq,
     SideName,
     Ticks,
@@ -41,7 +41,7 @@ class Book(Message, tag="book"):
     server_time: Annotated[Nanoseconds, Meta(description="When the server made the frame.")]
 
 
-class Trade(Record):
+class Trade(MessagePart):
     """One trade."""
 
     seq: Seq
@@ -89,7 +89,7 @@ class Ticker(Message, tag="ticker"):
     value_beyond: Annotated[int, Meta(ge=0, description="How many times 2^63 to add to `value`.")] = 0
 
 
-class OrderUpdate(Record):
+class OrderUpdate(MessagePart):
     """What happened to one of the account's orders, and the order after that. A snapshot lists the open orders, with the event `open`.
 
     The fields from `type` to `linked` describe an open order as it is after all commands of the frame. Two things change without an event: a trigger
@@ -136,7 +136,7 @@ class Orders(Message, tag="orders"):
     server_time: Nanoseconds
 
 
-class Balance(Record):
+class Balance(MessagePart):
     """The account's balance in one asset."""
 
     asset: str

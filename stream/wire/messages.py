@@ -20,12 +20,12 @@ from stream.wire.fields import (
     IntervalMs,
     Lots,
     Message,
+    MessagePart,
     Money,
     Nanoseconds,
     OrderId,
     OrderTypeName,
     PhaseName,
-    Record,
     Recovered,
     RecoveredReason,
     ReplyId,
@@ -265,7 +265,7 @@ class LoggedIn(Message, tag="logged_in"):
     messages_burst: Annotated[int, Meta(description="How many messages the connection may send at once.")] = 0
 
 
-class InForce(Record):
+class InForce(MessagePart):
     """What is in force for one subscribed channel, and how the client was brought up to date."""
 
     channel: Channel
@@ -298,7 +298,7 @@ class Subscriptions(Message, tag="subscriptions"):
     channels: list[InForce]
 
 
-class InstrumentTerms(Record):
+class InstrumentTerms(MessagePart):
     """An instrument's terms. `tick` and `lot` are decimal text. All other prices and sizes on the wire are counted in ticks and lots."""
 
     name: InstrumentName
@@ -363,7 +363,7 @@ class AllCancelled(Message, tag="all_cancelled"):
     count: Annotated[int, Meta(description="The number of orders that were cancelled.")]
 
 
-class Standing(Record):
+class Standing(MessagePart):
     """One subscription of a connection, and how far it is behind."""
 
     channel: Channel
@@ -374,7 +374,7 @@ class Standing(Record):
     catch_ups: Annotated[int, Meta(description="How many merged frames the server has made because the client was slow.")]
 
 
-class ConnectionStatus(Record):
+class ConnectionStatus(MessagePart):
     """One connection, its client and its subscriptions."""
 
     connection: int

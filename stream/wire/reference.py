@@ -10,7 +10,7 @@ import msgspec
 from engine.levels import digest_of
 from stream.wire import frames, messages
 from stream.wire.codes import CloseCode, Code, ErrorCode
-from stream.wire.fields import Message, Record
+from stream.wire.fields import Message, MessagePart
 from stream.wire.messages import Answer, Frame, Reply, Request
 
 INTRODUCTION = """# The protocol
@@ -77,12 +77,12 @@ def words_of(hint: Any) -> tuple[str, str]:
         return f"[{', '.join(words_of(argument)[0] for argument in arguments if argument is not Ellipsis)}]", description
     if origin is dict:
         return f"map of {words_of(arguments[0])[0]} to {words_of(arguments[1])[0]}", description
-    if inspect.isclass(hint) and issubclass(hint, Record):
+    if inspect.isclass(hint) and issubclass(hint, MessagePart):
         return f"[{hint.__name__}](#{hint.__name__.lower()})", description
     return {int: "integer", str: "text", bool: "true or false"}.get(hint, getattr(hint, "__name__", str(hint))), description
 
 
-def table(kind: type[Message] | type[Record]) -> Iterator[str]:
+def table(kind: type[Message] | type[MessagePart]) -> Iterator[str]:
     """The fields of a struct as a Markdown table."""
     hints = get_type_hints(kind, include_extras=True)
     yield "| field | type | meaning |"
@@ -113,7 +113,7 @@ def codes(title: str, introduction: str, kind: type[Code]) -> Iterator[str]:
 
 def reference() -> str:
     """The whole reference, in Markdown."""
-    records = [each for each in (vars(messages) | vars(frames)).values() if inspect.isclass(each) and issubclass(each, Record) and each is not Record]
+    records = [each for each in (vars(messages) | vars(frames)).values() if inspect.isclass(each) and issubclass(each, MessagePart) and each is not MessagePart]
     told = get_args(Frame)
     replies = get_args(Reply)
     others = [kind for kind in get_args(Answer) if kind not in (*told, *replies)]

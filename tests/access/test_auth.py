@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stream.access.auth import Authenticator, TokenRefused, mint
-from stream.access.keys import Key, key_of, load_keys
+from stream.access.keys import Key, key_of, read_keys
 from stream.settings.config import Config, ConfigError, KeyConfig
 
 NOW = 1_700_000_000
@@ -197,19 +197,19 @@ def test_a_short_secret_is_no_key() -> None:
 
 def test_a_development_key_is_made_on_a_local_address_only(tmp_path: Path) -> None:
     config = Config(key_file=str(tmp_path / "keys" / "development.key"))
-    (key,) = load_keys(config)
+    (key,) = read_keys(config)
     assert isinstance(key, Key)
     assert (tmp_path / "keys" / "development.key").stat().st_mode & 0o077 == 0
     token = mint(config, "bob", ["trade"], 60, NOW)
-    assert Authenticator(load_keys(config), config).verify(token, NOW).subject == "bob"
-    assert load_keys(Config(host="0.0.0.0", key_file=config.key_file)) == []
+    assert Authenticator(read_keys(config), config).verify(token, NOW).subject == "bob"
+    assert read_keys(Config(host="0.0.0.0", key_file=config.key_file)) == []
 
 
 def test_keys_come_from_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text(PUBLIC["EdDSA"])
     config = Config(keys=(KeyConfig("EdDSA", file=str(tmp_path / "key.pem")),))
-    assert load_keys(config)[0].algorithm == "EdDSA"
+    assert read_keys(config)[0].algorithm == "EdDSA"
     with pytest.raises(ConfigError, match="no HS256 key"):
         mint(config, "bob", [], 60, NOW)
     with pytest.raises(ConfigError, match="absent"):
-        load_keys(Config(keys=(KeyConfig("EdDSA", file=str(tmp_path / "absent")),)))
+        read_keys(Config(keys=(KeyConfig("EdDSA", file=str(tmp_path / "absent")),)))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.compare import LIMIT, Sample, laid_out, measure, ratio_of, side
-from benchmarks.history import Load, Run, append, page_of
+from benchmarks.history import LoadFigures, Run, append, page_of
 
 ROOT = Path(__file__).parents[2]
 RUN = Run("abcdef123456", "", 1.7e9, "a machine", {"benchmarks/test_x.py::test_a[1 b]": 2.0}, {"benchmarks/test_x.py::test_a[1 b]": 0.5}, {}, None)
@@ -40,7 +40,8 @@ def test_the_page_shows_every_benchmark_over_all_runs(tmp_path: Path) -> None:
     history = tmp_path / "history.jsonl"
     append(history, RUN)
     latency = {"p50": 1.0, "p99": 2.0}
-    runs = append(history, Run("123456abcdef", "", 1.7e9, "a machine", RUN.us, RUN.yards, RUN.ratios, Load(1, {"steady": {"delivery": latency}}, [], [])))
+    load = LoadFigures(1, {"steady": {"delivery": latency}}, [], [])
+    runs = append(history, Run("123456abcdef", "", 1.7e9, "a machine", RUN.us, RUN.yards, RUN.ratios, load))
     assert len(runs) == 2
     page = page_of(runs)
     assert page.count("<polyline") == 1

@@ -13,9 +13,8 @@ from stream.cli.load import add_arguments as add_load_arguments
 from stream.cli.load import plan_of
 from stream.cli.verify import verify
 from stream.client.allowance import Allowance, cost_of
-from stream.harness.load_client import Clock as LoadClock
-from stream.harness.load_client import LoadClient
-from stream.harness.plan import Place, Role
+from stream.harness.load_client import LoadClient, ServerClock
+from stream.harness.plan import PlannedClient, Role
 from stream.harness.tally import Tally
 from stream.server.market_server import MarketServer
 from stream.settings.config import InstrumentConfig
@@ -212,7 +211,7 @@ async def test_a_load_client_returns_within_the_limits() -> None:
     async with serving(**MANY, **NARROW) as server:
         plan = await plan_of(load_arguments(server, "--instruments", ",".join(NAMES[:20]), "--channels", "orderbook,trades,ticker"), None)
         tally = Tally()
-        client = LoadClient(plan, Place(0, Role.STEADY, True), tally, LoadClock(), None, lambda text: None)
+        client = LoadClient(plan, PlannedClient(0, Role.STEADY, True), tally, ServerClock(), None, lambda text: None)
         living = asyncio.create_task(client.live())
         for returns in range(3):
             while tally.counts.connected < 1 or len([mirror for mirror in client._mirrors.values() if mirror.seq >= 0]) < 60 or client._under_way:

@@ -8,7 +8,7 @@ import msgspec
 from stream.access.keys import key_of
 from stream.cluster.engine import Engine
 from stream.cluster.gateway import Gateway
-from stream.cluster.messages import Batch, Beat, Part, Request, Snapshot
+from stream.cluster.messages import Batch, Beat, Request, Snapshot, StatePart
 from stream.cluster.replica import Replica
 from stream.market.history import begin
 from stream.settings.config import Config
@@ -33,10 +33,10 @@ class QuietGateway(Gateway):
         return due
 
 
-def state_of(engine: Engine, now: int) -> Part:
+def state_of(engine: Engine, now: int) -> StatePart:
     """The engine's state of now, in one part."""
     data = b"".join(engine.pieces(now))
-    return Part(engine.term, engine.position, len(data), 0, data)
+    return StatePart(engine.term, engine.position, len(data), 0, data)
 
 
 class Cluster:

@@ -176,7 +176,7 @@ def make_crowd(folder: Path, orders: int, orders_max: int) -> None:
     now = time.time_ns()
     history = recover(Disk(), str(folder), config, [], now)
     assert history.opened
-    journal = SteppedJournal(history.opened.log)
+    journal = SteppedJournal(history.opened.writer)
     market = Market(config, [key_of("HS256", SECRET)], [], now, history, journal)
 
     def carry_out() -> None:
@@ -194,5 +194,5 @@ def make_crowd(folder: Path, orders: int, orders_max: int) -> None:
             market.sequencer.commands.place(account, 0, 0, 1 + number % CROWD_LEVELS, 1, time=now)
         carry_out()
     assert market.exchange.order_count == orders
-    history.opened.log.close()
+    history.opened.writer.close()
     Disk().close(history.opened.lock)

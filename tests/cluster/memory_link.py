@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Callable
 
 from stream.cluster.link import HearNews
-from stream.cluster.messages import Batch, News, Part, Request, Snapshot, decode_news, decode_request, encode
+from stream.cluster.messages import Batch, News, Request, Snapshot, StatePart, decode_news, decode_request, encode
 from stream.journal import snapshots
 
 
-def heard_whole(part: Part) -> Snapshot:
+def heard_whole(part: StatePart) -> Snapshot:
     """A state that is in one part."""
     return Snapshot(part.term, part.position, snapshots.decode(part.data, ""))
 
@@ -38,7 +38,7 @@ class MemoryGatewayEnd:
         """Let what is on its way arrive."""
         for _ in range(min(count, len(self.inbox))):
             news = decode_news(self.inbox.popleft())
-            self.hear(heard_whole(news) if isinstance(news, Part) else news)
+            self.hear(heard_whole(news) if isinstance(news, StatePart) else news)
 
 
 class MemoryLink:
@@ -49,7 +49,7 @@ class MemoryLink:
         self.ends: list[MemoryGatewayEnd] = []
         self.requests: deque[bytes] = deque()
         self.kept: list[tuple[int, bytes]] = []
-        self.snapshot: Part | None = None
+        self.snapshot: StatePart | None = None
         self.chance = chance or random.Random(0)
         self.faults = faults
 

@@ -48,7 +48,7 @@ class RunningNode:
         await asyncio.wait_for(self.task, 10)
 
 
-class Market:
+class RedisMarket:
     """A market in a folder, over the Redis at a URL."""
 
     def __init__(self, folder: Path, url: str, **changes: Any) -> None:
@@ -91,9 +91,9 @@ class Market:
 
 
 @asynccontextmanager
-async def market(folder: Path, url: str, gateways: int = 2, **changes: Any) -> AsyncIterator[Market]:
+async def market(folder: Path, url: str, gateways: int = 2, **changes: Any) -> AsyncIterator[RedisMarket]:
     """An engine and its gateways."""
-    there = Market(folder, url, **changes)
+    there = RedisMarket(folder, url, **changes)
     try:
         await there.node("a")
         for _ in range(gateways):

@@ -15,7 +15,7 @@ from stream.cluster.messages import Batch, Forward, decode_request, encode
 from stream.commands.directory import (
     AccountOf,
     AskedConnections,
-    ChannelMemory,
+    ChannelStates,
     ClosedConnection,
     ClosedSubject,
     DeadManTimer,
@@ -36,7 +36,7 @@ from stream.commands.directory import (
 from stream.commands.forwarded import COMMAND_BYTES, COMMANDS_MAX, KIND_OFFSET, WORDS_BYTES_MAX, Forwarded, decode_forwarded, fault, last_number
 from stream.commands.results import Keyed
 from stream.journal.format import Kind
-from stream.journal.reader import Reader
+from stream.journal.reader import JournalReader
 from stream.journal.recovery import replay
 from stream.wire.codes import ErrorCode
 from stream.wire.messages import Done, Error, Place
@@ -99,7 +99,7 @@ class Journaled:
         self.disk = FakeDisk(random.Random(1))
         history, self.journal = start(self.disk, CONFIG, START)
         self.told: list[Batch] = []
-        position = self.journal.log.seq
+        position = self.journal.writer.seq
         self.engine = Engine(CONFIG, KEYS, [], START, history, self.journal, position, position, 1, self.told.append)
         self.engine.open_account("alice", START, lambda account, code: None)
         self.settle()
@@ -145,7 +145,7 @@ def test_a_group_that_could_not_be_replayed_is_not_journaled(changes: dict[str, 
     here = Journaled()
     here.take(Forward(replace(GOOD, **changes), START))
     assert here.engine.exchange.order_count == 0
-    [record] = [decode_forwarded(record.payload) for record in Reader(here.disk, FOLDER) if record.kind == Kind.FORWARDED]
+    [record] = [decode_forwarded(record.payload) for record in JournalReader(here.disk, FOLDER) if record.kind == Kind.FORWARDED]
     assert record == Forwarded(ORIGIN, 1, b"", [], [], ErrorCode.BAD_GROUP)
     assert "cannot be run" in caplog.text
     assert any("expected" in str(getattr(each, "reason", "")) for each in caplog.records)
@@ -187,7 +187,7 @@ def bid_but_for(place: int, byte: int) -> bytes:
 
 COMMAND = st.builds(bid_but_for, st.integers(0, COMMAND_BYTES - 1), st.integers(0, 255))
 KEYS_OF_ENTRIES = st.sampled_from([
-    KeptAccount(0), GuardedConnection(0, 7, 1), GracePeriod(0), DeadManTimer(0), KeptAccount(1 << 32), ChannelMemory(), Term(), Present(0, 7),
+    KeptAccount(0), GuardedConnection(0, 7, 1), GracePeriod(0), DeadManTimer(0), KeptAccount(1 << 32), ChannelStates(), Term(), Present(0, 7),
     EndedConnection(0, 7, 1), GatewayName(7), GatewayName((1 << 64) - 1), GatewayName(0), RevokedSubject("alice"), RevokedToken("7"), ClosedSubject("alice"),
     ClosedSubject(""), ClosedConnection(7), AskedConnections(7, 1), ToldConnections(7, 1, 8), Unknown("later"),
 ])

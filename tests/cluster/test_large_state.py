@@ -10,7 +10,7 @@ import pytest
 
 from stream.cluster import socket_link
 from stream.cluster.engine_server import EngineServer
-from stream.cluster.messages import Ask, Batch, Part, decode_news, encode
+from stream.cluster.messages import Ask, Batch, StatePart, decode_news, encode
 from stream.cluster.replica import Replica
 from stream.cluster.socket_link import SocketEngineEnd, SocketGatewayEnd, framed, read_frame
 from stream.cluster.state_file import StateFile
@@ -59,7 +59,7 @@ class Worker:
         return not self.replica.lost and self.replica.position == server.engine.position
 
 
-class Market:
+class WritingEngine:
     """An engine behind a socket, that goes on writing down as long as it is there."""
 
     def __init__(self, folder: Path) -> None:
@@ -94,8 +94,8 @@ class Market:
 
 
 @asynccontextmanager
-async def serving(folder: Path) -> AsyncIterator[Market]:
-    market = Market(folder)
+async def serving(folder: Path) -> AsyncIterator[WritingEngine]:
+    market = WritingEngine(folder)
     await market.server.start()
     await market.end.start(market.server)
     writing = asyncio.create_task(market.go_on())
@@ -109,7 +109,7 @@ async def serving(folder: Path) -> AsyncIterator[Market]:
         await market.server.stop()
 
 
-def state_size(market: Market) -> int:
+def state_size(market: WritingEngine) -> int:
     return sum(map(len, market.server.engine.pieces(market.server.clock.now())))
 
 
@@ -152,7 +152,7 @@ def test_a_state_of_a_whole_number_of_parts_and_one_byte_more_or_less_arrives(tm
     scene()
 
 
-async def reader_that_asks(market: Market) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def reader_that_asks(market: WritingEngine) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_unix_connection(market.path, limit=1000)
     writer.write(framed(encode(Ask())))
     return reader, writer
@@ -181,10 +181,10 @@ def test_a_worker_that_does_not_read_makes_the_engine_hold_no_more_than_a_part(t
             while len(state) < filling:
                 news = decode_news(await read_frame(reader))
                 kinds.add(type(news))
-                if isinstance(news, Part):
+                if isinstance(news, StatePart):
                     assert news.start == len(state)
                     state += news.data
-            assert {Part, Batch} <= kinds
+            assert {StatePart, Batch} <= kinds
             writer.close()
             await until(lambda: market.end._telling is None)
     scene()

@@ -15,7 +15,7 @@ from stream.cluster.overview import look
 from stream.cluster.redis_client import TROUBLE, close, connect, keys_of, require_noeviction
 from stream.settings.config import ConfigError
 from stream.wire.codes import ErrorCode
-from tests.cluster.redis_cluster import Market, market, placed
+from tests.cluster.redis_cluster import RedisMarket, market, placed
 from tests.redis_servers import RedisCluster, RedisServer, Sentinels, free_port, needs_redis
 from tests.sockets import run
 from tests.waiting import until
@@ -136,7 +136,7 @@ def test_a_redis_that_stands_still_makes_gateways_stale(tmp_path: Path, redis: R
     scene()
 
 
-async def trade_across_gateways(there: Market) -> LiveBook:
+async def trade_across_gateways(there: RedisMarket) -> LiveBook:
     """An order at one gateway, a trade with it at another; the book."""
     one, two = there.gateways
     alice, bob = await there.client(one, "alice"), await there.client(two, "bob")
@@ -205,7 +205,7 @@ def test_a_cluster_that_lacks_slots_is_waited_for(tmp_path: Path, caplog: pytest
 
     @run
     async def scene() -> None:
-        there = Market(tmp_path, url)
+        there = RedisMarket(tmp_path, url)
         try:
             await there.node("a")
             coming = asyncio.create_task(there.gateway())

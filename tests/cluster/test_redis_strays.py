@@ -14,9 +14,9 @@ from stream.cluster.messages import Status, encode
 from stream.cluster.overview import follower_of, hand_over, look
 from stream.cluster.redis_client import FIELD, close, connect, keys_of
 from stream.cluster.redis_engine import Lease, fence
-from stream.cluster.redis_snapshot import Head
+from stream.cluster.redis_snapshot import SnapshotHead
 from stream.cluster.redis_strays import TYPES
-from tests.cluster.redis_cluster import Market, RunningNode, market, placed
+from tests.cluster.redis_cluster import RedisMarket, RunningNode, market, placed
 from tests.redis_servers import RedisServer, needs_redis
 from tests.sockets import run
 from tests.waiting import until
@@ -39,7 +39,7 @@ def redis(server: RedisServer) -> RedisServer:
     return server
 
 
-async def goes_on(there: Market, price: int) -> None:
+async def goes_on(there: RedisMarket, price: int) -> None:
     """The market trades, and a gateway that begins now has its state."""
     await placed(there.clients[0], price)
     late = await there.gateway()
@@ -49,7 +49,7 @@ async def goes_on(there: Market, price: int) -> None:
     there.gateways.remove(late)
 
 
-async def succeeded(there: Market) -> RunningNode:
+async def succeeded(there: RedisMarket) -> RunningNode:
     """Somebody has an order, and a standby leads in the place of the first leader; that standby."""
     first = await there.leader()
     await there.client(there.gateways[0], "alice")
@@ -61,7 +61,7 @@ async def succeeded(there: Market) -> RunningNode:
     return second
 
 
-async def can_be_looked_at(there: Market) -> None:
+async def can_be_looked_at(there: RedisMarket) -> None:
     client = connect(there.config.redis)
     found = await look(client, KEYS)
     await close(client)
@@ -96,7 +96,7 @@ def put_lease(client: Any) -> None:
 
 def put_parts(client: Any) -> None:
     """The snapshot's head is there, but not what it promises."""
-    client.set(KEYS.snapshot, encode(Head(1 << 40, 1 << 40, "stray", 3, 1 << 50)))
+    client.set(KEYS.snapshot, encode(SnapshotHead(1 << 40, 1 << 40, "stray", 3, 1 << 50)))
 
 
 def put_parts_of_another_type(client: Any) -> None:

@@ -11,11 +11,11 @@ import pytest
 from stream.cluster import engine_server, redis_engine, redis_snapshot
 from stream.cluster.messages import Batch, ShippedRecord, parts, size_of
 from stream.cluster.redis_client import close, connect, keys_of
-from stream.cluster.redis_snapshot import Head
+from stream.cluster.redis_snapshot import SnapshotHead
 from stream.commands.directory import Unknown
 from stream.journal.writer import JournalFailed
 from stream.settings.config import Config, ConfigError
-from tests.cluster.redis_cluster import Market, market, placed
+from tests.cluster.redis_cluster import RedisMarket, market, placed
 from tests.redis_servers import RedisServer, needs_redis
 from tests.sockets import run
 from tests.waiting import until
@@ -31,13 +31,13 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
     server.stop()
 
 
-async def place(there: Market, prices: range) -> None:
+async def place(there: RedisMarket, prices: range) -> None:
     """Place an order at each price, once, however often it must be asked for."""
     for price in prices:
         await placed(there.clients[0], price)
 
 
-async def require_one_state(there: Market) -> None:
+async def require_one_state(there: RedisMarket) -> None:
     """Every gateway has, or comes to, the engine's state."""
     engine = (await there.leader()).server.engine
     await until(lambda: {gateway.gateway.exchange.state_hash() for gateway in there.gateways} == {engine.exchange.state_hash()})
@@ -62,7 +62,7 @@ def test_a_redis_that_has_lost_the_end_of_the_log_under_load_leaves_no_hole(tmp_
 def snapshot_size(redis: RedisServer) -> int:
     """Bytes of the snapshot that Redis has."""
     found = redis.client().get(KEYS.snapshot)
-    return msgspec.msgpack.decode(found, type=Head).size if found else 0
+    return msgspec.msgpack.decode(found, type=SnapshotHead).size if found else 0
 
 
 def test_a_snapshot_is_told_in_parts_and_never_seen_by_halves(tmp_path: Path, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,13 +77,13 @@ def test_a_snapshot_is_told_in_parts_and_never_seen_by_halves(tmp_path: Path, re
             before = redis.client().get(KEYS.snapshot)
             redis.client().delete(KEYS.snapshot)    # so that the engine tells another one
             await until(lambda: redis.client().exists(KEYS.snapshot))
-            head = msgspec.msgpack.decode(redis.client().get(KEYS.snapshot), type=Head)
+            head = msgspec.msgpack.decode(redis.client().get(KEYS.snapshot), type=SnapshotHead)
             assert head.parts == -(-head.size // 1000) > 1
             assert redis.client().ttl(head.parts_key) == -1
             await there.gateway()
             await require_one_state(there)
             redis.client().set(KEYS.snapshot, before)
-            redis.client().delete(msgspec.msgpack.decode(before, type=Head).parts_key)    # as when it goes while somebody reads it
+            redis.client().delete(msgspec.msgpack.decode(before, type=SnapshotHead).parts_key)    # as when it goes while somebody reads it
             client = connect(redis.url)
             assert await redis_snapshot.read(client, KEYS, lambda term, position: True) is None
             await close(client)
@@ -172,9 +172,9 @@ def test_a_node_that_cannot_have_its_journal_says_so_and_gives_the_lease_back(tm
     async def scene() -> None:
         (tmp_path / "occupied").write_text("a file, where the folder should be")
         with pytest.raises(OSError, match="Not a directory"):
-            await Market(tmp_path, redis.url).node("occupied")
+            await RedisMarket(tmp_path, redis.url).node("occupied")
         (tmp_path / "linked").symlink_to(tmp_path / "nowhere" / "journal")
-        node = await Market(tmp_path, redis.url).node("linked")
+        node = await RedisMarket(tmp_path, redis.url).node("linked")
         with pytest.raises(OSError, match=r"File exists|No such file"):
             await asyncio.wait_for(node.task, 5)
         assert not redis.client().exists(KEYS.lease)
@@ -186,7 +186,7 @@ def test_a_standby_of_another_configuration_says_so_at_once(tmp_path: Path, redi
     async def scene() -> None:
         async with market(tmp_path, redis.url, gateways=1) as there:
             other = msgspec.structs.replace(there.config.instruments[0], size_min=7)
-            wrong = Market(tmp_path, redis.url, instruments=(other,))
+            wrong = RedisMarket(tmp_path, redis.url, instruments=(other,))
             with pytest.raises(ConfigError, match="'BTC-USD' is in the journal with other terms: size_min 1"):
                 await asyncio.wait_for((await wrong.node("wrong", "standby")).task, 5)
             assert (await there.leader()).leads

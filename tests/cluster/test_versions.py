@@ -15,7 +15,7 @@ from stream.cluster import messages, redis_snapshot
 from stream.cluster.messages import LINK, Batch, Beat, Forward, OpenAccount, Status, decode_batch, decode_beat, decode_request, decode_status, encode
 from stream.cluster.overview import Overview, hand_over
 from stream.cluster.redis_client import close, connect, keys_of
-from stream.cluster.redis_snapshot import Head, decode_head
+from stream.cluster.redis_snapshot import SnapshotHead, decode_head
 from stream.commands.forwarded import Forwarded
 from stream.wire.codes import ErrorCode
 from stream.wire.messages import Done, Error, Place, Stale
@@ -29,7 +29,7 @@ from tests.waiting import until
 
 MESSAGES = [
     (Batch(1, 1, 1, 2, []), decode_batch), (Beat(1, 2, 3, 4), decode_beat), (Status(1, "gateway", "g", 1, 1, 1, 1, 1), decode_status),
-    (Forward(Forwarded(1, 1, b"", [], []), 5), decode_request), (OpenAccount("alice"), decode_request), (Head(1, 2, "key", 3, 4), decode_head),
+    (Forward(Forwarded(1, 1, b"", [], []), 5), decode_request), (OpenAccount("alice"), decode_request), (SnapshotHead(1, 2, "key", 3, 4), decode_head),
 ]
 
 
@@ -154,7 +154,7 @@ def test_a_snapshot_of_another_version_is_left_alone(tmp_path: Path, caplog: pyt
     @run
     async def scene() -> None:
         keys, client = keys_of("market"), connect(redis.url)
-        head = encode(Head(1, 1, "parts", 0, 0, LINK + 1))
+        head = encode(SnapshotHead(1, 1, "parts", 0, 0, LINK + 1))
         redis.client().set(keys.snapshot, head)
         assert await redis_snapshot.read(client, keys, lambda term, position: True) is None
         assert redis.client().get(keys.snapshot) == head

@@ -22,7 +22,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from stream.settings.config import load
+from stream.settings.config import read_config
 from tests.redis_servers import MISSING, RedisServer
 
 ROOT = Path(__file__).parents[2]
@@ -204,7 +204,7 @@ class Reader:
             case kind if kind in DIRECTIVES:
                 pass
             case "toml":
-                load(self._save(block), {})
+                read_config(self._save(block), {})
             case "yaml":
                 self._check_rules(text)
             case "python" | "js" if block.name:

@@ -7,7 +7,7 @@ import pytest
 
 from engine import EventKind
 from stream.feed.channel import Point
-from stream.feed.public_channels import TickerChannel, TickerMemory
+from stream.feed.public_channels import TickerChannel, TickerState
 from stream.wire.codec import JSON, MSGPACK
 from stream.wire.frames import Ticker
 from tests.worlds import QuietMarket
@@ -44,9 +44,9 @@ def test_a_days_volume_and_value_are_exact_however_large(size: int) -> None:
     for number in range(6):
         channel.add(Trade(number + 1, size, size - 1), now + number // 3 * MINUTE)    # type: ignore[arg-type]
     assert totals(ticker_of(channel, now)) == (6 * size, 6 * (size - 1), 6)
-    memory = msgspec.msgpack.decode(msgspec.msgpack.encode(channel.remember()), type=TickerMemory)
+    state = msgspec.msgpack.decode(msgspec.msgpack.encode(channel.dump()), type=TickerState)
     again = TickerChannel(market.exchange.books[0])
-    again.recall(memory)
+    again.restore(state)
     assert totals(ticker_of(again, now)) == (6 * size, 6 * (size - 1), 6)
     assert totals(ticker_of(again, now + 24 * 60 * MINUTE)) == (3 * size, 3 * (size - 1), 3)    # the first minute is a day ago
 
@@ -56,5 +56,5 @@ def test_a_memory_of_an_earlier_version_is_read() -> None:
     channel = TickerChannel(market.exchange.books[0])
     minute = market.now // MINUTE
     earlier = msgspec.msgpack.encode([100, 5, 7, [[minute, 100, 101, 99, 12, 1200, 3]]])
-    channel.recall(msgspec.msgpack.decode(earlier, type=TickerMemory))
+    channel.restore(msgspec.msgpack.decode(earlier, type=TickerState))
     assert totals(ticker_of(channel, market.now)) == (12, 1200, 3)

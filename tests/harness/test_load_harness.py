@@ -12,11 +12,11 @@ import pytest
 
 from engine import PriceLevels
 from stream.feed.book_frames import BookFrames
-from stream.harness.charts import Line, chart
+from stream.harness.charts import Curve, chart
 from stream.harness.heads import BookHeads, decode_head
-from stream.harness.load_client import Clock
+from stream.harness.load_client import ServerClock
 from stream.harness.load_page import HEADINGS
-from stream.harness.plan import Plan, Role, places
+from stream.harness.plan import LoadPlan, Role, planned_clients
 from stream.harness.server_figures import compare, metrics_url, read
 from stream.harness.tally import Times
 from stream.sources.simulated import SimulatedSource
@@ -28,17 +28,17 @@ from tests.cli.test_cli import deltabook, lying, market, start
 from tests.setting import SECRET
 from tests.sockets import run, serving
 
-PLAN = Plan("ws://127.0.0.1:1/v1", 100, 3, 1, 1, {"BTC-USD": 1}, ["orderbook"], slow=0.1, returning=0.25, trading=0.02, verified=0.2)
+PLAN = LoadPlan("ws://127.0.0.1:1/v1", 100, 3, 1, 1, {"BTC-USD": 1}, ["orderbook"], slow=0.1, returning=0.25, trading=0.02, verified=0.2)
 QUICK = ("--seconds", "1.5", "--ramp", "0.2", "--processes", "1")
 
 
 def test_every_role_has_its_share_and_somebody_who_verifies() -> None:
-    roles = [place.role for place in places(PLAN)]
+    roles = [place.role for place in planned_clients(PLAN)]
     assert {role: roles.count(role) for role in Role} == {Role.STEADY: 63, Role.SLOW: 10, Role.RETURNING: 25, Role.TRADING: 2, Role.PROBE: 0}
-    verifying = [place.role for place in places(PLAN) if place.verifies]
+    verifying = [place.role for place in planned_clients(PLAN) if place.verifies]
     assert {role: verifying.count(role) for role in set(roles)} == {Role.STEADY: 13, Role.SLOW: 2, Role.RETURNING: 5, Role.TRADING: 1}
-    assert not any(place.verifies for place in places(msgspec.structs.replace(PLAN, verified=0.0)))
-    assert all(place.verifies for place in places(msgspec.structs.replace(PLAN, verified=1.0)))
+    assert not any(place.verifies for place in planned_clients(msgspec.structs.replace(PLAN, verified=0.0)))
+    assert all(place.verifies for place in planned_clients(msgspec.structs.replace(PLAN, verified=1.0)))
 
 
 def test_what_is_late_counts_for_what_did_not_come_meanwhile() -> None:
@@ -80,7 +80,7 @@ def test_a_head_is_enough_to_follow_a_book() -> None:
 
 
 def test_clocks_that_may_agree_do() -> None:
-    clock = Clock()
+    clock = ServerClock()
     clock.observe(sent=1000, server=1900, received=3000)
     assert (clock.ahead, clock.accuracy) == (0, 1000)
     clock.observe(sent=5000, server=15100, received=5200)
@@ -234,12 +234,12 @@ def test_the_page_has_its_charts_and_loads_nothing(tmp_path: Path) -> None:
 
 
 def test_a_chart_leaves_holes_and_escapes_names() -> None:
-    drawn = chart("a < b", "ms", [Line("x & y", [(0, 1), (1, 2), (2, None), (3, 4)])])
+    drawn = chart("a < b", "ms", [Curve("x & y", [(0, 1), (1, 2), (2, None), (3, 4)])])
     assert drawn.count("polyline") == 1
     assert drawn.count("<circle") == 1
     assert "a &lt; b" in drawn
     assert "x &amp; y" in drawn
-    assert chart("empty", "", [Line("nothing", [(0, None)])]) == ""
+    assert chart("empty", "", [Curve("nothing", [(0, None)])]) == ""
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from stream.journal.files import Files
 from stream.journal.format import Buffer, Kind, Listing, Record, decode_keyed, encode_keyed
 from stream.journal.recovery import Opened, mark_of, open_journal, replay
 from stream.journal.snapshots import State
-from stream.journal.writer import SEAL, Limits
-from stream.market.history import feeding, remembering
+from stream.journal.writer import SEAL, JournalOptions
+from stream.market.history import feeding, with_channels
 from stream.settings.config import Config
 from tests.conftest import WIDE
 from tests.journal.fake_disk import FakeDisk
@@ -30,7 +30,7 @@ from tests.journal.fake_disk import FakeDisk
 FOLDER = "data"
 EPOCH = 7
 ORIGIN = 5
-SMALL = Limits(segment_bytes=4096, group_bytes=1500, reserve_bytes=0)
+SMALL = JournalOptions(segment_bytes=4096, group_bytes=1500, reserve_bytes=0)
 
 Item = tuple[Kind, Buffer, int]
 
@@ -77,28 +77,28 @@ class World:
         self.directory: Directory = {}
         self.results = Results()
 
-    def open(self, files: Files, limits: Limits = SMALL) -> Opened:
+    def open(self, files: Files, options: JournalOptions = SMALL) -> Opened:
         """Start, and check that all is there that was acknowledged, and nothing that never was."""
         seen: list[Record] = []
-        self.opened = open_journal(files, FOLDER, limits, EPOCH, lambda _, record: record and seen.append(record))
-        log, found = self.opened.log, self.opened.replay
-        assert log.seq >= self.acknowledged
-        assert log.epoch == EPOCH
-        assert (found is None) == (log.seq == 0)
+        self.opened = open_journal(files, FOLDER, options, EPOCH, lambda _, record: record and seen.append(record))
+        writer, found = self.opened.writer, self.opened.replay
+        assert writer.seq >= self.acknowledged
+        assert writer.epoch == EPOCH
+        assert (found is None) == (writer.seq == 0)
         if found:
-            assert (found.state.exchange.state_hash(), found.state.directory, found.state.results) == self.behind[log.seq]
-            assert [record.seq for record in seen] == list(range(log.seq - found.records + 1, log.seq + 1))
+            assert (found.state.exchange.state_hash(), found.state.directory, found.state.results) == self.behind[writer.seq]
+            assert [record.seq for record in seen] == list(range(writer.seq - found.records + 1, writer.seq + 1))
             self.exchange, self.directory, self.results = found.state.exchange, dict(found.state.directory), found.state.results.copy()
         else:
             self.exchange, self.directory, self.results = self.opening, {}, Results()
-        self.behind = {seq: behind for seq, behind in self.behind.items() if seq <= log.seq}
+        self.behind = {seq: behind for seq, behind in self.behind.items() if seq <= writer.seq}
         self.exchange = copy_of(self.exchange)
-        self.acknowledged = log.seq
+        self.acknowledged = writer.seq
         return self.opened
 
     def commit(self, records: list[Item]) -> None:
         """One group. What it comes to is noted first: it may be there after a crash, or not."""
-        for number, (kind, payload, time) in enumerate(records, self.opened.log.seq + 1):
+        for number, (kind, payload, time) in enumerate(records, self.opened.writer.seq + 1):
             self.time = max(self.time, time)
             if kind == Kind.COMMANDS:
                 self.exchange.execute(bytes(payload))
@@ -114,13 +114,13 @@ class World:
                 entry = msgspec.msgpack.decode(bytes(payload), type=Entry)
                 self.directory = {**self.directory, entry.key: entry.value}
             self.behind[number] = self.exchange.state_hash(), self.directory, self.results
-        self.opened.log.commit(records)
-        self.acknowledged = self.opened.log.seq
+        self.opened.writer.commit(records)
+        self.acknowledged = self.opened.writer.seq
 
     def step(self, records_max: int = 4) -> None:
         """A random group."""
-        time = self.opened.log.seq + 1
-        if not self.opened.log.seq:
+        time = self.opened.writer.seq + 1
+        if not self.opened.writer.seq:
             self.commit([(Kind.GENESIS, self.exchange.snapshot(), time)])
             return
         group: list[Item] = []
@@ -151,8 +151,8 @@ class World:
         self.acknowledged = acknowledged
 
     def snapshot(self, files: Files, keep: int = 2) -> None:
-        log = self.opened.log
-        snapshots.write(files, FOLDER, State(self.exchange, self.directory, self.results, log.epoch, log.seq, log.crc, self.time))
+        writer = self.opened.writer
+        snapshots.write(files, FOLDER, State(self.exchange, self.directory, self.results, writer.epoch, writer.seq, writer.crc, self.time))
         snapshots.prune(files, FOLDER, keep)
 
 
@@ -161,23 +161,23 @@ def of_every_kind() -> dict[str, bytes]:
     chance = random.Random(1)
     disk = FakeDisk(chance)
     world = World(chance)
-    log = world.open(disk).log
-    while log.seq < 12:
+    writer = world.open(disk).writer
+    while writer.seq < 12:
         world.step()
     listing = Listing({"ETH": 3}, [Instrument("ETH-USD", "ETH", "USD", Decimal("2.5"), Decimal("0.4"), maker_fee=100, taker_fee=250, day_end=3600)])
     world.exchange.add_asset("ETH", 3)
     world.exchange.add_instrument(listing.instruments[0])
-    world.commit([(Kind.LISTING, msgspec.msgpack.encode(listing), log.seq)])
-    while log.seq < 20:
+    world.commit([(Kind.LISTING, msgspec.msgpack.encode(listing), writer.seq)])
+    while writer.seq < 20:
         world.step()
     feeds: list[Feed] = []
     found = replay(disk, FOLDER, None, feeding(Config(), feeds))
     assert found
-    found.state.directory = remembering(feeds[0], found.state.directory)
+    found.state.directory = with_channels(feeds[0], found.state.directory)
     snapshots.write(disk, FOLDER, found.state)
-    world.commit([(Kind.EPOCH, (EPOCH + 1).to_bytes(8, "little"), log.seq)])
-    log.epoch = EPOCH + 1
-    while log.seq < 45:
+    world.commit([(Kind.EPOCH, (EPOCH + 1).to_bytes(8, "little"), writer.seq)])
+    writer.epoch = EPOCH + 1
+    while writer.seq < 45:
         world.step()
     world.seal()
     return {path.removeprefix(f"{FOLDER}/"): data for path, data in disk.contents().items() if path.endswith((".journal", ".snapshot"))}

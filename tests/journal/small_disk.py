@@ -9,25 +9,25 @@ import sys
 from stream.cli import main
 from stream.journal.files import Disk
 from stream.journal.recovery import open_journal
-from stream.journal.writer import JournalFailed, Limits
+from stream.journal.writer import JournalFailed, JournalOptions
 from tests.journal.journals import EPOCH, FOLDER, World
 
-LIMITS = Limits(segment_bytes=1 << 16, reserve_bytes=1 << 18)
+OPTIONS = JournalOptions(segment_bytes=1 << 16, reserve_bytes=1 << 18)
 
 
 def fill(world: World) -> tuple[int, str]:
     """Append until it fails; the record at which it said that the disk is low, and what it failed with."""
-    log, low = world.opened.log, 0
+    writer, low = world.opened.writer, 0
     try:
         while True:
             world.step()
-            low = low or (log.seq if log.low else 0)
+            low = low or (writer.seq if writer.low else 0)
     except JournalFailed as failure:
         return low, str(failure)
 
 
 def close(world: World) -> None:
-    world.opened.log.close()
+    world.opened.writer.close()
     Disk().close(world.opened.lock)
 
 
@@ -35,7 +35,7 @@ def run(folder: str) -> dict[str, object]:
     """Everything; `World.open` looks whether all is there that was acknowledged."""
     os.chdir(folder)
     world = World(random.Random(1))
-    world.open(Disk(), LIMITS)
+    world.open(Disk(), OPTIONS)
     low, failure = fill(world)
     acknowledged, free = world.acknowledged, Disk().free_bytes(FOLDER)
     try:
@@ -43,17 +43,17 @@ def run(folder: str) -> dict[str, object]:
     except JournalFailed as error:
         again = str(error)
     close(world)
-    world.open(Disk(), LIMITS)
+    world.open(Disk(), OPTIONS)
     close(world)
     subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
     try:
-        open_journal(Disk(), FOLDER, LIMITS, EPOCH)
+        open_journal(Disk(), FOLDER, OPTIONS, EPOCH)
         refused = ""
     except OSError as error:
         refused = str(error)
     statuses = [main(["journal", action, FOLDER]) for action in ("check", "info", "replay")]
     return {
-        "low": low, "acknowledged": acknowledged, "failure": failure, "again": again, "free": free, "recovered": world.opened.log.seq, "refused": refused,
+        "low": low, "acknowledged": acknowledged, "failure": failure, "again": again, "free": free, "recovered": world.opened.writer.seq, "refused": refused,
         "statuses": statuses,
     }
 

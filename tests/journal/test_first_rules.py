@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from engine import EventKind
-from stream.commands.directory import ChannelMemory
+from stream.commands.directory import ChannelStates
 from stream.journal.files import Disk
 from stream.journal.format import Record
 from stream.journal.recovery import replay
@@ -32,7 +32,7 @@ def outcome(state: State) -> dict[str, Any]:
         "fees": [exchange.fees(asset) for asset in assets], "supply": [exchange.supply(asset) for asset in assets],
         "orders": [{name: getattr(order, name) for name in FIELDS} for account in range(exchange.accounts) for order in exchange.orders(account)],
         "digests": [f"{book.levels.digest:016x}" for book in exchange.books],
-        "directory": sorted(str(key) for key in state.directory if key != ChannelMemory()), "keys": sorted(state.results),
+        "directory": sorted(str(key) for key in state.directory if key != ChannelStates()), "keys": sorted(state.results),
     }
 
 

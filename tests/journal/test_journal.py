@@ -13,10 +13,10 @@ from stream.feed.feed import Feed
 from stream.journal import snapshots
 from stream.journal.files import Disk
 from stream.journal.format import Damaged, JournalError, Kind, decode_segment, encode_segment
-from stream.journal.reader import Reader, numbers, segment_path
+from stream.journal.reader import JournalReader, numbers, segment_path
 from stream.journal.recovery import Locked, Opened, open_journal, replay
 from stream.journal.snapshots import State
-from stream.journal.writer import Journal, JournalFailed, Limits
+from stream.journal.writer import Journal, JournalFailed, JournalOptions
 from stream.market.history import feeding
 from stream.market.journal_inspection import check, settled, state_at, take_snapshot
 from stream.settings.config import Config
@@ -29,17 +29,17 @@ VERSION_1_STATE = "2ad8f43c676fb76d"
 VERSION_1_COUNTS = [22], 48, 8, 45    # snapshots, the last record, the epoch, the latest time
 
 
-def lived(steps: int, limits: Limits = SMALL, snapshot_every: int = 0) -> tuple[FakeDisk, World]:
+def lived(steps: int, options: JournalOptions = SMALL, snapshot_every: int = 0) -> tuple[FakeDisk, World]:
     """A disk on which a journal was written, and closed."""
     disk = FakeDisk(random.Random(1))
     world = World(random.Random(2))
-    world.open(disk, limits)
+    world.open(disk, options)
     for step in range(1, steps + 1):
         world.step()
         if snapshot_every and step % snapshot_every == 0:
             world.snapshot(disk)
     world.seal()
-    world.opened.log.close()
+    world.opened.writer.close()
     return disk, world
 
 
@@ -47,11 +47,11 @@ def copied(disk: FakeDisk) -> FakeDisk:
     return FakeDisk(random.Random(1), disk.contents())
 
 
-def begun(folder: Path, limits: Limits = SMALL) -> tuple[Opened, Exchange]:
+def begun(folder: Path, options: JournalOptions = SMALL) -> tuple[Opened, Exchange]:
     """A journal on the real disk with nothing but its genesis."""
     exchange = small_exchange()
-    opened = open_journal(Disk(), str(folder), limits, EPOCH)
-    opened.log.commit([(Kind.GENESIS, exchange.snapshot(), 1)])
+    opened = open_journal(Disk(), str(folder), options, EPOCH)
+    opened.writer.commit([(Kind.GENESIS, exchange.snapshot(), 1)])
     return opened, exchange
 
 
@@ -60,14 +60,14 @@ def begun(folder: Path, limits: Limits = SMALL) -> tuple[Opened, Exchange]:
 
 def test_any_record_can_be_gone_back_to() -> None:
     disk, world = lived(40)
-    for seq in range(1, world.opened.log.seq + 1):
+    for seq in range(1, world.opened.writer.seq + 1):
         state = state_at(disk, FOLDER, seq).state
         assert (state.seq, state.exchange.state_hash(), state.directory, state.results) == (seq, *world.behind[seq])
 
 
 def test_a_record_that_is_not_there_is_told() -> None:
     disk, world = lived(60, snapshot_every=10)
-    last = world.opened.log.seq
+    last = world.opened.writer.seq
     with pytest.raises(JournalError, match=f"there is no record {last + 1}; the last one is {last}"):
         state_at(disk, FOLDER, last + 1)
     oldest = numbers(disk, FOLDER, snapshots.SUFFIX)[0]
@@ -143,7 +143,7 @@ def test_a_segment_of_another_history_is_refused(change: dict[str, int]) -> None
 def test_a_record_in_another_ones_place_is_refused() -> None:
     disk, _ = lived(8, SMALL._replace(segment_bytes=1 << 16))
     path = segment_path(FOLDER, 1)
-    for first, second in zip(list(Reader(disk, FOLDER))[2:-2], list(Reader(disk, FOLDER))[3:-1], strict=True):
+    for first, second in zip(list(JournalReader(disk, FOLDER))[2:-2], list(JournalReader(disk, FOLDER))[3:-1], strict=True):
         image = copied(disk)
         whole = disk.read(path)
         image.seen[path].seen[first.offset : second.end] = whole[second.offset : second.end] + whole[first.offset : first.end]
@@ -165,10 +165,10 @@ def test_a_record_in_another_ones_place_is_refused() -> None:
 )
 def test_a_record_that_cannot_be_is_refused(kind: Kind, payload: bytes, words: str) -> None:
     disk, world = FakeDisk(random.Random(1)), World(random.Random(1))
-    log = world.open(disk).log
+    writer = world.open(disk).writer
     world.step()
-    assert log.seq == 1
-    log.commit([(kind, payload, 1)])
+    assert writer.seq == 1
+    writer.commit([(kind, payload, 1)])
     with pytest.raises(Damaged, match=words):
         replay(disk, FOLDER)
 
@@ -177,11 +177,11 @@ def test_a_second_engine_is_kept_out(tmp_path: Path) -> None:
     opened, _ = begun(tmp_path / "data" / "journal")
     with pytest.raises(Locked, match="another process uses this journal"):
         open_journal(Disk(), str(tmp_path / "data" / "journal"), SMALL, EPOCH)
-    opened.log.close()
+    opened.writer.close()
     Disk().close(opened.lock)
     again = open_journal(Disk(), str(tmp_path / "data" / "journal"), SMALL, EPOCH)
     assert again.replay
-    again.log.close()
+    again.writer.close()
     Disk().close(again.lock)
 
 
@@ -190,24 +190,24 @@ def test_a_second_engine_is_kept_out(tmp_path: Path) -> None:
 
 def test_a_disk_with_room_is_not_low_before_anything_is_written(tmp_path: Path) -> None:
     opened, _ = begun(tmp_path)
-    opened.log.close()
+    opened.writer.close()
     Disk().close(opened.lock)
     for reserve_bytes, low in ((0, False), (1, False), (1 << 62, True)):
         again = open_journal(Disk(), str(tmp_path), SMALL._replace(reserve_bytes=reserve_bytes), EPOCH)
-        assert again.log.low is low
-        again.log.close()
+        assert again.writer.low is low
+        again.writer.close()
         Disk().close(again.lock)
 
 
 def test_a_full_disk_is_low_first_and_then_fails() -> None:
     disk = FakeDisk(random.Random(1))
     world = World(random.Random(1))
-    log = world.open(disk, SMALL._replace(reserve_bytes=8192)).log
+    writer = world.open(disk, SMALL._replace(reserve_bytes=8192)).writer
     world.step()
-    assert not log.low
+    assert not writer.low
     disk.room = 8191
     world.step()
-    assert log.low
+    assert writer.low
     disk.room = 0
     with pytest.raises(JournalFailed, match="No space left on device"):
         world.step()
@@ -236,9 +236,9 @@ class Notice:
 
 
 def test_the_thread_puts_on_disk_what_it_is_given(tmp_path: Path) -> None:
-    opened, exchange = begun(tmp_path, Limits(1 << 15, 1 << 12, 16, 0, 0.01))
+    opened, exchange = begun(tmp_path, JournalOptions(1 << 15, 1 << 12, 16, 0, 0.01))
     notice = Notice()
-    journal, chance = Journal(opened.log, notice.give), random.Random(1)
+    journal, chance = Journal(opened.writer, notice.give), random.Random(1)
     for time in range(500):
         payload = commands(chance, time)
         exchange.execute(payload)
@@ -247,7 +247,7 @@ def test_the_thread_puts_on_disk_what_it_is_given(tmp_path: Path) -> None:
             notice.wait(lambda last=last: journal.durable >= last)
     journal.close()
     assert journal.idle
-    assert opened.log.seq == journal.durable
+    assert opened.writer.seq == journal.durable
     with pytest.raises(JournalFailed, match="closed"):
         journal.append(Kind.COMMANDS, b"", 1)
     found = replay(Disk(), str(tmp_path))
@@ -259,11 +259,11 @@ def test_the_thread_puts_on_disk_what_it_is_given(tmp_path: Path) -> None:
 def test_a_quiet_journal_is_sealed(tmp_path: Path) -> None:
     opened, _ = begun(tmp_path)
     sealed = threading.Event()
-    journal = Journal(opened.log, lambda: sealed.set() if journal.durable == 3 else None)
+    journal = Journal(opened.writer, lambda: sealed.set() if journal.durable == 3 else None)
     journal.append(Kind.COMMANDS, b"", 1)
     assert sealed.wait(30)
     journal.close()
-    assert [record.kind for record in Reader(Disk(), str(tmp_path))] == [Kind.GENESIS, Kind.COMMANDS, Kind.SEAL]
+    assert [record.kind for record in JournalReader(Disk(), str(tmp_path))] == [Kind.GENESIS, Kind.COMMANDS, Kind.SEAL]
 
 
 class Failing(Disk):
@@ -279,10 +279,10 @@ class Failing(Disk):
 
 def test_the_thread_tells_of_a_disk_that_fails(tmp_path: Path) -> None:
     disk, failed = Failing(), threading.Event()
-    log = open_journal(disk, str(tmp_path), SMALL, EPOCH).log
-    log.commit([(Kind.GENESIS, small_exchange().snapshot(), 1)])
+    writer = open_journal(disk, str(tmp_path), SMALL, EPOCH).writer
+    writer.commit([(Kind.GENESIS, small_exchange().snapshot(), 1)])
     disk.failing = True
-    journal = Journal(log, lambda: failed.set() if journal.failure else None)
+    journal = Journal(writer, lambda: failed.set() if journal.failure else None)
     journal.append(Kind.COMMANDS, b"", 1)
     assert failed.wait(30)
     disk.failing = False
@@ -312,7 +312,7 @@ class Overtaken(FakeDisk):
 
 def test_a_reader_that_is_overtaken_by_the_writer_looks_again() -> None:
     disk, world = lived(30, SMALL._replace(segment_bytes=1 << 16))
-    records = list(Reader(disk, FOLDER))
+    records = list(JournalReader(disk, FOLDER))
     overtaken = Overtaken(random.Random(1), disk.contents())
     for first, last in zip(records[1:], records[4:-6], strict=False):
         overtaken.hole = first.offset, last.end
@@ -327,10 +327,10 @@ def snapshot(folder: Path, upto: int | None) -> tuple[State, list[str]]:
 
 
 def test_snapshots_are_taken_while_a_journal_is_written(tmp_path: Path) -> None:
-    opened, exchange = begun(tmp_path, Limits(1 << 15, 1 << 12, 16, 0, seal_after_s=600))
+    opened, exchange = begun(tmp_path, JournalOptions(1 << 15, 1 << 12, 16, 0, seal_after_s=600))
     behind, chance = {1: exchange.state_hash()}, random.Random(1)
     notice, over = Notice(), threading.Event()
-    journal = Journal(opened.log, notice.give)
+    journal = Journal(opened.writer, notice.give)
 
     def write() -> None:
         for time in range(3_000):
@@ -376,9 +376,9 @@ def test_no_two_processes_take_a_snapshot_at_once(tmp_path: Path) -> None:
 def test_a_snapshot_is_never_of_what_may_not_be_on_disk() -> None:
     disk = FakeDisk(random.Random(1))
     world = World(random.Random(2))
-    log = world.open(disk).log
+    writer = world.open(disk).writer
     for _ in range(40):
-        before = log.seq
+        before = writer.seq
         world.step()
         assert settled(disk, FOLDER) == before
 
@@ -403,10 +403,10 @@ def test_the_channels_of_version_1_come_back_the_same_from_its_snapshot() -> Non
         found = replay(Disk(), str(VERSION_1), None, feeding(Config(), feeds), from_start)
         assert found
         assert f"{found.state.exchange.state_hash():016x}" == VERSION_1_STATE
-        remembered.append((found.state.directory, feeds[0].remember()))
+        remembered.append((found.state.directory, feeds[0].dump()))
     assert remembered[0] == remembered[1]
     assert len(remembered[0][1]) > 200
 
 
 def test_version_1_has_every_kind_of_record() -> None:
-    assert {record.kind for record in Reader(Disk(), str(VERSION_1))} == VERSION_1_KINDS
+    assert {record.kind for record in JournalReader(Disk(), str(VERSION_1))} == VERSION_1_KINDS

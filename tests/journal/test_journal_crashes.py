@@ -11,7 +11,7 @@ from contextlib import nullcontext, suppress
 import pytest
 
 from stream.journal.format import SEGMENT_HEADER, Damaged, Kind
-from stream.journal.reader import Reader, numbers, segment_path
+from stream.journal.reader import JournalReader, numbers, segment_path
 from stream.journal.recovery import open_journal, replay
 from stream.journal.writer import SEAL, JournalFailed
 from stream.market.journal_inspection import check
@@ -35,7 +35,7 @@ def live(world: World, disk: FakeDisk) -> None:
         if not world.chance.randrange(10):
             world.snapshot(disk)
     world.seal()
-    world.opened.log.close()
+    world.opened.writer.close()
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + IMAGES // 3))
@@ -78,9 +78,9 @@ def test_whichever_call_fails(life: int, call: int, power: bool) -> None:
     with pytest.raises((JournalFailed, OSError)):
         live(world, disk)
     disk.fail = None
-    if call > 1 and world.opened.log.failure:
+    if call > 1 and world.opened.writer.failure:
         with pytest.raises(JournalFailed):
-            world.opened.log.commit([SEAL])
+            world.opened.writer.commit([SEAL])
     after = FakeDisk(world.chance, disk.image() if power else disk.contents())
     live(world, after)
 
@@ -93,9 +93,9 @@ def journal() -> tuple[World, bytes]:
     world = World(chance)
     world.open(disk, SMALL._replace(segment_bytes=1 << 18))
     world.step()
-    while world.opened.log.seq < 1_000:
-        count = min(chance.randrange(1, 5), 1_000 - world.opened.log.seq)
-        world.commit([(Kind.COMMANDS, commands(chance, 1)[:88], world.opened.log.seq) for _ in range(count)])
+    while world.opened.writer.seq < 1_000:
+        count = min(chance.randrange(1, 5), 1_000 - world.opened.writer.seq)
+        world.commit([(Kind.COMMANDS, commands(chance, 1)[:88], world.opened.writer.seq) for _ in range(count)])
     world.seal()
     return world, disk.contents()[ONLY]
 
@@ -111,7 +111,7 @@ def recovered(world: World, files: dict[str, bytes]) -> int:
 
 def starts(data: bytes) -> dict[int, int]:
     """The records of the only segment by their offset."""
-    return {record.offset: record.seq for record in Reader(FakeDisk(random.Random(0), {ONLY: data}), FOLDER)}
+    return {record.offset: record.seq for record in JournalReader(FakeDisk(random.Random(0), {ONLY: data}), FOLDER)}
 
 
 def test_every_truncation_is_refused(journal: tuple[World, bytes]) -> None:
@@ -198,7 +198,7 @@ def test_what_a_repair_comes_to_was_once_so(seed: int) -> None:
         assert (state.epoch, state.exchange.state_hash(), state.directory, state.results) == (EPOCH + repaired.lost, *world.behind[repaired.kept])
         assert {path: data for path, data in disk.contents().items() if path.startswith(f"{FOLDER}/")} == damaged
         opened = open_journal(disk, "copy", SMALL, EPOCH)
-        opened.log.commit([SEAL])
+        opened.writer.commit([SEAL])
         assert check(disk, "copy")
         kept.add(repaired.kept)
     assert len(kept) > 5

@@ -14,13 +14,13 @@ import pytest
 from stream.journal import writer
 from stream.journal.files import Disk
 from stream.journal.format import Kind
-from stream.journal.reader import Reader
+from stream.journal.reader import JournalReader
 from stream.journal.recovery import open_journal
-from stream.journal.writer import Journal, JournalFailed, Limits
+from stream.journal.writer import Journal, JournalFailed, JournalOptions
 from tests.journal.fake_disk import FakeDisk
 from tests.journal.journals import EPOCH, FOLDER
 
-SMALL = Limits(segment_bytes=4096, reserve_bytes=0)
+SMALL = JournalOptions(segment_bytes=4096, reserve_bytes=0)
 ENTRY = bytes(1000)
 
 
@@ -30,7 +30,7 @@ class Watched:
     def __init__(self, disk: FakeDisk | Disk, folder: str = FOLDER) -> None:
         self.changed = threading.Condition()
         self.opened = open_journal(disk, folder, SMALL, EPOCH)
-        self.journal = Journal(self.opened.log, self.report)
+        self.journal = Journal(self.opened.writer, self.report)
 
     def report(self) -> None:
         with self.changed:
@@ -52,7 +52,7 @@ def test_it_waits_and_goes_on(error: int) -> None:
     disk = FakeDisk(random.Random(1))
     watched = Watched(disk)
     watched.append(1)
-    watched.wait(lambda: not watched.opened.log.needs_spare)
+    watched.wait(lambda: not watched.opened.writer.needs_spare)
     disk.scarce = error
     watched.append(20)
     journal = watched.journal
@@ -64,7 +64,7 @@ def test_it_waits_and_goes_on(error: int) -> None:
     assert journal.waits_for == ""
     watched.append(20)
     journal.close()
-    assert [record.seq for record in Reader(FakeDisk(random.Random(1), disk.contents()), FOLDER)] == list(range(1, journal.durable + 1))
+    assert [record.seq for record in JournalReader(FakeDisk(random.Random(1), disk.contents()), FOLDER)] == list(range(1, journal.durable + 1))
 
 
 def test_one_that_is_closed_waits_no_longer_than_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,11 +94,11 @@ def no_descriptors() -> Iterator[None]:
 def test_on_a_real_disk_with_no_descriptor_left(tmp_path: Path) -> None:
     watched = Watched(Disk(), str(tmp_path))
     watched.append(1)
-    watched.wait(lambda: not watched.opened.log.needs_spare)
+    watched.wait(lambda: not watched.opened.writer.needs_spare)
     with no_descriptors():
         watched.append(20)
         assert watched.journal.idle, "the descriptor of a file that is full is the next one's"
     watched.journal.close()
     Disk().close(watched.opened.lock)
     assert watched.journal.failure is None
-    assert len(list(Reader(Disk(), str(tmp_path)))) == watched.journal.durable > 20
+    assert len(list(JournalReader(Disk(), str(tmp_path)))) == watched.journal.durable > 20

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stream.journal.files import Disk
-from stream.journal.writer import Limits
+from stream.journal.writer import JournalOptions
 from stream.market.journal_repair import repair
 from tests.setting import CONFIG
 from tests.sockets import run, serving
@@ -25,7 +25,7 @@ def test_a_journal_is_not_for_everybody(umask: int, tmp_path: Path) -> None:
             for _ in range(2):
                 async with serving(CONFIG, journal=str(journal)):
                     pass
-            repair(Disk(), str(journal), str(tmp_path / "copy"), Limits(1 << 16, reserve_bytes=0), 1, 1)
+            repair(Disk(), str(journal), str(tmp_path / "copy"), JournalOptions(1 << 16, reserve_bytes=0), 1, 1)
         finally:
             os.umask(before)
 

@@ -13,7 +13,7 @@ from stream.client.errors import RequestRefused
 from stream.journal.files import Disk
 from stream.journal.format import Kind
 from stream.journal.recovery import replay
-from stream.journal.writer import Journal, JournalFailed, Limits, Log
+from stream.journal.writer import Journal, JournalFailed, JournalOptions, JournalWriter
 from stream.server.market_server import MarketServer
 from stream.wire.codes import ErrorCode
 from tests.journal.journals import small_exchange
@@ -21,7 +21,7 @@ from tests.setting import CONFIG, SECRET, token
 from tests.sockets import get, run
 
 ENDS = [MemoryError(), RuntimeError("can't start new thread"), ValueError("no"), SystemExit(), KeyboardInterrupt(), OSError(5, "Input/output error")]
-TINY = Limits(1 << 12, reserve_bytes=0)
+TINY = JournalOptions(1 << 12, reserve_bytes=0)
 
 
 class Breaking(Disk):
@@ -38,10 +38,10 @@ class Breaking(Disk):
         setattr(self, call, broken)
 
 
-def begun(disk: Disk, folder: Path) -> Log:
-    log = Log(disk, str(folder), TINY, 1)
-    log.commit([(Kind.GENESIS, small_exchange().snapshot(), 1)])
-    return log
+def begun(disk: Disk, folder: Path) -> JournalWriter:
+    writer = JournalWriter(disk, str(folder), TINY, 1)
+    writer.commit([(Kind.GENESIS, small_exchange().snapshot(), 1)])
+    return writer
 
 
 @pytest.mark.parametrize("call", ["write", "sync", "free_bytes"])
@@ -98,15 +98,15 @@ def test_a_machine_without_room_for_a_thread_journals_on(tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize("error", [MemoryError(), OSError(28, "No space left on device")], ids=["MemoryError", "OSError"])
 def test_a_segment_that_could_not_be_prepared_is_prepared_again(tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    log, prepare, durable = begun(Disk(), tmp_path), Log.prepare, threading.Semaphore(0)
+    writer, prepare, durable = begun(Disk(), tmp_path), JournalWriter.prepare, threading.Semaphore(0)
 
-    def fail(log: Log, size: int = 0) -> None:
+    def fail(writer: JournalWriter, size: int = 0) -> None:
         if not size:    # from the thread that is ahead
             raise error
-        prepare(log, size)
+        prepare(writer, size)
 
-    monkeypatch.setattr(Log, "prepare", fail)
-    journal = Journal(log, durable.release)
+    monkeypatch.setattr(JournalWriter, "prepare", fail)
+    journal = Journal(writer, durable.release)
     for _ in range(100):
         journal.append(Kind.COMMANDS, bytes(88), 1)
     while not journal.idle:

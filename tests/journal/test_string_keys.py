@@ -9,7 +9,7 @@ import pytest
 from stream.commands.directory import (
     AccountOf,
     AskedConnections,
-    ChannelMemory,
+    ChannelStates,
     ClosedConnection,
     ClosedSubject,
     DeadManTimer,
@@ -37,15 +37,15 @@ from stream.journal import snapshots
 from stream.journal.entries import OF_GROUPS, entry_in, group_in
 from stream.journal.files import Disk
 from stream.journal.format import VERSION, Damaged, Kind, Record, decode_segment
-from stream.journal.parts import Named
-from stream.journal.reader import SUFFIX, Reader
+from stream.journal.parts import CommandName
+from stream.journal.reader import SUFFIX, JournalReader
 from stream.journal.recovery import open_journal, replay
-from stream.journal.writer import Limits
+from stream.journal.writer import JournalOptions
 from stream.market.journal_inspection import check, describe
 from stream.market.leave_out import leave_out
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
-LIMITS = Limits(segment_bytes=8192, reserve_bytes=0)
+OPTIONS = JournalOptions(segment_bytes=8192, reserve_bytes=0)
 S = 10**9
 BEGAN = 1_700_000_000 * S
 
@@ -81,7 +81,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def without_channels(directory: Directory) -> Directory:
-    return {key: value for key, value in directory.items() if key != ChannelMemory()}
+    return {key: value for key, value in directory.items() if key != ChannelStates()}
 
 
 @pytest.mark.parametrize("from_start", [True, False])
@@ -96,11 +96,11 @@ def test_the_directory_is_the_same_under_todays_keys(name: str, from_start: bool
 def test_what_is_written_from_then_on_is_of_todays_form(name: str, tmp_path: Path) -> None:
     folder = str(tmp_path / "journal")
     shutil.copytree(FIXTURES / name, folder)
-    opened = open_journal(Disk(), folder, LIMITS, 0)
-    opened.log.commit([
+    opened = open_journal(Disk(), folder, OPTIONS, 0)
+    opened.writer.commit([
         (Kind.ENTRY, msgspec.msgpack.encode(Entry(DeadManTimer(1), None)), BEGAN), (Kind.ENTRY, msgspec.msgpack.encode(Entry(AccountOf("eve"), 5)), BEGAN),
     ])
-    opened.log.close()
+    opened.writer.close()
     Disk().close(opened.lock)
     versions = [decode_segment(path.read_bytes(), str(path)).version for path in sorted(Path(folder).glob(f"*{SUFFIX}"))]
     assert versions == [1, VERSION], "an earlier version is told that it cannot read the journal any more"
@@ -117,24 +117,24 @@ def test_what_is_written_from_then_on_is_of_todays_form(name: str, tmp_path: Pat
 
 
 def test_a_copy_without_a_command_has_the_record_in_todays_form(name: str, tmp_path: Path) -> None:
-    records = list(Reader(Disk(), str(FIXTURES / name)))
+    records = list(JournalReader(Disk(), str(FIXTURES / name)))
     forwarded = next(record for record in records if record.kind == Kind.STRING_FORWARDED and group_in(record).commands)
-    leave_out(Disk(), str(FIXTURES / name), str(tmp_path / "copy"), Named(forwarded.seq), LIMITS, 9, BEGAN)
-    [copied] = [record for record in Reader(Disk(), str(tmp_path / "copy")) if record.seq == forwarded.seq]
+    leave_out(Disk(), str(FIXTURES / name), str(tmp_path / "copy"), CommandName(forwarded.seq), OPTIONS, 9, BEGAN)
+    [copied] = [record for record in JournalReader(Disk(), str(tmp_path / "copy")) if record.seq == forwarded.seq]
     before, after = group_in(forwarded), decode_forwarded(copied.payload)
     assert copied.kind == Kind.FORWARDED
     assert (after.origin, after.number, after.commands) == (before.origin, before.number, b"")
 
 
 def test_the_records_are_told_as_todays(name: str) -> None:
-    lines = [line for record in Reader(Disk(), str(FIXTURES / name)) for line in describe(record)]
+    lines = [line for record in JournalReader(Disk(), str(FIXTURES / name)) for line in describe(record)]
     assert not any("unreadable" in line for line in lines)
     assert any(line.get("remembered") == "AccountOf" and (line["subject"], line["value"]) == ("alice", 0) for line in lines)
     assert any(entry["remembered"] == "GuardedConnection" for line in lines for entry in line.get("entries", ()))
 
 
 def test_the_old_journals_have_no_record_of_todays_form(name: str) -> None:
-    kinds = {record.kind for record in Reader(Disk(), str(FIXTURES / name))}
+    kinds = {record.kind for record in JournalReader(Disk(), str(FIXTURES / name))}
     assert kinds >= {Kind.STRING_ENTRY, Kind.STRING_FORWARDED}
     assert not kinds & {Kind.ENTRY, Kind.FORWARDED}
     assert kinds & set(OF_GROUPS)
@@ -168,7 +168,7 @@ STRINGS: dict[str, tuple[bytes, DirectoryKey, Value]] = {
     "closed_connection:17": (eight(5), ClosedConnection(17), 5),
     f"origin:{(1 << 63) - 1}": (eight(5), LastGroup((1 << 63) - 1), 5),
     "term": (eight(5), Term(), 5),
-    "feed": (b"\x92\x80\x80", ChannelMemory(), b"\x92\x80\x80"),
+    "feed": (b"\x92\x80\x80", ChannelStates(), b"\x92\x80\x80"),
     "subject 1": (b"123", Unknown("subject 1"), b"123"),
     "guard:seven:17": (eight(5), Unknown("guard:seven:17"), eight(5)),
     "kept:\u0663": (b"1", Unknown("kept:\u0663"), b"1"),

@@ -3,7 +3,7 @@
 import random
 
 from stream.journal.format import Buffer, JournalError, Kind
-from stream.journal.writer import Log
+from stream.journal.writer import JournalWriter
 from stream.market.history import History, recover
 from stream.settings.config import Config
 from tests.journal.fake_disk import FakeDisk
@@ -13,9 +13,9 @@ from tests.journal.journals import FOLDER
 class SteppedJournal:
     """What a market needs of a journal, without its thread."""
 
-    def __init__(self, log: Log) -> None:
-        self.log = log
-        self.appended = self.durable = log.seq
+    def __init__(self, writer: JournalWriter) -> None:
+        self.writer = writer
+        self.appended = self.durable = writer.seq
         self.waiting: list[tuple[Kind, Buffer, int]] = []
         self.failure: JournalError | None = None
         self.low = False
@@ -31,18 +31,18 @@ class SteppedJournal:
         """Have all that waits on disk, or fail for good."""
         if self.waiting and not self.failure:
             try:
-                self.log.commit(self.waiting)
+                self.writer.commit(self.waiting)
             except JournalError as failure:
                 self.failure = failure
             self.waiting = []
-            self.durable = self.log.seq
+            self.durable = self.writer.seq
 
 
 def start(disk: FakeDisk, config: Config, now: int) -> tuple[History, SteppedJournal]:
     """What is on a disk, brought back."""
     history = recover(disk, FOLDER, config, [], now)
     assert history.opened
-    return history, SteppedJournal(history.opened.log)
+    return history, SteppedJournal(history.opened.writer)
 
 
 def after_a_power_cut(disk: FakeDisk) -> FakeDisk:

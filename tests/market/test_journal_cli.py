@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import pytest
 
 from stream.cli import main
-from stream.commands.directory import ChannelMemory
+from stream.commands.directory import ChannelStates
 from stream.journal import snapshots
 from stream.journal.files import Disk
 from stream.journal.format import Kind
-from stream.journal.reader import SUFFIX, Reader, numbers, segment_path
+from stream.journal.reader import SUFFIX, JournalReader, numbers, segment_path
 from stream.journal.recovery import open_journal, replay
-from stream.journal.writer import SEAL, Limits
+from stream.journal.writer import SEAL, JournalOptions
 from tests.journal.test_journal import VERSION_1, VERSION_1_COUNTS, VERSION_1_KINDS, VERSION_1_STATE
 
 [SNAPSHOT], LAST, EPOCH, TIME = VERSION_1_COUNTS
@@ -61,7 +61,7 @@ def flip(path: Path, offset: int) -> None:
 
 def place_of(seq: int) -> tuple[str, int]:
     """The name of the segment that has a record, and where in it."""
-    reader = Reader(Disk(), str(VERSION_1))
+    reader = JournalReader(Disk(), str(VERSION_1))
     return next((Path(reader.path).name, record.offset) for record in reader if record.seq == seq)
 
 
@@ -179,7 +179,7 @@ def test_replay_prints_the_state_behind_a_record(journal: Run) -> None:
 
 
 def test_replay_prints_the_state_at_a_time(journal: Run) -> None:
-    times = {record.seq: record.time for record in Reader(Disk(), str(VERSION_1))}
+    times = {record.seq: record.time for record in JournalReader(Disk(), str(VERSION_1))}
     at = times[SNAPSHOT]
     last = max(seq for seq, time in times.items() if time <= at and seq < LAST)
     assert json.loads(journal("replay", VERSION_1, "--time", at, "--json").out)["record"] == last
@@ -206,17 +206,17 @@ def test_a_snapshot_remembers_as_many_trades_as_the_server(journal: Run, folder:
     memories = []
     for trades in (1000, 2):
         assert journal("snapshot", folder, "--upto", LAST - 1, "--trades", trades).status == 0
-        memories.append(snapshots.read(Disk(), str(folder), LAST - 1).directory[ChannelMemory()])
+        memories.append(snapshots.read(Disk(), str(folder), LAST - 1).directory[ChannelStates()])
     assert 0 < len(memories[1]) < len(memories[0])
 
 
 def test_a_snapshot_is_taken_beside_a_server(journal: Run, folder: Path) -> None:
-    opened = open_journal(Disk(), str(folder), Limits(4096, reserve_bytes=0), EPOCH)
-    opened.log.commit([SEAL])
+    opened = open_journal(Disk(), str(folder), JournalOptions(4096, reserve_bytes=0), EPOCH)
+    opened.writer.commit([SEAL])
     assert journal("snapshot", folder, "--keep", 1).status == 0
     assert numbers(Disk(), str(folder), snapshots.SUFFIX) == [LAST]
-    opened.log.commit([SEAL])
-    opened.log.close()
+    opened.writer.commit([SEAL])
+    opened.writer.close()
     Disk().close(opened.lock)
     found = replay(Disk(), str(folder))
     assert found
@@ -231,9 +231,9 @@ def repaired(journal: Run, folder: Path) -> tuple[Path, str]:
     assert (outcome.status, outcome.err) == (0, "")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert journal("check", copy).status == 0
-    opened = open_journal(Disk(), str(copy), Limits(4096, reserve_bytes=0), 0)
-    opened.log.commit([SEAL])
-    opened.log.close()
+    opened = open_journal(Disk(), str(copy), JournalOptions(4096, reserve_bytes=0), 0)
+    opened.writer.commit([SEAL])
+    opened.writer.close()
     Disk().close(opened.lock)
     assert journal("check", copy).status == 0
     return copy, outcome.out
@@ -250,7 +250,7 @@ def test_repair_cuts_at_the_first_damage(journal: Run, folder: Path, seq: int) -
     assert f"lost: what came after record {seq - 1} (" in out
     assert f"up to record {LAST}" in out
     assert hash_at(seq - 1) in out
-    records = list(Reader(Disk(), str(copy)))
+    records = list(JournalReader(Disk(), str(copy)))
     assert (records[seq - 1].kind, records[seq - 1].seq) == (Kind.EPOCH, seq)
     found = replay(Disk(), str(copy))
     assert found

@@ -44,31 +44,31 @@ def use(desk: Desk, count: int, first: int = 1000) -> None:
 
 
 def test_no_other_account_makes_a_key_forgotten() -> None:
-    venue = QuietMarket()
-    victim, others = Desk(venue).sign_in("victim"), [Desk(venue).sign_in(f"mallory {i}") for i in range(3)]
+    market = QuietMarket()
+    victim, others = Desk(market).sign_in("victim"), [Desk(market).sign_in(f"mallory {i}") for i in range(3)]
     first = place(victim, 77)
     for minute in range(3):
-        venue.now += 61 * S
+        market.now += 61 * S
         for other in others:
             use(other, SHARE, 1000 * minute + 1)
             use(other, SHARE // 2, 1000 * minute + 500)
         assert place(victim, 77).order == first.order
-    assert venue.exchange.order_count == 1
+    assert market.exchange.order_count == 1
 
 
 def test_of_each_account_the_latest_are_remembered_on_both_sides_of_the_share() -> None:
-    venue = QuietMarket()
-    alice = Desk(venue).sign_in("alice")
-    sent = venue.now
+    market = QuietMarket()
+    alice = Desk(market).sign_in("alice")
+    sent = market.now
     first = place(alice, 77, sent)
-    venue.now += KEY_TIME
+    market.now += KEY_TIME
     use(alice, SHARE - 1)
     assert place(alice, 77, sent) == msgspec.structs.replace(first, id=alice.id)
     use(alice, 1, 5000)    # one more than the share: the first is forgotten
     refused = place(alice, 77, sent)
     assert (refused.code, refused.id) == (ErrorCode.KEY_FORGOTTEN, alice.id)
-    assert venue.exchange.order_count == 1
-    venue.now += KEY_TIME
+    assert market.exchange.order_count == 1
+    market.now += KEY_TIME
     anew = place(alice, 77)    # who does not say when it was sent has a new request
     assert isinstance(anew, Done)
     assert anew.order != first.order
@@ -76,11 +76,11 @@ def test_of_each_account_the_latest_are_remembered_on_both_sides_of_the_share() 
 
 @pytest.mark.parametrize(("passed", "taken"), [(KEY_TIME - 1, False), (KEY_TIME, True)])
 def test_a_key_is_remembered_for_a_minute_whatever_its_account_does(passed: int, taken: bool) -> None:
-    venue = QuietMarket()
-    alice, bob = Desk(venue).sign_in("alice"), Desk(venue).sign_in("bob")
+    market = QuietMarket()
+    alice, bob = Desk(market).sign_in("alice"), Desk(market).sign_in("bob")
     first = place(alice, 77)
     use(alice, SHARE - 1)
-    venue.now += passed
+    market.now += passed
     answer = place(alice, 5000)
     if taken:
         assert isinstance(answer, Done)
@@ -95,10 +95,10 @@ def test_a_key_is_remembered_for_a_minute_whatever_its_account_does(passed: int,
 @pytest.mark.parametrize(("off", "refused"), [(-SENT_MARGIN, True), (0, True), (SENT_MARGIN, True), (SENT_MARGIN + 1, False)])
 def test_only_what_may_have_been_forgotten_is_refused(off: int, refused: bool) -> None:
     """By a key that was never used: the account's latest forgotten one ran at START."""
-    venue = QuietMarket()
-    alice = Desk(venue).sign_in("alice")
+    market = QuietMarket()
+    alice = Desk(market).sign_in("alice")
     use(alice, 1, 77)
-    venue.now += KEY_TIME
+    market.now += KEY_TIME
     use(alice, SHARE)
     answer = place(alice, 78, START + off)
     assert (isinstance(answer, Error) and answer.code == ErrorCode.KEY_FORGOTTEN) == refused
@@ -106,34 +106,34 @@ def test_only_what_may_have_been_forgotten_is_refused(off: int, refused: bool) -
 
 @pytest.mark.parametrize(("ahead", "refused"), [(0, False), (SENT_MARGIN, False), (SENT_MARGIN + 1, True)])
 def test_a_time_that_has_not_come_proves_nothing(ahead: int, refused: bool) -> None:
-    venue = QuietMarket()
-    answer = place(Desk(venue).sign_in("alice"), 77, venue.now + ahead)
+    market = QuietMarket()
+    answer = place(Desk(market).sign_in("alice"), 77, market.now + ahead)
     assert (isinstance(answer, Error) and answer.code == ErrorCode.MALFORMED) == refused
 
 
 def test_every_request_with_a_key_may_say_when_it_was_sent() -> None:
-    venue = QuietMarket()
-    alice = Desk(venue).sign_in("alice")
+    market = QuietMarket()
+    alice = Desk(market).sign_in("alice")
     orders = [place(alice, 0).order for _ in range(5)]
     use(alice, SHARE)
-    venue.now += KEY_TIME
+    market.now += KEY_TIME
     use(alice, SHARE, 2000)
-    venue.now += KEY_TIME
+    market.now += KEY_TIME
     for kind, *fields in ((Cancel, orders[0], 0), (Reduce, orders[1], 1, 0), (Replace, orders[2], 99, 4, 0, 0), (CancelAll, None, None)):
-        for sent, expected in ((START, Error), (venue.now, (Done, AllCancelled))):
+        for sent, expected in ((START, Error), (market.now, (Done, AllCancelled))):
             (answer,) = alice.ask(kind, *fields, 77 + orders.index(fields[0]) if fields[0] else 99, sent)
             assert isinstance(answer, expected), (kind, answer)    # type: ignore[arg-type]
 
 
 def test_what_is_forgotten_is_known_behind_a_snapshot_and_a_replay(tmp_path: Path) -> None:
-    venue = QuietMarket()
-    alice = Desk(venue).sign_in("alice")
+    market = QuietMarket()
+    alice = Desk(market).sign_in("alice")
     place(alice, 77)
-    venue.now += KEY_TIME
+    market.now += KEY_TIME
     use(alice, SHARE)
-    state = snapshots.decode(snapshots.encode(venue.state(5, 0, venue.now)), "here")
-    assert dict(state.results) == dict(venue.sequencer.results)
-    assert state.results.forgotten == venue.sequencer.results.forgotten == {alice.session.account: START}
+    state = snapshots.decode(snapshots.encode(market.state(5, 0, market.now)), "here")
+    assert dict(state.results) == dict(market.sequencer.results)
+    assert state.results.forgotten == market.sequencer.results.forgotten == {alice.session.account: START}
     assert state.results.may_have_had(alice.session.account, START)
 
     @run

@@ -15,8 +15,8 @@ from stream.commands.forwarded import COMMAND_BYTES, decode_forwarded, not_run
 from stream.journal import snapshots
 from stream.journal.files import Disk
 from stream.journal.format import JournalError, Kind, Record, decode_keyed, decode_segment, encode_keyed
-from stream.journal.parts import Named, named
-from stream.journal.reader import SUFFIX, Reader, numbers
+from stream.journal.parts import CommandName, named
+from stream.journal.reader import SUFFIX, JournalReader, numbers
 from stream.journal.recovery import LOCK, apply, begin, open_journal, replay
 from stream.journal.snapshots import State
 from stream.market.journal_inspection import check
@@ -59,7 +59,7 @@ def count_of(record: Record) -> int:
     return len(decode_keyed(record.payload)[1] if record.kind == Kind.KEYED_COMMANDS else record.payload) // COMMAND_BYTES
 
 
-def twin(records: list[Record], name: Named) -> State:
+def twin(records: list[Record], name: CommandName) -> State:
     """What the records come to without a command."""
     state = begin(records[0], EPOCH)
     for record in records[1:]:
@@ -75,18 +75,18 @@ def test_the_copy_is_what_the_others_come_to(seed: int) -> None:
     chance = random.Random(seed)
     disk, world = FakeDisk(chance), World(chance)
     world.open(disk)
-    while world.opened.log.seq < 30:
+    while world.opened.writer.seq < 30:
         world.step()
         if not chance.randrange(8):
             world.snapshot(disk, keep=9)
         if not chance.randrange(16):
-            epoch = world.opened.log.epoch + 1
+            epoch = world.opened.writer.epoch + 1
             world.commit([(Kind.EPOCH, epoch.to_bytes(8, "little"), 1)])
-            world.opened.log.epoch = epoch
-    before, records = disk.contents(), list(Reader(disk, FOLDER))
+            world.opened.writer.epoch = epoch
+    before, records = disk.contents(), list(JournalReader(disk, FOLDER))
     record = chance.choice([record for record in records if record.kind in (Kind.COMMANDS, Kind.KEYED_COMMANDS, Kind.FORWARDED, Kind.ENTRY)])
     count = count_of(record)
-    name = Named(record.seq, chance.randrange(1, count + 1) if count > 1 else None)
+    name = CommandName(record.seq, chance.randrange(1, count + 1) if count > 1 else None)
 
     left = leave_out(disk, FOLDER, COPY, name, SMALL, NEW_EPOCH, 99)
     assert {path: data for path, data in disk.contents().items() if not path.startswith(COPY)} == before
@@ -103,7 +103,7 @@ def test_the_copy_is_what_the_others_come_to(seed: int) -> None:
     assert recovered
     assert recovered.state.exchange.state_hash() == expected.exchange.state_hash()
     opened = open_journal(disk, COPY, SMALL, 0)
-    opened.log.commit([(Kind.SEAL, b"", 99)])
+    opened.writer.commit([(Kind.SEAL, b"", 99)])
 
 
 def test_what_is_behind_a_snapshot_alone_is_left_out_too() -> None:
@@ -111,19 +111,19 @@ def test_what_is_behind_a_snapshot_alone_is_left_out_too() -> None:
     chance = random.Random(1)
     disk, world = FakeDisk(chance), World(chance)
     world.open(disk)
-    while world.opened.log.seq < 60:
+    while world.opened.writer.seq < 60:
         world.step()
     world.snapshot(disk, keep=1)
-    after = world.opened.log.seq
-    while world.opened.log.seq < 80:
+    after = world.opened.writer.seq
+    while world.opened.writer.seq < 80:
         world.step()
     assert 1 not in numbers(disk, FOLDER, SUFFIX)
-    record = next(each for each in Reader(disk, FOLDER, after, snapshots.read(disk, FOLDER, after).crc) if each.kind == Kind.COMMANDS)
-    leave_out(disk, FOLDER, COPY, Named(record.seq, 1), SMALL, NEW_EPOCH, 99)
+    record = next(each for each in JournalReader(disk, FOLDER, after, snapshots.read(disk, FOLDER, after).crc) if each.kind == Kind.COMMANDS)
+    leave_out(disk, FOLDER, COPY, CommandName(record.seq, 1), SMALL, NEW_EPOCH, 99)
     assert check(disk, COPY)
-    before = next(each for each in Reader(disk, FOLDER, *first_of(disk)) if each.kind == Kind.COMMANDS)
+    before = next(each for each in JournalReader(disk, FOLDER, *first_of(disk)) if each.kind == Kind.COMMANDS)
     with pytest.raises(JournalError, match=f"there is no snapshot of an earlier record than {before.seq}"):
-        leave_out(disk, FOLDER, "another", Named(before.seq, 1), SMALL, NEW_EPOCH, 99)
+        leave_out(disk, FOLDER, "another", CommandName(before.seq, 1), SMALL, NEW_EPOCH, 99)
     assert "another" not in {path.partition("/")[0] for path in disk.contents()}
 
 
@@ -145,7 +145,7 @@ BAD = {
 @pytest.fixture
 def several() -> int:
     """A record with two commands."""
-    return next(record.seq for record in Reader(Disk(), str(VERSION_1)) if record.kind == Kind.COMMANDS and count_of(record) == 2)
+    return next(record.seq for record in JournalReader(Disk(), str(VERSION_1)) if record.kind == Kind.COMMANDS and count_of(record) == 2)
 
 
 @pytest.mark.parametrize(("name", "words"), BAD.values(), ids=BAD)
@@ -208,11 +208,11 @@ def test_all_of_a_record_can_be_left_out(kind: Kind) -> None:
     chance = random.Random(5)
     disk, world = FakeDisk(chance), World(chance)
     world.open(disk)
-    while world.opened.log.seq < 60:
+    while world.opened.writer.seq < 60:
         world.step()
-    record = next(each for each in Reader(disk, FOLDER) if each.kind == kind and count_of(each) > 1)
-    leave_out(disk, FOLDER, COPY, Named(record.seq, 0), SMALL, NEW_EPOCH, 99)
-    copied = list(Reader(disk, COPY))[record.seq - 1]
+    record = next(each for each in JournalReader(disk, FOLDER) if each.kind == kind and count_of(each) > 1)
+    leave_out(disk, FOLDER, COPY, CommandName(record.seq, 0), SMALL, NEW_EPOCH, 99)
+    copied = list(JournalReader(disk, COPY))[record.seq - 1]
     if kind == Kind.FORWARDED:
         before = decode_forwarded(record.payload)
         assert decode_forwarded(copied.payload) == not_run(before.origin, before.number)

@@ -14,7 +14,7 @@ from stream.wire.messages import Cancel, Error, LoggedIn, Login, Place, Subscrib
 from tests.journal.fake_disk import FakeDisk
 from tests.journal.journals import FOLDER
 from tests.market.journaled import after_a_stop
-from tests.market.test_journaled_market import S, Venue
+from tests.market.test_journaled_market import JournaledMarket, S
 from tests.setting import CONFIG, SECRET, token
 from tests.worlds import BOOK, Desk
 
@@ -29,16 +29,16 @@ class Watched(Playback):
 
 @pytest.mark.parametrize("stopped", [False, True])
 def test_every_moment_comes_back_in_its_time(stopped: bool) -> None:
-    venue, chance = Venue(), random.Random(3)
-    alice = venue.desk("alice")
+    journaled, chance = JournaledMarket(), random.Random(3)
+    alice = journaled.desk("alice")
     states = []
     for price in range(100, 120):
-        venue.market.now += S
-        venue.ask(alice, Place, "BTC-USD", chance.choice(("buy", "sell")), price, 5)
-        states.append((venue.market.exchange.seq, venue.market.exchange.state_hash()))
+        journaled.market.now += S
+        journaled.ask(alice, Place, "BTC-USD", chance.choice(("buy", "sell")), price, 5)
+        states.append((journaled.market.exchange.seq, journaled.market.exchange.state_hash()))
     if stopped:
-        venue.stop()
-    market = Watched(after_a_stop(venue.disk), venue.now + 3600 * S, 10.0)
+        journaled.stop()
+    market = Watched(after_a_stop(journaled.disk), journaled.now + 3600 * S, 10.0)
     watcher = Desk(market)    # type: ignore[arg-type]
     watcher.ask(Subscribe, [BOOK], interval_ms=0)
     seen = []
@@ -53,9 +53,9 @@ def test_every_moment_comes_back_in_its_time(stopped: bool) -> None:
 
 
 def test_nothing_can_be_asked_of_the_past() -> None:
-    venue = Venue()
-    placed = venue.ask(venue.desk("alice"), Place, "BTC-USD", "buy", 100, 5)
-    market = Watched(after_a_stop(venue.disk), venue.now, 1e9)
+    journaled = JournaledMarket()
+    placed = journaled.ask(journaled.desk("alice"), Place, "BTC-USD", "buy", 100, 5)
+    market = Watched(after_a_stop(journaled.disk), journaled.now, 1e9)
     market.tick(market.now + S)
     alice = Desk(market)    # type: ignore[arg-type]
     assert isinstance(alice.ask(Login, token("alice", market.now, "market account trade"))[0], LoggedIn)

@@ -21,14 +21,14 @@ from stream.journal.files import Disk
 from stream.journal.format import JournalError, Kind, Stuck
 from stream.journal.parts import named
 from stream.journal.recovery import open_journal, replay
-from stream.journal.writer import Limits
+from stream.journal.writer import JournalOptions
 from stream.market.history import recover
 from stream.market.leave_out import leave_out
-from stream.market.trial import CRASH, Guard
+from stream.market.trial import CRASH, Trial
 from stream.settings.config import Config, as_environment
 from tests.conftest import WIDE
 from tests.journal.journals import small_exchange
-from tests.kills import Venue
+from tests.kills import ServerProcess
 from tests.market.faulty_engine import ABORT, ENDLESS, EXIT, KILL, SEGFAULT, build
 from tests.setting import CONFIG, START, token
 from tests.sockets import run
@@ -51,22 +51,22 @@ def in_faulty(faulty: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return faulty
 
 
-async def refused(venue: Venue) -> str:
+async def refused(server: ServerProcess) -> str:
     """What a server says that refuses to start."""
-    before = venue.log.stat().st_size
+    before = server.log.stat().st_size
     with pytest.raises(RuntimeError):
-        await venue.start()
-    assert await venue.ended() == UNRECOVERABLE
-    return venue.log.read_text()[before:]
+        await server.start()
+    assert await server.ended() == UNRECOVERABLE
+    return server.log.read_text()[before:]
 
 
 def begin_journal(folder: str, *records: tuple[Kind, bytes], exchange: Exchange | None = None) -> Config:
     """A journal with these records behind the first; the configuration of a server that has it."""
-    opened = open_journal(Disk(), folder, Limits(1 << 16, reserve_bytes=0), 1)
-    opened.log.commit([(Kind.GENESIS, (exchange or small_exchange()).snapshot(), START), (Kind.ENTRY, ALICE, START)])
+    opened = open_journal(Disk(), folder, JournalOptions(1 << 16, reserve_bytes=0), 1)
+    opened.writer.commit([(Kind.GENESIS, (exchange or small_exchange()).snapshot(), START), (Kind.ENTRY, ALICE, START)])
     for kind, payload in records:
-        opened.log.commit([(kind, payload, START)])
-    opened.log.close()
+        opened.writer.commit([(kind, payload, START)])
+    opened.writer.close()
     Disk().close(opened.lock)
     return Config(journal=folder)
 
@@ -91,11 +91,11 @@ def crashed(config: Config) -> None:
 def guarded(config: Config, patience_s: float = 60) -> JournalError | None:
     """What a recovery is refused with."""
     try:
-        opened = recover(Disk(), config.journal, config, [], START, Guard(config, patience_s)).opened
+        opened = recover(Disk(), config.journal, config, [], START, Trial(config, patience_s)).opened
     except JournalError as error:
         return error
     assert opened
-    opened.log.close()
+    opened.writer.close()
     Disk().close(opened.lock)
     return None
 
@@ -106,11 +106,11 @@ def journal(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_from_the_crash_to_a_market_that_goes_on(in_faulty: Path, tmp_path: Path) -> None:
-    venue = Venue(tmp_path)
-    folder, copy = venue.journal, f"{venue.journal}.repaired"
+    server = ServerProcess(tmp_path)
+    folder, copy = server.journal, f"{server.journal}.repaired"
 
     async def scene() -> None:
-        url = await venue.start()
+        url = await server.start()
         async with Client(url, token("alice", time.time_ns())) as alice, Client(url, token("bob", time.time_ns())) as bob:
             orders = await alice.orders()
             (book,) = await bob.subscribe(["orderbook:BTC-USD"], interval_ms=0)
@@ -119,16 +119,16 @@ def test_from_the_crash_to_a_market_that_goes_on(in_faulty: Path, tmp_path: Path
             epoch = book.mirror.epoch
             with pytest.raises(ClientError):
                 await alice.cancel(client_id=SEGFAULT, key=3)
-            assert await venue.ended() == -signal.SIGSEGV
+            assert await server.ended() == -signal.SIGSEGV
             assert "Segmentation fault" in (Path(folder) / CRASH).read_text()
 
-            told = await refused(venue)
+            told = await refused(server)
             seq = int(re.search(r"record (\d+) of 20\d\d-\d\d-\d\dT", told)[1])    # type: ignore[index]
             assert "of kind keyed_commands" in told
             assert "signal 11, SIGSEGV" in told
             assert f"It is command {seq}: command cancel, client_id {SEGFAULT}, account 0 (alice)" in told
             assert f"`deltabook journal repair {folder} {copy} --without {seq}`" in told
-            again = await refused(venue)
+            again = await refused(server)
             assert "found before" in again
             assert "a child process" not in again
 
@@ -136,8 +136,8 @@ def test_from_the_crash_to_a_market_that_goes_on(in_faulty: Path, tmp_path: Path
             assert mended.returncode == 0, mended.stderr
             assert "accounts concerned: account 0 (alice)" in mended.stdout
             assert "there are no differences" in mended.stdout
-            venue.environment["DELTABOOK_JOURNAL"] = copy
-            await venue.start()
+            server.environment["DELTABOOK_JOURNAL"] = copy
+            await server.start()
             await alice.connected()
             await bob.connected()
             await alice.ping()
@@ -146,11 +146,11 @@ def test_from_the_crash_to_a_market_that_goes_on(in_faulty: Path, tmp_path: Path
             assert book.mirror.epoch > epoch
             assert (await alice.place("BTC-USD", "buy", 100, 5, key=1)).order == bid.order
             assert (await alice.cancel(stop.order, key=4)).status == "cancelled"
-        assert await venue.end(signal.SIGTERM) == 0
+        assert await server.end(signal.SIGTERM) == 0
         assert (Path(copy) / CRASH).read_bytes() == b""
 
     run(scene, 300)()    # half a dozen processes start one after the other
-    history = recover(Disk(), folder, CONFIG, [], START, Guard(CONFIG))    # this process has an engine without the faults
+    history = recover(Disk(), folder, CONFIG, [], START, Trial(CONFIG))    # this process has an engine without the faults
     assert history.exchange.order_count == 1
 
 
@@ -210,7 +210,7 @@ def test_a_record_that_raises_is_found_at_once(tmp_path: Path, kind: Kind, paylo
     assert isinstance(stuck, Stuck)
     assert stuck.remedy.endswith(f"--without {name}` makes a copy without the command, to serve from")
     assert "found before" in str(guarded(config))
-    left = leave_out(Disk(), config.journal, str(tmp_path / "copy"), named(name), Limits(), 2, START)
+    left = leave_out(Disk(), config.journal, str(tmp_path / "copy"), named(name), JournalOptions(), 2, START)
     assert left.behind == 4
     assert guarded(Config(journal=str(tmp_path / "copy"))) is None
 

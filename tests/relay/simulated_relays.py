@@ -199,7 +199,7 @@ class RelayWorld(World):
                 assert channel.levels.depth() == book.levels.depth()
                 trades = relay.feed.public[f"trades:{NAMES[index]}"]
                 assert isinstance(trades, TradesChannel)
-                told = [(trade.seq, trade.price, trade.size) for _, trade in trades.remember()[1]]
+                told = [(trade.seq, trade.price, trade.size) for _, trade in trades.dump()[1]]
                 assert told == self.market.trades.get(index, [])[-len(told) :] or not told
         for watcher in self.watchers:
             assert watcher.asked == watcher.answered, "a request without an answer"

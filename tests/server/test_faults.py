@@ -102,11 +102,11 @@ def test_the_flag_is_short_for_a_setting(monkeypatch: pytest.MonkeyPatch) -> Non
     parser = argparse.ArgumentParser()
     serve.add_arguments(parser)
     monkeypatch.setattr(serve.os, "environ", {})
-    assert serve.read_config(parser.parse_args(["--faults", "drop=0.25,delay_ms=7"])).faults == FaultConfig(drop=0.25, delay_ms=7)
-    assert serve.read_config(parser.parse_args([])).faults is None
+    assert serve.config_of(parser.parse_args(["--faults", "drop=0.25,delay_ms=7"])).faults == FaultConfig(drop=0.25, delay_ms=7)
+    assert serve.config_of(parser.parse_args([])).faults is None
     for wrong in ("drop", "drop=2", "drop=x", "stop=1"):
         with pytest.raises(ConfigError):
-            serve.read_config(parser.parse_args(["--faults", wrong]))
+            serve.config_of(parser.parse_args(["--faults", wrong]))
 
 
 def url(server: MarketServer) -> str:

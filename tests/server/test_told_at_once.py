@@ -10,7 +10,7 @@ import pytest
 from engine import MONEY_MAX
 from stream import ClientError, connect
 from stream.market.market import Market
-from stream.settings.config import Config, ConfigError, load
+from stream.settings.config import Config, ConfigError, read_config
 from stream.sources.simulated import SimulatedSource
 from stream.wire.codec import JSON, MSGPACK, Codec, Malformed
 from stream.wire.messages import Ping
@@ -81,7 +81,7 @@ async def test_a_float_price_is_refused_before_it_is_sent() -> None:
 
 
 def market(sources: Any = (), **flags: Any) -> Market:
-    return Market(load(None, {}, {"journal": "none", "assets": {"A": 8, "B": 2}} | flags), [], sources, START)
+    return Market(read_config(None, {}, {"journal": "none", "assets": {"A": 8, "B": 2}} | flags), [], sources, START)
 
 
 def instrument(**terms: Any) -> dict[str, Any]:

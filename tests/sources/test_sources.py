@@ -13,7 +13,7 @@ import pytest
 from engine import Commands, EventKind, Exchange, OrderBook, TimeInForce
 from stream.sources import Source, refill
 from stream.sources.recorded import FUNDS, LOOP_GAP_NS, RECORDING, RecordedSource
-from stream.sources.simulated import MARKETS, QUOTE_FUNDS, QUOTES, REFILL_STEPS, SimulatedSource
+from stream.sources.simulated import PROFILES, QUOTE_FUNDS, QUOTES, REFILL_STEPS, SimulatedSource
 
 Sides = tuple[dict[int, int], dict[int, int]]
 
@@ -250,12 +250,12 @@ def test_simulated_market_is_its_seeds() -> None:
 def test_simulated_market_is_deep_bounded_and_never_refused() -> None:
     source = SimulatedSource(seed=3)
     exchange = opened(source)
-    assert exchange.order_count == QUOTES * len(MARKETS)
+    assert exchange.order_count == QUOTES * len(PROFILES)
     trades = 0
     for index in range(30_000):
         assert step(source, exchange) == 0
         trades += len(exchange.events.select(1 << EventKind.TRADE))
-        assert exchange.order_count <= QUOTES * len(MARKETS)
+        assert exchange.order_count <= QUOTES * len(PROFILES)
         if not index % 5000:
             for book in exchange.books:
                 assert all(40 <= len(side) // 2 <= 250 for side in book.levels.depth())
@@ -307,7 +307,7 @@ def test_simulated_terms_are_checked() -> None:
     with pytest.raises(ValueError, match="expected at least 1"):
         SimulatedSource(rate=0)
     with pytest.raises(ValueError, match="expected at least 1"):
-        SimulatedSource(markets=())
+        SimulatedSource(profiles=())
 
 
 # Funds

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from stream.cluster.messages import Forward
-from stream.cluster.roll_call import PART_BYTES_MAX, Part, merged, part_of
+from stream.cluster.roll_call import ANSWER_BYTES_MAX, GatewayAnswer, answer_of, merged
 from stream.commands.directory import AskedConnections, ClosedSubject, Entry, GatewayName, RevokedSubject, ToldConnections, Unknown
 from stream.commands.forwarded import Forwarded, last_number
 from stream.journal.format import JournalError
@@ -190,7 +190,7 @@ def test_a_later_version_may_say_more_and_have_a_name_that_is_no_text(caplog: py
     answers = {entry.key for group in told for entry in group.entries if isinstance(entry.key, ToldConnections)}
     assert answers == {ToldConnections(STRANGER, 5, gateway) for gateway in (100, 101)}
     root.ask(ListConnections)
-    part = [*msgspec.msgpack.decode(part_of(cluster.gateways[1].connections(0, 9))), "more"]
+    part = [*msgspec.msgpack.decode(answer_of(cluster.gateways[1].connections(0, 9))), "more"]
     stray(cluster, Entry(ToldConnections(100, 1, STRANGER), msgspec.msgpack.encode(part)))
     (answer,) = [each for each in root.hear() if isinstance(each, Connections)]
     assert ([each.subject for each in answer.connections], answer.unheard) == (["root", "alice", "alice"], [])
@@ -204,12 +204,12 @@ def test_an_answer_is_cut_off_where_it_is_too_long_and_nothing_is_missing_before
     def status(number: int, size: int) -> ConnectionStatus:
         return ConnectionStatus(number, "a" * size, "", 0, 0, False, 0, 0, [])
 
-    long = [status(number, PART_BYTES_MAX // 8) for number in range(1, 30, 2)]
-    part = part_of(long)
-    assert len(part) <= PART_BYTES_MAX
-    assert len(part_of([status(1, 10)])) < 100
-    cut = Part(long[:3], whole=False)
-    other = Part([status(number, 1) for number in range(2, 30, 2)])
+    long = [status(number, ANSWER_BYTES_MAX // 8) for number in range(1, 30, 2)]
+    part = answer_of(long)
+    assert len(part) <= ANSWER_BYTES_MAX
+    assert len(answer_of([status(1, 10)])) < 100
+    cut = GatewayAnswer(long[:3], whole=False)
+    other = GatewayAnswer([status(number, 1) for number in range(2, 30, 2)])
     assert [each.connection for each in merged([other, cut], 100)] == [1, 2, 3, 4, 5]
     assert [each.connection for each in merged([other, cut], 2)] == [1, 2]
 

@@ -8,7 +8,7 @@ import pytest
 
 from stream.cluster.engine import Engine
 from stream.commands.directory import (
-    ChannelMemory,
+    ChannelStates,
     DeadManTimer,
     Directory,
     DirectoryKey,
@@ -184,7 +184,7 @@ def take_over(cluster: Cluster) -> None:
     """Have another engine lead, from what the one before has on disk."""
     state = snapshots.decode(b"".join(cluster.engine.pieces(cluster.now)), "test")
     feed = cluster.engine.feed
-    state.directory.pop(ChannelMemory(), None)
+    state.directory.pop(ChannelStates(), None)
     cluster.term += 1
     position = cluster.engine.position
     history = History(state.exchange, state.directory, state.results, state.epoch, state.time, feed)

@@ -12,7 +12,7 @@ from stream.access.keys import key_of
 from stream.client.client import Client
 from stream.client.errors import RequestRefused
 from stream.journal.files import Disk
-from stream.journal.writer import Journal, Limits, Log
+from stream.journal.writer import Journal, JournalOptions, JournalWriter
 from stream.market.history import begin
 from stream.market.sequencer import Sequencer
 from stream.server.market_server import MarketServer
@@ -39,7 +39,7 @@ from stream.wire.messages import (
 from tests.cluster.cluster import Cluster
 from tests.cluster.test_cluster_faults import desk as desk_of
 from tests.cluster.test_cluster_faults import of_kind
-from tests.market.test_journaled_market import Venue
+from tests.market.test_journaled_market import JournaledMarket
 from tests.setting import CONFIG, SECRET, token
 from tests.sockets import run
 from tests.worlds import Desk, QuietMarket
@@ -49,7 +49,7 @@ NEVER_THERE = 999
 PLACED = (("buy", 100, 5, 1), ("buy", 99, 5, 2), ("sell", 200, 5, 3), ("sell", 201, 1, 4))
 
 
-class Full(Venue):
+class Full(JournaledMarket):
     """Alice has four orders, Bob has one, and then the disk is nearly full."""
 
     def __init__(self) -> None:
@@ -206,9 +206,9 @@ class SetDisk(Disk):
 
 
 def test_a_source_waits_for_room_and_keeps_nobody_awake() -> None:
-    venue = Venue()
+    journaled = JournaledMarket()
     source = SimulatedSource(1, 50)
-    market = QuietMarket(begin(CONFIG, [source], venue.now), None, venue.now)
+    market = QuietMarket(begin(CONFIG, [source], journaled.now), None, journaled.now)
     market._sources = [source]
     market.tick(market.now)
     market.sequencer.__class__ = type("Low", (Sequencer,), {"low": True})
@@ -225,9 +225,9 @@ def test_a_source_waits_for_room_and_keeps_nobody_awake() -> None:
 def test_the_reserve_is_a_floor_on_both_sides(room: int, low: bool, tmp_path: Path) -> None:
     disk = SetDisk()
     disk.room = room
-    log = Log(disk, str(tmp_path), Limits(1 << 16, reserve_bytes=1000), 1)
-    assert log.low is low
-    log.close()
+    writer = JournalWriter(disk, str(tmp_path), JournalOptions(1 << 16, reserve_bytes=1000), 1)
+    assert writer.low is low
+    writer.close()
 
 
 def test_a_flood_below_the_reserve_writes_nothing_and_room_is_seen_when_it_is_there(tmp_path: Path) -> None:

@@ -8,7 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.venue.session_state import ANONYMOUS, CLOSED, ENDED, HOLDING, OPEN, RENEWING, SIGNED_IN, SIGNING_IN, TRANSITIONS, ImpossibleStep, State, Step, after
+from stream.venue.session_state import (
+    ANONYMOUS,
+    CLOSED,
+    ENDED,
+    HOLDING,
+    OPEN,
+    RENEWING,
+    SIGNED_IN,
+    SIGNING_IN,
+    TRANSITIONS,
+    ImpossibleStep,
+    SessionState,
+    Step,
+    after,
+)
 from stream.wire.codes import CloseCode, ErrorCode
 from stream.wire.messages import Confirmed, Error, LoggedIn, Login, Logout, Ping, Pong
 from tests.setting import START, token
@@ -62,7 +76,7 @@ class Line:
         return self
 
 
-WAYS: dict[State, tuple[Step, ...]] = {
+WAYS: dict[SessionState, tuple[Step, ...]] = {
     ANONYMOUS: (),
     SIGNING_IN: (Step.SIGN_IN,),
     SIGNED_IN: (Step.SIGN_IN, Step.ACCOUNT),
@@ -72,30 +86,30 @@ WAYS: dict[State, tuple[Step, ...]] = {
 }
 """How a connection comes to each state."""
 
-ALL = list(product(Step, State))
+ALL = list(product(Step, SessionState))
 POSSIBLE = [(step, state) for step, state in ALL if state in TRANSITIONS[step]]
 
 
-def name(value: Step | State) -> str:
+def name(value: Step | SessionState) -> str:
     return value.name.lower()
 
 
 @pytest.mark.parametrize(("step", "state"), POSSIBLE, ids=name)
-def test_each_step_leads_where_the_table_says(step: Step, state: State) -> None:
+def test_each_step_leads_where_the_table_says(step: Step, state: SessionState) -> None:
     line = Line().take(*WAYS[state])
     assert line.session.state is state
     assert line.take(step).session.state is TRANSITIONS[step][state]
 
 
 @pytest.mark.parametrize(("step", "state"), [pair for pair in ALL if pair not in POSSIBLE], ids=name)
-def test_no_other_step_is_possible(step: Step, state: State) -> None:
+def test_no_other_step_is_possible(step: Step, state: SessionState) -> None:
     with pytest.raises(ImpossibleStep, match=f"^{step.name} while {state.name}$"):
         after(state, step)
 
 
 @pytest.mark.parametrize("state", [CLOSED, ENDED], ids=name)
 @pytest.mark.parametrize("account", [0, None])
-def test_an_account_that_is_found_too_late_changes_nothing(state: State, account: int | None) -> None:
+def test_an_account_that_is_found_too_late_changes_nothing(state: SessionState, account: int | None) -> None:
     line = Line().take(Step.SIGN_IN, *WAYS[state])
     line.desk.hear()
     line.market.find(account)

@@ -1,4 +1,4 @@
-"""What a session needs from the market behind it."""
+"""What a session needs from the venue that it belongs to."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -12,7 +12,7 @@ from stream.feed.hub import Hub
 from stream.settings.config import Config
 from stream.venue.instrument_list import InstrumentList
 from stream.venue.limits import Limits
-from stream.venue.load import Load
+from stream.venue.load_shedding import LoadShedding
 from stream.venue.safeguards import Deadlines, Guard
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
@@ -27,15 +27,15 @@ class Guarded(Protocol):
     guard: Guard
 
 
-class Market(Protocol):
-    """What a session needs from the market behind it."""
+class VenueFace(Protocol):
+    """A venue, as its sessions see it."""
 
     config: Config
     hub: Hub
     authenticator: Authenticator
     name: str
     limits: Limits
-    load: Load
+    load_shedding: LoadShedding
     deadlines: Deadlines
     traffic: Traffic
     instrument_list: InstrumentList
@@ -44,7 +44,7 @@ class Market(Protocol):
     refusal: ErrorCode
     """The text of the refusal of any other channel."""
     wall_time: Callable[[int], int]
-    """The time on the wall clock at a time of the market's clock, in ns since 1970."""
+    """The time on the wall clock at a time of the venue's clock, in ns since 1970."""
     stale_since: int
     """If the venue may have fallen behind: the time up to which it is known to be complete, in ns since 1970. Otherwise 0."""
 

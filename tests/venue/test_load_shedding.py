@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from stream.settings.config import Config
-from stream.venue.load import Load
+from stream.venue.load_shedding import LoadShedding
 from stream.wire.codes import CloseCode
 from stream.wire.frames import Book, Trades
 from stream.wire.messages import Leaving, Pacing, Place, Subscribe
@@ -16,19 +16,19 @@ SECOND = 1000 * MILLISECOND
 
 
 def test_load_goes_up_and_down_by_steps_with_patience() -> None:
-    load = Load(Config(lag_ms_max=50, load_patience_ms=1000, loaded_intervals_ms=(50, 250)), START)
+    load_shedding = LoadShedding(Config(lag_ms_max=50, load_patience_ms=1000, loaded_intervals_ms=(50, 250)), START)
     now, steps = START, []
     for lag_ms in [0] * 15 + [100] * 45 + [10] * 45:
         now += 100 * MILLISECOND
-        if load.observe(lag_ms * MILLISECOND, now):
-            steps.append(((now - START) // (100 * MILLISECOND), load.interval_ms))
+        if load_shedding.observe(lag_ms * MILLISECOND, now):
+            steps.append(((now - START) // (100 * MILLISECOND), load_shedding.interval_ms))
     assert steps == [(26, 50), (36, 250), (71, 50), (81, 0)]
 
 
 def test_one_late_moment_is_no_load() -> None:
-    load = Load(Config(), START)
+    load_shedding = LoadShedding(Config(), START)
     for i in range(100):
-        assert not load.observe(SECOND if i % 10 == 0 else 0, START + i * 100 * MILLISECOND)
+        assert not load_shedding.observe(SECOND if i % 10 == 0 else 0, START + i * 100 * MILLISECOND)
 
 
 def frames(desk: Desk, kind: type[Any]) -> list[Any]:

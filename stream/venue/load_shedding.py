@@ -8,7 +8,7 @@ from stream.settings.config import Config
 MILLISECOND = 10**6
 
 
-class Load:
+class LoadShedding:
     """Decides which of the configured steps is in force. `lag` is the latest lag, in ns."""
 
     def __init__(self, config: Config, now: int) -> None:
