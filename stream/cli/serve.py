@@ -23,7 +23,7 @@ from stream.cluster.workers import Workers
 from stream.journal.format import Damaged, JournalError
 from stream.market.trial import note_crashes
 from stream.relay.relay_server import RelayServer
-from stream.server.market_server import MarketServer
+from stream.server.market_server import MarketServer, PlaybackServer
 from stream.server.reception import ENDPOINT
 from stream.server.server import Server
 from stream.settings.config import FLAGS, Config, ConfigError, Role, read_config, settings
@@ -123,11 +123,11 @@ def spare_the_past() -> None:
     gc.set_threshold(20_000, 50, 100)
 
 
-def server_of(config: Config) -> MarketServer | RelayServer:
-    """The server of a market, or a relay if there is an upstream. Raises ConfigError if the settings contradict each other."""
+def server_of(config: Config) -> MarketServer | PlaybackServer | RelayServer:
+    """The server of a market or of a journal that is played, or a relay if there is an upstream. Raises ConfigError if the settings contradict each other."""
     keys, sources = read_keys(config), sources_of(config)
     if not config.upstream:
-        return MarketServer(config, keys, sources)
+        return PlaybackServer(config, keys) if config.played else MarketServer(config, keys, sources)
     if sources or config.played:
         raise ConfigError("upstream: a relay cannot have sources of its own; remove the sources or the upstream")
     return RelayServer(config, keys)
@@ -175,12 +175,12 @@ async def serve(config: Config, console: Console) -> int:
         return 0
     hangup.reloads(server.reload)
     spare_the_past()
-    if isinstance(server, MarketServer) and not config.played:
+    if isinstance(server, MarketServer):
         note_crashes(config)
     names = [terms.name for terms in server.venue.instrument_terms()]
     console.print(f"deltabook relays {config.upstream}" if config.upstream else f"deltabook serves {', '.join(names) or 'no instrument'}")
     tell_where(config, server.port, server.admin_port, console, bool(server.venue.authenticator.keys))
-    if isinstance(server, MarketServer) and config.journal != "none" and not config.played:
+    if isinstance(server, MarketServer) and config.journal != "none":
         at = server.market.point(0)
         console.print(f"  journal    {config.journal}, epoch {at.epoch}, {at.seq:,} events so far; `--journal none` keeps none")
     await stopped.wait()

@@ -4,7 +4,7 @@ Everything that is done here to an exchange is written to its journal, like any 
 """
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import NamedTuple
@@ -49,11 +49,15 @@ def follow(feed: Feed, record: Record) -> None:
         feed.apply(record.time)
     elif record.kind == Kind.LISTING:
         feed.add_books()
-    elif record.kind in OF_ENTRIES:
-        keep(feed, entry_in(record))
-    if record.kind in OF_GROUPS:
-        for entry in group_in(record).entries:
-            keep(feed, entry)
+    for entry in entries_of(record):
+        keep(feed, entry)
+
+
+def entries_of(record: Record) -> Iterable[Entry]:
+    """What a record says is to be remembered from now on."""
+    if record.kind in OF_ENTRIES:
+        return [entry_in(record)]
+    return group_in(record).entries if record.kind in OF_GROUPS else ()
 
 
 def keep(feed: Feed, entry: Entry) -> None:

@@ -8,25 +8,24 @@ from collections.abc import Callable, Iterable, Sequence
 
 from engine import MONEY_MAX, Event, EventKind, OrderType, Phase, Reason, SelfTrade, Side, TimeInForce
 from stream.access.keys import Key
-from stream.commands.directory import AccountOf, Entry, KeptAccount
+from stream.commands.directory import AccountOf, Directory, Entry, KeptAccount
 from stream.commands.results import KEY_TIME, KEYS_MAX, SENT_MARGIN, Reply
-from stream.feed.channel import PHASES, Point
 from stream.feed.hub import Refused
 from stream.journal.snapshots import State
+from stream.market.exchange_venue import ExchangeVenue
 from stream.market.gathering import CommandPath
 from stream.market.history import ALL_INSTRUMENTS, History, begin, with_channels
 from stream.market.sequencer import JournalFace, Sequencer
 from stream.settings.config import Config, ConfigError
 from stream.sources import Source
 from stream.venue.announcements import Announcement, Announcements
-from stream.venue.refusals import explain
 from stream.venue.reserve import Reserve
 from stream.venue.safeguards import Deadlines
-from stream.venue.venue import Figure, Opened, Venue
+from stream.venue.venue import Figure, Opened
 from stream.venue.venue_face import Guarded
 from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
 from stream.wire.codes import ErrorCode
-from stream.wire.messages import Cancel, CancelAll, InstrumentTerms, OrderRequest, Place, Reduce, Replace, SetLimits, SetPhase
+from stream.wire.messages import Cancel, CancelAll, OrderRequest, Place, Reduce, Replace, SetLimits, SetPhase
 from stream.wire.scale import from_text, to_text
 from stream.wire.times import NEVER
 
@@ -43,7 +42,7 @@ SOURCE_STEPS_MAX = 256
 """The most steps of a source in one tick, so that a source that is behind does not keep the clients waiting."""
 
 
-class Market(Venue):
+class Market(ExchangeVenue):
     """One exchange and its clients. It begins with `history`, or with a new exchange. `journal` is where it writes. `now` is in ns since 1970."""
 
     scopes = frozenset({MARKET_SCOPE, ACCOUNT_SCOPE, TRADE_SCOPE, ADMIN_SCOPE})
@@ -52,25 +51,18 @@ class Market(Venue):
         self, config: Config, keys: list[Key], sources: Sequence[Source], now: int, history: History | None = None, journal: JournalFace | None = None,
     ) -> None:
         history = history or begin(config, sources, now)
-        super().__init__(config, keys, history.feed, now)
-        self.exchange = history.exchange
-        self.feed = history.feed
+        super().__init__(config, keys, history, now)
         self.sequencer = self._make_sequencer(history, journal)
         self.deadlines = self._make_deadlines(now)
         self._announcements = Announcements(self.sequencer, self.authenticator.revocations)
         self.feed.kept = self._keep
-        self.hub.expect(self.feed.accounts, now)
         self.self_trade = WIRE_SELF_TRADES[config.self_trade]
         self._sources = sources
         self._source_began = now
-        self._epoch = history.epoch
-        self._engine_time = history.time
         self._reserve = Reserve(lambda order: "buy" if order.side == Side.BUY else "sell")
         self._opening: dict[str, list[Opened]] = {}    # who waits for a subject's account
         self._deposits = self._parse_deposits()
         self._paying: set[int] = set()    # new accounts whose deposits have not run yet
-        self._terms: list[InstrumentTerms] = []
-        self._terms_seq = -1
 
     def _make_sequencer(self, history: History, journal: JournalFace | None) -> CommandPath:
         return Sequencer(history.exchange, history.directory, history.results, self._applied, journal)
@@ -83,7 +75,7 @@ class Market(Venue):
     def _keep(self, account: int, kept: bool) -> None:
         """Write down that an account's events are kept from now on, or no longer."""
         key = KeptAccount(account)
-        if kept != (key in self.sequencer.directory) and not self.sequencer.low:    # without it a client gets a snapshot after a crash, and no patch
+        if kept != (key in self.directory) and not self.sequencer.low:    # without it a client gets a snapshot after a crash, and no patch
             self.sequencer.remember(key, True if kept else None)
 
     def _parse_deposits(self) -> list[tuple[int, int]]:
@@ -104,6 +96,10 @@ class Market(Venue):
                 deposits.append((self.exchange.asset(asset), units))
         return deposits
 
+    @property
+    def directory(self) -> Directory:
+        return self.sequencer.directory
+
     # Commands
 
     @property
@@ -114,13 +110,6 @@ class Market(Venue):
         """Raises Refused if no command can be carried out at the moment."""
         if self.failure:
             raise Refused(ErrorCode.FROZEN, self.failure)
-
-    def account_of(self, subject: str) -> int:
-        """A subject's account. Refused if there is none."""
-        account = self.sequencer.directory.get(AccountOf(subject))
-        if not isinstance(account, int):
-            raise Refused(ErrorCode.UNKNOWN_SUBJECT)
-        return account
 
     def guard(self, session: Guarded, now: int) -> None:
         """Carry out what a session asked for in case that it ends, because it has ended."""
@@ -135,7 +124,7 @@ class Market(Venue):
 
     def open_account(self, subject: str, now: int, opened: Opened) -> None:
         """Find a subject's account, or open one; then call `opened` with its number."""
-        if AccountOf(subject) in self.sequencer.directory:
+        if AccountOf(subject) in self.directory:
             opened(self.account_of(subject), ErrorCode.INTERNAL)
         elif self.sequencer.failure:
             opened(None, ErrorCode.FROZEN)
@@ -241,10 +230,6 @@ class Market(Venue):
     def low(self) -> bool:
         return self.sequencer.low
 
-    def is_open(self, order: int) -> bool:
-        """Whether an order is open or waits for its trigger."""
-        return self.exchange.order(order) is not None
-
     def announce(self, said: Announcement, done: Callable[[bool], None]) -> None:
         """Write it to disk, then act on it, in this process and in every process that follows."""
         entry = said.entry()
@@ -265,45 +250,12 @@ class Market(Venue):
         super().forget_what_is_over(now)
         self._announcements.forget(now, self.wall_time(now), self.sequencer)
 
-    def index_of(self, instrument: str) -> int:
-        """The index of an instrument. Raises Refused if there is no instrument of that name."""
-        try:
-            return self.exchange.book(instrument).index
-        except KeyError:
-            raise Refused(ErrorCode.UNKNOWN_INSTRUMENT, f"instrument {instrument!r}: there is no instrument of that name") from None
-
-    def explain(self, request: OrderRequest, event: Event) -> str:
-        """Why the engine refused a command, and what was expected."""
-        return explain(self.exchange, request, event)
-
-    def instrument_terms(self) -> list[InstrumentTerms]:
-        """The terms of every instrument: the same list again until any of them changes."""
-        if self._terms_seq != self.feed.terms_seq:
-            decimals = self.exchange.assets()
-            self._terms_seq = self.feed.terms_seq
-            self._terms = [
-                InstrumentTerms(
-                    name=each.name, base=each.base, quote=each.quote, tick=format(each.tick, "f"), lot=format(each.lot, "f"),
-                    base_decimals=decimals[each.base], quote_decimals=decimals[each.quote],
-                    price_max=each.price_max, size_min=each.size_min, size_max=each.size_max, maker_fee=maker_fee, taker_fee=taker_fee,
-                    notional_max=each.notional_max, orders_max=each.orders_max, band=each.band,
-                    hold_fee=each.hold_fee or max(each.maker_fee, each.taker_fee), day_end=each.day_end, phase=PHASES[book.phase],
-                    parts_max=each.parts_max, stops_max=each.stops_max, fills_max=each.fills_max, market_notional=bool(each.market_notional),
-                )
-                for book in self.exchange.books for each, (maker_fee, taker_fee) in [(book.instrument, book.rates())]
-            ]
-        return self._terms
-
     # Time
-
-    def point(self, now: int) -> Point:
-        """Where the history stands."""
-        return Point(self._epoch, self.exchange.seq, self._engine_time, now)
 
     def state(self, seq: int, crc: int, now: int) -> State:
         """All that there is, for a snapshot behind record `seq`: no group may be in flight."""
         return State(
-            exchange=self.exchange, directory=with_channels(self.feed, self.sequencer.directory), results=self.sequencer.results, epoch=self._epoch,
+            exchange=self.exchange, directory=with_channels(self.feed, self.directory), results=self.sequencer.results, epoch=self._epoch,
             seq=seq, crc=crc, time=now,
         )
 
@@ -314,15 +266,12 @@ class Market(Venue):
         yield Figure("deltabook_groups", "Groups of commands that were carried out together", self.sequencer.groups, counter=True)
         yield Figure("deltabook_frozen", "1 if the journal has failed and nothing is carried out any more", bool(self.failure))
         yield Figure("deltabook_disk_nearly_full", "1 if only what cancels or reduces is taken", self.sequencer.low)
-        yield Figure("deltabook_sequence", "The engine's sequence", self.exchange.seq)
-        yield Figure("deltabook_open_orders", "Open orders", self.exchange.order_count)
+        yield from super().figures()
 
     def _applied(self, time: int) -> None:
-        """A group of commands has run."""
-        self._engine_time = time
         if self._paying:
             self._tell_unpaid()
-        self.feed.apply(time)
+        super()._applied(time)
 
     def _tell_unpaid(self) -> None:
         """Log the deposits of new accounts that could not be paid, because all accounts together would have more than can be counted."""

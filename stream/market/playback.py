@@ -6,7 +6,7 @@ import msgspec
 
 from engine import BadSnapshot
 from stream.access.keys import Key
-from stream.commands.directory import AccountOf
+from stream.commands.directory import AccountOf, Directory
 from stream.commands.results import Reply
 from stream.feed.feed import Feed
 from stream.feed.hub import Refused
@@ -15,10 +15,13 @@ from stream.journal.files import Files
 from stream.journal.format import REMEDY, Damaged
 from stream.journal.reader import JournalReader
 from stream.journal.recovery import apply, begin
-from stream.market.history import OF_COMMANDS, History, follow, restore_channels
-from stream.market.market import Market
+from stream.market.exchange_venue import ExchangeVenue
+from stream.market.history import OF_COMMANDS, History, entries_of, follow, restore_channels
 from stream.settings.config import Config
+from stream.venue.announcements import Announcements
+from stream.venue.safeguards import Deadlines, NoStore
 from stream.venue.venue import Opened
+from stream.venue.venue_face import Guarded
 from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE
 from stream.wire.codes import ErrorCode
 from stream.wire.messages import OrderRequest, SetLimits, SetPhase
@@ -28,7 +31,7 @@ RECORDS_MAX = 256
 """The most records in one tick, so that a playback that is behind does not keep the clients waiting."""
 
 
-class Playback(Market):
+class Playback(ExchangeVenue):
     """The history that is in a journal's folder, from where that begins: the same events under the same sequences. It takes no requests.
 
     A record is due when the time since the start is its distance from the first record, divided by the speed. Raises Damaged if there is
@@ -52,8 +55,13 @@ class Playback(Market):
             exchange=self._state.exchange, directory=self._state.directory, results=self._state.results, epoch=self._state.epoch,
             time=self._first_time, feed=feed,
         )
-        super().__init__(config, keys, [], now, history)
-        self.feed.kept = lambda account, kept: None    # nothing is written down here
+        super().__init__(config, keys, history, now)
+        self.deadlines = Deadlines(NoStore({}))
+        self._announcements = Announcements(NoStore(self.directory), self.authenticator.revocations)
+
+    @property
+    def directory(self) -> Directory:
+        return self._state.directory
 
     def _due(self) -> int:
         """When the next record is due."""
@@ -77,17 +85,18 @@ class Playback(Market):
         finally:
             self._next = None
         self._epoch = self._state.epoch
+        follow(self.feed, record)
         if record.kind in OF_COMMANDS:
-            self._applied(record.time)
-        else:
-            follow(self.feed, record)
+            self._engine_time = record.time
+        for entry in entries_of(record):
+            self._announcements.follow(entry)    # a token that was revoked then is not good again
         self._next = next(self._records, None)
 
     # What it cannot do
 
     def open_account(self, subject: str, now: int, opened: Opened) -> None:
         """The account that the subject had then."""
-        if AccountOf(subject) in self.sequencer.directory:
+        if AccountOf(subject) in self.directory:
             opened(self.account_of(subject), ErrorCode.INTERNAL)
         else:
             opened(None, ErrorCode.UNKNOWN_SUBJECT)
@@ -99,3 +108,6 @@ class Playback(Market):
     def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> NoReturn:
         """Refused."""
         raise Refused(self.refusal)
+
+    def guard(self, session: Guarded, now: int) -> None:
+        """There is nothing to cancel."""

@@ -3,36 +3,25 @@
 So a client may resume on either, and a relay may have a relay behind it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NoReturn
 
 from msgspec.structs import replace
 
 from engine import Event
 from stream.access.keys import Key
-from stream.commands.directory import Directory, DirectoryKey, Value
 from stream.commands.results import Reply
 from stream.feed.channel import Point
 from stream.feed.hub import Refused
 from stream.relay.relay_channels import RelayedFeed
 from stream.relay.upstream import Upstream, Upstreams
 from stream.settings.config import Config
-from stream.venue.safeguards import Deadlines
+from stream.venue.safeguards import Deadlines, NoStore
 from stream.venue.venue import Figure, Opened, Venue
 from stream.venue.venue_face import Guarded
 from stream.wire.channels import ADMIN_SCOPE, MARKET_SCOPE
 from stream.wire.codes import ErrorCode
 from stream.wire.messages import InstrumentTerms, OrderRequest, SetLimits, SetPhase
-
-
-class NoStore:
-    """Nothing outlives a crash, for there are no orders to cancel after it."""
-
-    def __init__(self) -> None:
-        self.directory: Directory = {}
-
-    def remember(self, key: DirectoryKey, value: Value | None, after: Callable[[bool], None] | None = None) -> None:
-        """Forget it."""
 
 
 class Relay(Venue):
@@ -44,7 +33,7 @@ class Relay(Venue):
     def __init__(self, config: Config, keys: list[Key], now: int) -> None:
         self.feed = RelayedFeed(config)
         super().__init__(config, keys, self.feed, now)
-        self.deadlines = Deadlines(NoStore())
+        self.deadlines = Deadlines(NoStore({}))
         self.upstreams = Upstreams(config, self.feed, now)
         self.stale_since = now
         self._begun = False

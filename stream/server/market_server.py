@@ -1,4 +1,4 @@
-"""A market on a TCP port, with the journal that it writes or the journal that it plays again."""
+"""A market on a TCP port with the journal that it writes, or a journal that is played again."""
 
 import asyncio
 from collections.abc import Sequence
@@ -60,9 +60,7 @@ class MarketServer(ArchivedServer):
         """ConfigError, JournalError or OSError if the journal cannot be had; `files` is the disk that it is on, if not the real one."""
         archive: Archive | None = None
         clock, files = Clock(), files or Disk()
-        if config.played:
-            market: Market = Playback(config, list(keys), files, config.played, clock.now())
-        elif config.journal == "none":
+        if config.journal == "none":
             market = Market(config, list(keys), sources, clock.now())
         else:
             archive = Archive(files, config, sources, clock.now(), self.wake_from_thread)
@@ -70,3 +68,12 @@ class MarketServer(ArchivedServer):
             clock = Clock(history.time)
             market = Market(config, list(keys), sources, clock.now(), history, archive.journal)
         super().__init__(config, market, clock, archive)
+
+
+class PlaybackServer(Server):
+    """A journal that is played again, on a TCP port."""
+
+    def __init__(self, config: Config, keys: Sequence[Key] = ()) -> None:
+        """Raises Damaged, JournalError or OSError if the journal cannot be played."""
+        clock = Clock()
+        super().__init__(config, Playback(config, list(keys), Disk(), config.played, clock.now()), clock)

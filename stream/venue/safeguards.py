@@ -59,6 +59,16 @@ class Store(Protocol):
         ...
 
 
+class NoStore:
+    """What is there already, and nothing more: no command will follow."""
+
+    def __init__(self, directory: Directory) -> None:
+        self.directory = directory
+
+    def remember(self, key: DirectoryKey, value: Value | None, after: Callable[[bool], None] | None = None) -> None:
+        """Forget it."""
+
+
 class Deadlines:
     """Decides when all orders of an account are cancelled: when its dead-man timer or its grace period ends, whichever is earlier.
 

@@ -10,7 +10,7 @@ from stream.market.playback import Playback
 from stream.settings.config import Config, ConfigError
 from stream.wire.codes import ErrorCode
 from stream.wire.frames import Book
-from stream.wire.messages import Cancel, Error, LoggedIn, Login, Place, Subscribe
+from stream.wire.messages import Cancel, Confirmed, Disconnect, Error, LoggedIn, Login, Place, Revoke, Subscribe
 from tests.journal.fake_disk import FakeDisk
 from tests.journal.journals import FOLDER
 from tests.market.journaled import after_a_stop
@@ -65,6 +65,35 @@ def test_nothing_can_be_asked_of_the_past() -> None:
         assert error.code == ErrorCode.PAST_ONLY
     (error,) = Desk(market).ask(Login, token("nobody", market.now))    # type: ignore[arg-type]
     assert error.code == ErrorCode.UNKNOWN_SUBJECT
+
+
+def test_an_administrator_ends_connections_to_a_playback() -> None:
+    journaled = JournaledMarket()
+    for subject in ("alice", "root"):
+        journaled.desk(subject)
+    market = Watched(after_a_stop(journaled.disk), journaled.now, 1e9)
+    market.tick(market.now + S)
+    alice, root = Desk(market), Desk(market)    # type: ignore[arg-type]
+    alice.ask(Login, token("alice", market.now, "market account"))
+    root.ask(Login, token("root", market.now, "admin"))
+    assert [type(answer) for answer in root.ask(Disconnect, "alice")] == [Confirmed]
+    assert alice.session.closed
+    assert not root.session.closed
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_token_that_was_revoked_then_is_refused(stopped: bool) -> None:
+    journaled = JournaledMarket()
+    revoked = token("alice", journaled.now, "market account", jti="lost")
+    journaled.desk("alice")
+    root = journaled.desk()
+    journaled.ask(root, Login, token("root", journaled.now, "admin"))
+    assert isinstance(journaled.ask(root, Revoke, "", "lost"), Confirmed)
+    if stopped:
+        journaled.stop()
+    market = Watched(after_a_stop(journaled.disk), journaled.now, 1e9)
+    market.tick(market.now + S)
+    assert [type(answer) for answer in Desk(market).ask(Login, revoked)] == [Error]    # type: ignore[arg-type]
 
 
 def test_a_journal_is_played_alone() -> None:

@@ -1,0 +1,89 @@
+"""A venue that shows an exchange, wherever the exchange's commands come from: its books, and each account's orders and balances. It runs no command."""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+
+from engine import Event
+from stream.access.keys import Key
+from stream.commands.directory import AccountOf, Directory
+from stream.feed.channel import PHASES, Point
+from stream.feed.hub import Refused
+from stream.market.history import History
+from stream.settings.config import Config
+from stream.venue.refusals import explain
+from stream.venue.venue import Figure, Venue
+from stream.wire.codes import ErrorCode
+from stream.wire.messages import InstrumentTerms, OrderRequest
+
+
+class ExchangeVenue(Venue):
+    """The clients of an exchange. It begins with `history`. `now` is in ns since 1970."""
+
+    def __init__(self, config: Config, keys: list[Key], history: History, now: int) -> None:
+        super().__init__(config, keys, history.feed, now)
+        self.exchange = history.exchange
+        self.feed = history.feed
+        self.hub.expect(self.feed.accounts, now)
+        self._epoch = history.epoch
+        self._engine_time = history.time
+        self._terms: list[InstrumentTerms] = []
+        self._terms_seq = -1
+
+    @property
+    @abstractmethod
+    def directory(self) -> Directory:
+        """What is remembered beside the exchange's state."""
+
+    def account_of(self, subject: str) -> int:
+        """A subject's account. Refused if there is none."""
+        account = self.directory.get(AccountOf(subject))
+        if not isinstance(account, int):
+            raise Refused(ErrorCode.UNKNOWN_SUBJECT)
+        return account
+
+    def index_of(self, instrument: str) -> int:
+        """The index of an instrument. Raises Refused if there is no instrument of that name."""
+        try:
+            return self.exchange.book(instrument).index
+        except KeyError:
+            raise Refused(ErrorCode.UNKNOWN_INSTRUMENT, f"instrument {instrument!r}: there is no instrument of that name") from None
+
+    def explain(self, request: OrderRequest, event: Event) -> str:
+        """Why the engine refused a command, and what was expected."""
+        return explain(self.exchange, request, event)
+
+    def instrument_terms(self) -> list[InstrumentTerms]:
+        """The terms of every instrument: the same list again until any of them changes."""
+        if self._terms_seq != self.feed.terms_seq:
+            decimals = self.exchange.assets()
+            self._terms_seq = self.feed.terms_seq
+            self._terms = [
+                InstrumentTerms(
+                    name=each.name, base=each.base, quote=each.quote, tick=format(each.tick, "f"), lot=format(each.lot, "f"),
+                    base_decimals=decimals[each.base], quote_decimals=decimals[each.quote],
+                    price_max=each.price_max, size_min=each.size_min, size_max=each.size_max, maker_fee=maker_fee, taker_fee=taker_fee,
+                    notional_max=each.notional_max, orders_max=each.orders_max, band=each.band,
+                    hold_fee=each.hold_fee or max(each.maker_fee, each.taker_fee), day_end=each.day_end, phase=PHASES[book.phase],
+                    parts_max=each.parts_max, stops_max=each.stops_max, fills_max=each.fills_max, market_notional=bool(each.market_notional),
+                )
+                for book in self.exchange.books for each, (maker_fee, taker_fee) in [(book.instrument, book.rates())]
+            ]
+        return self._terms
+
+    def is_open(self, order: int) -> bool:
+        """Whether an order is open or waits for its trigger."""
+        return self.exchange.order(order) is not None
+
+    def point(self, now: int) -> Point:
+        """Where the history stands."""
+        return Point(self._epoch, self.exchange.seq, self._engine_time, now)
+
+    def figures(self) -> Iterable[Figure]:
+        """What the exchange tells of itself."""
+        yield Figure("deltabook_sequence", "The engine's sequence", self.exchange.seq)
+        yield Figure("deltabook_open_orders", "Open orders", self.exchange.order_count)
+
+    def _applied(self, time: int) -> None:
+        """A group of commands has run."""
+        self._engine_time = time
+        self.feed.apply(time)
