@@ -14,7 +14,7 @@ from stream.client.errors import ClientError, SignInRefused
 from stream.journal.files import Disk
 from stream.market.history import recover
 from stream.market.market import Market
-from stream.wire.messages import Confirmed, Revoke
+from stream.wire.messages import Confirmed, Revoke, Scope
 from tests.market.journaled import SteppedJournal
 from tests.setting import CONFIG, NAMES, SECRET, token
 from tests.sockets import cut
@@ -28,6 +28,8 @@ GONE_S = 60
 STEADY_ORDERS = 20
 STEADY_PRICE, GUARDED_PRICE = 450, 500
 """Below all that is traded; each guarded account has a price of its own."""
+
+SCOPES: tuple[Scope, ...] = "connection", "session"
 
 CROWD_LEVELS = 400
 CROWD_GROUP = 10_000
@@ -66,7 +68,7 @@ class Guarded:
 
     def __init__(self, urls: list[str], number: int, seed: int, sizes: Sizes) -> None:
         self.rounds = 0
-        self.outlived = 0
+        self.outlived: list[str] = []
         self.stopping = False
         self._name = f"guarded{number}"
         self._price = GUARDED_PRICE + number
@@ -77,16 +79,19 @@ class Guarded:
     async def trade(self) -> None:
         """Until it is told to stop."""
         while not self.stopping:
-            instrument = self._chance.choice(NAMES)
-            if await self._placed(instrument):
+            instrument, scope, url = self._chance.choice(NAMES), self._chance.choice(SCOPES), self._chance.choice(self._urls)
+            if await self._placed(instrument, scope, url):
                 self.rounds += 1
-                self.outlived += not await self._gone(instrument)
+                placed = time.strftime("%H:%M:%S", time.gmtime())
+                if not await self._gone(instrument):
+                    self.outlived.append(f"{self._name} by the scope {scope!r}, {instrument}, placed at {url} before {placed}")
 
-    async def _placed(self, instrument: str) -> bool:
-        """Whether an order was taken that was guarded."""
-        client = await insist(self._chance.choice(self._urls), self._name)
+    async def _placed(self, instrument: str, scope: Scope, url: str) -> bool:
+        """Whether an order was taken that was guarded. What a life before left, of which the answer was not seen, is kept if the account is back in time."""
+        client = await insist(url, self._name)
         try:
-            await client.cancel_on_disconnect(self._chance.choice(("connection", "session")))
+            await client.cancel_all()
+            await client.cancel_on_disconnect(scope)
             await client.place(instrument, "buy", self._price, 1)
         except ClientError:
             return False

@@ -340,7 +340,7 @@ def tally(stage: Stage, leader: str, digests: list[list[int]], resumed: Counter[
         "requests answered": sum(len(trader.answers) for trader in stage.traders), "sent again": sum(trader.again for trader in stage.traders),
         "acknowledged and lost": lost, "answered otherwise than carried out": other, "orders told twice": sum(count > 1 for count in orders.values()),
         "assets out of balance": unbalanced, "watchers with other books in the end": sum(each != truth for each in digests),
-        "guarded orders that outlived their connection": sum(each.outlived for each in stage.guarded),
+        "guarded orders that outlived their connection": sum(len(each.outlived) for each in stage.guarded),
         "orders cancelled though nobody guarded them": sum(exchange.order(order) is None for order in stage.steady.orders),
         "remembered of connections that are gone": sum(isinstance(key, GuardedConnection | EndedConnection | Present) for key in directory),
         "sign-ins of those who are revoked": stage.let_in,
@@ -386,6 +386,7 @@ def main() -> int:
         console.print(f"  {what:45} {count:>12,}")
     times = sorted(stage.interruptions)
     console.print(f"  from a fault until every trader had an answer: median {statistics.median(times):.2f} s, longest {times[-1]:.2f} s")
+    console.print(*[f"  outlived: {what}" for each in stage.guarded for what in each.outlived], sep="\n")
     console.print(*([f"broken: {promise}" for promise in broken] or ["every promise was kept"]), sep="\n")
     return bool(broken)
 
