@@ -4,7 +4,8 @@ from collections import Counter
 
 from stream.access.addresses import block_of
 from stream.settings.config import Config
-from stream.wire.bucket import ANSWER_BYTES_OF_A_MESSAGE, Bucket
+from stream.venue.allowances import AccountAllowance
+from stream.wire.bucket import Bucket
 
 
 class AddressAllowance:
@@ -18,39 +19,6 @@ class AddressAllowance:
         self.arrivals = Bucket(config.arrivals_per_s, config.arrivals_burst, now)
         self.handshakes = Bucket(config.handshakes_per_s, config.handshakes_burst, now)
         self.sign_ins = Bucket(config.sign_ins_per_s, config.sign_ins_burst, now)
-
-
-class ConnectionAllowance:
-    """How much one connection may send, and how much it may be answered."""
-
-    __slots__ = ("_bytes", "_controls", "messages")
-
-    def __init__(self, config: Config, now: int) -> None:
-        self.messages = Bucket(config.messages_per_s, config.messages_burst, now)
-        self._controls = Bucket(config.control_frames_per_s, config.control_frames_burst, now)
-        self._bytes = Bucket(config.bytes_per_s, config.bytes_burst, now)
-
-    def take(self, size: int, now: int, control: bool) -> str:
-        """A frame of `size` bytes has come: a part of a message, or a control frame. Returns the limit that it exceeds, "" for none."""
-        over = ""
-        if not (self._controls if control else self.messages).take(now):
-            over = "control_frames_per_s" if control else "messages_per_s"
-        return over if self._bytes.take(now, size) else "bytes_per_s"
-
-    def charge_answer(self, size: int) -> None:
-        """A message is answered with `size` bytes. If that is more than an ordinary answer, it counts as more messages."""
-        self.messages.owe(size // ANSWER_BYTES_OF_A_MESSAGE)
-
-
-class AccountAllowance:
-    """What one account has, over all its connections."""
-
-    __slots__ = ("cancels", "connections", "orders")
-
-    def __init__(self, config: Config, now: int) -> None:
-        self.connections = 0
-        self.orders = Bucket(config.orders_per_s, config.orders_burst, now)
-        self.cancels = Bucket(config.cancels_per_s, config.cancels_burst, now)
 
 
 class Limits:
@@ -74,11 +42,18 @@ class Limits:
 
     def address(self, address: str, now: int) -> AddressAllowance:
         """What an address has."""
-        return self._addresses.setdefault(block_of(address), AddressAllowance(self._config, now))
+        block = block_of(address)
+        found = self._addresses.get(block)
+        if found is None:
+            found = self._addresses[block] = AddressAllowance(self._config, now)
+        return found
 
     def account(self, account: int, now: int) -> AccountAllowance:
         """What an account has."""
-        return self._accounts.setdefault(account, AccountAllowance(self._config, now))
+        found = self._accounts.get(account)
+        if found is None:
+            found = self._accounts[account] = AccountAllowance(self._config, now)
+        return found
 
     def arrive(self, address: AddressAllowance, now: int) -> bool:
         """Whether another connection or request may come from an address."""

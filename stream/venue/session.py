@@ -11,7 +11,7 @@ from stream.access.claims import Claims
 from stream.feed.delivery import Outbox
 from stream.feed.hub import NOBODY, Subscriptions
 from stream.settings.config import Config
-from stream.venue.limits import ConnectionAllowance
+from stream.venue.allowances import ConnectionAllowance
 from stream.venue.safeguards import Guard
 from stream.venue.session_state import ANONYMOUS, CLOSED, HOLDING, RENEWING, SIGNING_IN, SessionState, Step, after
 from stream.venue.venue_face import VenueFace

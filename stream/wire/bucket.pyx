@@ -1,42 +1,43 @@
 """A token bucket, used by the server that grants an allowance and by a client that stays within it."""
 
+cimport cython
+from libc.stdint cimport int64_t
+
 ANSWER_BYTES_OF_A_MESSAGE = 4096
 """This many bytes of a long answer cost about as much as an ordinary message."""
 
 
-class Bucket:
-    """A token bucket: `burst` at once, `per_s` in the long run."""
-
-    __slots__ = ("_at", "_burst", "_level", "_per_s")
+@cython.final
+cdef class Bucket:
+    """A token bucket: `burst` at once, `per_s` in the long run. Times are in ns."""
 
     def __init__(self, per_s: float, burst: int, now: int) -> None:
-        self._per_s = per_s
-        self._burst = burst
-        self._level = float(burst)
-        self._at = now
+        self.per_s = per_s
+        self.burst = self.left = burst
+        self.at = now
 
-    def take(self, now: int, amount: int = 1) -> bool:
+    cdef void refill(self, int64_t now) noexcept:
+        self.left = min(self.burst, self.left + <double>(now - self.at) / 1e9 * self.per_s)
+        self.at = now
+
+    cpdef bint take(self, int64_t now, double amount=1) noexcept:
         """Take so many; False if there are not as many, and nothing is taken."""
-        self._refill(now)
-        if self._level < amount:
+        self.refill(now)
+        if self.left < amount:
             return False
-        self._level -= amount
+        self.left -= amount
         return True
 
     def owe(self, amount: int) -> None:
         """Take more tokens for something that was granted already, if necessary into debt."""
-        self._level -= amount
-
-    def _refill(self, now: int) -> None:
-        self._level = min(float(self._burst), self._level + (now - self._at) / 10**9 * self._per_s)
-        self._at = now
+        self.left -= amount
 
     def level(self, now: int) -> float:
         """How many tokens may be taken; negative if in debt."""
-        self._refill(now)
-        return self._level
+        self.refill(now)
+        return self.left
 
     def full(self, now: int) -> bool:
         """Whether the bucket is full, as if nothing had ever been taken."""
-        self._refill(now)
-        return self._level >= self._burst
+        self.refill(now)
+        return self.left >= self.burst
