@@ -1,28 +1,46 @@
 """One instrument's order book, for Python."""
 
 cimport cython
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from engine.auction cimport uncrossing_price
 from engine.core cimport TIERS, Book, price_of, reference_of
 from engine.ladder cimport Levels, find
 from engine.model cimport BUY, LIMIT, SELL
-from engine.orders cimport SPECIAL, STAYS_MAKER, WAITS, Order, Special, instrument_of, left_of, order_id, side_of
+from engine.orders cimport SPECIAL, STAYS_MAKER, WAITS, Order, Special, instrument_of, left_of, order_id, side_of, slot_of
 
 from engine.instrument import PRICE_MAX
 from engine.model import Phase
 from engine.records import Order as OrderRecord
 
 
-cdef object order_record(Core* core, uint32_t slot):
+cdef void describe(Core* core, uint32_t slot, OpenOrder* found) noexcept nogil:
     cdef Order* order = &core.orders.order[slot]
     cdef bint waits = order.tag & WAITS
     cdef Special* special = &core.orders.special[slot] if order.tag & SPECIAL else NULL
+    found.type = <int>special.type if waits else <int>LIMIT
+    found.stop = special.stop if waits else 0
+    found.displayed = 0 if waits else order.remaining
+    found.expires = special.expires if special != NULL else 0
+    found.linked = order_id(&core.orders, special.partner) if special != NULL and special.partner else 0
+
+
+cdef bint find_open(Core* core, uint64_t order, OpenOrder* found) noexcept nogil:
+    """Look at an order; False if it is not open."""
+    cdef uint32_t slot = slot_of(&core.orders, order)
+    if slot:
+        describe(core, slot, found)
+    return slot != 0
+
+
+cdef object order_record(Core* core, uint32_t slot):
+    cdef Order* order = &core.orders.order[slot]
+    cdef OpenOrder found
+    describe(core, slot, &found)
     return tuple.__new__(OrderRecord, (
         order_id(&core.orders, slot), order.client_id, order.account, instrument_of(order), side_of(order),
         price_of(core, slot), left_of(&core.orders, slot), order.filled, order.value, bool(order.tag & STAYS_MAKER),
-        <int>special.type if waits else <int>LIMIT, special.stop if waits else 0, 0 if waits else order.remaining,
-        special.expires if special != NULL else 0, order_id(&core.orders, special.partner) if special != NULL and special.partner else 0,
+        found.type, found.stop, found.displayed, found.expires, found.linked,
     ))
 
 

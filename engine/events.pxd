@@ -1,10 +1,10 @@
 """The events of the latest call: a growing buffer of fixed-size records, emptied by the next call."""
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from engine.memory cimport doubled, resized
-from engine.model cimport LAST, Event
+from engine.model cimport FILLED, LAST, TAKER, Event
 from engine.thresholds cimport BATCHES
 from engine.turn cimport Turn
 
@@ -54,6 +54,13 @@ cdef inline void end_batch(EventBuffer* buffer) noexcept nogil:
     buffer.batch[buffer.batches].end = bytes_of(buffer)
     buffer.batches += 1
     (buffer.next - 1).flags |= LAST
+
+
+cdef inline int64_t fee_of(const Event* event) noexcept nogil:
+    """What a fill costs its order; 0 for any other event. The trade comes first, then the maker's fill, then the taker's."""
+    if event.kind != FILLED:
+        return 0
+    return (event - 2).filled if event.flags & TAKER else (event - 1).remaining
 
 
 cdef class Events:

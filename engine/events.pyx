@@ -2,12 +2,11 @@
 
 cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
 from engine.memory cimport doubled, resized
-from engine.model cimport FILLED, TAKER
 from engine.thresholds cimport EVENTS
 
 from engine.records import Event as EventRecord
@@ -27,12 +26,9 @@ cdef inline uint32_t count_of(EventBuffer* buffer):
 
 
 cdef object record(Event* event):
-    cdef int64_t fee = 0
-    if event.kind == FILLED:    # the trade comes first, then the maker's fill, then the taker's
-        fee = (event - 2).filled if event.flags & TAKER else (event - 1).remaining
     return tuple.__new__(EventRecord, (
         event.seq, event.kind, event.order, event.other, event.account, event.instrument, event.side, event.price,
-        event.size, event.remaining, event.filled, event.value, event.reason, event.flags, fee,
+        event.size, event.remaining, event.filled, event.value, event.reason, event.flags, fee_of(event),
     ))
 
 

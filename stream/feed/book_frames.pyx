@@ -3,12 +3,13 @@
 cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp
 
 from engine.ladder cimport Level, Levels, next_worse
 from engine.levels cimport PriceLevels, mix
 from engine.memory cimport resized
 from engine.model cimport BUY, SELL
+from stream.wire.packing cimport ARRAY_MAX, HEADER_MAX, NIL, NUMBER_MAX, put_array, put_bytes, put_header, put_number
 
 from collections.abc import Sequence
 
@@ -16,28 +17,12 @@ import msgspec
 
 from stream.wire.frames import Book
 
-cdef extern from *:
-    """
-    #include <stdint.h>
-    #include <string.h>
-    static inline void store_16(unsigned char *at, uint64_t value) { uint16_t big = __builtin_bswap16((uint16_t)value); memcpy(at, &big, 2); }
-    static inline void store_32(unsigned char *at, uint64_t value) { uint32_t big = __builtin_bswap32((uint32_t)value); memcpy(at, &big, 4); }
-    static inline void store_64(unsigned char *at, uint64_t value) { uint64_t big = __builtin_bswap64(value); memcpy(at, &big, 8); }
-    """
-    void store_16(unsigned char* at, uint64_t value) noexcept nogil
-    void store_32(unsigned char* at, uint64_t value) noexcept nogil
-    void store_64(unsigned char* at, uint64_t value) noexcept nogil
-
 cdef extern from "Python.h":
     bytes PyBytes_FromStringAndSize(const char* data, Py_ssize_t size)
     char* PyBytes_AS_STRING(bytes data)
 
 cdef enum:
-    NUMBER_MAX = 9              # bytes of an encoded number
-    ARRAY_MAX = 5               # bytes of an array's head
-    HEADER_MAX = 10             # bytes of a WebSocket frame's header
     CAPACITY_MIN = 4096
-    NIL = 0xC0
 
 
 cdef struct Encoded:            # the levels of one side
@@ -53,61 +38,6 @@ cdef struct WindowLevel:              # a level of a window
 
 
 cdef Encoded sides[2]           # of the frame that is being made; as large as the largest one so far
-
-
-cdef inline unsigned char* put_number(unsigned char* at, uint64_t value) noexcept nogil:
-    if value <= 0x7F:
-        at[0] = <unsigned char>value
-        return at + 1
-    if value <= 0xFF:
-        at[0] = 0xCC
-        at[1] = <unsigned char>value
-        return at + 2
-    if value <= 0xFFFF:
-        at[0] = 0xCD
-        store_16(at + 1, value)
-        return at + 3
-    if value >> 32 == 0:
-        at[0] = 0xCE
-        store_32(at + 1, value)
-        return at + 5
-    at[0] = 0xCF
-    store_64(at + 1, value)
-    return at + 9
-
-
-cdef inline unsigned char* put_array(unsigned char* at, uint32_t length) noexcept nogil:
-    """The head of an array."""
-    if length < 16:
-        at[0] = <unsigned char>(0x90 | length)
-        return at + 1
-    if length < 0x10000:
-        at[0] = 0xDC
-        store_16(at + 1, length)
-        return at + 3
-    at[0] = 0xDD
-    store_32(at + 1, length)
-    return at + 5
-
-
-cdef inline unsigned char* put_header(unsigned char* at, uint64_t payload) noexcept nogil:
-    """The header of a whole, unmasked binary frame (RFC 6455, 5.2)."""
-    at[0] = 0x82
-    if payload < 126:
-        at[1] = <unsigned char>payload
-        return at + 2
-    if payload < 0x10000:
-        at[1] = 126
-        store_16(at + 2, payload)
-        return at + 4
-    at[1] = 127
-    store_64(at + 2, payload)
-    return at + 10
-
-
-cdef inline unsigned char* put_bytes(unsigned char* at, const void* data, size_t size) noexcept nogil:
-    memcpy(at, data, size)
-    return at + size
 
 
 cdef inline void put_level(int side, int64_t price, int64_t size) noexcept nogil:

@@ -12,6 +12,7 @@ from engine import EventKind, Exchange, OrderBook, Phase
 from stream.commands.results import OF_ORDERS
 from stream.feed.channel import SIDES, Channel
 from stream.feed.own_channels import BalancesChannel, OrdersChannel
+from stream.feed.own_logs import OwnLogs
 from stream.feed.public_channels import BookChannel, TickerChannel, TickerState, TradesChannel
 from stream.settings.config import Config
 from stream.wire.channels import ORDERS
@@ -25,7 +26,6 @@ def mask_of(*kinds: EventKind) -> int:
 
 OF_BOOKS = mask_of(EventKind.LEVEL)
 OF_MARKET = mask_of(EventKind.TRADE, EventKind.PHASE, EventKind.FEES_SET)
-OF_ACCOUNTS = OF_ORDERS | mask_of(EventKind.BALANCE)
 
 class FeedState(msgspec.Struct, array_like=True):
     """What a feed knows and the exchange does not: by instrument, and by account that has a listener or may have one again."""
@@ -53,7 +53,8 @@ class Feed:
         self._trades: list[TradesChannel] = []
         self._tickers: list[TickerChannel] = []
         self._accounts: dict[int, tuple[OrdersChannel, BalancesChannel]] = {}
-        self._listening = bytearray()
+        self._own = OwnLogs(exchange)
+        self._names: list[bytes] = []    # of the instruments, in MessagePack
         self._not_trading: set[int] = set()
         self.public: dict[str, Channel] = {}
         self.changed: set[Channel] = set()
@@ -69,6 +70,7 @@ class Feed:
             for channel in channels:
                 channel.relayed = self._replicated
             self._books.append(book)
+            self._names.append(msgspec.msgpack.encode(name))
             self._book_channels.append(channels[0])
             self._trades.append(channels[1])
             self._tickers.append(channels[2])
@@ -83,7 +85,7 @@ class Feed:
                 book.instrument.name: (trades.dump(), ticker.dump())
                 for book, trades, ticker in zip(self._books, self._trades, self._tickers, strict=True)
             },
-            {account: (orders.dump(), balances.dump()) for account, (orders, balances) in self._accounts.items()},
+            {account: tuple((each.log.floor, each.log.entries()) for each in channels) for account, channels in self._accounts.items()},    # type: ignore[misc]
         ))
 
     def restore(self, state: bytes) -> None:
@@ -96,8 +98,8 @@ class Feed:
                 ticker.restore(of_ticker)
         for account, (of_orders, of_balances) in found.accounts.items():
             orders, balances = self.keep_account(account)
-            orders.restore(*of_orders)
-            balances.restore(*of_balances)
+            orders.log.restore(*of_orders)
+            balances.log.restore(*of_balances)
 
     @property
     def accounts(self) -> list[int]:
@@ -107,14 +109,11 @@ class Feed:
     def keep_account(self, account: int) -> tuple[OrdersChannel, BalancesChannel]:
         """Keep an account's events from now on; its channels."""
         if account not in self._accounts:
-            self._accounts[account] = (
-                OrdersChannel(account, self._exchange, self._books, self._config),
-                BalancesChannel(account, self._exchange, self._config),
-            )
-            for channel in self._accounts[account]:
-                channel.relayed = self._replicated
-            self._listening.extend(bytes(max(0, account + 1 - len(self._listening))))
-            self._listening[account] = 1
+            orders = OrdersChannel(account, self._exchange, self._books, self._names, self._config)
+            balances = BalancesChannel(account, self._exchange, self._config)
+            orders.relayed = balances.relayed = self._replicated
+            self._accounts[account] = orders, balances
+            self._own.keep(account, (orders, orders.log), (balances, balances.log))
             self.kept(account, True)
         return self._accounts[account]
 
@@ -126,7 +125,7 @@ class Feed:
     def forget_account(self, account: int) -> None:
         """Stop keeping an account's events."""
         if self._accounts.pop(account, None):
-            self._listening[account] = 0
+            self._own.forget(account)
             self.kept(account, False)
 
     def _touch(self, channel: Channel) -> None:
@@ -136,7 +135,7 @@ class Feed:
     def apply(self, time: int) -> None:
         """Take in the events of the exchange's latest call.
 
-        Costs Python only for trades, for each book that changed, for accounts that somebody listens to, and for orders while a book does not trade.
+        Costs Python only for trades, for each book that changed, for own channels that did, and for orders while a book does not trade.
         """
         events = self._exchange.events
         for instrument in events.instruments(OF_BOOKS):
@@ -163,11 +162,5 @@ class Feed:
                     self._tickers[event.instrument].touch(event.seq)
                     self._touch(self._tickers[event.instrument])
         if self._accounts:
-            for event in events.select(OF_ACCOUNTS, self._listening):
-                orders, balances = self._accounts[event.account]
-                if event.kind == EventKind.BALANCE:
-                    balances.add(event)
-                    self._touch(balances)
-                else:
-                    orders.add(event, time)
-                    self._touch(orders)
+            for channel in self._own.apply(time):
+                self._touch(channel)

@@ -1,16 +1,16 @@
 """The channels of one account: its orders and its balances."""
 
-from engine import Event, EventKind, Exchange, Order, OrderBook, OrderType, Reason
-from stream.feed.channel import SIDES, LosslessChannel, Point
+from collections.abc import Sequence
+
+from engine import Exchange, Order, OrderBook, OrderType
+from stream.feed.channel import SIDES, Channel, Point
+from stream.feed.own_logs import BalanceLog, OrderLog
 from stream.settings.config import Config
 from stream.wire.channels import BALANCES, ORDERS
-from stream.wire.codec import Shared
+from stream.wire.codec import Shared, Written
 from stream.wire.frames import Balance, Balances, Orders, OrderUpdate
 
 TYPES: dict[int, str] = {type: type.name.lower() for type in OrderType}
-REASONS: dict[int, str] = {reason: reason.name.lower() if reason else "" for reason in Reason}
-
-TAKER = 2    # Event.flags
 
 
 def describe(update: OrderUpdate, order: Order) -> None:
@@ -19,38 +19,33 @@ def describe(update: OrderUpdate, order: Order) -> None:
     update.stop, update.displayed, update.expires, update.linked = order.stop, order.displayed, order.expires, order.linked
 
 
-class OrdersChannel(LosslessChannel[OrderUpdate]):
+class OwnChannel(Channel):
+    """A channel that tells all of one account, in order."""
+
+    lossless = True
+    log: OrderLog | BalanceLog
+
+    @property
+    def seq(self) -> int:
+        return self.log.seq
+
+    def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
+        frame = self.log.since(prev, at)
+        return None if frame is None else Written(frame)
+
+
+class OrdersChannel(OwnChannel):
     """Every event of one account's orders."""
 
-    def __init__(self, account: int, exchange: Exchange, books: list[OrderBook], config: Config) -> None:
-        super().__init__(ORDERS, config.account_events_kept, exchange.seq)
+    log: OrderLog
+
+    def __init__(self, account: int, exchange: Exchange, books: Sequence[OrderBook], names: list[bytes], config: Config) -> None:
+        """`names` are those of all instruments in MessagePack, and of those that are added."""
+        super().__init__(ORDERS)
         self._account = account
         self._exchange = exchange
         self._books = books
-        self._limits = {order.order: order.price for order in exchange.orders(account)}
-
-    def add(self, event: Event, time: int) -> None:
-        """Take in an event of one of the account's orders."""
-        kind = EventKind(event.kind)
-        if kind in (EventKind.ACCEPTED, EventKind.REPLACED):
-            self._limits[event.order] = event.price
-        limit = self._limits.get(event.order, event.price)
-        if event.remaining == 0:
-            self._limits.pop(event.order, None)
-        update = OrderUpdate(
-            seq=event.seq, time=time, event=kind.name.lower(), order=event.order, client_id=event.other,    # type: ignore[arg-type]
-            instrument=self._books[event.instrument].instrument.name, side=SIDES[event.side],
-            price=limit, remaining=event.remaining, filled=event.filled, value=event.value, reason=REASONS[event.reason],    # type: ignore[arg-type]
-        )
-        order = self._exchange.order(event.order)
-        if order:
-            describe(update, order)
-        if kind is EventKind.FILLED:
-            update.fill_price, update.fill_size, update.fee = event.price, event.size, event.fee
-            update.liquidity = "taker" if event.flags & TAKER else "maker"
-        elif kind in (EventKind.WAITING, EventKind.TRIGGERED):
-            update.stop = event.price
-        self._tail.append(event.seq, update)
+        self.log = OrderLog(exchange, account, names, config.account_events_kept)
 
     def snapshot(self, at: Point) -> Shared:
         orders = []
@@ -63,32 +58,22 @@ class OrdersChannel(LosslessChannel[OrderUpdate]):
             describe(orders[-1], order)
         return Shared(Orders(channel=self.name, epoch=at.epoch, prev=None, seq=at.seq, orders=orders, server_time=at.now))
 
-    def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
-        orders = self._tail.since(prev)
-        return None if orders is None else Shared(Orders(channel=self.name, epoch=at.epoch, prev=prev, seq=at.seq, orders=orders, server_time=at.now))
 
-
-class BalancesChannel(LosslessChannel[Balance]):
+class BalancesChannel(OwnChannel):
     """Every change of one account's balances."""
 
+    log: BalanceLog
+
     def __init__(self, account: int, exchange: Exchange, config: Config) -> None:
-        super().__init__(BALANCES, config.account_events_kept, exchange.seq)
+        super().__init__(BALANCES)
         self._account = account
         self._exchange = exchange
-        self._assets = list(exchange.assets().items())
-
-    def add(self, event: Event) -> None:
-        """Take in a BALANCE of the account."""
-        self._tail.append(event.seq, Balance(*self._assets[event.instrument], event.size, event.remaining))
+        self.log = BalanceLog(exchange, config.account_events_kept)
 
     def snapshot(self, at: Point) -> Shared:
         balances = [
             Balance(*asset, *amounts)
-            for asset, amounts in zip(self._assets, self._exchange.balances(self._account), strict=True)
+            for asset, amounts in zip(self._exchange.assets().items(), self._exchange.balances(self._account), strict=True)
             if any(amounts)
         ]
         return Shared(Balances(channel=self.name, epoch=at.epoch, prev=None, seq=at.seq, balances=balances, server_time=at.now))
-
-    def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
-        balances = self._tail.since(prev)
-        return None if balances is None else Shared(Balances(channel=self.name, epoch=at.epoch, prev=prev, seq=at.seq, balances=balances, server_time=at.now))
