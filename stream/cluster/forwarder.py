@@ -12,7 +12,8 @@ from stream.cluster.messages import Forward
 from stream.commands.directory import Directory, DirectoryKey, Entry
 from stream.commands.forwarded import NOT_RUN, REPEATED, Forwarded, last_number
 from stream.commands.results import Reply, Result, Results, result_of
-from stream.market.gathering import Gatherer, Group, call_all
+from stream.market.gathering import Gatherer, Group
+from stream.market.order_entry import call_all
 from stream.wire.codes import ErrorCode
 from stream.wire.times import MILLISECOND, NEVER
 

@@ -17,6 +17,7 @@ from stream.market.market import Market
 from stream.market.sequencer import JournalFace
 from stream.settings.config import Config
 from stream.venue.safeguards import RemoteDeadlines
+from stream.venue.trader import Trader
 from stream.venue.venue import Figure, Opened
 from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
 from stream.wire.codes import ErrorCode
@@ -90,6 +91,7 @@ class Gateway(Market):
         before = self.sequencer.directory
         self.exchange, self.feed, self._epoch, self._engine_time = state.exchange, feed, state.epoch, state.time
         feed.kept = self._keep
+        self._entry = self._make_entry()
         self.sequencer.adopt(state.exchange, state.directory, state.results)
         self.hub.adopt(feed)
         self.audit.adopt(feed)
@@ -139,6 +141,12 @@ class Gateway(Market):
             raise Refused(ErrorCode.NO_ENGINE)
         if self.sequencer.unanswered >= self.config.unanswered_max:
             raise Refused(ErrorCode.TOO_MANY_WAITING)
+
+    def enter(self, trader: Trader, payload: bytes, now: int) -> bool:
+        """Take a request about an order that is still bytes; False if it has to be submitted."""
+        if self.stale_since or self.sequencer.unanswered >= self.config.unanswered_max:
+            return False
+        return super().enter(trader, payload, now)
 
     def open_account(self, subject: str, now: int, opened: Opened) -> None:
         """Find a subject's account, or have the engine open one; then call `opened` with its number."""

@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from engine import Event, EventKind, Exchange, OrderType
+from engine import Event, EventKind, Exchange
+from stream.commands.outcomes import outcome_of
 
 ORDER_KINDS = frozenset({
     EventKind.ACCEPTED, EventKind.WAITING, EventKind.TRIGGERED, EventKind.DISPLAYED, EventKind.FILLED, EventKind.CANCELLED, EventKind.REDUCED,
@@ -18,7 +19,6 @@ ORDER_KINDS = frozenset({
 })
 
 OF_ORDERS = sum(1 << kind for kind in ORDER_KINDS)
-EVERY_KIND = (1 << 32) - 1
 
 KEYS_MAX = 1 << 16
 """How many of its latest keys are remembered for each account. The keys of one account never displace those of another."""
@@ -61,29 +61,7 @@ class Keyed(NamedTuple):
 
 def result_of(exchange: Exchange, index: int, time: int = 0) -> Result:
     """The result of command `index` of the exchange's latest call, at `time`. O(its events), in C."""
-    events = exchange.events
-    outcome, last = events.outcome(index), events.last(index, EVERY_KIND)
-    assert last
-    if outcome.kind == EventKind.REJECTED:
-        return Result(last.seq, outcome.reason, outcome.order, time=time)
-    cancelled = events.last(index, 1 << EventKind.ALL_CANCELLED)
-    if cancelled:
-        return Result(last.seq, 0, 0, count=cancelled.size, time=time)
-    order = events.last(index, OF_ORDERS, outcome.order)
-    if order:
-        return Result(
-            seq=last.seq, reason=0, order=order.order, client_id=order.other, status=_status(exchange, order), remaining=order.remaining,
-            filled=order.filled, value=order.value, time=time,
-        )
-    return Result(last.seq, 0, outcome.order, time=time)
-
-
-def _status(exchange: Exchange, last: Event) -> Status:
-    """The order after a command, from its last event in that command."""
-    if not last.remaining:
-        return "cancelled" if last.kind == EventKind.CANCELLED else "filled"
-    order = exchange.order(last.order)
-    return "waiting" if last.kind == EventKind.WAITING or (order and order.type != OrderType.LIMIT) else "open"
+    return Result(*outcome_of(exchange, index), time)
 
 
 class Results(dict[tuple[int, int], Result]):

@@ -14,7 +14,7 @@ cdef class Traffic:
 
 cdef class Outbox:
     cdef Traffic traffic
-    cdef object codec
+    cdef readonly object codec
     cdef object said                    # a frame, or a list of them, or None
     cdef readonly Py_ssize_t out_bytes
     cdef Py_ssize_t bytes_max

@@ -1,6 +1,6 @@
 """Gathers commands, and the callers that wait for their outcome, until they are handed over as one group."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol
 
 from engine import Commands
@@ -59,6 +59,11 @@ class CommandPath(Protocol):
         ...
 
     @property
+    def replies(self) -> dict[int, list[Reply]]:
+        """Who waits for its commands, by their places."""
+        ...
+
+    @property
     def waits(self) -> bool:
         """Whether anything that was handed over has not run."""
         ...
@@ -110,6 +115,11 @@ class Gatherer:
         return self._gathering.commands
 
     @property
+    def replies(self) -> dict[int, list[Reply]]:
+        """Who waits for its commands, by their places."""
+        return self._gathering.replies
+
+    @property
     def gathers(self) -> bool:
         """Whether there is anything to hand over."""
         group = self._gathering
@@ -145,15 +155,3 @@ class Gatherer:
         self._gathering.entries.append(Entry(key, value))
         if after:
             self._gathering.after.append(after)
-
-
-def call_all(calls: Iterable[Callable[[], None]]) -> None:
-    """Call each of them, even if others raise: an error in the answer to one client must not affect the others."""
-    errors = []
-    for call in calls:
-        try:
-            call()
-        except Exception as error:
-            errors.append(error)
-    if errors:
-        raise ExceptionGroup("answers to commands", errors)

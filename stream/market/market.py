@@ -15,12 +15,14 @@ from stream.journal.snapshots import State
 from stream.market.exchange_venue import ExchangeVenue
 from stream.market.gathering import CommandPath
 from stream.market.history import ALL_INSTRUMENTS, History, begin, with_channels
+from stream.market.order_entry import OrderEntry
 from stream.market.sequencer import JournalFace, Sequencer
 from stream.settings.config import Config, ConfigError
 from stream.sources import Source
 from stream.venue.announcements import Announcement, Announcements
 from stream.venue.reserve import Reserve
 from stream.venue.safeguards import Deadlines
+from stream.venue.trader import Trader
 from stream.venue.venue import Figure, Opened
 from stream.venue.venue_face import Guarded
 from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
@@ -59,6 +61,7 @@ class Market(ExchangeVenue):
         self.self_trade = WIRE_SELF_TRADES[config.self_trade]
         self._sources = sources
         self._source_began = now
+        self._entry = self._make_entry()
         self._reserve = Reserve(lambda order: "buy" if order.side == Side.BUY else "sell")
         self._opening: dict[str, list[Opened]] = {}    # who waits for a subject's account
         self._deposits = self._parse_deposits()
@@ -66,6 +69,9 @@ class Market(ExchangeVenue):
 
     def _make_sequencer(self, history: History, journal: JournalFace | None) -> CommandPath:
         return Sequencer(history.exchange, history.directory, history.results, self._applied, journal)
+
+    def _make_entry(self) -> OrderEntry:
+        return OrderEntry(self.exchange, self.requests.done)    # type: ignore[arg-type]
 
     def _make_deadlines(self, now: int) -> Deadlines:
         deadlines = Deadlines(self.sequencer)
@@ -192,6 +198,14 @@ class Market(ExchangeVenue):
                 index = ALL_INSTRUMENTS if request.instrument is None else self.index_of(request.instrument)
                 commands.cancel_all(account, index, now, BOTH_SIDES if request.side is None else WIRE_SIDES[request.side])
         self.sequencer.expect(done, account, request.key)
+
+    def enter(self, trader: Trader, payload: bytes, now: int) -> bool:
+        """Take a request about an order that is still bytes; False if it has to be submitted."""
+        sequencer = self.sequencer
+        if sequencer.failure or sequencer.low:
+            return False
+        self._reserve.end()
+        return self._entry.take(sequencer.commands, sequencer.replies, trader, payload, now)
 
     def _check_key(self, account: int, sent: int, now: int) -> None:
         """Raises Refused if a request with an unknown key must not count as a new one, or if there is no room for another key."""

@@ -14,10 +14,11 @@ from engine import Exchange
 from stream.commands import forwarded
 from stream.commands.directory import Directory
 from stream.commands.forwarded import Forwarded
-from stream.commands.results import Results, result_of
+from stream.commands.results import Results
 from stream.journal.format import Buffer, JournalError, Kind, encode_keyed
 from stream.journal.recovery import mark_of
-from stream.market.gathering import Gatherer, Group, call_all
+from stream.market.gathering import Gatherer, Group
+from stream.market.order_entry import Waiter, answers_of, call_all
 
 MARK_EVERY = 1 << 12
 """How many groups there are between two marks of what a replay must lead to."""
@@ -149,15 +150,9 @@ class Sequencer(Gatherer):
         self._applied(time)
         self.taken(group)
 
-    def _answers(self, group: Group) -> list[Callable[[], None]]:
+    def _answers(self, group: Group) -> list[Callable[[], None] | Waiter]:
         """The calls that are due after a group has run."""
-        events = self._exchange.events
-        answers: list[Callable[[], None]] = []
-        for index, replies in group.replies.items():
-            outcome = events.outcome(index)
-            result = result_of(self._exchange, index)
-            answers += [partial(reply, result, outcome) for reply in replies]
-        return answers + [partial(after, True) for after in group.after]
+        return answers_of(self._exchange, group.replies) + [partial(after, True) for after in group.after]
 
     def _give_up(self, group: Group) -> None:
         """The journal has failed: tell all callers that wait for this group that its result is unknown."""

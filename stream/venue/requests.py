@@ -154,8 +154,10 @@ class RequestHandler:
     def _submit(self, session: Session, request: OrderRequest, now: int) -> None:
         guard = session.guard
         guarded = isinstance(request, Place) and guard.scope == "connection"
+
         def done(result: Result | None, outcome: Event | None) -> None:
-            self._done(session, request, result, outcome)
+            session.under_way -= 1
+            self.done(session, request, result, outcome)
             if guarded:
                 guard.under_way -= 1
                 if result is None:
@@ -164,10 +166,16 @@ class RequestHandler:
                     guard.add(result.order, self._venue.is_open)
                 if session.state is ENDED:    # it was under way when the connection was lost
                     self._venue.guard(session, now)
-        self._venue.submit(session.account, request, now, done)
+
+        session.under_way += 1
+        try:
+            self._venue.submit(session.account, request, now, done)
+        except Refused:
+            session.under_way -= 1
+            raise
         guard.under_way += guarded    # 0 if it has been answered already
 
-    def _done(self, session: Session, request: OrderRequest, result: Result | None, outcome: Event | None) -> None:
+    def done(self, session: Session, request: OrderRequest, result: Result | None, outcome: Event | None) -> None:
         """Answer a request by what became of it. Without an outcome that was an earlier one of its key."""
         if result is None:
             session.refuse(request.id, ErrorCode.OUTCOME_UNKNOWN, ErrorCode.OUTCOME_UNKNOWN.text)

@@ -8,21 +8,24 @@ from collections import deque
 from collections.abc import Callable
 
 from stream.access.claims import Claims
-from stream.feed.delivery import Outbox
 from stream.feed.hub import NOBODY, Subscriptions
 from stream.settings.config import Config
 from stream.venue.allowances import ConnectionAllowance
 from stream.venue.safeguards import Guard
-from stream.venue.session_state import ANONYMOUS, CLOSED, HOLDING, RENEWING, SIGNING_IN, SessionState, Step, after
+from stream.venue.session_state import ANONYMOUS, CLOSED, HOLDING, RENEWING, SIGNED_IN, SIGNING_IN, SessionState, Step, after
+from stream.venue.trader import Trader
 from stream.venue.venue_face import VenueFace
-from stream.wire.channels import ADMIN_SCOPE, ChannelName
-from stream.wire.codec import Codec, Malformed, Shared
+from stream.wire.channels import ADMIN_SCOPE, TRADE_SCOPE, ChannelName
+from stream.wire.codec import MSGPACK, Codec, Malformed, Shared
 from stream.wire.codes import CloseCode, ErrorCode
 from stream.wire.fields import Message
 from stream.wire.framing import PING, framed
 from stream.wire.messages import Error, Pacing, Request, Stale, Unsubscribed, Welcome
 
 PING_FRAME = framed(PING, b"")
+
+CHECK_NS = 10**6
+"""A message does not have looked again at what may have lasted too long, if that was done less than this ago."""
 
 Answer = Callable[["Session", Request, int], None]
 """Answers what a connection asks, at a time."""
@@ -33,14 +36,13 @@ def needs_token(name: ChannelName, config: Config) -> bool:
     return name.private or config.public_needs_token
 
 
-class Session(Outbox):
+class Session(Trader):
     """One connection. `answer` is given what its client asks, one request after the other."""
 
     def __init__(self, venue: VenueFace, codec: Codec, number: int, address: str, now: int, answer: Answer) -> None:
         config = venue.config
-        super().__init__(venue.traffic, codec, min(config.write_bytes_max, config.pending_bytes_max))
+        super().__init__(venue.traffic, codec, min(config.write_bytes_max, config.pending_bytes_max), NOBODY, Guard())
         self._venue = venue
-        self.codec = codec
         self.number = number
         self.address = address
         self._answer = answer
@@ -48,7 +50,6 @@ class Session(Outbox):
         self.place = venue.limits.address(address, now)
         self.claims: Claims | None = None
         self.first_subject = ""    # the connection keeps it, even after a logout
-        self.account = NOBODY
         self._held: deque[Request] = deque()
         self._errors = 0
         self.allowance = ConnectionAllowance(config, now)
@@ -60,8 +61,7 @@ class Session(Outbox):
         self._pinged = False            # we have asked for a sign of life
         self._leaving = False           # the server will close it as soon as its client has read what it is owed
         self._answering_held = False    # a loop further up the stack answers what was held
-        self.guard = Guard()
-        self._stalled_at = now
+        self._stalled_at = self._checked_at = now
         self.opened_at = self.heard_at = now
         self.subscriptions: Subscriptions = {}
         self.messages_received = 0
@@ -111,13 +111,16 @@ class Session(Outbox):
 
     def receive(self, payload: bytes, now: int, over: str) -> None:
         """One whole message of the client, whose last frame went over a limit or, with "", did not."""
-        self.check_time(now)
+        if now - self._checked_at >= CHECK_NS:
+            self.check_time(now)
         if self.closed:
             return
         self.messages_received += 1
         if over:
             allowed = f"{getattr(self._venue.config, over)} {over.removesuffix('_per_s')} a second"
             self.refuse(self.codec.read_id(payload), ErrorCode.TOO_MANY_REQUESTS, f"expected at most {allowed}")
+            return
+        if self.trades and self._venue.enter(self, payload, now):
             return
         try:
             request = self.codec.read_request(payload)
@@ -159,6 +162,7 @@ class Session(Outbox):
 
     def check_time(self, now: int) -> None:
         """Time has passed: close what has lasted too long. Each limit counts once, however long the goodbye takes."""
+        self._checked_at = now
         if self.state is CLOSED:
             return
         if self.claims and self.claims.expires * 10**9 <= self._venue.wall_time(now):
@@ -259,6 +263,7 @@ class Session(Outbox):
                 welcome()
                 self._end_what_is_not_allowed(now)
             self._answer_held(now)
+            self._let_trade()
 
         self._take(Step.SIGN_IN)
         self._venue.open_account(claims.subject, now, opened)
@@ -275,6 +280,12 @@ class Session(Outbox):
 
     def _take(self, step: Step) -> None:
         self.state = after(self.state, step)
+        self.trades = False
+
+    def _let_trade(self) -> None:
+        """Let requests about orders go the short way, if they may come at all."""
+        scopes = self.claims.scopes if self.claims else ()
+        self.trades = self.state is SIGNED_IN and TRADE_SCOPE in scopes and TRADE_SCOPE in self._venue.scopes and self.codec is MSGPACK
 
     def _hold(self, request: Request) -> None:
         """Keep a message until the account is known, so that messages are answered in order."""
@@ -286,7 +297,7 @@ class Session(Outbox):
         """Count this connection as one of the account's; if it is one too many, close it."""
         if self.account == NOBODY:
             self.account = account
-            held = self._venue.limits.account(account, now)
+            held = self.quota = self._venue.limits.account(account, now)
             held.connections += 1
             if held.connections > self._venue.config.connections_per_account_max:
                 self._venue.limits.hit["connections_per_account_max"] += 1

@@ -28,6 +28,7 @@ from stream.venue.load_shedding import LoadShedding
 from stream.venue.requests import RequestHandler
 from stream.venue.safeguards import Deadlines
 from stream.venue.session import Session
+from stream.venue.trader import Trader
 from stream.venue.venue_face import Guarded
 from stream.wire.codec import Codec, Shared
 from stream.wire.codes import CloseCode, ErrorCode
@@ -83,7 +84,7 @@ class Venue(ABC):
         self.load_shedding = LoadShedding(config, now)
         self.sessions: set[Session] = set()
         self._unchecked: list[Session] = []
-        self._requests = RequestHandler(self)
+        self.requests = RequestHandler(self)
         self._owed: set[Outbox] = set()    # frames that did not fit into one write
         self.traffic = Traffic()
         self.instrument_list = InstrumentList()
@@ -148,6 +149,10 @@ class Venue(ABC):
     def submit(self, account: int, request: OrderRequest, now: int, done: Reply) -> None:
         """Have a command run; then call `done` with what became of it. Refused if it cannot be taken."""
 
+    def enter(self, trader: Trader, payload: bytes, now: int) -> bool:
+        """Take a request about an order that is still bytes; False if it has to be submitted."""
+        return False
+
     @abstractmethod
     def explain(self, request: OrderRequest, event: Event) -> str:
         """Why the engine refused a command, and what was expected."""
@@ -205,7 +210,7 @@ class Venue(ABC):
     def connect(self, codec: Codec, now: int, address: str = "") -> Session:
         """A new connection's session."""
         self.connections_opened += 1
-        session = Session(self, codec, self._numbers_from + self.connections_opened, address, now, self._requests.answer)
+        session = Session(self, codec, self._numbers_from + self.connections_opened, address, now, self.requests.answer)
         self.sessions.add(session)
         return session
 

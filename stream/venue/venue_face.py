@@ -14,6 +14,7 @@ from stream.venue.instrument_list import InstrumentList
 from stream.venue.limits import Limits
 from stream.venue.load_shedding import LoadShedding
 from stream.venue.safeguards import Deadlines, Guard
+from stream.venue.trader import Trader
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
 from stream.wire.messages import AdminRequest, CancelOnDisconnect, DeadMan, InstrumentTerms, OrderRequest
@@ -64,6 +65,10 @@ class VenueFace(Protocol):
 
         `done` gets nothing if the disk failed before the outcome was known.
         """
+
+    def enter(self, trader: Trader, payload: bytes, now: int) -> bool:
+        """Take a request about an order that is still bytes; False if it has to be submitted."""
+        ...
 
     def explain(self, request: OrderRequest, event: Event) -> str:
         """Why the engine refused a command, and what was expected."""
