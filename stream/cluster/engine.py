@@ -21,7 +21,7 @@ from stream.venue.safeguards import Deadlines, processes_of
 from stream.venue.venue import Figure
 from stream.wire.channels import MARKET_SCOPE
 from stream.wire.codes import ErrorCode
-from stream.wire.times import MILLISECOND
+from stream.wire.times import MILLISECOND, NEVER
 
 log = logging.getLogger("deltabook")
 
@@ -61,6 +61,7 @@ class Engine(Market):
         self._marked_at = now
         self._beats = 0
         self._taken: dict[int, int] = {}    # the last number of each origin, run or gathered
+        self._made_at: dict[tuple[int, int], int] = {}    # when groups that are gathered were made, by origin and number
         super().__init__(config, keys, sources, now, history, self.shipper)
         self.sequencer.taken = self._ran
         self.sequencer.remember(Term(), term)
@@ -116,12 +117,14 @@ class Engine(Market):
         for place in range(0, len(times), COMMAND_WORDS):
             times[place] = now    # the engine's clock is the market's
         times.release()
+        self._made_at[group.origin, group.number] = forward.time
         self.sequencer.forward(replace(group, commands=bytes(commands), refused=int(refused)))
 
     def _ran(self, group: Forwarded) -> None:
+        made_at = self._made_at.pop((group.origin, group.number), NEVER)
         for entry in group.entries:
             keep(self.feed, entry)
-            self.deadlines.follow(entry, self._engine_time)
+            self.deadlines.follow(entry, self._engine_time, made_at)
             self.remembered(entry)
             if isinstance(entry.key, KeptAccount):
                 self.hub.expect([entry.key.account], self._engine_time)
@@ -158,7 +161,7 @@ class Engine(Market):
             if now - seen >= self.config.gateway_timeout_ms * MILLISECOND:
                 del self.gateways[origin]
                 self.gone.add(origin)
-                self.deadlines.end_process(origin, now)
+                self.deadlines.end_process(origin, seen, now)
                 if GatewayName(origin) in self.sequencer.directory:
                     self.sequencer.remember(GatewayName(origin), None)
 

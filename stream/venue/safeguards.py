@@ -73,8 +73,10 @@ class Deadlines:
     """Decides when all orders of an account are cancelled: when its dead-man timer or its grace period ends, whichever is earlier.
 
     A grace period begins when a connection with a guard of the scope `session` ends and the account is signed in nowhere, at no process of the market; it
-    ends well when the account signs in anywhere. All that outlives a crash of the server. To a guard, that is the end of its connection: with the scope
-    `session` the grace period begins when the server is back, with the scope `connection` all orders of the account are cancelled then.
+    ends well when the account signs in anywhere. Where a process is cut off, it is heard late that an account has left it, perhaps after the end of a
+    guarded connection elsewhere: so that end is remembered until it is known which of them was the last. All that outlives a crash of the server. To a
+    guard, that is the end of its connection: with the scope `session` the grace period begins when the server is back, with the scope `connection` all
+    orders of the account are cancelled then.
     `origin` tells the connections of several processes apart.
     """
 
@@ -88,6 +90,7 @@ class Deadlines:
         self._guards: set[GuardedConnection] = set()    # of connections to this process
         self._here: Counter[int] = Counter()    # an account's connections to this process
         self._elsewhere: dict[int, set[int]] = {}    # the other processes where an account is signed in
+        self._ended: dict[int, dict[EndedConnection, tuple[int, int]]] = {}    # by account, as long as it seems signed in: since when, and the grace period
 
     def recover(self, now: int, alone: bool = True) -> None:
         """Go on with what is remembered. The connections to this process are gone, and if it is `alone` those to all others."""
@@ -95,37 +98,38 @@ class Deadlines:
         for entry in sorted(found, key=lambda entry: KINDS.index(type(entry.key))):
             self.follow(entry, now)
         for origin in processes_of(self._store.directory) if alone else {0}:
-            self.end_process(origin, now)
+            self.end_process(origin, now, now)
 
-    def follow(self, entry: Entry, now: int) -> None:
-        """Take in what is remembered from now on, whoever has said so, and do what follows from it."""
+    def follow(self, entry: Entry, now: int, since: int = NEVER) -> None:
+        """Take in what is remembered from now on, whoever has said so, and do what follows from it. It has been so since a time, if that is before now."""
         match entry:
             case Entry(DeadManTimer() | GracePeriod() as timer, due):
                 self._set(timer, due if isinstance(due, int) else NEVER)
             case Entry(Present(account, origin), None):
-                self._no_longer(account, origin)
+                self._no_longer(account, origin, min(since, now), now)
             case Entry(Present(account, origin)):
                 self._elsewhere.setdefault(account, set()).add(origin)
                 self._end_grace(account)
-            case Entry(EndedConnection(account) as ended, int(grace)):
-                self._store.remember(ended, None)
-                self._begin_grace(account, now + grace)
+                for ended in self._ended.pop(account, {}):
+                    self._store.remember(ended, None)
+            case Entry(EndedConnection() as ended, int(grace)):
+                self._session_ended(ended, grace, min(since, now), now)
 
-    def end_process(self, origin: int, now: int) -> None:
-        """The connections to a process are all gone: do what they have asked for in that case."""
-        guards: list[tuple[int, int]] = []
-        for key, value in self._store.directory.items():
+    def end_process(self, origin: int, seen: int, now: int) -> None:
+        """The connections to a process, which was last heard of at `seen`, are all gone: do what they have asked for in that case."""
+        guards: list[tuple[GuardedConnection, int]] = []
+        for key, value in list(self._store.directory.items()):
             if isinstance(key, GuardedConnection) and key.origin == origin and isinstance(value, int):
-                guards.append((key.account, value))
+                guards.append((key, value))
                 self._store.remember(key, None)
             elif isinstance(key, Present) and key.origin == origin:
                 self._store.remember(key, None)
-                self._no_longer(key.account, origin)
-        for owner, grace in guards:
+                self._no_longer(key.account, origin, seen, now)
+        for guarded, grace in guards:
             if grace:
-                self._begin_grace(owner, now + grace)
+                self._session_ended(EndedConnection(guarded.account, origin, guarded.connection), grace, now, now)
             else:
-                self._set_grace(owner, now)
+                self._set_grace(guarded.account, now)
 
     # What connections to this process say
 
@@ -196,11 +200,25 @@ class Deadlines:
 
     # Grace periods, and what is due
 
-    def _no_longer(self, account: int, origin: int) -> None:
+    def _no_longer(self, account: int, origin: int, since: int, now: int) -> None:
         origins = self._elsewhere.get(account, set())
         origins.discard(origin)
         if not origins:
             self._elsewhere.pop(account, None)
+            for ended, (at, grace) in self._ended.pop(account, {}).items():
+                self._store.remember(ended, None)
+                if since <= at:    # else the last to go has decided
+                    self._begin_grace(account, now + grace)
+
+    def _session_ended(self, ended: EndedConnection, grace: int, since: int, now: int) -> None:
+        """A connection with a guard of the scope `session` has ended: the grace period begins, unless the account seems to be signed in somewhere."""
+        if ended.account in self._elsewhere:
+            self._ended.setdefault(ended.account, {})[ended] = since, grace
+            if ended not in self._store.directory:
+                self._store.remember(ended, grace)
+        else:
+            self._store.remember(ended, None)
+            self._begin_grace(ended.account, now + grace)
 
     def _begin_grace(self, account: int, due: int) -> None:
         if account not in self._here and account not in self._elsewhere:
@@ -264,7 +282,7 @@ class RemoteDeadlines(Deadlines):
             if self._store.directory.get(key) != value:
                 self._store.remember(key, value)
 
-    def follow(self, entry: Entry, now: int) -> None:
+    def follow(self, entry: Entry, now: int, since: int = NEVER) -> None:
         if entry.key in self._said and entry.value is None:
             self._store.remember(entry.key, self._said[entry.key])
 

@@ -141,7 +141,8 @@ def test_a_gateway_that_was_unreachable_says_again_who_is_there() -> None:
     for _ in range(15):
         beat_of(cluster, 1)
         cluster.step(100)
-    assert set(left(cluster.engine.sequencer.directory)) == {key for key in before if key.origin != 100}
+    ended = EndedConnection(0, 100, one.session.number)    # nobody knows yet whether the other one goes later
+    assert set(left(cluster.engine.sequencer.directory)) == {key for key in before if key.origin != 100} | {ended}
     cluster.link.ends[0].cut = False
     cluster.link.ends[0].ask()
     for _ in range(30):
@@ -204,6 +205,48 @@ def test_another_engine_knows_who_is_there(lost: bool) -> None:
         lose(cluster, other)
     pass_time(cluster, 2000)
     assert cluster.engine.exchange.order_count == (0 if lost else 1)
+
+
+@pytest.mark.parametrize("then", ["is heard again", "is heard again by another engine", "is given up"])
+@pytest.mark.parametrize("last", ["guarded", "other"])
+def test_the_last_to_go_decides_though_another_process_is_heard_late(last: str, then: str) -> None:
+    cluster = Cluster(2, gateway_timeout_ms=3000)
+    other, guarded = sign_in(cluster, 0), sign_in(cluster, 1)
+    guarded.ask(CancelOnDisconnect, "session")
+    place(guarded)
+    cluster.link.ends[0].cut = True
+    for desk in (other, guarded) if last == "guarded" else (guarded, other):
+        lose(cluster, desk)
+        cluster.step(100)
+    assert cluster.engine.exchange.order_count == 1, "the first gateway has the account, as far as the engine knows"
+    if then == "is heard again by another engine":
+        take_over(cluster)
+    if then != "is given up":
+        cluster.link.ends[0].cut = False
+        cluster.link.ends[0].ask()
+    for _ in range(50):
+        for number in range(2) if then != "is given up" else (1,):
+            beat_of(cluster, number)
+        cluster.link.snapshot = state_of(cluster.engine, cluster.now)
+        cluster.step(100)
+    assert left(cluster.engine.sequencer.directory) == []
+    # another engine has not seen in which order they went, nor does anybody know when a process that is given up lost its connections: the guard counts
+    assert cluster.engine.exchange.order_count == (last == "other" and then == "is heard again")
+
+
+def test_who_signs_in_elsewhere_after_the_end_of_a_guarded_connection_is_back() -> None:
+    cluster = Cluster(3)
+    other, guarded = sign_in(cluster, 0), sign_in(cluster, 1)
+    guarded.ask(CancelOnDisconnect, "session", 0)
+    place(guarded)
+    lose(cluster, guarded)
+    back = sign_in(cluster, 2)
+    assert not any(isinstance(key, EndedConnection) for key in cluster.engine.sequencer.directory)
+    lose(cluster, back)
+    lose(cluster, other)
+    pass_time(cluster, 1000)
+    assert cluster.engine.exchange.order_count == 1, "it did not guard them again"
+    assert left(cluster.engine.sequencer.directory) == []
 
 
 def test_what_follows_from_the_end_of_a_connection_is_done_by_the_next_engine() -> None:
