@@ -74,9 +74,9 @@ class Deadlines:
 
     A grace period begins when a connection with a guard of the scope `session` ends and the account is signed in nowhere, at no process of the market; it
     ends well when the account signs in anywhere. Where a process is cut off, it is heard late that an account has left it, perhaps after the end of a
-    guarded connection elsewhere: so that end is remembered until it is known which of them was the last. All that outlives a crash of the server. To a
-    guard, that is the end of its connection: with the scope `session` the grace period begins when the server is back, with the scope `connection` all
-    orders of the account are cancelled then.
+    guarded connection elsewhere: so that end is remembered until it is known which of them was the last. It is heard late of sign-ins, too: those that
+    were before that end are no return. All that outlives a crash of the server. To a guard, that is the end of its connection: with the scope `session` the
+    grace period begins when the server is back, with the scope `connection` all orders of the account are cancelled then.
     `origin` tells the connections of several processes apart.
     """
 
@@ -90,7 +90,7 @@ class Deadlines:
         self._guards: set[GuardedConnection] = set()    # of connections to this process
         self._here: Counter[int] = Counter()    # an account's connections to this process
         self._elsewhere: dict[int, set[int]] = {}    # the other processes where an account is signed in
-        self._ended: dict[int, dict[EndedConnection, tuple[int, int]]] = {}    # by account, as long as it seems signed in: since when, and the grace period
+        self._ended: dict[int, dict[EndedConnection, tuple[int, int]]] = {}    # by account, until it is decided: since when, and the grace period
 
     def recover(self, now: int, alone: bool = True) -> None:
         """Go on with what is remembered. The connections to this process are gone, and if it is `alone` those to all others."""
@@ -109,9 +109,7 @@ class Deadlines:
                 self._no_longer(account, origin, min(since, now), now)
             case Entry(Present(account, origin)):
                 self._elsewhere.setdefault(account, set()).add(origin)
-                self._end_grace(account)
-                for ended in self._ended.pop(account, {}):
-                    self._store.remember(ended, None)
+                self._come_back(account, origin, min(since, now))
             case Entry(EndedConnection() as ended, int(grace)):
                 self._session_ended(ended, grace, min(since, now), now)
 
@@ -205,17 +203,33 @@ class Deadlines:
         origins.discard(origin)
         if not origins:
             self._elsewhere.pop(account, None)
-            for ended, (at, grace) in self._ended.pop(account, {}).items():
+            for ended, (at, grace) in list(self._ended.get(account, {}).items()):
                 self._store.remember(ended, None)
-                if since <= at:    # else the last to go has decided
+                if is_later(origin, since, ended, at):    # the last to go has decided
+                    self._forget_ended(ended)
+                else:
                     self._begin_grace(account, now + grace)
+
+    def _come_back(self, account: int, origin: int, since: int) -> None:
+        """An account has signed in at another process, as is heard now."""
+        self._end_grace(account)
+        for ended, (at, grace) in list(self._ended.get(account, {}).items()):
+            if is_later(origin, since, ended, at):
+                self._store.remember(ended, None)
+                self._forget_ended(ended)
+            else:
+                self._store.remember(ended, grace)
+
+    def _forget_ended(self, ended: EndedConnection) -> None:
+        del self._ended[ended.account][ended]
+        if not self._ended[ended.account]:
+            del self._ended[ended.account]
 
     def _session_ended(self, ended: EndedConnection, grace: int, since: int, now: int) -> None:
         """A connection with a guard of the scope `session` has ended: the grace period begins, unless the account seems to be signed in somewhere."""
+        self._ended.setdefault(ended.account, {})[ended] = since, grace
         if ended.account in self._elsewhere:
-            self._ended.setdefault(ended.account, {})[ended] = since, grace
-            if ended not in self._store.directory:
-                self._store.remember(ended, grace)
+            self._store.remember(ended, grace)
         else:
             self._store.remember(ended, None)
             self._begin_grace(ended.account, now + grace)
@@ -250,6 +264,8 @@ class Deadlines:
             if self._due.get(timer) == due:
                 del self._due[timer]
                 self._store.remember(timer, None)
+                if isinstance(timer, GracePeriod):
+                    self._ended.pop(timer.account, None)
                 yield timer.account
 
     @property
@@ -305,6 +321,11 @@ class RemoteDeadlines(Deadlines):
 
     def _end_session(self, account: int, connection: int, grace: int, now: int) -> None:
         self._store.remember(EndedConnection(account, self.origin, connection), max(1, grace))
+
+
+def is_later(origin: int, since: int, ended: EndedConnection, at: int) -> bool:
+    """Whether what a process says of a time came after the end of a connection. What one process says is heard in order."""
+    return origin == ended.origin or since > at
 
 
 def processes_of(keys: Iterable[DirectoryKey]) -> set[int]:

@@ -234,12 +234,34 @@ def test_the_last_to_go_decides_though_another_process_is_heard_late(last: str, 
     assert cluster.engine.exchange.order_count == (last == "other" and then == "is heard again")
 
 
+@pytest.mark.parametrize("grace", [0, 5000])
+@pytest.mark.parametrize("last", ["guarded", "other"])
+def test_a_sign_in_that_is_heard_late_is_no_return(last: str, grace: int) -> None:
+    cluster = Cluster(2)
+    guarded = sign_in(cluster, 1)
+    guarded.ask(CancelOnDisconnect, "session", grace)
+    place(guarded)
+    cluster.link.ends[0].cut = True
+    other = sign_in(cluster, 0)
+    for desk in (other, guarded) if last == "guarded" else (guarded, other):
+        lose(cluster, desk)
+        cluster.step(100)
+    cluster.link.ends[0].cut = False
+    cluster.link.ends[0].ask()
+    for _ in range(70):
+        cluster.link.snapshot = state_of(cluster.engine, cluster.now)
+        cluster.step(100)
+    assert left(cluster.engine.sequencer.directory) == []
+    assert cluster.engine.exchange.order_count == (last == "other" and grace > 0), "without a grace period nobody could know of the other in time"
+
+
 def test_who_signs_in_elsewhere_after_the_end_of_a_guarded_connection_is_back() -> None:
     cluster = Cluster(3)
     other, guarded = sign_in(cluster, 0), sign_in(cluster, 1)
     guarded.ask(CancelOnDisconnect, "session", 0)
     place(guarded)
     lose(cluster, guarded)
+    cluster.step()
     back = sign_in(cluster, 2)
     assert not any(isinstance(key, EndedConnection) for key in cluster.engine.sequencer.directory)
     lose(cluster, back)
