@@ -10,6 +10,7 @@ import msgspec
 
 from engine import EventKind, Exchange, OrderBook, Phase
 from stream.commands.results import OF_ORDERS
+from stream.feed.candles import Candles
 from stream.feed.channel import SIDES, Channel
 from stream.feed.own_channels import BalancesChannel, OrdersChannel
 from stream.feed.own_logs import OwnLogs
@@ -32,6 +33,7 @@ class FeedState(msgspec.Struct, array_like=True):
 
     books: dict[str, tuple[tuple[int, list[tuple[int, Trade]]], TickerState]]
     accounts: dict[int, tuple[tuple[int, list[tuple[int, OrderUpdate]]], tuple[int, list[tuple[int, Balance]]]]]
+    candles: dict[str, dict[str, list[msgspec.Raw]]] = {}
 
 
 _decode_state = msgspec.msgpack.Decoder(FeedState).decode
@@ -52,6 +54,7 @@ class Feed:
         self._book_channels: list[BookChannel] = []
         self._trades: list[TradesChannel] = []
         self._tickers: list[TickerChannel] = []
+        self.candles: list[Candles] = []
         self._accounts: dict[int, tuple[OrdersChannel, BalancesChannel]] = {}
         self._own = OwnLogs(exchange)
         self._names: list[bytes] = []    # of the instruments, in MessagePack
@@ -74,6 +77,7 @@ class Feed:
             self._book_channels.append(channels[0])
             self._trades.append(channels[1])
             self._tickers.append(channels[2])
+            self.candles.append(Candles(self._config.candles_kept))
             self.public |= {channel.name: channel for channel in channels}
             if book.phase != Phase.TRADING:
                 self._not_trading.add(book.index)
@@ -86,6 +90,7 @@ class Feed:
                 for book, trades, ticker in zip(self._books, self._trades, self._tickers, strict=True)
             },
             {account: tuple((each.log.floor, each.log.entries()) for each in channels) for account, channels in self._accounts.items()},    # type: ignore[misc]
+            {book.instrument.name: candles.dump() for book, candles in zip(self._books, self.candles, strict=True)},
         ))
 
     def restore(self, state: bytes) -> None:
@@ -96,6 +101,8 @@ class Feed:
                 of_trades, of_ticker = found.books[book.instrument.name]
                 trades.restore(*of_trades)
                 ticker.restore(of_ticker)
+        for book, candles in zip(self._books, self.candles, strict=True):
+            candles.restore(found.candles.get(book.instrument.name, {}))
         for account, (of_orders, of_balances) in found.accounts.items():
             orders, balances = self.keep_account(account)
             orders.log.restore(*of_orders)
@@ -149,6 +156,7 @@ class Feed:
                 self._touch(self._trades[event.instrument])
                 self._book_channels[event.instrument].traded = event.seq
                 ticker.add(event, time)
+                self.candles[event.instrument].add(event, time)
             else:
                 self.terms_seq = event.seq
             if event.kind == EventKind.PHASE:

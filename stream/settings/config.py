@@ -136,6 +136,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     heartbeat_ms: Annotated[int, Meta(ge=100, description="A channel on which nothing happens sends an empty frame this often.")] = 2000
     tombstones_max: Annotated[int, Meta(ge=0, le=1 << 24, description="How many emptied levels a book remembers, for patches.")] = 16384
     trades_kept: Annotated[Count, Meta(description="How many trades an instrument remembers, for snapshots and patches.")] = 1000
+    candles_kept: Annotated[int, Meta(ge=1440, le=1 << 20, description="How many candles of each interval, from a second to a month, an instrument remembers.")] = 1500
     trades_in_snapshot: Annotated[Count, Meta(description="How many of the latest trades a snapshot holds.")] = 100
     account_events_kept: Annotated[Count, Meta(description="How many order events and balance changes an account remembers, for patches.")] = 2000
     account_resume_s: Annotated[Count, Meta(description="How long an account's events are remembered after its last subscription has ended.")] = 300
