@@ -35,3 +35,39 @@ def from_text(text: str, step: Decimal | str) -> int:
 def to_text(count: int, step: Decimal | str) -> str:
     """A number of steps as decimal text, with all the digits of the step."""
     return format(_EXACT.multiply(Decimal(count), Decimal(step)), "f")
+
+
+class Digits:
+    """Writes numbers of steps with at least `places` decimals, more if the step has more. Exact, and several times as fast as `to_text`."""
+
+    __slots__ = ("_factor", "_one", "_places")
+
+    def __init__(self, step: Decimal | str, places: int) -> None:
+        """ValueError if the step is not a positive finite number."""
+        numerator, denominator = Decimal(step).as_integer_ratio()
+        self._places = places
+        while 10**self._places % denominator:
+            self._places += 1
+        self._one = 10**self._places
+        self._factor = numerator * (self._one // denominator)
+        if self._factor <= 0:
+            raise ValueError(f"step {step}: expected a positive number")
+
+    def text(self, count: int) -> str:
+        """So many steps as decimal text. O(1)."""
+        units = count * self._factor
+        if units < 0:
+            return "-" + self.text(-count)
+        whole, part = divmod(units, self._one)
+        return f"{whole}.{part:0{self._places}d}" if self._places else str(whole)
+
+    def fraction(self, count: int) -> tuple[int, int]:
+        """So many steps as a numerator and a denominator."""
+        return count * self._factor, self._one
+
+
+def ratio(numerator: int, denominator: int, places: int) -> str:
+    """A fraction as text with so many decimals, rounded half away from zero. For what is shown and never counted on. `denominator` is positive."""
+    units = (abs(numerator) * 10**places * 2 + denominator) // (2 * denominator)
+    whole, part = divmod(units, 10**places)
+    return f"{'-' if numerator < 0 and units else ''}{whole}.{part:0{places}d}"
