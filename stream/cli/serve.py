@@ -20,6 +20,7 @@ from stream.cluster.engine_server import Node
 from stream.cluster.gateway_server import start_redis_gateway, start_worker
 from stream.cluster.redis_client import without_password
 from stream.cluster.workers import Workers
+from stream.dialects.face import start_dialects
 from stream.journal.format import Damaged, JournalError
 from stream.market.trial import note_crashes
 from stream.relay.relay_server import RelayServer
@@ -36,6 +37,8 @@ EXAMPLES = """examples:
   deltabook serve --source recorded                      a real market, in a loop, on http://localhost:8080/
   deltabook serve --source recorded --source simulated   the same, and simulated instruments
   deltabook serve --source journal:data/journal --set speed=10   the whole history of a journal, ten times as fast
+  deltabook serve --source recorded --dialect binance=9000
+                                                         the same, and clients of Binance's spot protocol on port 9000
   deltabook serve --upstream ws://127.0.0.1:8080/v1 --port 8081
                                                          the public channels of another server
   deltabook serve --upstream ws://127.0.0.1:8080/v1 --port 8081 --faults drop=0.01,reorder=0.01,corrupt=0.01,cut=0.001,delay_ms=50,seed=7
@@ -77,6 +80,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faults", metavar="NAME=VALUE,...", help="inject faults, to test clients: see the setting `faults`")
     parser.add_argument("--workers", type=int, metavar="N",
                         help="how many extra processes serve the clients on the one port (default: the process that runs the orders serves them)")
+    parser.add_argument("--dialect", action="append", metavar="NAME=PORT",
+                        help="serve the market in another venue's protocol as well, on a port of its own: binance=9000")
     parser.add_argument("--role", choices=get_args(Role), help="what this process does in a market that Redis joins (default: all)")
     parser.add_argument("--redis", metavar="URL", help="the Redis that joins the market")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting, by its name")
@@ -95,7 +100,9 @@ def config_of(arguments: argparse.Namespace) -> Config:
             raise ConfigError(f"--set {text}: {error}") from error
     if arguments.faults is not None:
         flags["faults"] = dict(part.partition("=")[::2] for part in arguments.faults.split(","))
-    named = {name: getattr(arguments, flag.removeprefix("--")) for name, flag in FLAGS.items() if name != "faults"}
+    if arguments.dialect is not None:
+        flags["dialects"] = dict(part.partition("=")[::2] for part in arguments.dialect)
+    named = {name: getattr(arguments, flag.removeprefix("--")) for name, flag in FLAGS.items() if name not in ("faults", "dialects")}
     config = read_config(arguments.config, os.environ, flags | {name: value for name, value in named.items() if value is not None})
     if (config.role == "all") == bool(config.redis or config.engine_socket):
         raise ConfigError(f"role {config.role}, redis {without_password(config.redis) or 'none'}: expected a Redis and a role other than `all`, or neither")
@@ -173,6 +180,7 @@ async def serve(config: Config, console: Console) -> int:
     server = await start_server(config, stopped)
     if server is None:
         return 0
+    faces = await start_dialects(config.dialects, server)
     hangup.reloads(server.reload)
     spare_the_past()
     if isinstance(server, MarketServer):
@@ -180,6 +188,8 @@ async def serve(config: Config, console: Console) -> int:
     names = [terms.name for terms in server.venue.instrument_terms()]
     console.print(f"deltabook relays {config.upstream}" if config.upstream else f"deltabook serves {', '.join(names) or 'no instrument'}")
     tell_where(config, server.port, server.admin_port, console, bool(server.venue.authenticator.keys))
+    for name, face in zip(config.dialects, faces, strict=True):
+        console.print(f"  {name:<10} http://{config.host}:{face.port}/api/v3/, ws://{config.host}:{face.port}/stream")
     if isinstance(server, MarketServer) and config.journal != "none":
         at = server.market.point(0)
         console.print(f"  journal    {config.journal}, epoch {at.epoch}, {at.seq:,} events so far; `--journal none` keeps none")

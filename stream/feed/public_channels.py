@@ -67,6 +67,14 @@ class TradesChannel(LosslessChannel[Trade]):
         """Take in a trade."""
         self._tail.append(trade.seq, trade)
 
+    def after(self, prev: int) -> list[Trade] | None:
+        """The trades after a sequence, oldest first; None if some are forgotten. O(trades returned)."""
+        return self._tail.since(prev)
+
+    def latest(self, count: int) -> list[Trade]:
+        """The latest trades that are kept, oldest first."""
+        return self._tail.latest(count)
+
     def snapshot(self, at: Point) -> Shared:
         return Shared(Trades(channel=self.name, epoch=at.epoch, prev=None, seq=at.seq, trades=self._tail.latest(self._shown), server_time=at.now))
 

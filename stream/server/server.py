@@ -6,9 +6,10 @@ import os
 import resource
 import socket
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from picows import WSAutoPingStrategy, WSFrame, WSListener, WSTransport, WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
@@ -204,6 +205,19 @@ class Connection(WSListener):
             self._transport.disconnect(False)
 
 
+class Follower(Protocol):
+    """What shows the same venue in another way, in the server's time."""
+
+    def tick(self, now: int) -> int:
+        """The venue has ticked. Returns when the next tick is due, in ns."""
+
+    def keep_house(self, now: int) -> None:
+        """Close what has lasted too long."""
+
+    async def stop(self) -> None:
+        """The server is leaving: close what is connected."""
+
+
 class Server:
     """A venue on a TCP port."""
 
@@ -228,6 +242,7 @@ class Server:
         self._alarm: asyncio.TimerHandle | None = None
         self._housekeeping: asyncio.TimerHandle | None = None
         self._leaving = False
+        self.followers: list[Follower] = []
         self._gone = asyncio.Event()
         self.port = 0
         self.admin_port: int | None = None
@@ -278,6 +293,8 @@ class Server:
         for door in self.doors:
             door.close()
         self.tick()
+        for follower in self.followers:
+            await follower.stop()
         self.venue.leave()
         self._write()
         await self._emptied(self.config.drain_timeout_s)
@@ -384,6 +401,7 @@ class Server:
         try:
             due = self.venue.tick(began)
             self._write()
+            due = min([due, *(follower.tick(began) for follower in self.followers)])
         except Exception:
             log.exception("a tick caused an error")
         if self.waiting:
@@ -408,7 +426,9 @@ class Server:
             self.venue.observe_lag(int((loop.time() - self._housekeeping.when()) * 10**9), now)
         self._housekeeping = loop.call_later(1 / HOUSEKEEPINGS_PER_S, self._keep_house)
         trust, limits = partial(self._trust.keep, now, self.venue.close_revoked), partial(self._limits_of_admins.forget, now)
-        for keep in (trust, partial(self.venue.keep_house, now), limits, self.keep):
+        followers = [partial(follower.keep_house, now) for follower in self.followers]
+        keepers: list[Callable[[], None]] = [trust, partial(self.venue.keep_house, now), limits, self.keep, *followers]
+        for keep in keepers:
             try:
                 keep()
             except Exception:

@@ -21,7 +21,7 @@ ENVIRONMENT_PREFIX = "DELTABOOK_"
 
 FLAGS = {
     "host": "--host", "port": "--port", "sources": "--source", "upstream": "--upstream", "journal": "--journal", "faults": "--faults", "role": "--role",
-    "redis": "--redis", "workers": "--workers",
+    "redis": "--redis", "workers": "--workers", "dialects": "--dialect",
 }
 """The settings that have a flag of their own. All others are set with `--set`."""
 
@@ -128,6 +128,9 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     link_bytes_kept: Annotated[Count, Meta(description="How many bytes of records the engine keeps, so that it can send them again if the link has lost some.")] = 64 << 20
     engine_socket: Annotated[str, Meta(description="The Unix socket of the engine whose clients this worker serves. `workers` sets it.")] = ""
     workers: Annotated[int, Meta(ge=0, le=256, description="The number of extra processes that serve the clients on one port, besides the process that runs the orders. 0: that process serves the clients itself.")] = 0
+
+    dialects: Annotated[dict[str, Annotated[int, Meta(ge=0, le=65535)]], Meta(description="Other venues' protocols that the market is served in as well, and the TCP port of each: `{\"binance\": 9000}`.")] = {}
+    dialect_weight_per_minute: Annotated[Count, Meta(description="How much of the dialect's own request weight one address may use in a minute. Further requests are answered with 429 and `Retry-After`.")] = 6000
 
     intervals_ms: Annotated[tuple[Milliseconds, ...], Meta(min_length=1, description="The conflation classes: the intervals between frames that clients may choose.")] = (0, 10, 50, 100, 250, 500, 1000)
     interval_ms: Annotated[Milliseconds, Meta(description="The interval of a client that names none.")] = 100

@@ -35,10 +35,11 @@ ROOMS: dict[str, str] = {
     "market": "venue journal sources",
     "server": "market",
     "relay": "server client",
+    "dialects": "server",
     "cluster": "server",
     "fault": "wire",
     "harness": "client",
-    "cli": "relay cluster harness fault",
+    "cli": "relay dialects cluster harness fault",
     "face": "client",    # `stream` itself: what is imported from it
 }
 """Each room, and the rooms that it may import: these, and what these may."""
@@ -46,9 +47,9 @@ ROOMS: dict[str, str] = {
 FLOORS_MAX = 9
 
 OUTSIDE = {
-    "asyncio", "concurrent", "faulthandler", "fcntl", "gc", "getpass", "httpx", "importlib", "io", "mmap", "multiprocessing", "os", "pathlib", "picows",
-    "platform", "random", "redis", "resource", "secrets", "select", "selectors", "shutil", "signal", "socket", "ssl", "subprocess", "tempfile", "threading",
-    "time", "urllib", "uvloop", "webbrowser",
+    "aiohttp", "asyncio", "concurrent", "faulthandler", "fcntl", "gc", "getpass", "httpx", "importlib", "io", "mmap", "multiprocessing", "os", "pathlib",
+    "picows", "platform", "random", "redis", "resource", "secrets", "select", "selectors", "shutil", "signal", "socket", "ssl", "subprocess", "tempfile",
+    "threading", "time", "urllib", "uvloop", "webbrowser",
 }
 """Sockets, loops, clocks, files, processes, randomness and the environment."""
 
@@ -88,6 +89,9 @@ TOUCHES: dict[str, str] = {
     "cluster.socket_link": "asyncio pathlib",
     "cluster.state_file": "asyncio gc os signal tempfile",
     "cluster.workers": "asyncio os pathlib signal socket tempfile time",
+    "dialects.binance.dialect": "urllib",
+    "dialects.binance.request": "urllib",
+    "dialects.face": "aiohttp asyncio socket",
     "fault.kinds": "random",
     "fault.plan": "random",
     "fault.proxy": "asyncio socket ssl urllib",

@@ -1,0 +1,109 @@
+"""A request over HTTP as plain data, its parameters, and the answer."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from stream.dialects.binance.errors import (
+    DUPLICATE_PARAMETER,
+    EMPTY_PARAMETER,
+    ILLEGAL_CHARACTERS,
+    MISSING_PARAMETER,
+    TOO_MANY_PARAMETERS,
+    UNREAD_PARAMETERS,
+    ApiError,
+)
+
+PARAMETERS_MAX = 64
+NUMBER = "^[0-9]{1,20}$"
+SYMBOL = "^[A-Z0-9-_.]{1,20}$"
+
+encode = msgspec.json.Encoder().encode
+
+
+class Request(NamedTuple):
+    """What came. `query` and `body` are as they were sent; the names of `headers` are in small letters."""
+
+    method: str
+    path: str
+    query: str = ""
+    body: str = ""
+    headers: Mapping[str, str] = {}
+    address: str = ""
+
+
+class Answer(NamedTuple):
+    """What goes back: JSON, and headers besides those that every answer has."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = {}
+
+
+Reply = Callable[[Answer], None]
+
+
+def said(status: int, body: object, **headers: str) -> Answer:
+    """An answer that says a value."""
+    return Answer(status, encode(body), headers)
+
+
+def refused(error: ApiError) -> Answer:
+    """The answer that says an error."""
+    return said(error.kind.status, {"code": error.kind.code, "msg": error.text})
+
+
+def stamp(time: int, micro: bool) -> int:
+    """A time in ns as clients read it: in milliseconds, or in microseconds if they ask for those."""
+    return time // 1000 if micro else time // 10**6
+
+
+class Parameters:
+    """The parameters of a request. Each one that is read counts as known; `finish` refuses those that nobody read."""
+
+    def __init__(self, query: str, body: str = "") -> None:
+        """ApiError if a parameter is there twice, in one of the two or in both."""
+        self._values: dict[str, str] = {}
+        self._read: set[str] = set()
+        for text in (query, body):
+            try:
+                pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=PARAMETERS_MAX, errors="strict")
+            except ValueError:
+                raise ApiError(TOO_MANY_PARAMETERS, PARAMETERS_MAX, text.count("&") + 1) from None
+            for name, value in pairs:
+                if name in self._values:
+                    raise ApiError(DUPLICATE_PARAMETER, name)
+                self._values[name] = value
+
+    def optional(self, name: str, legal: str = "") -> str | None:
+        """A parameter, None if it was not sent. ApiError if it is empty or does not match `legal`."""
+        self._read.add(name)
+        value = self._values.get(name)
+        if value == "":
+            raise ApiError(EMPTY_PARAMETER, name)
+        if value is not None and legal and not re.fullmatch(legal, value, re.ASCII):
+            raise ApiError(ILLEGAL_CHARACTERS, name, legal)
+        return value
+
+    def mandatory(self, name: str, legal: str = "") -> str:
+        """A parameter that must be there."""
+        if not self._values.get(name):
+            raise ApiError(MISSING_PARAMETER, name)
+        value = self.optional(name, legal)
+        assert value
+        return value
+
+    def number(self, name: str) -> int | None:
+        """A whole number, None if it was not sent."""
+        value = self.optional(name, NUMBER)
+        return None if value is None else int(value)
+
+    def finish(self) -> None:
+        """ApiError if there are parameters that nobody read."""
+        if not self._read.issuperset(self._values):
+            if len(self._values) > len(self._read):
+                raise ApiError(TOO_MANY_PARAMETERS, len(self._read), len(self._values))
+            raise ApiError(UNREAD_PARAMETERS, len(self._read & self._values.keys()), len(self._values))
