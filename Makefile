@@ -14,6 +14,7 @@
 # make network SECONDS=3600 SEED=1   both clients and a relay with 1,000 channels each on the worst network there is
 # make checked   the engine's tests with bounds checks and C assertions      make sanitized   the same with ASan and UBSan
 # make page SECONDS=30   the page in a browser under 1,000 changes a second
+# make dialects   installs clients of other venues, and connects them to a market of ours
 # make peers  installs what the benchmarks compare with
 # make fuzz INPUTS=1000000 SEED=1   as many mutated inputs through each layer that reads any
 # make autobahn   the Autobahn suite against the message layer: RFC 6455, case by case
@@ -26,7 +27,7 @@ DEPOSIT := {"USDT": "1000000", "BTC": "5", "ETH": "50", "SOL": "500", "XRP": "10
 BIN := .venv/bin
 SOURCES := $(wildcard engine/*.pyx engine/*.pxd stream/*/*.pyx stream/*/*.pxd)
 
-.PHONY: run build site test lint check simulate campaign hostile build-beside engine-tests crashes kills faults attack network soak growth fuzz page autobahn checked sanitized bench peers docs vectors clean
+.PHONY: run build site test lint check simulate campaign hostile build-beside engine-tests crashes kills faults attack network soak growth fuzz page dialects autobahn checked sanitized bench peers docs vectors clean
 
 run: .venv/built
 	$(BIN)/deltabook serve --source recorded --source simulated --set 'deposit=$(DEPOSIT)' $(ARGS)
@@ -61,6 +62,11 @@ hostile: build-beside
 
 fuzz: .venv/tools
 	DELTABOOK_INPUTS=$(or $(INPUTS),1000000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/wire/test_fuzz.py
+
+# Clients of other venues, as they are on PyPI, against a market of ours.
+dialects: .venv/tools
+	$(call EXTRAS,dialects)
+	$(BIN)/python -m pytest -rs tests/dialects tests/docs/test_docs.py -k 'dialects or binance-clients'
 
 page: .venv/tools
 	DELTABOOK_SECONDS=$(or $(SECONDS),30) $(BIN)/python -m pytest tests/web/test_page.py

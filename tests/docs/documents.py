@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import HTTPError, URLError
@@ -32,10 +33,14 @@ REDIS = "redis://127.0.0.1:6379"
 NODE = shutil.which("node")
 SOCKETS = "--experimental-websocket"    # node 20 has a WebSocket under this flag, later ones have it anyway
 
+CLIENTS = ("binance", "binance_sdk_spot", "ccxt", "cryptofeed", "unicorn_binance_websocket_api")
+"""Packages of the extra `dialects`."""
+
 DIRECTIVES = {"{eval-rst}", "{include}", "{toctree}"}
 """Blocks that are for Sphinx, which fails if they are wrong."""
 
 READY = re.compile(r"page +https?://[^/]*:(\d+)/|metrics on port (\d+)|:(\d+)\S* leads to")
+DIALECT = re.compile(r"^  binance +http://[^/]*:(\d+)/", re.MULTILINE)
 SERVES = re.compile(r"^(\S*/)?deltabook (serve|fault)\b")
 ELSEWHERE = re.compile(r"^(make|docker|sudo|apt-get|git clone) ")
 """Lines that are for a whole machine. A target of make has to be one."""
@@ -73,6 +78,11 @@ def blocks_of(path: Path) -> Iterator[Block]:
         elif opened := re.match(r" *(`{3,}|~{3,}) *(\S*)", line):
             fence, kind, start = opened[1], opened[2], number
     assert not fence, f"{path.name}:{start}: a block without an end"
+
+
+def missing_client(text: str) -> str:
+    """A client of another venue that a block needs and that is not installed, "" for none."""
+    return next((name for name in CLIENTS if re.search(rf"^(import|from) {name}\b", text, re.MULTILINE) and find_spec(name) is None), "")
 
 
 def lines_of(script: str) -> list[str]:
@@ -210,6 +220,9 @@ class Reader:
             case "python" | "js" if block.name:
                 self._save(block)
                 self._unused[block.name] = block.place
+            case "python" if missing := missing_client(text):
+                self.skipped.add(f"{missing} is not installed: `make dialects` installs it")
+                self._latest = None
             case "python":
                 self._run([sys.executable, "-c", text], goes_on)
             case "js":
@@ -291,11 +304,16 @@ class Reader:
             self._end(self._servers.pop(port), signal.SIGINT)
         flag = "--listen" if "deltabook fault" in line else "--port"
         line = re.sub(rf" {flag} \d+", "", line).partition(" #")[0] + f" {flag} 0"
+        dialect = re.search(r"--dialect \w+=(\d+)", line)
+        line = re.sub(r"(--dialect \w+)=\d+", r"\1=0", line)
         server = self._servers[port] = self._start(["bash", "-c", f"exec {line}"])
         standby = "--role standby" in line
         assert server.until(lambda said: "follows until" in said if standby else READY.search(said)), f"the server has ended:\n{server.said}"
         if found := READY.search(server.said):
             self._ports[port] = int(found[1] or found[2] or found[3])
+            if dialect:
+                assert server.until(DIALECT.search)
+                self._ports[int(dialect[1])] = int(DIALECT.findall(server.said)[0])
             if not found[3]:
                 self._await_ready(server, self._ports[port])
         self._latest = server
