@@ -180,7 +180,7 @@ async def serve(config: Config, console: Console) -> int:
     server = await start_server(config, stopped)
     if server is None:
         return 0
-    faces = await start_dialects(config.dialects, server)
+    faces = start_dialects(config.dialects, server)
     hangup.reloads(server.reload)
     spare_the_past()
     if isinstance(server, MarketServer):

@@ -7,22 +7,43 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
+from http import HTTPStatus
 from typing import cast
 
 from aiohttp import WSMsgType, web
+from aiohttp.web_protocol import RequestHandler
 
 from stream.access.addresses import Proxies
 from stream.dialects.binance.connection import Connection
 from stream.dialects.binance.dialect import Binance
-from stream.dialects.binance.request import Answer, Request
+from stream.dialects.binance.errors import BAD_BODY, BAD_HANDSHAKE, DISCONNECTED, TOO_MANY_CONNECTIONS, ApiError
+from stream.dialects.binance.request import Answer, Request, refused
 from stream.market.exchange_venue import ExchangeVenue
+from stream.server.door import Door, Visitor
+from stream.server.http_request import Request as HeadOfRequest
+from stream.server.http_request import read_head
+from stream.server.pages import Page
+from stream.server.places import Places
+from stream.server.reception import LATER
+from stream.server.reception import Answer as Said
 from stream.server.server import BACKLOG, Server
-from stream.settings.config import Config, ConfigError
+from stream.settings.config import ConfigError
 from stream.wire.framing import PING, PONG, close_frame
 
 log = logging.getLogger("deltabook")
 
+METHODS = "GET", "POST", "PUT", "DELETE"
 OPCODES = {WSMsgType.PING: PING, WSMsgType.PONG: PONG}
+
+
+def at_the_door(error: ApiError) -> Said:
+    """A refusal before aiohttp is there."""
+    answer = refused(error)
+    return Said(Page(HTTPStatus(answer.status), "application/json", answer.body), LATER)
+
+
+FULL, TOO_MANY = at_the_door(ApiError(DISCONNECTED)), at_the_door(ApiError(TOO_MANY_CONNECTIONS))
 
 
 class TransportSocket:
@@ -47,34 +68,72 @@ class TransportSocket:
         asyncio.get_running_loop().call_later(self._close_timeout_s, self._transport.abort)
 
 
+class Guest(RequestHandler):
+    """aiohttp's side of a connection, from its first request on. `gone` is called when it has ended."""
+
+    __slots__ = ("_gone",)
+
+    def __init__(self, server: web.Server, timeout_s: float, gone: Callable[[], None]) -> None:
+        super().__init__(server, loop=asyncio.get_running_loop(), keepalive_timeout=timeout_s, lingering_time=0, access_log=None)    # type: ignore[arg-type]
+        self._gone = gone
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The connection is gone."""
+        super().connection_lost(exc)
+        self._gone()
+
+
 class Face:
-    """One dialect on a port of its own."""
+    """One dialect on a port of its own, whose door is like the server's: no stranger has more of it, and it takes no descriptor that the market needs."""
 
-    def __init__(self, config: Config, dialect: Binance, clock: Callable[[], int], wake: Callable[[], None]) -> None:
-        self._config = config
+    def __init__(self, server: Server, dialect: Binance) -> None:
+        self._server = server
+        self._config = server.config
         self._dialect = dialect
-        self._now = clock
-        self._wake = wake
-        self._proxies = Proxies(config.trusted_proxies)
-        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=config.close_timeout_s)
-        self.port = 0
+        self._now = server.clock.now
+        self._wake = server.wake
+        self._http = web.Server(self._handle)
+        self._leaving = False
+        visitors, self._connections_max = server.shares
+        held: Places[Visitor] = Places(visitors, self._config.handshakes_open_per_address_max)
+        limits, self._proxies = server.venue.limits, Proxies(self._config.trusted_proxies)
+        self.door = Door(held, limits, self._proxies, self._config.handshake_timeout_s, self._now, self._enter, partial(read_head, methods=METHODS))
 
-    async def start(self, port: int) -> None:
+    @property
+    def port(self) -> int:
+        """The port in use."""
+        return self.door.port
+
+    def start(self, port: int) -> None:
         """Listen. ConfigError if the port cannot be had."""
         config = self._config
-        listener = socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, config.send_buffer_bytes)
+        options = {socket.SO_REUSEADDR: 1, socket.SO_SNDBUF: config.send_buffer_bytes, socket.SO_RCVBUF: config.receive_buffer_bytes}
         if config.engine_socket:    # one of several workers
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            options[socket.SO_REUSEPORT] = 1
         try:
-            listener.bind((config.host, port))
+            self.door.listen(config.host, port, BACKLOG, options)
         except OSError as error:
-            listener.close()
             raise ConfigError(f"dialects: port {port}: {error.strerror}") from error
-        await self._runner.setup()
-        await web.SockSite(self._runner, listener, backlog=BACKLOG).start()
-        self.port = listener.getsockname()[1]
+
+    def _enter(self, door: Door, visitor: Visitor, request: HeadOfRequest, behind: bytes) -> None:
+        """Hand a visitor over to aiohttp, if it may have another connection. Proxies have as many as there are."""
+        place, proxy = door.limits.address(visitor.peer, self._now()), door.is_proxy(visitor.peer)
+        if self._leaving or door.connections >= self._connections_max:
+            door.limits.hit["connections_max"] += not self._leaving
+            visitor.answer(FULL, request.method)
+            return
+        if not proxy and place.connections >= door.limits.connections_per_address_max:
+            door.limits.hit["connections_per_address_max"] += 1
+            visitor.answer(TOO_MANY, request.method)
+            return
+        door.connections += 1
+        place.connections += not proxy
+
+        def gone() -> None:
+            door.connections -= 1
+            place.connections -= not proxy
+
+        visitor.become_http(Guest(self._http, self._config.handshake_timeout_s, gone))
 
     def tick(self, now: int) -> int:
         """Tell what is due. Returns when the next tick is due, in ns."""
@@ -86,8 +145,11 @@ class Face:
 
     async def stop(self) -> None:
         """Close every connection, and listen no more."""
+        self._leaving = True
+        self.door.close()
         self._dialect.leave()
-        await self._runner.cleanup()
+        self._http.pre_shutdown()
+        await self._http.shutdown(self._config.close_timeout_s)
 
     def _address(self, request: web.BaseRequest) -> str:
         headers = request.headers
@@ -96,11 +158,25 @@ class Face:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._serve_websocket(request)
+        try:
+            answer = response(await self._answer(request))
+            async with asyncio.timeout(self._config.handshake_timeout_s):
+                await answer.prepare(request)
+                await answer.write_eof()
+        except TimeoutError:    # the rest of the request does not come, or the answer is not read
+            self._server.venue.limits.hit["handshake_timeout_s"] += 1
+            if request.transport:
+                request.transport.abort()
+            return web.Response(status=408)
+        return answer
+
+    async def _answer(self, request: web.BaseRequest) -> Answer:
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         try:
-            body = (await request.read()).decode()
-        except UnicodeDecodeError:
-            return web.Response(status=400)
+            async with asyncio.timeout(self._config.handshake_timeout_s):
+                body = (await request.read()).decode()
+        except (UnicodeDecodeError, web.HTTPRequestEntityTooLarge):
+            return refused(ApiError(BAD_BODY))
         asked = Request(
             request.method, request.rel_url.raw_path, request.rel_url.raw_query_string, body, {name.lower(): value for name, value in request.headers.items()},
             self._address(request),
@@ -111,7 +187,8 @@ class Face:
                 answered.set_result(answer)
 
         self._dialect.request(asked, self._now(), reply)
-        return response(await answered)
+        self._wake()
+        return await answered
 
     async def _serve_websocket(self, request: web.BaseRequest) -> web.StreamResponse:
         opening = self._dialect.opening(request.rel_url.raw_path, request.rel_url.raw_query_string)
@@ -119,7 +196,7 @@ class Face:
             return response(opening)
         websocket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=self._config.message_bytes_max)
         if not websocket.can_prepare(request):
-            return web.Response(status=400)
+            return response(refused(ApiError(BAD_HANDSHAKE)))
         transport = cast(asyncio.Transport, request.transport)
         connection = self._dialect.connect(opening, TransportSocket(transport, self._config.close_timeout_s), self._now())
         if isinstance(connection, Answer):
@@ -151,7 +228,7 @@ def response(answer: Answer) -> web.Response:
 DIALECTS = {"binance": Binance}
 
 
-async def start_dialects(dialects: Mapping[str, int], server: Server) -> list[Face]:
+def start_dialects(dialects: Mapping[str, int], server: Server) -> list[Face]:
     """Serve a server's market in these dialects, each on its port. ConfigError if one is unknown, or if the market cannot be shown in it."""
     market = server.venue
     faces = []
@@ -160,8 +237,8 @@ async def start_dialects(dialects: Mapping[str, int], server: Server) -> list[Fa
             raise ConfigError(f"dialects: {name!r}: expected one of {', '.join(DIALECTS)}")
         if not isinstance(market, ExchangeVenue):
             raise ConfigError("dialects: a relay has no market of its own; expected the server of a market, or of a journal that is played")
-        face = Face(server.config, DIALECTS[name](market, server.clock.now()), server.clock.now, server.wake)
-        await face.start(port)
+        face = Face(server, DIALECTS[name](market, server.clock.now()))
+        face.start(port)
         server.followers.append(face)
         faces.append(face)
     return faces

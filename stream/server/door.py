@@ -102,7 +102,7 @@ class Visitor(asyncio.BufferedProtocol):
             end = head_end(self._received)
             if end:
                 head, behind = bytes(self._received[:end]), bytes(self._received[end:])
-                self._door.enter(self, read_request(head), behind)
+                self._door.enter(self, self._door.read(head), behind)
         except BadRequest as bad:
             self.answer(Answer(text(bad.status, f"{bad}\n")), "GET")
         except Exception:
@@ -119,6 +119,21 @@ class Visitor(asyncio.BufferedProtocol):
         if self._transport.can_write_eof():
             self._transport.write_eof()
         self._wait()
+
+    @property
+    def received(self) -> bytes:
+        """All that came, until it is answered."""
+        return bytes(self._received)
+
+    def become_http(self, protocol: asyncio.Protocol) -> None:
+        """Hand the connection over to an HTTP server, which reads the request once more."""
+        assert self._transport
+        self._leave()
+        self._transport.pause_reading()    # uvloop reads in another way for a protocol that brings no buffer
+        self._transport.set_protocol(protocol)
+        protocol.connection_made(self._transport)
+        self._transport.resume_reading()
+        protocol.data_received(self.received)
 
     def become(self, protocol: UpgradedProtocol, data: bytes) -> None:
         """Hand the connection over to another protocol, with the bytes that it has not seen."""
@@ -155,12 +170,14 @@ class Door:
 
     def __init__(
         self, places: Places[Visitor], limits: Limits, proxies: Proxies, timeout_s: float, now: Callable[[], int],
-        enter: Callable[["Door", Visitor, Request, bytes], None],
+        enter: Callable[["Door", Visitor, Request, bytes], None], read: Callable[[bytes], Request] = read_request,
     ) -> None:
+        """`read` reads the head of a request, or raises BadRequest."""
         self.places = places
         self.limits = limits
         self.timeout_s = timeout_s
         self.now = now
+        self.read = read
         self.connections = 0    # whose handshake is done
         self.port = 0
         self._proxies = proxies

@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -28,7 +29,7 @@ class BadRequest(Exception):
 
 
 class Request(NamedTuple):
-    """A request without a body. `path` is decoded, without the query and without dot segments; `host` as it was sent; names of headers are in lower case."""
+    """The head of a request. `path` is decoded, without the query and without dot segments; `host` as it was sent; names of headers are in lower case."""
 
     method: str
     path: str
@@ -64,7 +65,15 @@ def head_end(data: bytes | bytearray) -> int:
 
 
 def read_request(head: bytes) -> Request:
-    """The request in a whole head. Raises BadRequest, with the status to answer."""
+    """The request in a whole head, for a server that only shows something. Raises BadRequest, with the status to answer."""
+    request = read_head(head, METHODS)
+    if request.all("transfer-encoding") or request.one("content-length") not in ("", "0"):
+        raise BadRequest(HTTPStatus.BAD_REQUEST, "expected a request without a body")
+    return request
+
+
+def read_head(head: bytes, methods: Sequence[str]) -> Request:
+    """A request in a whole head, which a body may follow. Raises BadRequest, with the status to answer."""
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES_MAX)
     connection.receive_data(head)
     try:
@@ -78,15 +87,13 @@ def read_request(head: bytes) -> Request:
         raise BadRequest(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, f"HTTP/{version}: expected HTTP/1.1")
     if len(headers) > HEADERS_MAX:
         raise BadRequest(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"{len(headers)} headers: expected at most {HEADERS_MAX}")
-    if method not in METHODS:
-        raise BadRequest(HTTPStatus.METHOD_NOT_ALLOWED, f"expected {', '.join(METHODS)}")
+    if method not in methods:
+        raise BadRequest(HTTPStatus.METHOD_NOT_ALLOWED, f"expected {', '.join(methods)}")
     path, host = read_target(event.target.decode(), method)
     request = Request(method, path, host, headers, version)
     sent_host = request.one("host")
     if not AUTHORITY.fullmatch(sent_host):
         raise BadRequest(HTTPStatus.BAD_REQUEST, "Host: expected a name or an address, with or without a port")
-    if request.all("transfer-encoding") or request.one("content-length") not in ("", "0"):
-        raise BadRequest(HTTPStatus.BAD_REQUEST, "expected a request without a body")
     if request.one("expect").lower() not in ("", "100-continue"):
         raise BadRequest(HTTPStatus.EXPECTATION_FAILED, "Expect: expected only 100-continue")
     return request if host else request._replace(host=sent_host)

@@ -48,8 +48,8 @@ def kept_free(config: Config) -> int:
 
 
 def share(descriptors: int, config: Config) -> tuple[int, int]:
-    """Of so many descriptors, those for connections before their handshake and for those behind it."""
-    room = descriptors - kept_free(config)
+    """Of so many descriptors, those for connections before their handshake and for those behind it, on each port that clients come to."""
+    room = (descriptors - kept_free(config)) // (1 + len(config.dialects))
     visitors = max(1, min(config.handshakes_open_max, room // 8))
     return visitors, max(1, min(config.connections_max, room - visitors))
 
@@ -231,6 +231,7 @@ class Server:
         self._proxies = Proxies(config.trusted_proxies)
         self._reception = Reception(venue, [config.host, socket.gethostname()])
         self._sent_away: dict[Outbox, Connection] = {}    # those that are being closed, the first one first
+        self.shares = 0, 0    # the connections of one port: before their handshake and behind it
         self._room = 0    # connections that there may be, whatever is said to them
         self.doors: dict[Door, Entrance] = {}
         self._limits_of_admins = Limits(config, clock.now())    # on their own port, so that nobody can use up theirs elsewhere
@@ -254,7 +255,7 @@ class Server:
         if config.workers:
             options[socket.SO_REUSEPORT] = 1
         apart = config.admin_port is not None
-        visitors, connections = self._share_descriptors()
+        visitors, connections = self.shares = self._share_descriptors()
         ways = [(config.host, config.port, Entrance(False, not apart, connections, config.connections_for_admins), visitors)]
         if config.admin_port is not None:
             ways.append((config.admin_host, config.admin_port, Entrance(True, True, config.connections_for_admins), config.connections_for_admins))

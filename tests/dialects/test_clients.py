@@ -108,7 +108,7 @@ async def follow(name: str, folder: Path) -> None:
     async with serving(CONFIG, [SimulatedSource(1, 200)]) as server:
         past = Past(server)
         server.followers.append(past)
-        [face] = await start_dialects({"binance": 0}, server)
+        [face] = start_dialects({"binance": 0}, server)
         address, scheme, arguments = f"127.0.0.1:{face.port}", "", []
         if name == "cryptofeed":
             path = certificate(folder)

@@ -21,7 +21,7 @@ from tests.sockets import relaying, run, serving
 async def face_of(**changes: Any) -> AsyncIterator[tuple[Face, aiohttp.ClientSession, str]]:
     """A simulated market on a free port, and a client of it."""
     async with serving(CONFIG, [SimulatedSource(1, 200)], **changes) as server:
-        [face] = await start_dialects({"binance": 0}, server)
+        [face] = start_dialects({"binance": 0}, server)
         async with aiohttp.ClientSession() as client:
             yield face, client, f"http://127.0.0.1:{face.port}"
 
@@ -93,13 +93,13 @@ async def test_clients_are_told_when_the_server_leaves() -> None:
 async def test_what_cannot_be_served_is_told_at_the_start() -> None:
     async with serving() as server:
         with pytest.raises(ConfigError, match="'kraken': expected one of binance"):
-            await start_dialects({"kraken": 0}, server)
-        [face] = await start_dialects({"binance": 0}, server)
+            start_dialects({"kraken": 0}, server)
+        [face] = start_dialects({"binance": 0}, server)
         with pytest.raises(ConfigError, match=f"port {face.port}"):
-            await start_dialects({"binance": face.port}, server)
+            start_dialects({"binance": face.port}, server)
         async with relaying(server) as relay:
             with pytest.raises(ConfigError, match="a relay"):
-                await start_dialects({"binance": 0}, relay)
+                start_dialects({"binance": 0}, relay)
 
 
 def test_a_port_is_a_setting_and_a_number() -> None:

@@ -23,8 +23,8 @@ HANDSHAKE = (
 
 
 @contextmanager
-def server_with(descriptors: int, folder: Path) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
-    """A busy market with a journal of small files; its port and the administrators'."""
+def server_with(descriptors: int, folder: Path, ports: str = "page|admin", *flags: str) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
+    """A busy market with a journal of small files; its port and the administrators', or two others by the names that they are told with."""
     (folder / "key").write_text(SECRET)
     settings = {
         "admin_port": 0, "rate": 3000, "journal": folder / "journal", "journal_segment_bytes": 1 << 16, "journal_reserve_bytes": 0, "key_file": folder / "key",
@@ -32,6 +32,7 @@ def server_with(descriptors: int, folder: Path) -> Iterator[tuple[subprocess.Pop
     }
     command = [sys.executable, "-u", "-m", "stream", "serve", "--port", "0", "--source", "simulated"]
     command += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    command += flags
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
@@ -42,7 +43,7 @@ def server_with(descriptors: int, folder: Path) -> Iterator[tuple[subprocess.Pop
         while "  journal" not in said and server.poll() is None:
             said += server.stdout.readline()
         try:
-            port, admin_port = (int(found) for found in re.findall(r"(?:page|admin) +\w+://[^:]+:(\d+)", said))
+            port, admin_port = (int(found) for found in re.findall(rf"(?:{ports}) +\w+://[^:]+:(\d+)", said))
             yield server, port, admin_port
         finally:
             server.terminate()

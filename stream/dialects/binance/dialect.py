@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 from stream.dialects.binance.connection import GOING_AWAY, Connection, Socket
 from stream.dialects.binance.endpoints import PUBLIC
-from stream.dialects.binance.errors import BAD_PARAMETER, DISCONNECTED, TOO_MUCH_WEIGHT, UNKNOWN, UNSUPPORTED, ApiError
+from stream.dialects.binance.errors import BAD_PARAMETER, TOO_MUCH_WEIGHT, UNKNOWN, UNSUPPORTED, ApiError
 from stream.dialects.binance.market_data import Market, MarketData
 from stream.dialects.binance.market_requests import Asked
 from stream.dialects.binance.publisher import Publisher
@@ -85,9 +85,7 @@ class Binance:
         return refused(ApiError(UNSUPPORTED))
 
     def connect(self, opening: Opening, socket: Socket, now: int) -> Connection | Answer:
-        """A new connection; an answer if it asks for a stream that does not exist, or if there are too many."""
-        if len(self.connections) >= self._config.connections_max:
-            return refused(ApiError(DISCONNECTED))
+        """A new connection; an answer if it asks for a stream that does not exist."""
         connection = Connection(self._publisher, socket, self._config, opening.combined, opening.micro, self._wants_to_write, now)
         if connection.subscribe(opening.names, now) is not None:
             connection.end()

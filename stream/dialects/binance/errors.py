@@ -19,7 +19,10 @@ TOO_MUCH_WEIGHT = ErrorKind(
     "Please use WebSocket Streams for live updates to avoid polling the API.",
     429,
 )
+TOO_MANY_CONNECTIONS = ErrorKind(-1003, "Too many connections from this address; current limit is the server's setting `connections_per_address_max`.", 429)
 UNSUPPORTED = ErrorKind(-1020, "This operation is not supported.", 404)
+BAD_BODY = ErrorKind(-1135, "Invalid body: expected a form in UTF-8 of at most 1 MB.")
+BAD_HANDSHAKE = ErrorKind(-1130, "Data sent for the WebSocket handshake is not valid.")
 ILLEGAL_CHARACTERS = ErrorKind(-1100, "Illegal characters found in parameter '{}'; legal range is '{}'.")
 TOO_MANY_PARAMETERS = ErrorKind(-1101, "Too many parameters; expected '{}' and received '{}'.")
 DUPLICATE_PARAMETER = ErrorKind(-1101, "Duplicate values for parameter '{}'.")
