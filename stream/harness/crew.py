@@ -12,7 +12,7 @@ import msgspec
 from stream.client.errors import ClientError
 from stream.harness.plan import LoadPlan, Thresholds
 from stream.harness.report import LoadReport, Moment, report_of
-from stream.harness.server_figures import Figures, compare, fetch
+from stream.harness.server_figures import Figures, Metrics, ServerReport, compare, read
 from stream.harness.tally import Sample, ShiftReport
 from stream.harness.worker import SAMPLE_S, Shift
 
@@ -38,7 +38,7 @@ class Crew:
         self._reports: list[ShiftReport] = []
         self._processes: list[asyncio.subprocess.Process] = []
         self._figures: list[tuple[float, Figures]] = []    # what the server said, and when
-        self._memory = 0.0
+        self._metrics = Metrics(plan.url)
         self.moments: list[Moment] = []
 
     def end(self) -> None:
@@ -64,7 +64,6 @@ class Crew:
             async with asyncio.timeout(HEAD_START_S + self._plan.ramp_s + self._plan.seconds + PATIENCE_S):
                 await asyncio.gather(*map(self._hear, self._processes))
             watching.cancel()
-            await self._look()
         except TimeoutError:
             raise ClientError(f"the processes of the load run are more than {PATIENCE_S:g} seconds late: use fewer clients or more processes") from None
         finally:
@@ -72,11 +71,16 @@ class Crew:
                 with suppress(ProcessLookupError):
                     process.kill()
                 await process.wait()
-        begun, before = min(self._figures, key=lambda figures: abs(figures[0] - began - self._plan.ramp_s))
-        ended, after = self._figures[-1]
-        if len({figures["process_start_time_seconds"] for _, figures in self._figures if "process_start_time_seconds" in figures}) > 1:
-            before = {}    # a server of several processes, each of which answers for itself
-        return report_of(self._plan, thresholds, self._reports, compare(before, after, ended - begun), self.moments)
+            await self._metrics.close()
+        return report_of(self._plan, thresholds, self._reports, self._of_server(), self.moments)
+
+    def _of_server(self) -> ServerReport | None:
+        """What the server did while the first process to end was counting; None if it has several processes, each of which answers for itself."""
+        seen = [figures for report in self._reports for figures in (report.before, report.after)] + [figures for _, figures in self._figures]
+        if len({figures["process_start_time_seconds"] for figures in seen if "process_start_time_seconds" in figures}) > 1:
+            return None
+        report = self._reports[0]
+        return compare(report.before, report.after, report.seconds)
 
     async def _watch_server(self, began: float) -> None:
         """Read the server's metrics again and again, and once when all clients are connected."""
@@ -85,7 +89,7 @@ class Crew:
             await self._look()
 
     async def _look(self) -> None:
-        self._figures.append((time.monotonic(), await fetch(self._plan.url)))
+        self._figures.append((time.monotonic(), read(await self._metrics.fetch())))
 
     async def _hear(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout

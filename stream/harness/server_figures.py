@@ -1,14 +1,18 @@
 """Reads the metrics of a server from `/metrics`, if they can be reached."""
 
 import asyncio
-from http.client import HTTPException
+import ssl
+import time
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
+import httpx
 from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 
 TIMEOUT_S = 2.0
+
+POLL_S, NEW_S = 0.05, 1.0
+"""A server makes its figures anew twice a second, however many ask for them."""
 
 Figures = dict[str, float]
 """Values by name, and by name and labels as `name{value,value}`."""
@@ -21,7 +25,7 @@ def metrics_url(url: str) -> str:
 
 
 def read(text: str) -> Figures:
-    """The figures of an exposition."""
+    """The figures of an exposition; none if it is empty."""
     return {
         sample.name + (f"{{{','.join(sample.labels.values())}}}" if sample.labels else ""): sample.value
         for family in text_string_to_metric_families(text)
@@ -29,17 +33,38 @@ def read(text: str) -> Figures:
     }
 
 
-async def fetch(url: str) -> Figures:
-    """The present figures; none if they cannot be read."""
+class Metrics:
+    """The expositions of the server of a WebSocket address.
 
-    def get() -> Figures:
-        with urlopen(metrics_url(url), timeout=TIMEOUT_S) as answer:
-            return read(answer.read().decode())
+    They come through the loop of the caller, as the frames of the caller's clients do. So what the server counts as written has reached this machine when
+    they are here, and only what the clients have not read yet is missing in their own counts, however busy the machine is.
+    """
 
-    try:
-        return await asyncio.to_thread(get)
-    except (OSError, ValueError, HTTPException):
-        return {}
+    def __init__(self, url: str) -> None:
+        self._url = metrics_url(url)
+        verify = ssl.create_default_context() if url.startswith("wss:") else False
+        self._client = httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False, verify=verify)
+
+    async def fetch(self) -> str:
+        """The present one, which may be half a second old; "" if it cannot be had within TIMEOUT_S."""
+        try:
+            answer = await self._client.get(self._url)
+            return answer.text if answer.is_success else ""
+        except httpx.HTTPError:
+            return ""
+
+    async def fetch_new(self) -> str:
+        """One that was made POLL_S ago at the most, unless the server takes longer than NEW_S to make another one. "" if it cannot be had."""
+        known = text = await self.fetch()
+        ends = time.monotonic() + NEW_S
+        while text and text == known and time.monotonic() < ends:
+            await asyncio.sleep(POLL_S)
+            text = await self.fetch()
+        return text
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._client.aclose()
 
 
 class ServerReport(Struct):

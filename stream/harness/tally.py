@@ -3,6 +3,8 @@
 from hdrh.histogram import HdrHistogram
 from msgspec import Struct, field
 
+from stream.harness.server_figures import Figures
+
 HIGHEST_US = 3_600 * 10**6
 DIGITS = 3
 BITS = 12
@@ -184,4 +186,7 @@ class ShiftReport(Struct, tag=True):
     lag: str
     offset: int
     accuracy: int
+    before: Figures
+    after: Figures
+    """What the server said of itself when this began to count, and when it ended."""
     problems: dict[str, int] = field(default_factory=dict)

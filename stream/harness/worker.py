@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from stream.harness.load_client import LoadClient, ServerClock
 from stream.harness.plan import LoadPlan, PlannedClient, Role, planned_clients
+from stream.harness.server_figures import Metrics, read
 from stream.harness.tally import Sample, ShiftReport, Tally, Times
 
 SAMPLE_S = 0.5
@@ -42,6 +43,7 @@ class Worker:
         self._plan = shift.plan
         self._tallies = {role: Tally() for role in Role}
         self._clock = ServerClock()
+        self._metrics = Metrics(shift.plan.url)
         self._lag = Times()
         self._lag_max = 0.0
         self._problems: dict[str, int] = {}
@@ -70,13 +72,15 @@ class Worker:
             await self._wait_until(began + plan.ramp_s * index / len(self._clients))
             self._tasks.append(asyncio.create_task(client.live()))
         await self._wait_until(began + plan.ramp_s)
+        before = await self._metrics.fetch_new()    # right behind which everything is counted, here and by the server
         self._fold()
         for tally in self._tallies.values():
             tally.begin()
         self._lag.clear()
         self._seen = 0, 0
         measured = time.monotonic(), time.process_time()
-        await self._wait_until(began + plan.ramp_s + plan.seconds)
+        await self._wait_until(measured[0] + plan.seconds)
+        after = await self._metrics.fetch_new()
         seconds, share = time.monotonic() - measured[0], share_since(measured)
         self._fold()
         told = {role.value: tally.told() for role, tally in self._tallies.items() if tally.counts.clients}
@@ -84,9 +88,9 @@ class Worker:
             task.cancel()
         print_line(ShiftReport(
             told=told, seconds=seconds, share=share, memory=memory(), lag=self._lag.encoded(), offset=self._clock.ahead,
-            accuracy=self._clock.accuracy, problems=self._problems,
+            accuracy=self._clock.accuracy, before=read(before), after=read(after), problems=self._problems,
         ))
-        await asyncio.gather(*(client.leave() for client in self._clients), *self._tasks, return_exceptions=True)
+        await asyncio.gather(self._metrics.close(), *(client.leave() for client in self._clients), *self._tasks, return_exceptions=True)
 
     async def _wait_until(self, at: float) -> None:
         try:

@@ -1,6 +1,5 @@
 """The load harness against a real server: what it reports is what happened, and its exit status says whether that was good enough."""
 
-import asyncio
 import json
 import signal
 from html.parser import HTMLParser
@@ -27,6 +26,7 @@ from stream.wire.mirror import Verdict
 from tests.cli.test_cli import deltabook, lying, market, start
 from tests.setting import SECRET
 from tests.sockets import run, serving
+from tests.waiting import until
 
 PLAN = LoadPlan("ws://127.0.0.1:1/v1", 100, 3, 1, 1, {"BTC-USD": 1}, ["orderbook"], slow=0.1, returning=0.25, trading=0.02, verified=0.2)
 QUICK = ("--seconds", "1.5", "--ramp", "0.2", "--processes", "1")
@@ -118,7 +118,7 @@ async def test_the_report_agrees_with_what_the_server_says_of_itself() -> None:
         assert {role: seen["verifying"] for role, seen in report["roles"].items()} == {"steady": 2, "slow": 1, "returning": 2, "trading": 2, "probe": 0}
         total = {name: sum(seen["counts"][name] for seen in report["roles"].values()) for name in report["roles"]["steady"]["counts"]}
         assert (total["gaps"], total["wrong"], total["lost"], total["refused"]) == (0, 0, 0, 0)
-        assert 0.5 < total["bytes"] / report["server"]["bytes"] < 2    # the kernel has what slow clients have not read, and a busy machine looks early or late
+        assert total["bytes"] == pytest.approx(report["server"]["bytes"], rel=0.2)    # the kernel has what slow clients have not read
         assert total["digests"] > 100
         assert total["requests"] > 50
         resumed = {key: count for key, count in report["server"]["resumed"].items() if not key.startswith("new,")}
@@ -127,7 +127,7 @@ async def test_the_report_agrees_with_what_the_server_says_of_itself() -> None:
         assert report["server"]["share"] > 0
         assert report["server"]["memory"] > 1 << 20
         assert report["clock_ahead_ms"] == 0
-        assert abs(len(report["moments"]) - 3) <= 1
+        assert len(report["moments"]) >= 3
         steady = report["roles"]["steady"]["delivery"]
         assert 0 < steady["p50"] <= steady["p99"] <= steady["max"]
         probe = report["roles"]["probe"]["response"]
@@ -174,8 +174,7 @@ async def test_a_server_that_lies_has_wrong_books() -> None:
 async def test_a_server_that_goes_away_loses_connections() -> None:
     async with market() as (server, url):
         process = await start("load", url, "--clients", "3", "--seconds", "3", "--ramp", "0.1", "--json", "-")
-        while len(server.market.sessions) < 4:
-            await asyncio.sleep(0.01)
+        await until(lambda: len(server.market.sessions) >= 4)
         await server.stop()
         out, _ = await process.communicate()
         assert process.returncode == 1
@@ -186,11 +185,9 @@ async def test_a_server_that_goes_away_loses_connections() -> None:
 async def test_an_interrupt_ends_a_run_with_what_was_seen() -> None:
     async with market() as (server, url):
         process = await start("load", url, "--clients", "2", "--seconds", "60", "--ramp", "0.1", "--interval", "10", "--json", "-")
-        while sum(bool(session.subscriptions) for session in server.market.sessions) < 2:
-            await asyncio.sleep(0.01)
+        await until(lambda: sum(bool(session.subscriptions) for session in server.market.sessions) >= 2)
         frames = server.market.hub.counters.frames_made
-        while server.market.hub.counters.frames_made < frames + 50:
-            await asyncio.sleep(0.01)
+        await until(lambda: server.market.hub.counters.frames_made >= frames + 50)
         process.send_signal(signal.SIGINT)
         out, err = await process.communicate()
         assert (process.returncode, err) == (130, b"")

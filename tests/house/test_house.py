@@ -101,7 +101,7 @@ TOUCHES: dict[str, str] = {
     "harness.load_page": "time",
     "harness.plan": "random",
     "harness.report": "importlib os platform time",
-    "harness.server_figures": "asyncio urllib",
+    "harness.server_figures": "asyncio httpx ssl time urllib",
     "harness.worker": "asyncio gc resource time uvloop",
     "journal.files": "fcntl os",
     "journal.recovery": "secrets",
