@@ -20,6 +20,7 @@ from stream.settings.config import Config
 from stream.wire.codec import MSGPACK
 from stream.wire.framing import BINARY, CLOSE, FIN, MASKED, extent, head_of
 from tests.setting import CONFIG, SECRET
+from tests.waiting import until
 
 PATIENCE_S = 60
 """What hangs is ended after this; nothing that works takes as long, however busy the machine."""
@@ -59,8 +60,7 @@ async def relaying(upstream: Server, /, **changes: Any) -> AsyncIterator[RelaySe
     server = RelayServer(msgspec.structs.replace(CONFIG, **settings), [key_of("HS256", SECRET)])
     await server.start()
     try:
-        while not server.relay.begun:
-            await asyncio.sleep(0.01)
+        await until(lambda: server.relay.begun)
         yield server
     finally:
         await server.stop()

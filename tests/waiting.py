@@ -4,7 +4,10 @@ import ast
 import asyncio
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
+
+Answer = TypeVar("Answer")
 
 WAIT_S = 30
 """Nothing that works takes as long, however busy the machine."""
@@ -18,6 +21,25 @@ async def until(holds: Callable[[], object], seconds: float = WAIT_S, every_s: f
                 await asyncio.sleep(every_s)
     except TimeoutError:
         raise AssertionError(f"waited {seconds:g} s for {described(holds)}") from None
+
+
+async def until_answered(ask: Callable[[], Awaitable[Answer]], fits: Callable[[Answer], object], seconds: float = WAIT_S, every_s: float = 0.01) -> None:
+    """Ask again and again until an answer fits. AssertionError after so many seconds, with both sources and the last answer."""
+    answer: object = "none"
+    try:
+        async with asyncio.timeout(seconds):
+            while not fits(answer := await ask()):
+                await asyncio.sleep(every_s)
+    except TimeoutError:
+        raise AssertionError(f"waited {seconds:g} s for an answer that fits: {source_of(ask)}, {source_of(fits)}, the last was {answer!r}") from None
+
+
+def source_of(function: Callable[..., object]) -> str:
+    """The source of a function, as far as it is known."""
+    try:
+        return " ".join(inspect.getsource(function).split())
+    except (OSError, TypeError):
+        return repr(function)
 
 
 def described(holds: Callable[[], object]) -> str:

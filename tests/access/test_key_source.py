@@ -12,6 +12,7 @@ from stream.settings.config import Config, ConfigError
 from tests.access.issuer import issuing, jwk, key_set
 from tests.setting import CONFIG
 from tests.sockets import run, serving
+from tests.waiting import until
 
 PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
@@ -77,8 +78,7 @@ async def test_another_fetch_begins_after_one_that_dripped_and_the_server_ends_i
     loop = asyncio.get_running_loop()
     async with answering(*DRIPS["a body that drips"], pause_s=0.05) as (url, asked):
         async with serving(CONFIG, jwks=url, jwks_timeout_s=1, jwks_retry_s=1) as server:
-            while len(asked) < 2:
-                await asyncio.sleep(0.01)
+            await until(lambda: len(asked) >= 2)
             assert server.market.authenticator.keys.failures == 1
             began = loop.time()
         assert loop.time() - began < 0.9    # it waits for no fetch

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import operator
 import os
 import pty
 import signal
@@ -20,6 +21,7 @@ from stream.wire.messages import LoggedIn, Login, Welcome
 from tests.access.issuer import issuing, jwk, key_set
 from tests.setting import CONFIG, SECRET, token
 from tests.sockets import RawClient, get, run, serving
+from tests.waiting import until, until_answered
 
 OTHER = "another secret that is long enough to be one"
 
@@ -71,11 +73,9 @@ def test_a_hangup_changes_the_keys_and_ends_nothing(workers: bool, tmp_path: Pat
             key.write_text(OTHER)
             revoked.write_text(json.dumps({"at": time.time(), "token_id": "lost"}) + "\n")
             process.send_signal(signal.SIGHUP)
-            while not await enters(port, OTHER):
-                await asyncio.sleep(0.02)
+            await until_answered(lambda: enters(port, OTHER), bool)
             assert not await enters(port, SECRET)
-            while await enters(port, OTHER, jti="lost"):
-                await asyncio.sleep(0.02)
+            await until_answered(lambda: enters(port, OTHER, jti="lost"), operator.not_)
             key.write_text("short")
             process.send_signal(signal.SIGHUP)
             client.send(Login(1, bearer(OTHER).split()[2]))    # on the connection that was there all the time
@@ -110,12 +110,10 @@ async def test_a_key_set_is_fetched_at_once_when_it_is_asked_for() -> None:
     with issuing(key_set(jwk("EdDSA", "one"))) as (url, issuer):
         async with serving(jwks=url) as server:
             keys = server.market.authenticator.keys
-            while not keys.find("one"):
-                await asyncio.sleep(0.01)
+            await until(lambda: keys.find("one"))
             issuer.body = key_set(jwk("EdDSA", "two"))
             server.reload()
-            while keys.find("one") or not keys.find("two"):
-                await asyncio.sleep(0.01)
+            await until(lambda: not keys.find("one") and keys.find("two"))
             assert issuer.asked == 2
 
 

@@ -23,6 +23,7 @@ from stream.wire.messages import Error, LoggedIn, Login, Place, Revoke
 from tests.access.issuer import PRIVATE, issuing, jwk, key_set
 from tests.setting import SECRET, START, token
 from tests.sockets import RawClient, run, serving
+from tests.waiting import until, until_answered
 from tests.worlds import Desk, QuietMarket
 
 S = 10**9
@@ -106,19 +107,16 @@ def test_a_server_follows_the_rotation_of_its_issuers_keys() -> None:
                 async def head(kid: str, algorithm: str = "EdDSA") -> str:
                     return (await RawClient.open(server.port, f"Authorization: Bearer {signed(algorithm, kid, **times)}\r\n"))[1]
 
-                while " 101 " not in await head("one"):
-                    await asyncio.sleep(0)
+                await until_answered(lambda: head("one"), lambda answer: " 101 " in answer)
                 issuer.body = key_set(jwk("EdDSA", "one"), jwk("ES256", "two"))
                 refusal = await head("two", "ES256")
                 assert " 401 " in refusal
                 assert "Retry-After: 1" in refusal
-                while " 101 " not in await head("two", "ES256"):
-                    await asyncio.sleep(0.01)
+                await until_answered(lambda: head("two", "ES256"), lambda answer: " 101 " in answer)
                 assert issuer.asked == 2
                 issuer.body = b"nonsense"
                 await head("three")
-                while not server.market.authenticator.keys.failures:
-                    await asyncio.sleep(0.01)
+                await until(lambda: server.market.authenticator.keys.failures)
                 assert " 101 " in await head("two", "ES256")
 
     scene()
@@ -139,8 +137,7 @@ def test_a_server_asks_its_issuer_seldom_and_does_without_it() -> None:
                     return head
 
                 good = [token("alice", now), *(signed(algorithm, algorithm, **times) for algorithm in PRIVATE)]
-                while not authenticator.keys.find("EdDSA"):
-                    await asyncio.sleep(0.01)
+                await until(lambda: authenticator.keys.find("EdDSA"))
                 for bearer in good:
                     assert " 101 " in await head(bearer)
                 asked, began = issuer.asked, time.monotonic()
@@ -151,8 +148,7 @@ def test_a_server_asks_its_issuer_seldom_and_does_without_it() -> None:
                 issuers.close()
                 failures = authenticator.keys.failures
                 await head(signed("EdDSA", "unknown", **times))
-                while authenticator.keys.failures == failures:
-                    await asyncio.sleep(0.01)
+                await until(lambda: authenticator.keys.failures != failures)
                 for bearer in good:
                     assert " 101 " in await head(bearer)
 
@@ -245,12 +241,10 @@ def test_a_file_of_revocations_is_followed_and_added_to(tmp_path: Path) -> None:
             await admin.message()
             admin.send(Revoke(1, subject="bob"))
             await admin.message()
-            while b"bob" not in path.read_bytes():
-                await asyncio.sleep(0.01)
+            await until(lambda: b"bob" in path.read_bytes())
             assert [(entry.token_id, entry.subject) for entry in read_lines(path.read_bytes())] == [("t1", ""), ("", "bob")]
         async with serving(revocations_file=str(path)) as server:
-            while not len(server.market.authenticator.revocations):
-                await asyncio.sleep(0)
+            await until(lambda: len(server.market.authenticator.revocations))
             _, head = await RawClient.open(server.port, f"Authorization: Bearer {token('bob', now - S)}\r\n")
             assert " 401 " in head
 
@@ -267,12 +261,10 @@ def test_a_file_that_cannot_be_read_is_told_and_changes_nothing(tmp_path: Path, 
     @run
     async def scene() -> None:
         async with serving(revocations_file=str(path)) as server:
-            while not caplog.records:
-                await asyncio.sleep(0.01)
+            await until(lambda: caplog.records)
             assert len(server.market.authenticator.revocations) == 0
             os.truncate(path, len(good))
-            while not len(server.market.authenticator.revocations):
-                await asyncio.sleep(0.01)
+            await until(lambda: len(server.market.authenticator.revocations))
 
     scene()
 

@@ -28,6 +28,7 @@ from stream.wire.codes import CloseCode
 from stream.wire.messages import Subscribe
 from tests.setting import token
 from tests.sockets import RawClient, run, serving
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -241,13 +242,11 @@ async def test_an_interrupt_ends_a_command_quietly() -> None:
     async with market() as (server, url):
         for arguments in (("verify", url, "--seconds", "20"), ("watch", "orderbook:BTC-USD", "--url", url)):
             process = await start(*arguments)
-            while not any(session.subscriptions for session in server.market.sessions):
-                await asyncio.sleep(0.01)
+            await until(lambda: any(session.subscriptions for session in server.market.sessions))
             process.send_signal(signal.SIGINT)
             _, err = await process.communicate()
             assert (process.returncode, err) == (130, b"")
-            while server.market.sessions:
-                await asyncio.sleep(0.01)
+            await until(lambda: not server.market.sessions)
 
 
 @run

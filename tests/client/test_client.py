@@ -14,7 +14,7 @@ from stream.wire.frames import OrderUpdate, Trade
 from stream.wire.mirror import Verdict
 from tests.setting import token
 from tests.sockets import cut, cut_all, run, serving
-from tests.waiting import WAIT_S, described
+from tests.waiting import WAIT_S, described, until
 
 
 def url(server: MarketServer) -> str:
@@ -25,7 +25,7 @@ def trader(server: MarketServer, subject: str = "alice") -> Client:
     return connect(url(server), lambda: token(subject, server.clock.now(), "market account trade"))
 
 
-async def until(live: LiveBook, holds: Callable[[], bool]) -> None:
+async def followed(live: LiveBook, holds: Callable[[], bool]) -> None:
     """Follow a book until something holds."""
     try:
         async with asyncio.timeout(WAIT_S):
@@ -57,14 +57,14 @@ async def test_a_book_follows_and_proves_itself() -> None:
         book = await client.orderbook("BTC-USD", interval_ms=0)
         for price in range(100, 150):
             await client.place("BTC-USD", "buy", price, 5)
-        await until(book, lambda: book.seq == server.market.exchange.seq)
+        await followed(book, lambda: book.seq == server.market.exchange.seq)
         assert book.verified
         assert book.best_bid == (149, 5)
         assert book.levels() == server.market.exchange.book("BTC-USD").levels.depth()
         assert book.mirror.counts[Verdict.GAP] == book.mirror.counts[Verdict.MISMATCH] == 0
         window = await client.orderbook("BTC-USD", depth=5)
         assert window is book
-        await until(book, lambda: len(book.mirror.levels) == 5)
+        await followed(book, lambda: len(book.mirror.levels) == 5)
 
 
 @run
@@ -74,14 +74,14 @@ async def test_a_lost_connection_comes_back_with_a_patch() -> None:
         trades, orders = await client.trades("BTC-USD"), await client.orders()
         for price in range(100, 120):
             await other.place("BTC-USD", "buy", price, 5)
-        await until(book, lambda: len(book.mirror.levels) == 20)
+        await followed(book, lambda: len(book.mirror.levels) == 20)
         client._random.random = lambda: 0.0    # type: ignore[method-assign]
         other._random.random = lambda: 1.0    # type: ignore[method-assign]
         cut_all(server)    # the other is back first, and trades while the client is away
         await asyncio.gather(pings_until_lost(client), pings_until_lost(other))
         await other.connected()
         await other.place("BTC-USD", "sell", 119, 1)
-        await until(book, lambda: book.seq == server.market.exchange.seq)
+        await followed(book, lambda: book.seq == server.market.exchange.seq)
         assert book.verified
         assert client.resumed[("merged", "patch")] >= 1
         assert book.mirror.counts[Verdict.SNAPSHOT] == 1
@@ -96,10 +96,10 @@ async def test_a_wrong_book_is_found_out_and_fetched_again() -> None:
     async with serving() as server, trader(server) as client:
         book = await client.orderbook("BTC-USD", interval_ms=0)
         await client.place("BTC-USD", "buy", 100, 5)
-        await until(book, lambda: book.best_bid == (100, 5))
+        await followed(book, lambda: book.best_bid == (100, 5))
         book.mirror.levels.set(0, 50, 1, book.seq)
         await client.place("BTC-USD", "buy", 99, 5)
-        await until(book, lambda: book.mirror.counts[Verdict.SNAPSHOT] == 2)
+        await followed(book, lambda: book.mirror.counts[Verdict.SNAPSHOT] == 2)
         assert book.mirror.counts[Verdict.MISMATCH] == 1
         assert book.verified
         assert book.levels() == ([100, 5, 99, 5], [])
@@ -110,10 +110,10 @@ async def test_a_gap_is_closed_by_a_patch() -> None:
     async with serving() as server, trader(server) as client:
         book = await client.orderbook("BTC-USD", interval_ms=0)
         await client.place("BTC-USD", "buy", 100, 5)
-        await until(book, lambda: book.best_bid == (100, 5))
+        await followed(book, lambda: book.best_bid == (100, 5))
         book.mirror.seq -= 1
         await client.place("BTC-USD", "buy", 101, 5)
-        await until(book, lambda: book.best_bid == (101, 5))
+        await followed(book, lambda: book.best_bid == (101, 5))
         assert book.mirror.counts[Verdict.GAP] >= 1
         assert client.resumed[("merged", "patch")] == 1
         assert book.verified
@@ -321,7 +321,7 @@ async def test_levels_as_arrays() -> None:
         book = await client.orderbook("BTC-USD", interval_ms=0)
         for price in (100, 101):
             await client.place("BTC-USD", "buy", price, price - 95)
-        await until(book, lambda: len(book.mirror.levels) == 2)
+        await followed(book, lambda: len(book.mirror.levels) == 2)
         bids, asks = book.arrays()
         assert (bids.dtype, bids.tolist(), asks.shape) == (numpy.int64, [[101, 6], [100, 5]], (0, 2))
         assert book.arrays(1)[0].tolist() == [[101, 6]]
@@ -337,13 +337,13 @@ async def test_callbacks_are_called_until_they_are_ended_and_may_fail() -> None:
         end = book.on(lambda frame: seen.append(frame.seq))
         book.on(lambda frame: [].remove(frame.seq))
         await client.place("BTC-USD", "buy", 100, 5)
-        await until(book, lambda: book.best_bid == (100, 5))
+        await followed(book, lambda: book.best_bid == (100, 5))
         end()
         heard = len(seen)
         assert heard == len(failures) >= 1
         assert {type(failure) for failure in failures} == {ValueError}
         await client.place("BTC-USD", "buy", 101, 5)
-        await until(book, lambda: book.best_bid == (101, 5))
+        await followed(book, lambda: book.best_bid == (101, 5))
         assert len(seen) == heard < len(failures)
         assert client.connections == 1
 
@@ -368,18 +368,16 @@ async def test_a_subscription_that_was_given_up_leaves_the_terms_of_others() -> 
         book = await client.orderbook("BTC-USD", interval_ms=0)
         for price in range(100, 120):
             await client.place("BTC-USD", "buy", price, 5)
-        await until(book, lambda: len(book.mirror.levels) == 20)
+        await followed(book, lambda: len(book.mirror.levels) == 20)
         for turns in range(4):
             window = asyncio.create_task(client.orderbook("BTC-USD", depth=5))
             for _ in range(turns):
                 await asyncio.sleep(0)
             window.cancel()
             await asyncio.gather(window, return_exceptions=True)
-            while client._background:
-                await asyncio.sleep(0.001)
+            await until(lambda: not client._background)
             cut(client)
-            while client.connections < turns + 2 or not client.follows(book.channel):
-                await asyncio.sleep(0.001)
+            await until(lambda: client.connections >= turns + 2 and client.follows(book.channel))    # noqa: B023 - it is waited for
             await client.place("BTC-USD", "buy", 50 + turns, 5)
-            await until(book, lambda: len(book.mirror.levels) == 21 + turns)    # noqa: B023 - it is waited for
+            await followed(book, lambda: len(book.mirror.levels) == 21 + turns)    # noqa: B023 - it is waited for
             assert book.levels() == server.market.exchange.book("BTC-USD").levels.depth()

@@ -15,6 +15,7 @@ from stream.wire.messages import Error, Ping, Pong, Request, Subscribe
 from stream.wire.mirror import Verdict
 from tests.faulty import EPOCH, NoDelay, Peer, client_of, faulty
 from tests.sockets import cut_all, run, serving
+from tests.waiting import until
 
 BOOK, TRADES = "orderbook:X", "trades:X"
 
@@ -76,8 +77,7 @@ async def test_a_request_that_was_under_way_is_not_sent_again() -> None:
     async with faulty(script) as server, client_of(server) as client:
         with pytest.raises(ConnectionLost):
             await client.ping()
-        while client.connections < 2:
-            await asyncio.sleep(0)
+        await until(lambda: client.connections >= 2)
         await client.connected()
         assert heard == [Ping(1)]
 
@@ -95,8 +95,7 @@ async def test_requests_that_overlap_each_get_their_own_answer() -> None:
 
     async with faulty(script) as server, client_of(server) as client:
         first = asyncio.ensure_future(client.ping())
-        while not held:
-            await asyncio.sleep(0)
+        await until(lambda: held)
         second = asyncio.ensure_future(client.ping())
         assert await first == Pong(1, 1)
         last = asyncio.ensure_future(client.ping())
@@ -161,8 +160,7 @@ async def test_what_cannot_be_read_costs_the_connection_and_no_more() -> None:
     async with faulty(script) as server, client_of(server) as client:
         with pytest.raises(ConnectionLost, match="cannot be read"):
             await client.ping()
-        while client.connections < 2:
-            await asyncio.sleep(0)
+        await until(lambda: client.connections >= 2)
         await client.connected()
         book = await client.orderbook("X")
         await anext(book)
@@ -185,8 +183,7 @@ async def test_a_token_that_cannot_be_had_is_asked_for_again() -> None:
             peer.hang_up()
 
     async with faulty(script) as server, client_of(server, token=token) as client:
-        while client.connections < 2:
-            await asyncio.sleep(0)
+        await until(lambda: client.connections >= 2)
         await client.connected()
         assert not list(answers)
 
@@ -224,8 +221,7 @@ async def test_a_slow_consumer_of_trades_is_told_and_sees_nothing_after_it() -> 
         patch.setattr(stream.client.live, "ITEMS_MAX", 10)
         async with faulty(script) as server, client_of(server) as client:
             live = await client.trades("X")
-            while live.seq < 19:
-                await asyncio.sleep(0)
+            await until(lambda: live.seq >= 19)
             for _ in range(2):
                 with pytest.raises(TooSlow):
                     await anext(live)
@@ -252,8 +248,7 @@ async def test_a_server_that_is_always_wrong_is_not_flooded() -> None:
 
     async with faulty(script) as server, client_of(server) as client:
         book = await client.orderbook("X")
-        while book.mirror.counts[Verdict.MISMATCH] < 2:
-            await asyncio.sleep(0)
+        await until(lambda: book.mirror.counts[Verdict.MISMATCH] >= 2)
         for _ in range(100):
             with pytest.raises(RequestRefused):
                 await client.ping()
@@ -267,8 +262,7 @@ async def test_a_client_says_goodbye() -> None:
     async with faulty(lambda peer, request: peer.welcome()) as server:
         async with client_of(server):
             pass
-        while not server.goodbyes:
-            await asyncio.sleep(0)
+        await until(lambda: server.goodbyes)
         assert server.goodbyes == [WSCloseCode.OK]
 
 
@@ -295,8 +289,7 @@ async def test_a_channel_keeps_the_terms_it_was_last_asked_for() -> None:
         await client.orderbook("BTC-USD")
         book = await client.orderbook("BTC-USD", depth=5)
         cut_all(server)
-        while sum(client.resumed.values()) < 3:
-            await asyncio.sleep(0)
+        await until(lambda: sum(client.resumed.values()) >= 3)
         assert book.in_force
         assert book.in_force.depth == 5
 
@@ -320,11 +313,9 @@ async def test_a_copy_is_no_point_to_resume_from_on_other_terms() -> None:
 
     async with faulty(script) as server, client_of(server) as client:
         book = await client.orderbook("X")
-        while book.seq < 0:
-            await asyncio.sleep(0)
+        await until(lambda: book.seq >= 0)
         await client.orderbook("X", depth=5)
-        while len(resumes) < 3:
-            await asyncio.sleep(0)
+        await until(lambda: len(resumes) >= 3)
     assert resumes == [(None, {}), (5, {}), (5, {})]
 
 

@@ -24,6 +24,7 @@ from stream.wire.mirror import Verdict
 from tests.faulty import NoDelay
 from tests.setting import CONFIG, token
 from tests.sockets import cut, relaying, run, serving
+from tests.waiting import until
 
 NAMES = [f"COIN{number:02}-USD" for number in range(30)]
 KINDS = ("orderbook", "trades", "ticker")
@@ -45,8 +46,7 @@ def trader(server: MarketServer, name: str) -> Client:
 
 
 async def until_followed(client: Client, count: int) -> None:
-    while sum(map(client.follows, client.live)) < count or not all(live.seq >= 0 for live in client.live.values()):
-        await asyncio.sleep(0.005)
+    await until(lambda: sum(map(client.follows, client.live)) >= count and all(live.seq >= 0 for live in client.live.values()))
 
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["at once", "one by one"])
@@ -76,8 +76,7 @@ def test_all_channels_come_back_by_patches_while_orders_go_on(at_once: bool, sig
             for _ in range(2):
                 before = client.connections
                 cut(client)
-                while client.connections == before:
-                    await asyncio.sleep(0.005)
+                await until(lambda: client.connections != before)    # noqa: B023 - it is waited for
                 await until_followed(client, len(CHANNELS))
             trading = False
             await going_on
@@ -85,8 +84,7 @@ def test_all_channels_come_back_by_patches_while_orders_go_on(at_once: bool, sig
             assert client.resumed["merged", "patch"] >= 3
             assert client.resumed["snapshot", "new"] == len(CHANNELS)
             assert resumed == {"merged", "snapshot"}
-            while any(client.live[f"orderbook:{name}"].seq < server.market.exchange.seq for name in NAMES):
-                await asyncio.sleep(0.005)
+            await until(lambda: all(client.live[f"orderbook:{name}"].seq >= server.market.exchange.seq for name in NAMES))
             for name in NAMES:
                 assert client.live[f"orderbook:{name}"].mirror.depth() == server.market.exchange.book(name).levels.depth()
             assert not server.venue.limits.hit
@@ -173,14 +171,12 @@ async def test_a_relay_takes_as_many_connections_as_its_channels_want() -> None:
             books = await client.orderbooks(NAMES)
             for name in NAMES:
                 await bob.place(name, "buy", 77, 2)
-            while any(book.best_bid != (77, 2) for book in books):
-                await asyncio.sleep(0.005)
+            await until(lambda: all(book.best_bid == (77, 2) for book in books))
             for upstream in relay._links.values():
                 cut(upstream)
             for name in NAMES:
                 await bob.place(name, "buy", 78, 2)
-            while any(book.best_bid != (78, 2) for book in books):
-                await asyncio.sleep(0.005)
+            await until(lambda: all(book.best_bid == (78, 2) for book in books))
             assert all(book.mirror.counts[Verdict.SNAPSHOT] == 1 for book in books)
         assert not server.venue.limits.hit
 
@@ -214,12 +210,11 @@ async def test_a_load_client_returns_within_the_limits() -> None:
         client = LoadClient(plan, PlannedClient(0, Role.STEADY, True), tally, ServerClock(), None, lambda text: None)
         living = asyncio.create_task(client.live())
         for returns in range(3):
-            while tally.counts.connected < 1 or len([mirror for mirror in client._mirrors.values() if mirror.seq >= 0]) < 60 or client._under_way:
-                await asyncio.sleep(0.005)
+            mirrors = client._mirrors.values()
+            await until(lambda: tally.counts.connected and sum(mirror.seq >= 0 for mirror in mirrors) >= 60 and not client._under_way)    # noqa: B023 - it is waited for
             if returns < 2:
                 cut(client)
-                while client._link:
-                    await asyncio.sleep(0.005)
+                await until(lambda: not client._link)
         assert tally.counts.refused == 0
         assert not server.venue.limits.hit
         await client.leave()

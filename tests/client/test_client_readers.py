@@ -11,6 +11,7 @@ from stream.wire.frames import Book, Trade, Trades
 from stream.wire.messages import Subscribe
 from tests.faulty import EPOCH, Peer, client_of, faulty
 from tests.sockets import run
+from tests.waiting import until
 
 BOOK, TRADES = "orderbook:X", "trades:X"
 
@@ -42,8 +43,7 @@ class Speaker:
 
 
 async def heard(client: Client, seq: int) -> None:
-    while client.live[TRADES].seq < seq:
-        await asyncio.sleep(0)
+    await until(lambda: client.live[TRADES].seq >= seq)
 
 
 @run
@@ -79,8 +79,7 @@ async def test_every_task_that_iterates_gets_everything_however_it_iterates() ->
             return got
 
         tasks = [asyncio.create_task(reader()) for reader in (for_loop, broken_loop, with_timeouts, for_loop)]
-        while len(client.live.get(TRADES, speaker)._readers if TRADES in client.live else ()) < 4:
-            await asyncio.sleep(0)
+        await until(lambda: len(client.live.get(TRADES, speaker)._readers if TRADES in client.live else ()) >= 4)
         for _ in range(40):
             speaker.trade()
             await asyncio.sleep(0.0002)
@@ -124,15 +123,12 @@ async def test_every_reader_of_a_state_has_the_latest_and_no_reader_waits_for_an
         quick: list[int] = []
         slow: list[int] = []
         tasks = [asyncio.create_task(seqs(0, quick)), asyncio.create_task(seqs(50, slow))]
-        while not (quick and slow):
-            await asyncio.sleep(0)
+        await until(lambda: quick and slow)
         for _ in range(30):
             speaker.seq += 1
             speaker.peer.say(speaker.frame(BOOK, speaker.seq - 1))
-            while book.seq < speaker.seq:
-                await asyncio.sleep(0)
-        while slow[-1] < 31 or quick[-1] < 31:
-            await asyncio.sleep(0)
+            await until(lambda: book.seq >= speaker.seq)
+        await until(lambda: slow[-1] >= 31 and quick[-1] >= 31)
         assert quick[-1] == slow[-1] == 31
         assert len(quick) > len(slow)
         for task in tasks:
@@ -193,8 +189,7 @@ async def test_an_async_callback_is_awaited_before_it_is_called_again() -> None:
 
         client.on_connection(connection)
         speaker.trade(4)
-        while len(order) < 8:
-            await asyncio.sleep(0)
+        await until(lambda: len(order) >= 8)
         assert order == [f"{what} {seq}" for seq in range(2, 6) for what in ("begin", "end")]
         assert [type(error) for error in caught] == [ZeroDivisionError]
         end()
@@ -202,8 +197,7 @@ async def test_an_async_callback_is_awaited_before_it_is_called_again() -> None:
         await heard(client, 6)
         assert len(order) == 8
         speaker.peer.hang_up()
-        while None not in told:
-            await asyncio.sleep(0)
+        await until(lambda: None in told)
 
 
 @run

@@ -18,6 +18,7 @@ from stream.wire.mirror import Verdict
 from tests.faulty import EPOCH, Faulty, NoDelay, Peer, faulty
 from tests.setting import token
 from tests.sockets import cut_all, relaying, run, serving
+from tests.waiting import until
 
 BOOK, TRADES = "orderbook:X", "trades:X"
 REFUSED = "ws://127.0.0.1:1/v1"
@@ -73,18 +74,14 @@ async def test_the_first_frame_wins_and_the_second_is_passed_over() -> None:
         live = await feed.orderbook("X")
         seen: list[int] = []
         live.on(lambda frame: seen.append(frame.seq))
-        while live.seq < 2:
-            await asyncio.sleep(0)
+        await until(lambda: live.seq >= 2)
         for speaker in (other, one):    # one's own frame reaches from before to where the other's has brought the book
             speaker.peer.say(book(1 if speaker is one else 2, 3, [8, 1], [9, 2, 8, 1]), book(3, 4, [7, 1], [9, 2, 8, 1, 7, 1]))
-            while live.seq < 4:
-                await asyncio.sleep(0)
+            await until(lambda: live.seq >= 4)
         one.peer.say(book(4, 5, [6, 1], [9, 2, 8, 1, 7, 1, 6, 1]))
-        while live.seq < 5:
-            await asyncio.sleep(0)
+        await until(lambda: live.seq >= 5)
         other.peer.say(book(4, 4, [], [9, 2, 8, 1, 7, 1]), book(4, 6, [6, 2], [9, 2, 8, 1, 7, 1, 6, 2]))    # a late heartbeat too is passed over
-        while live.seq < 6:
-            await asyncio.sleep(0)
+        await until(lambda: live.seq >= 6)
         assert live.levels()[0] == [9, 2, 8, 1, 7, 1, 6, 2]
         assert seen[-4:] == [3, 4, 5, 6]
         assert live.mirror.counts[Verdict.GAP] == live.mirror.counts[Verdict.MISMATCH] == 0
@@ -96,12 +93,10 @@ async def test_an_old_snapshot_takes_nothing_back() -> None:
     one, late = Speaker([book(None, 5, [9, 5])]), Speaker()
     async with faulty(one) as first, faulty(late) as second, feed_of(first, second) as feed:
         asked = asyncio.ensure_future(feed.orderbook("X"))
-        while not late.asked:
-            await asyncio.sleep(0)
+        await until(lambda: late.asked)
         late.peer.subscribed(late.asked[0], book(None, 3, [9, 3]), book(3, 6, [9, 6]))
         live = await asked
-        while live.seq < 6:
-            await asyncio.sleep(0)
+        await until(lambda: live.seq >= 6)
         assert live.levels()[0] == [9, 6]
         assert live.mirror.counts[Verdict.SNAPSHOT] == live.mirror.counts[Verdict.APPLIED] == 1
 
@@ -114,12 +109,10 @@ async def test_who_knows_only_a_history_that_is_over_is_not_listened_to() -> Non
         seen: list[int] = []
         live.on(lambda frame: seen.append(frame.epoch))
         one.peer.say(book(None, 1, [3, 3], epoch=EPOCH + 1))
-        while live.mirror.epoch == EPOCH:
-            await asyncio.sleep(0)
+        await until(lambda: live.mirror.epoch != EPOCH)
         behind.peer.say(book(50, 51, [8, 1], [9, 1, 8, 1]), book(None, 52, [8, 1]))
         behind.peer.say(book(None, 2, [3, 4], epoch=EPOCH + 1))
-        while live.seq != 2:
-            await asyncio.sleep(0)
+        await until(lambda: live.seq == 2)
         assert live.mirror.resume == (EPOCH + 1, 2)
         assert seen[-2:] == [EPOCH + 1] * 2
 
@@ -130,11 +123,9 @@ async def test_a_window_is_not_taken_by_half_steps() -> None:
     async with faulty(one) as first, faulty(other) as second, feed_of(first, second) as feed:
         live = await feed.orderbook("X", depth=1)
         one.peer.say(book(10, 20, [9, 0, 8, 1], [8, 1]))
-        while live.seq < 20:
-            await asyncio.sleep(0)
+        await until(lambda: live.seq >= 20)
         other.peer.say(book(10, 15, [9, 0, 7, 1], [7, 1]), book(15, 25, [7, 0, 6, 1], [6, 1]), book(25, 28, [6, 0, 5, 5], [5, 5]))
-        while live.seq < 30:    # past 20 the other has a gap, and asks again
-            await asyncio.sleep(0)
+        await until(lambda: live.seq >= 30)    # past 20 the other has a gap, and asks again
         assert live.levels()[0] == [5, 5]
         assert live.mirror.counts[Verdict.MISMATCH] == 0
         assert other.asked[1].resume == {BOOK: (EPOCH, 20)}
@@ -145,11 +136,9 @@ async def test_a_wrong_frame_of_one_does_not_cost_the_book() -> None:
     one, liar = Speaker([book(None, 1, [9, 1])]), Speaker([book(None, 1, [9, 1])], [book(1, 2, [8, 1], [9, 1, 8, 1])])
     async with faulty(one) as first, faulty(liar) as second, feed_of(first, second) as feed:
         live = await feed.orderbook("X")
-        while not all(line.follows(BOOK) for line in feed.lines):
-            await asyncio.sleep(0)
+        await until(lambda: all(line.follows(BOOK) for line in feed.lines))
         liar.peer.say(book(1, 2, [8, 1], []))
-        while live.seq < 2:
-            await asyncio.sleep(0)
+        await until(lambda: live.seq >= 2)
         assert live.mirror.counts[Verdict.MISMATCH] == 1
         assert liar.asked[1].resume == {BOOK: (EPOCH, 1)}
         assert live.verified
@@ -160,8 +149,7 @@ async def test_no_trade_is_missed_or_told_twice_though_each_line_has_gaps() -> N
     one, other = Speaker([trades(None, 1)]), Speaker([trades(None, 1)])
     async with faulty(one) as first, faulty(other) as second, feed_of(first, second) as feed:
         live = await feed.trades("X")
-        while not all(line.follows(TRADES) for line in feed.lines):
-            await asyncio.sleep(0)
+        await until(lambda: all(line.follows(TRADES) for line in feed.lines))
         other.peer.say(Gap(TRADES, EPOCH, 1, 4), trades(None, 3, 4))    # too slow for what the first one is about to say
         other.peer.say(trades(4, 4, seq=4))
         one.peer.say(trades(1, 2, 3, 4))
@@ -177,11 +165,9 @@ async def test_when_there_is_only_one_left_its_gaps_are_told() -> None:
     one, other = Speaker([trades(None, 1)]), Speaker([trades(None, 1)])
     async with faulty(one) as first, faulty(other) as second, feed_of(first, second) as feed:
         live = await feed.trades("X")
-        while not all(line.follows(TRADES) for line in feed.lines):
-            await asyncio.sleep(0)
+        await until(lambda: all(line.follows(TRADES) for line in feed.lines))
         one.peer.leave(CloseCode.ABUSE)
-        while not feed.lines[0].over:
-            await asyncio.sleep(0)
+        await until(lambda: feed.lines[0].over)
         other.peer.say(Gap(TRADES, EPOCH, 1, 4), trades(None, 3, 4), trades(4, 5))
         assert await anext(live) == Gap(TRADES, EPOCH, 1, 4)
         assert (await anext(live)).seq == 5
@@ -221,8 +207,7 @@ async def test_a_channel_lasts_while_one_server_grants_it() -> None:
     async with faulty(script) as first, faulty(script) as second, feed_of(first, second) as feed:
         live = await feed.orderbook("X")
         second.peers[0].hang_up()
-        while not feed.lines[1].refused:
-            await asyncio.sleep(0)
+        await until(lambda: feed.lines[1].refused)
         first.peers[0].say(book(1, 2, [8, 1], [9, 1, 8, 1]))
         while live.seq < 2:
             await live.changed()
@@ -236,12 +221,10 @@ async def test_a_feed_is_stale_when_all_its_servers_are() -> None:
     one, other = Speaker(), Speaker()
     async with faulty(one) as first, faulty(other) as second, feed_of(first, second) as feed:
         one.peer.say(Stale(7))
-        while not feed.lines[0].stale_since:
-            await asyncio.sleep(0)
+        await until(lambda: feed.lines[0].stale_since)
         assert feed.stale_since == 0
         other.peer.say(Stale(9))
-        while not feed.stale_since:
-            await asyncio.sleep(0)
+        await until(lambda: feed.stale_since)
         assert feed.stale_since == 9
 
 
@@ -295,16 +278,14 @@ def test_a_market_and_its_relay_are_one_feed(faults: FaultConfig | None) -> None
                 book, trades = await feed.orderbook("BTC-USD", interval_ms=0), await feed.trades("BTC-USD")
                 for i in range(300):
                     if i % 50 == 25:
-                        while not all(line.follows("trades:BTC-USD") for line in feed.lines):
-                            await asyncio.sleep(0)
+                        await until(lambda: all(line.follows("trades:BTC-USD") for line in feed.lines))
                         cut_all((server, relay)[i // 50 % 2], "")
                     await alice.place("BTC-USD", "buy", 50 + i % 9, 1)
                     await alice.place("BTC-USD", "sell", 100 + i % 7, 1 + i)
                     await alice.place("BTC-USD", "buy", 100 + i % 7, 1 + i)
                 told = [await anext(trades) for _ in range(300)]
                 assert [each.size for each in told if isinstance(each, Trade)] == list(range(1, 301))
-                while book.levels() != server.market.exchange.book("BTC-USD").levels.depth():
-                    await asyncio.sleep(0)
+                await until(lambda: book.levels() == server.market.exchange.book("BTC-USD").levels.depth())
                 assert all(line.connections > 1 for line in feed.lines)
 
     test()

@@ -40,6 +40,7 @@ from tests.cluster.members import ORDERS_MAX, Member
 from tests.kills import Answer, Trader
 from tests.redis_servers import RedisServer, free_port
 from tests.setting import CONFIG, NAMES
+from tests.waiting import until
 from tests.wall_clock import COMPILER
 
 GATEWAYS = 3
@@ -140,8 +141,7 @@ class Stage:
     async def answered(self) -> None:
         """Wait until every trader has had another answer."""
         before = [len(trader.answers) for trader in self.traders]
-        while any(len(trader.answers) == count for trader, count in zip(self.traders, before, strict=True)):
-            await asyncio.sleep(0.02)
+        await until(lambda: all(len(trader.answers) != count for trader, count in zip(self.traders, before, strict=True)))
 
     async def _order(self, *words: str) -> None:
         """Have Redis do something, once it answers."""

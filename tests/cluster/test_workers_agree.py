@@ -1,6 +1,5 @@
 """Two workers are one market: who is connected to either, who may be, and what a guard means, also after a restart."""
 
-import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from tests.cluster.fault_accounts import drop
 from tests.cluster.test_workers import Running, client_of, serving
 from tests.setting import token
 from tests.sockets import RawClient, run
-from tests.waiting import until
+from tests.waiting import until, until_answered
 
 
 async def root_of(there: Running) -> Client:
@@ -66,8 +65,7 @@ def test_two_workers_agree_on_who_is_connected_and_who_may_be(tmp_path: Path) ->
                 await drop(client)
             for _ in range(10):
                 await guard_and_drop(there, f"Authorization: Bearer {token('alice', time.time_ns())}\r\n")
-            while len(await connected(root)) > 2:    # alice's first connection, and root's
-                await asyncio.sleep(0.01)
+            await until_answered(lambda: connected(root), lambda found: len(found) == 2)    # alice's first connection, and root's
             await alice.place("BTC-USD", "buy", 99, 1)
             assert len(open_orders(alice)) == 2, "somebody is still connected"
             mallories = await at_both_workers(there, root, "mallory")

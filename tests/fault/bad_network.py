@@ -29,6 +29,7 @@ from stream.settings.config import InstrumentConfig
 from stream.wire.mirror import Verdict
 from tests.setting import token
 from tests.sockets import relaying, serving
+from tests.waiting import until
 
 INSTRUMENTS = 333
 HEALING_S = 120.0
@@ -195,8 +196,7 @@ async def truth(server: MarketServer) -> State:
     client = Python(f"ws://127.0.0.1:{server.port}/v1", server)
     await client.start()
     try:
-        while any(live.mirror.frame is None for live in client._client.live.values()):
-            await asyncio.sleep(0.05)
+        await until(lambda: all(live.mirror.frame is not None for live in client._client.live.values()))
         state = await client.state()
     finally:
         await client.stop()

@@ -11,9 +11,10 @@ from stream import Client, ClientError, ConnectionLost, connect
 from stream.client.live import LiveBook
 from stream.fault import FaultProxy, kinds, scripted
 from stream.server.market_server import MarketServer
-from tests.client.test_client import trader, until, url
+from tests.client.test_client import followed, trader, url
 from tests.faulty import NoDelay
 from tests.sockets import relaying, run, serving
+from tests.waiting import until
 
 SLOW = {"silent", "silent-after-upgrade", "endless-head", "garbage-and-silence", "stall"}
 """What takes ten seconds of silence: tests.fault.bad_network has these, too."""
@@ -44,7 +45,7 @@ async def end_right(server: MarketServer, books: dict[str, LiveBook]) -> None:
     """Change the book, and wait until all have the change."""
     async with trader(server) as other:
         await other.place("BTC-USD", "buy", 300, 5)
-        await asyncio.gather(*(until(book, lambda book=book: book.best_bid == (300, 5)) for book in books.values()))    # type: ignore[misc]
+        await asyncio.gather(*(followed(book, lambda book=book: book.best_bid == (300, 5)) for book in books.values()))    # type: ignore[misc]
     digest = server.market.exchange.book("BTC-USD").levels.digest
     assert [name for name, book in books.items() if book.mirror.levels.digest != digest] == []
 
@@ -94,13 +95,12 @@ async def test_every_kind_of_break_in_a_stream_is_lived_through() -> None:
                         [book] = await client.subscribe(["orderbook:BTC-USD"], 0, 0)
                         break
                 await ready.wait()
-                await until(book, lambda: book.best_bid == (300, 5))
+                await followed(book, lambda: book.best_bid == (300, 5))
                 return int(book.mirror.levels.digest)
 
         follows = {name: asyncio.create_task(follow(proxy)) for name, proxy in proxies.items()}
         await ready.wait()
-        while any(proxies[name].connections < 2 for name in breaks):
-            await asyncio.sleep(0.01)
+        await until(lambda: all(proxies[name].connections >= 2 for name in breaks))
         await other.place("BTC-USD", "buy", 300, 5)
         digest = server.market.exchange.book("BTC-USD").levels.digest
         assert {name: await follow for name, follow in follows.items()} == dict.fromkeys(STREAMS, digest)
@@ -115,7 +115,7 @@ async def test_what_a_server_does_wrong_is_raised_nowhere() -> None:
         for proxy in proxies.values():
             async with Client(proxy.url, jitter=NoDelay()) as client:
                 book = await client.orderbook("BTC-USD", interval_ms=0)
-                await until(book, lambda client=client: client.connections == 2)    # type: ignore[misc]
+                await followed(book, lambda client=client: client.connections == 2)    # type: ignore[misc]
     gc.collect()
     assert unseen == []
 
@@ -130,8 +130,7 @@ def test_a_relay_comes_back_too(script: str) -> None:
         ):
             proxy.cut()
             book = await client.orderbook("BTC-USD", interval_ms=0)
-            while proxy.connections < len(script.split()):
-                await asyncio.sleep(0.01)
+            await until(lambda: proxy.connections >= len(script.split()))
             await end_right(server, {"relay": book})
 
     scene()

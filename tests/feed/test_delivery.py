@@ -16,6 +16,7 @@ from stream.server.socket_writer import SocketWriter, write_all
 from stream.wire.codec import JSON, MSGPACK, Codec, Shared
 from stream.wire.codes import CloseCode
 from stream.wire.messages import Pong
+from tests.waiting import until
 
 CLOSED = CloseCode.SHUTTING_DOWN, ""
 
@@ -184,8 +185,7 @@ def test_what_the_kernel_does_not_take_follows_in_order(new_loop: Callable[[], a
         assert 0 < peer.transport.get_write_buffer_size() < sum(map(len, pieces))
         peer.writer.write(b"the end")
         assert await peer.read(8 * (1 << 18) + 7) == b"".join(pieces) + b"the end"
-        while "resume" not in peer.calls:
-            await asyncio.sleep(0.001)
+        await until(lambda: "resume" in peer.calls)
         assert peer.calls == ["pause", "resume"]
         peer.writer.write(b"again")
         assert await peer.read(5) == b"again"
@@ -225,8 +225,7 @@ def test_a_detached_writer_never_writes_to_a_number_that_is_anothers_now(new_loo
         other.setblocking(False)
         peer.transport.abort()
         await peer.lost.wait()
-        while is_open(number):
-            await asyncio.sleep(0)
+        await until(lambda: not is_open(number))
         os.dup2(mine.fileno(), number)
         with mine, other, socket.socket(fileno=number):
             peer.writer.write(b"secret")

@@ -1,6 +1,5 @@
 """Whatever ends the journal's thread is a failed disk to everybody; what only spares it work may fail, and it goes on."""
 
-import asyncio
 import threading
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from stream.wire.codes import ErrorCode
 from tests.journal.journals import small_exchange
 from tests.setting import CONFIG, SECRET, token
 from tests.sockets import get, run
+from tests.waiting import until
 
 ENDS = [MemoryError(), RuntimeError("can't start new thread"), ValueError("no"), SystemExit(), KeyboardInterrupt(), OSError(5, "Input/output error")]
 TINY = JournalOptions(1 << 12, reserve_bytes=0)
@@ -131,8 +131,7 @@ def test_clients_and_supervisors_are_told_that_the_thread_has_ended(tmp_path: Pa
         with pytest.raises(RequestRefused) as frozen:
             await client.place("BTC-USD", "buy", 100, 5)
         assert frozen.value.code == ErrorCode.FROZEN
-        while not client.stale_since:
-            await asyncio.sleep(0.01)
+        await until(lambda: client.stale_since)
         assert " 503 " in (await get(server.port, "/health"))[0]
         await client.close()
         await server.stop()

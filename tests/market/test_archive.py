@@ -1,6 +1,5 @@
 """A real server with its journal on a real disk: stopped, started, killed, and with a disk that fails."""
 
-import asyncio
 import errno
 import os
 import subprocess
@@ -26,6 +25,7 @@ from stream.wire.codes import ErrorCode
 from tests.kills import campaign, tally
 from tests.setting import CONFIG, SECRET, START, token
 from tests.sockets import get, run, serving
+from tests.waiting import until
 
 
 def client_of(server: MarketServer) -> Client:
@@ -85,8 +85,7 @@ def test_a_disk_that_fails_freezes_the_market(tmp_path: Path, number: int, caplo
         await client.ping()
         assert client.stale_since
         assert "deltabook_frozen 1.0" in (await get(server.port, "/metrics"))[1].decode()
-        while "the journal has failed" not in caplog.text:
-            await asyncio.sleep(0.01)
+        await until(lambda: "the journal has failed" in caplog.text)
         assert book.levels()[0] == [100, 5]
         for path in ("/health", "/ready"):
             assert " 503 " in (await get(server.port, path))[0]
@@ -196,8 +195,7 @@ def test_busy_sources_do_not_keep_a_server_from_leaving(tmp_path: Path) -> None:
     @run
     async def scene() -> None:
         async with serving(sources=[SimulatedSource(rate=100_000)], journal=str(tmp_path), assets={}, instruments=(), deposit={}) as server:
-            while server.market.sequencer.groups < 20:
-                await asyncio.sleep(0)
+            await until(lambda: server.market.sequencer.groups >= 20)
         assert not server.market.sequencer.waits
 
     scene()

@@ -16,6 +16,7 @@ from stream.wire.codes import CloseCode
 from stream.wire.messages import Welcome
 from tests.setting import token
 from tests.sockets import RawClient, run, serving
+from tests.waiting import until
 
 HANDSHAKE = (
     "GET /v1 HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -201,10 +202,8 @@ async def test_who_does_not_read_a_page_is_cut_off() -> None:
         for request in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /v1 HT") * 5:
             clients.append(await connect(server.port))
             clients[-1].writer.write(request)
-        while door.places.taken < 15:
-            await asyncio.sleep(0.01)
-        while door.places.taken:
-            await asyncio.sleep(0.05)
+        await until(lambda: door.places.taken >= 15)
+        await until(lambda: not door.places.taken)
         assert server.market.limits.hit["handshake_timeout_s"] == 15
 
 

@@ -26,6 +26,7 @@ from stream.wire.mirror import BookMirror, Verdict
 from tests.faulty import NoDelay
 from tests.setting import messages_in
 from tests.sockets import RawClient, run, serving
+from tests.waiting import until
 
 CHANNEL = "orderbook:X"
 FRAMES = [Book(CHANNEL, 7, seq - 1, seq, [seq, 5], [], 0, 1, 0, 0) for seq in range(1, 101)]
@@ -117,8 +118,7 @@ async def until_right(client: Client, server: MarketServer, books: list[str]) ->
     """Wait until the client's books are the server's."""
     for book in books:
         levels = server.market.exchange.book(book.partition(":")[2]).levels
-        while client.live[book].mirror.depth() != levels.depth():
-            await asyncio.sleep(0)
+        await until(lambda: client.live[book].mirror.depth() == levels.depth())    # noqa: B023 - it is waited for
 
 
 async def until_answered(client: Client, ask: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
@@ -149,8 +149,7 @@ async def test_writes_are_late_and_in_order() -> None:
     for pong in pongs:
         writer.write(pong)
     assert taken.pieces == []
-    while len(taken.pieces) < 50:
-        await asyncio.sleep(0)
+    await until(lambda: len(taken.pieces) >= 50)
     assert taken.pieces == pongs
     assert asyncio.get_running_loop().time() - began > 0.01
     writer.write(pongs[0])
@@ -158,8 +157,7 @@ async def test_writes_are_late_and_in_order() -> None:
     other = FaultyWriter(taken, FaultyLine(FaultConfig(delay_ms=20), 1, MSGPACK))    # type: ignore[arg-type]
     for _ in range(20):    # one of them comes later than what is not to come
         other.write(pongs[1])
-    while len(taken.pieces) < 70:
-        await asyncio.sleep(0)
+    await until(lambda: len(taken.pieces) >= 70)
     assert pongs[0] not in taken.pieces[50:]
 
 
@@ -183,8 +181,7 @@ def test_the_client_gets_over_everything(seed: int) -> None:
             await until_answered(client, lambda: client.subscribe(books, 0, 0))
             counts = [client.live[book].mirror.counts for book in books]
             bad = (Verdict.GAP, Verdict.MISMATCH, Verdict.DROPPED)
-            while client.connections < 3 or any(sum(count[verdict] for count in counts) < 3 for verdict in bad):
-                await asyncio.sleep(0)
+            await until(lambda: client.connections >= 3 and all(sum(count[verdict] for count in counts) >= 3 for verdict in bad))
             server.market.end_sources()
             await until_right(client, server, books)
 

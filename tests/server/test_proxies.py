@@ -13,6 +13,7 @@ from stream.server.market_server import MarketServer
 from stream.wire.messages import Welcome
 from tests.server.test_door import connect, handshake, has_ipv6
 from tests.sockets import run, serving
+from tests.waiting import until
 
 NGINX = shutil.which("nginx")
 
@@ -112,8 +113,7 @@ async def address_of(server: MarketServer, port: int, source: str, ip: str, *hea
     assert isinstance(await client.message(), Welcome)
     [session] = server.market.sessions
     client.close()
-    while server.market.sessions:
-        await asyncio.sleep(0.005)
+    await until(lambda: not server.market.sessions)
     return session.address
 
 

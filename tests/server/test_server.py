@@ -14,6 +14,7 @@ from stream.wire.framing import BINARY, CLOSE, PING, PONG, TEXT
 from stream.wire.messages import Done, Error, LoggedIn, Login, Ping, Place, Pong, Subscribe, Subscribed, Welcome
 from tests.setting import NAMES, SECRET, messages_in, token
 from tests.sockets import RawClient, get, masked, run, serving
+from tests.waiting import until
 
 CONTINUATION = 0
 
@@ -127,8 +128,7 @@ async def test_connections_are_counted() -> None:
         _, head = await RawClient.open(server.port)
         assert " 503 " in head
         one.close()
-        while len(server.market.sessions) > 1:
-            await asyncio.sleep(0.001)
+        await until(lambda: len(server.market.sessions) <= 1)
         _, head = await RawClient.open(server.port)
         assert " 101 " in head
 

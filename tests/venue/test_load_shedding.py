@@ -10,6 +10,7 @@ from stream.wire.frames import Book, Trades
 from stream.wire.messages import Leaving, Pacing, Place, Subscribe
 from tests.setting import START, token
 from tests.sockets import RawClient, run, serving
+from tests.waiting import until
 from tests.worlds import BOOK, MILLISECOND, TRADES, Desk, QuietMarket
 
 SECOND = 1000 * MILLISECOND
@@ -105,8 +106,7 @@ async def test_a_server_that_leaves_gives_everybody_what_they_are_owed() -> None
             client.send(Subscribe(1, [BOOK, TRADES], 0, 0))
             await client.message()
         sessions = sorted(server.market.sessions, key=lambda session: session.number)
-        while not all(session.subscriptions for session in sessions):
-            await asyncio.sleep(0)
+        await until(lambda: all(session.subscriptions for session in sessions))
         for session in sessions[1:]:
             session.pause_writing(server.clock.now())
         trader, _ = await RawClient.open(server.port, f"Authorization: Bearer {token('alice', server.clock.now())}\r\n")

@@ -1,6 +1,5 @@
 """Below the disk's reserve nothing that a client sends is written, but what makes less of what is open, and that once."""
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +41,7 @@ from tests.cluster.test_cluster_faults import of_kind
 from tests.market.test_journaled_market import JournaledMarket
 from tests.setting import CONFIG, SECRET, token
 from tests.sockets import run
+from tests.waiting import until
 from tests.worlds import Desk, QuietMarket
 
 S = 10**9
@@ -242,8 +242,7 @@ def test_a_flood_below_the_reserve_writes_nothing_and_room_is_seen_when_it_is_th
         client = Client(f"ws://127.0.0.1:{server.port}/v1", token("alice", server.clock.now()))
         await client.open()
         disk.room = 999    # another process has filled the disk
-        while not (server.market.low and journal.idle and journal._sealed):
-            await asyncio.sleep(0.01)
+        await until(lambda: server.market.low and journal.idle and journal._sealed)
         before = journal.appended
         for _ in range(100):
             for asked in (client.dead_man(5000), client.cancel(5)):
@@ -251,8 +250,7 @@ def test_a_flood_below_the_reserve_writes_nothing_and_room_is_seen_when_it_is_th
                     await asked
         assert journal.appended == before
         disk.room = 1000
-        while server.market.low:
-            await asyncio.sleep(0.01)
+        await until(lambda: not server.market.low)
         assert (await client.place("BTC-USD", "buy", 100, 5)).status == "open"
         await client.close()
         await server.stop()

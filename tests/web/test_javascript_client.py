@@ -13,6 +13,7 @@ from stream.sources.simulated import SimulatedSource
 from tests.client.test_client import cut_all, trader
 from tests.setting import token
 from tests.sockets import relaying, run, serving
+from tests.waiting import until
 from tests.web.test_web import CLIENT
 
 NODE = shutil.which("node")
@@ -88,8 +89,7 @@ RETURNS = """
 async def test_it_returns_with_a_patch() -> None:
     async with serving() as server:
         following = asyncio.create_task(in_node(RETURNS, f"ws://127.0.0.1:{server.port}/v1"))
-        while not any(connection.session.subscriptions for connection in server.connections.values()):
-            await asyncio.sleep(0.01)
+        await until(lambda: any(connection.session.subscriptions for connection in server.connections.values()))
         cut_all(server)
         async with trader(server) as other:
             await other.place("BTC-USD", "buy", 200, 5)

@@ -15,6 +15,7 @@ from stream.fault import FaultProxy, kinds, scripted
 from stream.server.market_server import MarketServer
 from tests.client.test_client import trader
 from tests.sockets import PATIENCE_S, run, serving
+from tests.waiting import until
 from tests.web.browser import CHROMIUM, needs_browser, playwright
 from tests.web.test_javascript_client import NODE, SOCKETS, has_websocket
 from tests.web.test_web import CLIENT
@@ -115,8 +116,7 @@ async def returns(server: MarketServer, names: set[str], run_all: Runtime) -> No
 
         following = asyncio.create_task(run_all(urls_of(proxies), "follow", ready))
         await asyncio.wait([following, asyncio.create_task(all_ready.wait())], return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE_S)
-        while not following.done() and any(proxies[name].connections < 3 for name in waiting):
-            await asyncio.sleep(0.01)
+        await until(lambda: following.done() or all(proxies[name].connections >= 3 for name in waiting))
         await other.place("BTC-USD", "buy", 300, 5)
         outcomes = await following
     assert set(outcomes) == set(proxies)

@@ -16,6 +16,7 @@ from tests.client.test_client import trader
 from tests.setting import token
 from tests.sockets import relaying, run, serving
 from tests.vector_files import FOLDER
+from tests.waiting import until
 from tests.web.browser import needs_browser, showing
 
 pytestmark = needs_browser
@@ -34,7 +35,7 @@ async def sign_in(page: Any, server: MarketServer, subject: str = "alice") -> No
     await page.wait_for_selector("#order:not([hidden])")
 
 
-async def until(page: Any, holds: str) -> None:
+async def until_on(page: Any, holds: str) -> None:
     """Wait until an expression holds; the page's policy does not allow to have it evaluated there again and again."""
     seen = None
     try:
@@ -48,7 +49,7 @@ async def until(page: Any, holds: str) -> None:
 async def shows(page: Any, side: str, *expected: tuple[str, str]) -> None:
     """Wait until a side of the ladder shows these prices and sizes, best first."""
     script = f"[...document.querySelectorAll('#{side} .row')].map((row) => [row.children[1].textContent, row.children[2].textContent])"
-    await until(page, f"JSON.stringify({script}) === '{json.dumps(expected, separators=(',', ':'))}'")
+    await until_on(page, f"JSON.stringify({script}) === '{json.dumps(expected, separators=(',', ':'))}'")
 
 
 @run
@@ -59,7 +60,7 @@ async def test_the_book_on_the_page_is_the_servers() -> None:
         await alice.place("BTC-USD", "sell", "601.00", "2")
         await shows(page, "bids", ("600.10", "0.5000"), ("600.05", "0.0010"))
         await shows(page, "asks", ("601.00", "2.0000"))
-        await until(page, "document.querySelector('#spread').textContent === 'spread 0.90'")
+        await until_on(page, "document.querySelector('#spread').textContent === 'spread 0.90'")
         levels = server.market.exchange.book("BTC-USD").levels
         assert await page.evaluate("[market.book.levels.digest.value.toString(), market.book.verified]") == [str(levels.digest), True]
         assert "verified" in await page.inner_text("#stream")
@@ -81,19 +82,19 @@ async def test_an_order_goes_by_mouse_and_is_filled() -> None:
         assert await page.inner_text("#value") == "149.875 USD"
         await page.click("#place")
         await page.wait_for_selector("#bids .row.own")
-        await until(page, "document.querySelector('#notice').textContent === 'The order is open, with 0.0000 BTC filled.'")
+        await until_on(page, "document.querySelector('#notice').textContent === 'The order is open, with 0.0000 BTC filled.'")
         await shows(page, "bids", ("599.50", "0.2500"))
         assert await page.inner_text("#orders tbody") == "buy BTC-USD\t599.50\t0.2500\tCancel"
         await bob.place("BTC-USD", "sell", "599.50", "0.1")
         await shows(page, "bids", ("599.50", "0.1500"))
-        await until(page, "document.querySelector('#trades').innerText.includes('0.1000')")
-        await until(page, "document.querySelector('#balances tbody').innerText.includes('BTC\\t10.1\\t0')")
+        await until_on(page, "document.querySelector('#trades').innerText.includes('0.1000')")
+        await until_on(page, "document.querySelector('#balances tbody').innerText.includes('BTC\\t10.1\\t0')")
         await page.click("#orders button")
         await shows(page, "bids")
         await page.wait_for_selector("#no-orders:not([hidden])")
         await page.fill("#size", "1000000")
         await page.click("#place")
-        await until(page, "document.querySelector('#notice').textContent.includes('(4')")
+        await until_on(page, "document.querySelector('#notice').textContent.includes('(4')")
         await page.reload()
         await page.wait_for_selector("#own:not([hidden])")
         await page.click("#order >> text=Sell")
@@ -101,13 +102,13 @@ async def test_an_order_goes_by_mouse_and_is_filled() -> None:
         await page.fill("#size", "0.1")
         assert await page.inner_text("#value") == ""
         await page.click("#place")
-        await until(page, "document.querySelector('#notice').textContent === 'The order ended with 0.0000 BTC filled.'")
+        await until_on(page, "document.querySelector('#notice').textContent === 'The order ended with 0.0000 BTC filled.'")
         await page.click("#sign-out")
         await page.wait_for_selector("#sign-in:not([hidden])")
-        await until(page, "market.client.state === 'open'")
+        await until_on(page, "market.client.state === 'open'")
         await page.fill("#token", token("carol", server.clock.now(), "market"))
         await page.click("#sign-in button")
-        await until(page, "document.querySelector('#notice').textContent.includes('(202)') && market.client.state === 'open'")
+        await until_on(page, "document.querySelector('#notice').textContent.includes('(202)') && market.client.state === 'open'")
         await sign_in(page, server, "carol")
         assert await page.inner_text("#who") == "carol"
 
@@ -142,18 +143,18 @@ async def test_a_token_that_has_become_worthless_is_told() -> None:
         server.market.authenticator.revocations.add(Revocation(server.clock.now() / 10**9, subject="alice"))
         await page.click("#cut")
         await page.wait_for_selector("#sign-in:not([hidden])")
-        await until(page, "document.querySelector('#connection').textContent === 'live' && market.book.verified")
+        await until_on(page, "document.querySelector('#connection').textContent === 'live' && market.book.verified")
         assert "revoked" in await page.inner_text("#notice")
 
 
 @run
 async def test_why_a_server_does_not_want_the_page_back_is_told() -> None:
     async with serving() as server, showing(server) as page:
-        await until(page, "market.client.state === 'open'")
+        await until_on(page, "market.client.state === 'open'")
         [connection] = server.connections.values()
         connection.session.close(CloseCode.REVOKED, "revoked")
         server.wake()
-        await until(page, "document.querySelector('#connection').textContent === 'closed'")
+        await until_on(page, "document.querySelector('#connection').textContent === 'closed'")
         assert "4501 revoked. Load the page again" in await page.inner_text("#notice")
 
 
@@ -161,7 +162,7 @@ async def test_why_a_server_does_not_want_the_page_back_is_told() -> None:
 async def test_an_instrument_is_chosen_while_there_is_no_connection() -> None:
     async with serving() as server, trader(server) as alice, showing(server) as page:
         await alice.place("ETH-USD", "buy", "20", "1")
-        await until(page, "market.book?.frame")
+        await until_on(page, "market.book?.frame")
         await page.evaluate("document.querySelector('#cut').click(); document.querySelector('#instruments').lastChild.click()")
         await shows(page, "bids", ("20.00", "1.0000"))
 
@@ -172,7 +173,7 @@ async def test_nothing_of_another_instrument_is_shown_while_there_is_no_connecti
         await alice.place("BTC-USD", "buy", "600", "1")
         await shows(page, "bids", ("600.00", "1.0000"))
         await server.stop()
-        await until(page, "market.client.state === 'lost'")
+        await until_on(page, "market.client.state === 'lost'")
         await page.click("#instruments >> text=ETH-USD")
         await page.wait_for_selector("#ladder", state="hidden")
         assert await page.inner_text("#bid") == "\N{EN DASH}"
@@ -183,19 +184,18 @@ async def test_it_recovers_from_a_stall_by_one_merged_frame_and_from_a_cut_by_a_
     async with serving(sources=[SimulatedSource(1, 100)], tombstones_max=16384) as server, showing(server) as page:
         await page.click("#instruments >> text=ETH-USDT")
         await page.select_option("#interval", "0")
-        await until(page, "market.book?.counts.applied > 20")
+        await until_on(page, "market.book?.counts.applied > 20")
         [session] = [connection.session for connection in server.connections.values()]
         await page.click("#stall")
-        while session.writable:
-            await asyncio.sleep(0.01)
-        await until(page, "market.book.patches > 0")
+        await until(lambda: not session.writable)
+        await until_on(page, "market.book.patches > 0")
         assert await page.evaluate("[market.book.verified, market.book.counts.gap, market.book.counts.mismatch]") == [True, 0, 0]
         snapshots = await page.evaluate("market.book.counts.snapshot")
         await page.wait_for_selector("#stall:not([disabled])")
         await page.click("#cut")
-        await until(page, "market.client.connections === 2 && market.client.recoveries.merged > 0 && market.client.state === 'open'")
+        await until_on(page, "market.client.connections === 2 && market.client.recoveries.merged > 0 && market.client.state === 'open'")
         seq = await page.evaluate("market.book.seq")
-        await until(page, f"market.book.seq > {seq}")
+        await until_on(page, f"market.book.seq > {seq}")
         assert await page.evaluate("[market.book.verified, market.book.counts.gap, market.book.counts.mismatch]") == [True, 0, 0]
         larger = await page.evaluate("market.book.inForce.reason") == "larger"    # a patch, once a busy machine has kept it away for long
         assert await page.evaluate("market.book.counts.snapshot") == snapshots + larger
@@ -210,7 +210,7 @@ def test_it_draws_smoothly_while_much_happens() -> None:
             await page.click("#instruments >> text=ETH-USDT")
             await page.select_option("#interval", "0")
             await page.click("#inspect")
-            await until(page, "market.book?.counts.applied > 100")
+            await until_on(page, "market.book?.counts.applied > 100")
             figures = [await page.evaluate(RATES, SECONDS)]
             while not smooth(*figures[-1]) and len(figures) < 3:
                 figures.append(await page.evaluate(RATES, SECONDS))
@@ -242,7 +242,7 @@ async def test_the_inspector_shows_bytes_and_fields() -> None:
     async with serving() as server, trader(server) as alice, showing(server) as page:
         await page.click("#inspect")
         await page.select_option("#inspect-kind", "book")
-        await until(page, "market.book?.frame")
+        await until_on(page, "market.book?.frame")
         await alice.place("BTC-USD", "buy", "600.05", "0.001")
         await page.click("#frames button")
         fields = json.loads(await page.inner_text("#fields"))
@@ -257,7 +257,7 @@ async def test_it_shows_a_relay() -> None:
         await shows(page, "bids", ("600.05", "0.0010"))
         await page.fill("#token", token("alice", server.clock.now(), "market account trade"))
         await page.click("#sign-in button")
-        await until(page, "document.querySelector('#notice').textContent.includes('(303)')")
+        await until_on(page, "document.querySelector('#notice').textContent.includes('(303)')")
 
 
 @run
