@@ -152,24 +152,24 @@ def frames_of_two_connections(scene: Scene) -> None:
     """Any frame that reaches past the client's sequence from at or below it fits, whichever connection it came by."""
     scene.place("buy", 100, 5)
     first = scene.subscribe()[0]
-    conflated = scene._client
-    scene._interval_ms = 0
+    conflated = scene.client
+    scene.interval_ms = 0
     (second,) = scene.subscribe(scene.connect())
     scene.give(first, "snapshot")
     scene.give(second, "snapshot", "the other connection's snapshot, of the same sequence")
     scene.place("buy", 101, 1)
     quick = [scene.frame(1)]
-    scene._note(conflated.hear())
+    scene.note(conflated.hear())
     for price in (102, 103):
         scene.place("buy", price, 1)
         quick += scene.frames(1)
     scene.market.pass_time(100)
-    (merged,) = scene._note(conflated.hear())
+    (merged,) = scene.note(conflated.hear())
     scene.give(quick[0], "applied")
     scene.give(quick[1], "applied")
     scene.give(merged, "applied", "from below the client's sequence to past it")
     scene.give(quick[2], "dropped", "what the merged frame held")
-    scene._interval_ms = 100
+    scene.interval_ms = 100
 
 
 @scene("orderbook", BOOK)

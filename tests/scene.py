@@ -22,7 +22,7 @@ class Scene:
         self.shows = ""
         self.channel = channel
         self._depth = depth
-        self._interval_ms = interval_ms
+        self.interval_ms = interval_ms
         self._steps: list[dict[str, Any]] = []
         self._resume: tuple[int, int] | None = None
         self._state: State = {}
@@ -39,7 +39,7 @@ class Scene:
         """Begin a history, whose epoch is the time."""
         self.market = QuietMarket(now=now, **self._settings)
         self._trader = Desk(self.market).sign_in("alice")
-        self._client = self.connect()
+        self.client = self.connect()
 
     def connect(self) -> Desk:
         """A connection of the client's, not subscribed yet."""
@@ -58,17 +58,17 @@ class Scene:
 
     def subscribe(self, desk: Desk | None = None, resume: tuple[int, int] | None = None) -> list[Any]:
         """Listen to the channel; the frames that come at once."""
-        self._client = desk or self._client
+        self.client = desk or self.client
         resumptions = {self.channel: resume} if resume else {}
-        subscribed, *frames = self._client.ask(Subscribe, [self.channel], self._depth, self._interval_ms, resumptions)
+        subscribed, *frames = self.client.ask(Subscribe, [self.channel], self._depth, self.interval_ms, resumptions)
         assert isinstance(subscribed, Subscribed)
         [self._in_force] = subscribed.channels
-        assert (self._in_force.depth, self._in_force.interval_ms) == (self._depth, self._interval_ms)
-        return self._note(frames)
+        assert (self._in_force.depth, self._in_force.interval_ms) == (self._depth, self.interval_ms)
+        return self.note(frames)
 
     def come_back(self) -> list[Any]:
         """Lose the connection, and resume on another one; the frames that come at once."""
-        self.market.disconnect(self._client.session, self.market.now)
+        self.market.disconnect(self.client.session, self.market.now)
         frames = self.subscribe(self.connect(), self._resume)
         self._returned = {"resume": self._resume, "recovered": self._in_force.recovered, "reason": self._in_force.reason}
         return frames
@@ -79,25 +79,25 @@ class Scene:
 
     def stop_reading(self) -> None:
         """The client's socket is full."""
-        self._client.session.pause_writing(self.market.now)
+        self.client.session.pause_writing(self.market.now)
 
     def read_again(self) -> list[Any]:
         """The socket takes more; the frames that come then."""
-        self._client.session.resume_writing(self.market.now)
+        self.client.session.resume_writing(self.market.now)
         return self.frames()
 
     def frames(self, milliseconds: float = 0) -> list[Any]:
         """What has come to the client, after some time."""
         if milliseconds:
             self.market.pass_time(milliseconds)
-        return self._note(self._client.hear())
+        return self.note(self.client.hear())
 
     def frame(self, milliseconds: float = 0) -> Any:
         """The one frame that has come."""
         (frame,) = self.frames(milliseconds)
         return frame
 
-    def _note(self, messages: list[Any]) -> list[Any]:
+    def note(self, messages: list[Any]) -> list[Any]:
         """Keep what the market is now, for the frames of now."""
         frames = [message for message in messages if hasattr(message, "channel")]
         for frame in frames:
@@ -148,7 +148,7 @@ class Scene:
         assert self._steps
         assert not self._returned
         names = {"name": self.name, "shows": self.shows, "channel": self.channel}
-        return names | {"depth": self._depth, "interval_ms": self._interval_ms, "steps": self._steps}
+        return names | {"depth": self._depth, "interval_ms": self.interval_ms, "steps": self._steps}
 
 
 def told(message: Message) -> dict[str, str]:

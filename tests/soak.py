@@ -120,9 +120,8 @@ class Subject:
             await ending()
             return ending.__name__
         finally:
-            link = client._link
-            if link and self._chance.random() < 0.7:
-                link.transport.disconnect(False)    # without a goodbye
+            if self._chance.random() < 0.7:
+                client.cut()    # without a goodbye
             await client.close()
 
     async def say_last(self) -> int:

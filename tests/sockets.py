@@ -138,8 +138,7 @@ class RawClient:
 
 def cut(client: KeptConnection) -> None:
     """Lose a client's connection without a word, as networks do. It knows at once."""
-    assert client._link
-    client._link.transport.disconnect(False)
+    client.cut()
 
 
 def cut_all(server: Server, subject: str | None = None) -> None:

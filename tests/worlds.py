@@ -1,5 +1,6 @@
 """A market without a socket, for tests that speak the protocol line by line."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from stream.access.keys import key_of
 from stream.market.history import History
 from stream.market.market import Market
 from stream.market.sequencer import JournalFace
+from stream.sources import Source
 from stream.venue.session import Session
 from stream.wire.codec import MSGPACK, Codec
 from stream.wire.messages import Login
@@ -61,9 +63,11 @@ class Desk:
 class QuietMarket(Market):
     """A market whose time stands still until a test moves it."""
 
-    def __init__(self, history: History | None = None, journal: JournalFace | None = None, now: int = START, **changes: Any) -> None:
+    def __init__(
+        self, history: History | None = None, journal: JournalFace | None = None, now: int = START, sources: Sequence[Source] = (), **changes: Any,
+    ) -> None:
         self.now = now
-        super().__init__(msgspec.structs.replace(CONFIG, **changes), [key_of("HS256", SECRET)], [], now, history, journal)
+        super().__init__(msgspec.structs.replace(CONFIG, **changes), [key_of("HS256", SECRET)], sources, now, history, journal)
 
     def command(self, command: str, *fields: Any, **named: Any) -> None:
         """Run a command that no client may send, by the name of its method."""

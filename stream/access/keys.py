@@ -83,7 +83,7 @@ class KeySet:
         self._fetched: Sequence[Key] = ()
         self._source = config.jwks
         self._refresh_ns = config.jwks_refresh_s * 10**9
-        self._retry_ns = config.jwks_retry_s * 10**9
+        self.retry_ns = config.jwks_retry_s * 10**9
         self._asked_at: int | None = None
         self._missed = False
         self.failures = 0
@@ -116,7 +116,7 @@ class KeySet:
         """Whether the key set is to be fetched now. If so, it counts as requested."""
         if not self._source:
             return False
-        wait = self._retry_ns if self._missed or not self._fetched else self._refresh_ns
+        wait = self.retry_ns if self._missed or not self._fetched else self._refresh_ns
         if self._asked_at is not None and now - self._asked_at < wait:
             return False
         self._asked_at = now

@@ -108,7 +108,7 @@ class Trust:
     def __init__(self, authenticator: Authenticator, config: Config) -> None:
         self._authenticator = authenticator
         self._config = config
-        self._source = KeySource(config)
+        self.source = KeySource(config)
         self._file = Path(config.revocations_file) if config.revocations_file else None
         self._file_stamp: tuple[int, int] | None = None
         self._fetching: asyncio.Task[None] | None = None
@@ -123,7 +123,7 @@ class Trust:
 
     async def _fetch(self) -> None:
         try:
-            self._authenticator.keys.take(await self._source.read())
+            self._authenticator.keys.take(await self.source.read())
         except Exception as error:    # whatever it is, it must not end this task
             self._authenticator.keys.failures += 1
             log.error("the key set cannot be fetched; the last keys stay valid", extra={"why": str(error)})

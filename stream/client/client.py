@@ -127,6 +127,11 @@ class Client(KeptConnection, Requests, Listener):
         """Whether there will be no connection any more: the client was closed, or the server said not to come back."""
         return self._closed
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is a connection, and neither a request nor a channel is under way."""
+        return self._link is not None and not self._waiting and not self._background
+
     def follows(self, channel: str) -> bool:
         """Whether a channel is subscribed on this connection, and here without a gap."""
         return channel in self._following
@@ -215,7 +220,7 @@ class Client(KeptConnection, Requests, Listener):
                         live.held_depth = depth
                         self._following.add(entry.channel)
             if waiting:
-                waiting.allowance.answered(waiting.cost, self._now())
+                waiting.allowance.answered(waiting.cost, self.clock())
                 if waiting.answer.done():    # nobody waits for it any more
                     pass
                 elif isinstance(message, Error):
@@ -270,7 +275,7 @@ class Client(KeptConnection, Requests, Listener):
             except RequestRefused as refused:
                 if refused.code != ErrorCode.TOO_MANY_REQUESTS:
                     raise
-            self.allowance.exhausted(self._now())    # long answers that are still under way count too
+            self.allowance.exhausted(self.clock())    # long answers that are still under way count too
             await asyncio.sleep(wait_s)
         return await self._request(kind, reply, *fields, **named)
 

@@ -109,7 +109,7 @@ class KeptConnection(ABC):
     """A connection to a server that reconnects by itself."""
 
     _decode: Callable[[bytes], Any] = staticmethod(MSGPACK.decode_answer)
-    _now: Callable[[], int] = staticmethod(time.monotonic_ns)    # the loop's time is that of its current turn, and may lag
+    clock: Callable[[], int] = staticmethod(time.monotonic_ns)    # the loop's time is that of its current turn, and may lag
 
     def __init__(self, url: str, token: Token, jitter: random.Random | None = None, delay_s_max: float = DELAY_S_MAX) -> None:
         self.url = checked(url)
@@ -126,7 +126,7 @@ class KeptConnection(ABC):
         self._keeper: asyncio.Task[None] | None = None
         self._left = False
         self._turn = asyncio.Lock()
-        self._return_s = 0.0    # the window within which a server that shuts down asked its clients to return
+        self.return_s = 0.0    # the window within which a server that shuts down asked its clients to return
 
     @abstractmethod
     def _hear(self, message: Answer) -> None:
@@ -217,8 +217,8 @@ class KeptConnection(ABC):
         while not isinstance(failure, Closed):
             if clock() - began > self.delay_s_max:
                 delay = DELAY_S_FIRST
-            await asyncio.sleep(max(delay * (1 - self._random.random() / 2), self._random.random() * self._return_s))
-            delay, self._return_s = min(delay * 2, self.delay_s_max), 0.0
+            await asyncio.sleep(max(delay * (1 - self._random.random() / 2), self._random.random() * self.return_s))
+            delay, self.return_s = min(delay * 2, self.delay_s_max), 0.0
             began = clock()
             try:
                 link = await self._connect()
@@ -227,7 +227,7 @@ class KeptConnection(ABC):
             except ClientError as error:
                 failure = error
                 if self._link:
-                    self._link.transport.disconnect(False)
+                    self.cut()
                 else:
                     self._missed(failure)
         return failure
@@ -238,6 +238,11 @@ class KeptConnection(ABC):
         if isinstance(link.loss, SignInRefused):
             self._refuse(link, link.loss)
         return link.loss
+
+    def cut(self) -> None:
+        """Drop the connection without a word, as networks do, if there is one. What keeps it then comes back."""
+        if self._link:
+            self._link.transport.disconnect(False)
 
     def _linked(self, link: Link) -> None:
         self._link = link
@@ -250,18 +255,18 @@ class KeptConnection(ABC):
     def _receive(self, link: Link, payload: bytes) -> None:
         message = self._decode(payload)
         if isinstance(message, Welcome):
-            self.allowance = Allowance(message, self._now())
+            self.allowance = Allowance(message, self.clock())
             self._linked(link)
         elif self._link is not link:
             if not link.welcomed.is_set():
                 raise Violation(1002, f"{type(message).__name__} came before a welcome")
             return    # this connection is being closed
         elif isinstance(message, Leaving):
-            self._return_s = message.return_ms / 1000
+            self.return_s = message.return_ms / 1000
         elif isinstance(message, LoggedIn):
             self.allowance.signed_in(message)
         if getattr(message, "prev", None) is None:    # an answer, or a snapshot that belongs to one
-            self.allowance.heard(len(payload), self._now())
+            self.allowance.heard(len(payload), self.clock())
         self._hear(message)
         if isinstance(message, Welcome):
             link.welcomed.set()
@@ -269,7 +274,7 @@ class KeptConnection(ABC):
     async def _send_in_turn(self, message: Message, cost: int) -> Allowance:
         """Send a message in its turn, as soon as the server's limits allow it. Returns the allowance to update when its answer has come."""
         async with self._turn:
-            while self._link and (wait := self.allowance.wait(self._now())):    # noqa: ASYNC110 - it waits for time to pass
+            while self._link and (wait := self.allowance.wait(self.clock())):    # noqa: ASYNC110 - it waits for time to pass
                 await asyncio.sleep(min(wait / 10**9, 0.05))    # an answer in the meantime makes the wait shorter
             self._send(message)
             self.allowance.sent(cost)

@@ -119,9 +119,9 @@ class Live(ABC, Generic[Item]):
         self.held_depth: int | None = depth    # the depth requested when the copy began; the copy cannot resume at another depth
         self.holders = 0    # subscriptions that were granted or requested
         self._callbacks: list[Callback[Frame | Gap]] = []
-        self._readers: dict[Any, Reader[Item]] = {None: Reader(deque(maxlen=self.kept))}    # None: no task has begun yet
+        self.readers: dict[Any, Reader[Item]] = {None: Reader(deque(maxlen=self.kept))}    # None: no task has begun yet
         self._stirred = asyncio.Event()
-        self._watchers: list[Callable[[], None]] = []
+        self.watchers: list[Callable[[], None]] = []
         self._failure: ClientError | None = None
 
     @property
@@ -151,11 +151,11 @@ class Live(ABC, Generic[Item]):
     def _reader(self, task: Any = None) -> Reader[Item]:
         """The reader of the current task, or of `task`, which needs a method `done()`. A new task takes over what an ended one left, or gets a new reader."""
         task = task or asyncio.current_task()
-        if task not in self._readers:
-            ended = [other for other in self._readers if other is None or other.done()]
-            left = [self._readers.pop(other) for other in ended]
-            self._readers[task] = left[-1] if left else self._new_reader()
-        return self._readers[task]
+        if task not in self.readers:
+            ended = [other for other in self.readers if other is None or other.done()]
+            left = [self.readers.pop(other) for other in ended]
+            self.readers[task] = left[-1] if left else self._new_reader()
+        return self.readers[task]
 
     @abstractmethod
     def _new_reader(self) -> Reader[Item]:
@@ -193,7 +193,7 @@ class Live(ABC, Generic[Item]):
     def _wake(self) -> None:
         self._stirred.set()
         self._stirred.clear()    # everything that waits for it now goes on nevertheless
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher()
 
     def fail(self, failure: ClientError) -> None:
@@ -211,7 +211,7 @@ class Conflated(Live[Item]):
         return Reader(deque(filter(None, [self.mirror.frame]), maxlen=1))
 
     def _collect(self, message: Frame | Gap) -> None:
-        for reader in self._readers.values():
+        for reader in self.readers.values():
             reader.items.append(message)    # type: ignore[arg-type]
 
 
@@ -226,7 +226,7 @@ class Lossless(Live[Item]):
 
     def _collect(self, message: Frame | Gap) -> None:
         items = [message] if isinstance(message, Gap) else self._items_of(message) if message.prev is not None else ()
-        for reader in self._readers.values():
+        for reader in self.readers.values():
             if not reader.too_slow:
                 reader.items.extend(items)    # type: ignore[arg-type]
                 if len(reader.items) > ITEMS_MAX:
@@ -341,7 +341,7 @@ async def changes(*lives: L) -> AsyncIterator[L]:
 
     watchers = [(live, partial(note, live)) for live in lives]
     for live, watcher in watchers:
-        live._watchers.append(watcher)
+        live.watchers.append(watcher)
     try:
         while True:
             while changed:
@@ -353,7 +353,7 @@ async def changes(*lives: L) -> AsyncIterator[L]:
             await woken.wait()
     finally:
         for live, watcher in watchers:
-            live._watchers.remove(watcher)
+            live.watchers.remove(watcher)
 
 
 class Listener(ABC):

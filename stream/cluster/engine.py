@@ -57,7 +57,7 @@ class Engine(Market):
         self._began = began
         self.gateways: dict[int, tuple[Status, int]] = {}    # by origin, and when the latest beat was seen
         self.gone: set[int] = set()
-        self._publish = publish
+        self.publish = publish
         self._marked_at = now
         self._beats = 0
         self._taken: dict[int, int] = {}    # the last number of each origin, run or gathered
@@ -143,7 +143,7 @@ class Engine(Market):
             if now - self._marked_at >= MARK_INTERVAL:
                 self._marked_at = now
                 mark = mark_of(self.exchange, False)
-            self._publish(Batch(term=self.term, began=self._began, prev=prev, position=self.position, records=records, mark=mark))
+            self.publish(Batch(term=self.term, began=self._began, prev=prev, position=self.position, records=records, mark=mark))
         return due
 
     def beat(self, now: int) -> Beat:

@@ -85,17 +85,17 @@ class Node:
         self._sources = sources
         self._stopped = stopped
         self._redis = connect(config.redis)
-        self._redis_keys = keys_of(config.cluster)
-        self._lease = Lease(self._redis, self._redis_keys, self.name, config.lease_ms)
+        self.redis_keys = keys_of(config.cluster)
+        self.lease = Lease(self._redis, self.redis_keys, self.name, config.lease_ms)
         self._clock = Clock()
-        self._origin = secrets.randbits(63)
+        self.origin = secrets.randbits(63)
         self._beats = 0
-        self._end = RedisGatewayEnd(connect(config.redis), self._redis_keys, self._hear, self._wants)
+        self._end = RedisGatewayEnd(connect(config.redis), self.redis_keys, self._hear, self._wants)
         self.replica = Replica(config, self._end.ask, self._clock.now())
         self._end.status = self._status
-        self._link: RedisEngineEnd | None = None
+        self.link: RedisEngineEnd | None = None
         self._server: EngineServer | None = None
-        self._offering: asyncio.Task[None] | None = None
+        self.offering: asyncio.Task[None] | None = None
         self._has_journal = has_journal(Disk(), config.journal)
         self._checked = 0    # snapshots whose terms have been compared with the configuration's
         self._fit = False    # whether the Redis has been looked at
@@ -112,7 +112,7 @@ class Node:
         self._beats += 1
         behind_ms = max(0, self._clock.now() - self.replica.complete_at) // MILLISECOND
         return Status(
-            origin=self._origin, role=STANDBY, name=self.name, beat=self._beats, term=self.replica.term, position=self.replica.position,
+            origin=self.origin, role=STANDBY, name=self.name, beat=self._beats, term=self.replica.term, position=self.replica.position,
             connections=0, behind_ms=behind_ms,
         )
 
@@ -134,7 +134,7 @@ class Node:
                 except TROUBLE as error:
                     if of_wrong_type(error):
                         with suppress(*TROUBLE):
-                            await remove_wrong_types(self._redis, self._redis_keys)
+                            await remove_wrong_types(self._redis, self.redis_keys)
                     if not failing:
                         log.warning("redis fails", extra={"what": "the lease", "reason": str(error)})
                     failing = True
@@ -148,7 +148,7 @@ class Node:
         except BaseException:
             if self.term:
                 with suppress(*TROUBLE):
-                    await self._lease.release(self.term)
+                    await self.lease.release(self.term)
             await self._leave()
             raise
         await self._leave()
@@ -170,27 +170,27 @@ class Node:
             await require_noeviction(self._redis)
             self._fit = True
         if not self.replica.state:
-            other = await follower_of(self._redis, self._redis_keys, self._origin)
+            other = await follower_of(self._redis, self.redis_keys, self.origin)
             if other:    # it is for that one to lead, rather than for a journal that may have ended long ago
                 return False
         known = self.replica.term
-        self.term = await self._lease.acquire(max(known, int(time.time())), known or int(self._has_journal))
+        self.term = await self.lease.acquire(max(known, int(time.time())), known or int(self._has_journal))
         if not self.term:
             return False
         log.info("this node may lead now", extra={"node": self.name, "term": self.term})
         if await self._catch_up():
             return True
-        await self._lease.release(self.term)
+        await self.lease.release(self.term)
         await asyncio.sleep(self._config.lease_ms / 1000)
         return False
 
     async def _catch_up(self) -> bool:
         """Keep older leaders out, and read what they have written. Returns False if this node should not lead."""
-        if not await fence(self._redis, self._redis_keys, self.term):
+        if not await fence(self._redis, self.redis_keys, self.term):
             return False
         loop = asyncio.get_running_loop()
         deadline = loop.time() + CAUGHT_UP_S
-        there = await self._redis.exists(self._redis_keys.snapshot) or self.replica.state
+        there = await self._redis.exists(self.redis_keys.snapshot) or self.replica.state
         while self.replica.term != self.term or (there and self.replica.lost):
             if loop.time() > deadline:
                 log.critical("a part of the history is missing here: this node does not lead", extra={"position": self.replica.position})
@@ -207,7 +207,7 @@ class Node:
 
     async def _ends_early(self) -> bool:
         """Whether the journal here ends earlier than what a leader has published, according to Redis."""
-        renewing = going_on("the lease", self._renew)
+        renewing = going_on("the lease", self.renew)
         try:
             return await asyncio.to_thread(end_of, Disk(), self._config.journal) < self.replica.told
         finally:
@@ -217,46 +217,46 @@ class Node:
         """Lead."""
         await self._end.stop()
         sources = self._sources()
-        renewing = going_on("the lease", self._renew)
+        renewing = going_on("the lease", self.renew)
         try:
             inheritance = await asyncio.to_thread(
-                inherit, Disk(), self._config, sources, self.replica, self._clock.now(), self._wake_from_thread, self._offer,
+                inherit, Disk(), self._config, sources, self.replica, self._clock.now(), self._wake_from_thread, self.offer,
             )
         finally:
             renewing.cancel()
         server = self._server = EngineServer(self._config, self._keys, sources, self._clock, inheritance, self.term, self._publish)
-        self._link = RedisEngineEnd(self._redis, self._redis_keys, self._lease, server, self._config.link_bytes_kept, self._ended)
+        self.link = RedisEngineEnd(self._redis, self.redis_keys, self.lease, server, self._config.link_bytes_kept, self._ended)
         if inheritance.records is not None and inheritance.position > inheritance.began:
-            self._link.publish(Batch(self.term, inheritance.began, inheritance.began, inheritance.position, inheritance.records))
+            self.link.publish(Batch(self.term, inheritance.began, inheritance.began, inheritance.position, inheritance.records))
         await server.start()
-        self._link.start()
+        self.link.start()
         log.info("this node leads", extra={"node": self.name, "term": self.term, "position": inheritance.position, "epoch": server.engine.point(0).epoch})
         return server
 
-    async def _renew(self) -> None:
+    async def renew(self) -> None:
         """Keep the lease while a journal is read, which may take long."""
         await asyncio.sleep(BEAT_S)
         with suppress(*TROUBLE):
-            await self._lease.renew(self.term)
+            await self.lease.renew(self.term)
 
     def _publish(self, batch: Batch) -> None:
-        if self._link:
-            self._link.publish(batch)
+        if self.link:
+            self.link.publish(batch)
 
     def _wake_from_thread(self) -> None:
         if self._server:
             self._server.wake_from_thread()
 
-    def _offer(self) -> None:
+    def offer(self) -> None:
         """There is a new snapshot in the journal's folder: publish it."""
-        self._offering = once("the offer of a snapshot", self._offer_newest())
+        self.offering = once("the offer of a snapshot", self._offer_newest())
 
     async def _offer_newest(self) -> None:
         with suppress(*TROUBLE):
             state = await asyncio.to_thread(newest_in, self._config.journal, self.term)
             try:
-                if self._link:
-                    await self._link.offer(state)
+                if self.link:
+                    await self.link.offer(state)
             finally:
                 state.close()
 
@@ -270,9 +270,9 @@ class Node:
     async def stop(self) -> None:
         """Run what has been taken in, tell it, and let another lead."""
         assert self._server
-        assert self._link
-        self._link.stop_hearing()
+        assert self.link
+        self.link.stop_hearing()
         await self._server.run_what_has_gathered()
-        await self._link.stop()
+        await self.link.stop()
         await self._server.stop()
         await close(self._redis)

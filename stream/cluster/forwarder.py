@@ -50,12 +50,12 @@ class Forwarder(Gatherer):
         super().__init__(directory, results)
         self._exchange = exchange
         self.origin = origin
-        self._send = send
+        self.send = send
         self._patience = patience
         self._engine_time = engine_time
         self._low = low
         self._number = 0
-        self._sent: dict[int, Sent] = {}
+        self.sent_groups: dict[int, Sent] = {}
         self._send_again_at = NEVER
         self._commands_sent = 0
         self._since = 0    # when what gathers began to, if it could not be sent
@@ -68,10 +68,10 @@ class Forwarder(Gatherer):
         """
         self._exchange, self.directory, self.results = exchange, directory, results
         ran = last_number(directory, self.origin)
-        for number in [number for number in self._sent if number <= ran]:
-            call_all(self._recalled(self._sent.pop(number).group))
-        if len(self._sent) < self._number - ran:
-            self._sent = {number: self._sent.get(number) or self._without_commands(number) for number in range(ran + 1, self._number + 1)}
+        for number in [number for number in self.sent_groups if number <= ran]:
+            call_all(self._recalled(self.sent_groups.pop(number).group))
+        if len(self.sent_groups) < self._number - ran:
+            self.sent_groups = {number: self.sent_groups.get(number) or self._without_commands(number) for number in range(ran + 1, self._number + 1)}
             self._send_again_at = 0
         self._count()
 
@@ -91,7 +91,7 @@ class Forwarder(Gatherer):
     @property
     def waits(self) -> bool:
         """Whether anything has not come back."""
-        return bool(self._sent or self.gathers)
+        return bool(self.sent_groups or self.gathers)
 
     @property
     def next_due(self) -> int:
@@ -101,35 +101,35 @@ class Forwarder(Gatherer):
     def advance(self, now: int) -> None:
         """Forward what has gathered, and again what has not come back."""
         gathers = self.gathers
-        if gathers and len(self._sent) < UNDER_WAY_MAX:
-            group, self._gathering = self._gathered(), Group()
+        if gathers and len(self.sent_groups) < UNDER_WAY_MAX:
+            group, self.gathering = self._gathered(), Group()
             self._number += 1
             self.groups += 1
             sent = Sent(Forwarded(self.origin, self._number, bytes(group.commands), group.keyed, group.entries), group, self._since or now)
-            self._sent[self._number], self._since = sent, 0
+            self.sent_groups[self._number], self._since = sent, 0
             self._count()
             self._send_out(sent)
             if self._send_again_at == NEVER:
                 self._send_again_at = now + SEND_AGAIN
         elif now >= self._send_again_at:
             self.send_again(now)
-        if gathers and len(self._sent) == UNDER_WAY_MAX:
+        if gathers and len(self.sent_groups) == UNDER_WAY_MAX:
             self._keep_waiting(now)
 
     def _send_out(self, sent: Sent) -> None:
-        self._send(Forward(sent.forwarded, self._engine_time(sent.at)))
+        self.send(Forward(sent.forwarded, self._engine_time(sent.at)))
 
     def _keep_waiting(self, now: int) -> None:
         """What has gathered cannot be sent yet: keep as little of it as possible, and tell callers that have waited too long."""
         self._since = self._since or now
         if now - self._since >= self._patience:
-            self._tell_unknown(self._gathering)
-        if len(self._gathering.entries) > self._entries_max:
+            self._tell_unknown(self.gathering)
+        if len(self.gathering.entries) > self._entries_max:
             latest: dict[DirectoryKey, Entry] = {}
-            for entry in self._gathering.entries:
+            for entry in self.gathering.entries:
                 latest.pop(entry.key, None)
                 latest[entry.key] = entry
-            self._gathering.entries = list(latest.values())
+            self.gathering.entries = list(latest.values())
             self._entries_max = 2 * len(latest) + ENTRIES_AT_ONCE
 
     @property
@@ -138,24 +138,24 @@ class Forwarder(Gatherer):
         return len(self.commands) + self._commands_sent
 
     def _count(self) -> None:
-        self._commands_sent = sum(len(sent.group.commands) for sent in self._sent.values())
+        self._commands_sent = sum(len(sent.group.commands) for sent in self.sent_groups.values())
 
     def send_again(self, now: int) -> None:
         """Send everything that has not come back, in order, and tell callers that have waited too long."""
-        for sent in self._sent.values():
+        for sent in self.sent_groups.values():
             self._send_out(sent)
-        self._send_again_at = now + SEND_AGAIN if self._sent else NEVER
-        for sent in self._sent.values():
+        self._send_again_at = now + SEND_AGAIN if self.sent_groups else NEVER
+        for sent in self.sent_groups.values():
             if now - sent.at >= self._patience:
                 self._tell_unknown(sent.group)
 
     def came_back(self, group: Forwarded, indexes: list[int]) -> None:
         """The engine has run a group of ours; the exchange's latest call is that group."""
-        for number in [number for number in self._sent if number <= group.number]:
-            sent = self._sent.pop(number).group
+        for number in [number for number in self.sent_groups if number <= group.number]:
+            sent = self.sent_groups.pop(number).group
             call_all(self._outcomes(sent, indexes, group.refused) if number == group.number else self._recalled(sent))
         self._count()
-        if not self._sent:
+        if not self.sent_groups:
             self._send_again_at = NEVER
 
     def _outcomes(self, sent: Group, indexes: list[int], refused: int) -> list[Callable[[], None]]:

@@ -147,8 +147,8 @@ class RedisEngineEnd:
         self._bytes_kept = bytes_kept
         self._hears = True
         self._ended = ended
-        self._pending: deque[Batch] = deque()
-        self._pending_size = 0
+        self.pending: deque[Batch] = deque()
+        self.pending_size = 0
         self._entries: deque[tuple[Batch, bytes]] = deque()    # what is next to be told
         self._news = asyncio.Event()
         self._all_told = asyncio.Event()
@@ -167,9 +167,9 @@ class RedisEngineEnd:
     def start(self) -> None:
         """Begin to tell, the state of now first."""
         steps = {"the log": self._send, "the snapshot": self._tell_state, "requests": self._read, "the lease": self._beat}
-        self._tasks = [asyncio.create_task(self._persist(what, step)) for what, step in steps.items()]
+        self._tasks = [asyncio.create_task(self.persist(what, step)) for what, step in steps.items()]
 
-    async def _persist(self, what: str, step: Step) -> None:
+    async def persist(self, what: str, step: Step) -> None:
         async def step_with_room() -> None:
             try:
                 await step()
@@ -203,11 +203,11 @@ class RedisEngineEnd:
 
     def publish(self, batch: Batch) -> None:
         """Send a batch to all followers. If too much waits because Redis is away, a snapshot will replace it."""
-        self._pending.extend(parts(batch, ENTRY_BYTES))
-        self._pending_size += size_of(batch)
-        if self._pending_size > self._bytes_kept:
-            self._pending.clear()
-            self._pending_size = 0
+        self.pending.extend(parts(batch, ENTRY_BYTES))
+        self.pending_size += size_of(batch)
+        if self.pending_size > self._bytes_kept:
+            self.pending.clear()
+            self.pending_size = 0
             self._owe_snapshot(batch.position)
         self._news.set()
         self._all_told.clear()
@@ -221,7 +221,7 @@ class RedisEngineEnd:
     async def _send(self) -> None:
         """Add what is next as one entry after the last one, or only check that the last one is still there."""
         await self._news.wait()
-        if not self._entries and self._pending:
+        if not self._entries and self.pending:
             self._entries.append(self._gathered())
         entry = self._entries[0] if self._entries else None
         batch, data = entry or (None, b"")
@@ -237,17 +237,17 @@ class RedisEngineEnd:
             raise Deposed(f"another leader has written to the log in term {top[0]}")
         elif top < self._told:
             self._tell_again(top)
-        if not self._entries and not self._pending:
+        if not self._entries and not self.pending:
             self._news.clear()
             self._all_told.set()
         await asyncio.sleep(LINGER_S)
 
     def _gathered(self) -> tuple[Batch, bytes]:
         batches, size = [], 0
-        while self._pending and size < ENTRY_BYTES:
-            batches.append(self._pending.popleft())
+        while self.pending and size < ENTRY_BYTES:
+            batches.append(self.pending.popleft())
             size += size_of(batches[-1])
-        self._pending_size -= size
+        self.pending_size -= size
         batch = merged(batches)
         return batch, encode(batch)
 

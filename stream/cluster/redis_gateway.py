@@ -72,7 +72,7 @@ class RedisGatewayEnd:
         self._wants = wants
         self._wanted = False
         self._last = "0-0"
-        self._pending: list[bytes] = []
+        self.pending: list[bytes] = []
         self._pending_bytes = 0
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -94,8 +94,8 @@ class RedisGatewayEnd:
     def send(self, request: Request) -> None:
         """Send a request to the engine. If too much already waits for a Redis that is away, it is dropped; it will be sent again."""
         if self._pending_bytes <= PENDING_BYTES_MAX:
-            self._pending.append(encode(request))
-            self._pending_bytes += len(self._pending[-1])
+            self.pending.append(encode(request))
+            self._pending_bytes += len(self.pending[-1])
             self._news.set()
 
     def ask(self) -> None:
@@ -105,7 +105,7 @@ class RedisGatewayEnd:
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be sent."""
-        return not self._pending
+        return not self.pending
 
     async def _read_news(self) -> None:
         if self._wanted:
@@ -142,7 +142,7 @@ class RedisGatewayEnd:
     async def _send(self) -> None:
         await self._news.wait()
         self._news.clear()
-        pending, self._pending, self._pending_bytes = self._pending, [], 0    # if this fails, the forwarder sends them again
+        pending, self.pending, self._pending_bytes = self.pending, [], 0    # if this fails, the forwarder sends them again
         async with self._redis.pipeline(transaction=False) as pipeline:
             for request in pending:
                 pipeline.xadd(self._keys.commands, {FIELD: request}, maxlen=COMMANDS_KEPT, approximate=True)

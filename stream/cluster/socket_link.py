@@ -46,8 +46,8 @@ class SocketEngineEnd:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._workers: dict[asyncio.StreamWriter, bool] = {}    # and whether it is told the batches, for its state is on the way
-        self._telling: Telling | None = None
+        self.workers: dict[asyncio.StreamWriter, bool] = {}    # and whether it is told the batches, for its state is on the way
+        self.telling: Telling | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._beating: asyncio.Task[None] | None = None
         self._server: asyncio.Server | None = None
@@ -65,7 +65,7 @@ class SocketEngineEnd:
         """Hear nobody any more."""
         if self._server:
             self._server.close()
-        for writer in self._workers:
+        for writer in self.workers:
             writer.transport.abort()    # which ends who serves it
         if self._beating:
             self._beating.cancel()
@@ -75,9 +75,9 @@ class SocketEngineEnd:
     def publish(self, batch: Batch) -> None:
         """Send a batch to all followers."""
         data = framed(encode(batch))
-        if self._telling and not self._telling.keep(data):
-            self._telling = None
-        for writer, follows in self._workers.items():
+        if self.telling and not self.telling.keep(data):
+            self.telling = None
+        for writer, follows in self.workers.items():
             if follows:
                 self._write(writer, data)
 
@@ -92,7 +92,7 @@ class SocketEngineEnd:
         assert task
         assert self._leader
         self._tasks.add(task)
-        self._workers[writer] = False
+        self.workers[writer] = False
         telling: asyncio.Task[None] | None = None
         try:
             while True:
@@ -112,24 +112,24 @@ class SocketEngineEnd:
             if telling:
                 telling.cancel()
                 await asyncio.gather(telling, return_exceptions=True)
-            del self._workers[writer]
+            del self.workers[writer]
             self._tasks.discard(task)
             writer.close()
 
     async def _tell_state(self, writer: asyncio.StreamWriter) -> None:
         """Tell a worker the state, and from then on every batch behind it."""
         assert self._leader
-        self._workers[writer] = False
+        self.workers[writer] = False
         while True:
-            telling = self._telling = self._telling or Telling(self._leader)
+            telling = self.telling = self.telling or Telling(self._leader)
             try:
                 state = await telling.join()
-                if telling is self._telling:
+                if telling is self.telling:
                     for start in range(0, state.size, PART_BYTES):
                         writer.write(framed(encode(await state.part(start, PART_BYTES))))
                         if not start:
                             writer.write(b"".join(telling.behind))
-                            self._workers[writer] = True
+                            self.workers[writer] = True
                         await writer.drain()
                     return
             except ConnectionError:
@@ -140,13 +140,13 @@ class SocketEngineEnd:
                 writer.transport.abort()    # the worker comes back, and asks again
                 raise
             finally:
-                if telling.leave() and telling is self._telling:
-                    self._telling = None
+                if telling.leave() and telling is self.telling:
+                    self.telling = None
             await asyncio.sleep(BEAT_S)
 
     async def _beat(self, leader: Leader) -> None:
         data = framed(encode(leader.beat()))
-        for writer in self._workers:
+        for writer in self.workers:
             self._write(writer, data)
         leader.gone.clear()
         await asyncio.sleep(BEAT_S)
@@ -159,7 +159,7 @@ class Telling:
         self.behind: list[bytes] = []
         self._behind_bytes = 0
         self._encoding: asyncio.Task[EncodedState] = asyncio.create_task(leader.snapshot())
-        self._readers = 0
+        self.readers = 0
 
     def keep(self, data: bytes) -> bool:
         """Keep a batch for who comes later; False if that is too much."""
@@ -169,15 +169,15 @@ class Telling:
 
     async def join(self) -> EncodedState:
         """The state, for one more worker, until it leaves. OSError if it cannot be encoded."""
-        self._readers += 1
+        self.readers += 1
         return await asyncio.shield(self._encoding)
 
     def leave(self) -> bool:
         """Whether that was the last one."""
-        self._readers -= 1
-        if not self._readers and not self._encoding.cancel() and not self._encoding.exception():
+        self.readers -= 1
+        if not self.readers and not self._encoding.cancel() and not self._encoding.exception():
             self._encoding.result().close()
-        return not self._readers
+        return not self.readers
 
 
 class SocketGatewayEnd:

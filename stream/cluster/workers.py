@@ -54,7 +54,7 @@ class Workers:
         self._settings = {"role": "gateway", "engine_socket": str(path), "workers": config.workers}
         self._holder: socket.socket | None = None
         self._keepers: list[asyncio.Task[None]] = []
-        self._processes: dict[int, asyncio.subprocess.Process] = {}
+        self.processes: dict[int, asyncio.subprocess.Process] = {}
         self._leaving = False
 
     def _publish(self, batch: Batch) -> None:
@@ -85,12 +85,12 @@ class Workers:
         behind = self._config.admin_port and self._config.admin_port + 1 + number
         settings = self._settings | {"port": self.port, "admin_port": behind, "node": f"worker {number}", "sources": ("none",)}
         environment = os.environ | as_environment(replace(self._config, **settings))
-        self._processes[number] = await asyncio.create_subprocess_exec(
+        self.processes[number] = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "stream", "serve", env=environment, stdout=asyncio.subprocess.DEVNULL, preexec_fn=ignore_hangup,
         )
         if self._leaving:
-            self._processes[number].send_signal(signal.SIGTERM)    # it came too late to be told with the others
-        status = await self._processes[number].wait()
+            self.processes[number].send_signal(signal.SIGTERM)    # it came too late to be told with the others
+        status = await self.processes[number].wait()
         if not self._leaving:
             log.error("a worker has ended; starting another", extra={"worker": number, "status": status})
             await asyncio.sleep(AGAIN_S)
@@ -98,14 +98,14 @@ class Workers:
     def reload(self) -> None:
         """Have everybody read the keys and the revocations again."""
         self.server.reload()
-        for process in self._processes.values():
+        for process in self.processes.values():
             if process.returncode is None:
                 process.send_signal(signal.SIGHUP)
 
     async def stop(self) -> None:
         """Let the workers' clients go, then the engine."""
         self._leaving = True
-        for process in self._processes.values():
+        for process in self.processes.values():
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
         await asyncio.gather(*self._keepers, return_exceptions=True)

@@ -57,7 +57,7 @@ class Conflation:
         self._pace = pace
         self._epoch = at.epoch
         self._waited = counters.waited.setdefault(self.interval_ms, Histogram())
-        self._sent = at.seq             # where the last frame ended
+        self.sent = at.seq             # where the last frame ended
         self._sent_at = at.now
         self._seen = at.seq             # how far the channel was looked at
         self._seen_at = at.now - self.interval_ms * MILLISECOND
@@ -75,9 +75,9 @@ class Conflation:
     def _point(self, at: Point) -> Point:
         """Where the channel stands. In another history, or in one that has lost its end, nobody has anything yet."""
         at = self.channel.point(at)
-        if at.epoch != self._epoch or at.seq < self._sent:
+        if at.epoch != self._epoch or at.seq < self.sent:
             self._epoch = at.epoch
-            self._sent = self._seen = NOWHERE
+            self.sent = self._seen = NOWHERE
             for subscription in self.subscriptions:
                 subscription.seq = NOWHERE
         return at
@@ -110,7 +110,7 @@ class Conflation:
         """Send what happened since the last frame, or a heartbeat."""
         at = self._point(at)
         heartbeat = self.current
-        self._send(self._missed(self._sent, at, self._look(at)), at, heartbeat)
+        self._send(self._missed(self.sent, at, self._look(at)), at, heartbeat)
 
     def _look(self, at: Point) -> int:
         """Note that the channel is looked at. Returns how many batches changed its book since the last frame."""
@@ -149,7 +149,7 @@ class Conflation:
         self.counters.frames_made += 1
         self.counters.heartbeats += heartbeat
         self._batches = batches
-        self._sent, self._sent_at = at.seq, at.now
+        self.sent, self._sent_at = at.seq, at.now
 
     def catch_up(self, subscription: Subscription, at: Point) -> None:
         """Send one listener all that it missed as one frame."""
@@ -166,7 +166,7 @@ class Conflation:
         frame, recovered, reason = self._recovery(resume, at)
         if resume and recovered != "snapshot":
             subscription.seq = resume[1]
-        subscription.in_step = self.current and (frame is not None or self._sent <= subscription.seq <= at.seq)
+        subscription.in_step = self.current and (frame is not None or self.sent <= subscription.seq <= at.seq)
         self.counters.recovered[recovered, reason] = self.counters.recovered.get((recovered, reason), 0) + 1
         return frame, recovered, reason
 
@@ -210,10 +210,10 @@ class WindowConflation(Conflation):
         heartbeat = self.current or at.now >= self.heartbeat_due    # a busy book may have a quiet window
         batches = self._look(at)
         before, self._window = self._window, Window(self.channel.levels, self.depth)
-        if self._sent == NOWHERE:
+        if self.sent == NOWHERE:
             self._send([self.channel.window(self._window, at)], at, heartbeat)
         elif heartbeat or not self._window.equals(before) or any(not subscription.in_step for subscription in self.subscriptions):
-            self._send([self.channel.window_since(before, self._window, self._sent, at, batches)], at, heartbeat)
+            self._send([self.channel.window_since(before, self._window, self.sent, at, batches)], at, heartbeat)
 
     def _missed(self, prev: int, at: Point, batches: int = 0) -> list[Shared]:
         return [self._snapshot(at)]

@@ -25,7 +25,7 @@ class SelfAudit(Outbox):
         self._feed = feed
         self._interval_ms = interval_ms
         self._subscriptions: Subscriptions = {}
-        self._mirrors: dict[str, BookMirror] = {}
+        self.mirrors: dict[str, BookMirror] = {}
         self._to_begin: set[str] = set()
         self._known = 0    # channels of the feed
         self.frames = 0
@@ -39,8 +39,8 @@ class SelfAudit(Outbox):
         """Subscribe to what is new, or was wrong."""
         if self._interval_ms and self._known != len(self._feed.public):
             self._known = len(self._feed.public)
-            new = {name for name in self._feed.public if parse(name).kind == BOOK} - self._mirrors.keys()
-            self._mirrors |= {name: BookMirror(name) for name in new}
+            new = {name for name in self._feed.public if parse(name).kind == BOOK} - self.mirrors.keys()
+            self.mirrors |= {name: BookMirror(name) for name in new}
             self._to_begin |= new
         if self._to_begin:
             names, self._to_begin = list(map(parse, sorted(self._to_begin))), set()
@@ -52,7 +52,7 @@ class SelfAudit(Outbox):
         """Take in a frame as a client would."""
         book = MSGPACK.decode_answer(payload_of(frame))
         assert isinstance(book, Book)
-        mirror = self._mirrors[book.channel]
+        mirror = self.mirrors[book.channel]
         verdict = mirror.receive(book)
         self.frames += 1
         if verdict in (Verdict.GAP, Verdict.MISMATCH) or mirror.levels.crossed:

@@ -94,6 +94,11 @@ class LoadClient(KeptConnection):
 
     # The connection
 
+    @property
+    def idle(self) -> bool:
+        """Whether every channel is here, and every request is answered."""
+        return not self._under_way and all(mirror.seq >= 0 for mirror in self._mirrors.values())
+
     async def live(self) -> None:
         """Connect, and do what the role says, until cancelled."""
         self._tally.counts.clients += 1
@@ -165,7 +170,7 @@ class LoadClient(KeptConnection):
             self._follow(message)
             return
         cost, allowance = self._under_way.pop(getattr(message, "id", 0), (0, self.allowance))
-        allowance.answered(cost, self._now())
+        allowance.answered(cost, self.clock())
         if isinstance(message, Gap):
             counts.told_gaps += 1
         elif isinstance(message, Welcome):

@@ -17,18 +17,18 @@ class Times:
 
     def __init__(self, encoded: str = "") -> None:
         self.histogram = HdrHistogram.decode(encoded) if encoded else HdrHistogram(1, HIGHEST_US, DIGITS)
-        self._noted: dict[int, int] = {}
+        self.noted: dict[int, int] = {}
 
     def note(self, ns: int) -> None:
         """Note a time in ns; less than 1 us counts as that."""
         us = max(1, ns // 1000)
         drop = max(0, us.bit_length() - BITS)    # so that what is noted is of few different times, however late all are
         us = us >> drop << drop
-        self._noted[us] = self._noted.get(us, 0) + 1
+        self.noted[us] = self.noted.get(us, 0) + 1
 
     def fold(self) -> list[float]:
         """Take in what was noted since the last time; its median and its 99th percentile in ms, or nothing if there was nothing."""
-        noted, self._noted = self._noted, {}
+        noted, self.noted = self.noted, {}
         total, seen = sum(noted.values()), 0
         cuts: list[float] = []
         for us in sorted(noted):

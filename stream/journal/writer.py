@@ -185,7 +185,7 @@ class Journal:
         self._waiting: list[tuple[Kind, Buffer, int]] = []
         self._wake = threading.Condition()
         self._closing = False
-        self._sealed = True
+        self.sealed = True
         self.failure: JournalFailed | None = None
         self.waits_for = ""    # what it cannot go on without, and is trying to have
         self.appended = self.durable = writer.seq
@@ -233,8 +233,8 @@ class Journal:
         options = self._writer.options
         with self._wake:
             while not self._waiting:
-                if self._closing or not self._wake.wait(None if self._sealed else options.seal_after_s):
-                    if self._sealed:
+                if self._closing or not self._wake.wait(None if self.sealed else options.seal_after_s):
+                    if self.sealed:
                         return []
                     self._waiting.append(SEAL)
                     self.appended += 1
@@ -251,7 +251,7 @@ class Journal:
         try:
             while group := self._take():
                 self._commit(group)
-                self._sealed = group[-1] is SEAL
+                self.sealed = group[-1] is SEAL
                 self.durable = self._writer.seq
                 self._report()
                 if self._writer.needs_spare and not (self._preparer and self._preparer.is_alive()):

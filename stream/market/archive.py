@@ -44,8 +44,8 @@ class Archive:
         self.position = self._opened.writer.seq    # the last record that was there at the start
         self._tell(time.monotonic() - began)
         self._snapshot_at = 0    # commands executed when the latest snapshot began
-        self._snapshooter: asyncio.Task[None] | None = None
-        self._process: asyncio.subprocess.Process | None = None
+        self.snapshooter: asyncio.Task[None] | None = None
+        self.process: asyncio.subprocess.Process | None = None
         self._failed = self._low = self._waits = False
         self.journal = Journal(self._opened.writer, report)
 
@@ -72,24 +72,24 @@ class Archive:
             log.warning("the journal waits: nothing is acknowledged until it has a file descriptor" if self.journal.waits_for else "the journal goes on",
                         extra={"reason": self.journal.waits_for})
         self._failed, self._low, self._waits = self.journal.failure is not None, self.journal.low, bool(self.journal.waits_for)
-        if executed - self._snapshot_at >= self._config.journal_snapshot_commands and not self._snapshooter and not self.journal.failure:
+        if executed - self._snapshot_at >= self._config.journal_snapshot_commands and not self.snapshooter and not self.journal.failure:
             self._snapshot_at = executed
-            self._snapshooter = once("a snapshot", self._snapshot())
+            self.snapshooter = once("a snapshot", self._snapshot())
 
     async def _snapshot(self) -> None:
         flags = {"--upto": self.journal.durable, "--keep": self._config.journal_snapshots_kept, "--trades": self._config.trades_kept}
         command = ["journal", "snapshot", self._config.journal, *(str(part) for flag in flags.items() for part in flag)]
         try:
-            self._process = await asyncio.create_subprocess_exec(
+            self.process = await asyncio.create_subprocess_exec(
                 "nice", sys.executable, "-m", "stream", *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
             )
-            _, said = await self._process.communicate()
-            if self._process.returncode:
+            _, said = await self.process.communicate()
+            if self.process.returncode:
                 log.error("a snapshot was not taken", extra={"reason": said.decode(errors="replace")[-1000:]})
             else:
                 self._taken()
         finally:
-            self._snapshooter = self._process = None
+            self.snapshooter = self.process = None
 
     def abandon(self) -> None:
         """Leave the folder as it is, to others."""
@@ -98,11 +98,11 @@ class Archive:
 
     async def close(self, market: Market, now: int) -> None:
         """Write down what a replay must lead to, commit everything, and leave a snapshot for a quick start."""
-        if self._snapshooter:
-            if self._process:
+        if self.snapshooter:
+            if self.process:
                 with suppress(ProcessLookupError):
-                    self._process.terminate()
-            await asyncio.wait([self._snapshooter])
+                    self.process.terminate()
+            await asyncio.wait([self.snapshooter])
         with suppress(JournalError):
             self.journal.append(Kind.MARK, msgspec.msgpack.encode(mark_of(market.exchange, True)), now)    # nothing is in flight any more
         self.journal.close()

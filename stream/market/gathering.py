@@ -106,34 +106,34 @@ class Gatherer:
         self.results = results
         self.executed = self.refused = self.groups = 0
         self.ahead = Commands()    # what runs before what gathers
-        self._gathering = Group()
+        self.gathering = Group()
         self._under_way: dict[tuple[int, int], list[Reply]] = {}
 
     @property
     def commands(self) -> Commands:
         """The group that is being gathered. Append to it, then call `expect` if there is to be a reply."""
-        return self._gathering.commands
+        return self.gathering.commands
 
     @property
     def replies(self) -> dict[int, list[Reply]]:
         """Who waits for its commands, by their places."""
-        return self._gathering.replies
+        return self.gathering.replies
 
     @property
     def gathers(self) -> bool:
         """Whether there is anything to hand over."""
-        group = self._gathering
+        group = self.gathering
         return bool(len(self.ahead) or len(group.commands) or group.entries or group.forwarded)
 
     def _gathered(self) -> Group:
         """The group that has gathered, with what is ahead of it in front."""
         if len(self.ahead):
-            self.ahead = self._gathering.put_ahead(self.ahead)
-        return self._gathering
+            self.ahead = self.gathering.put_ahead(self.ahead)
+        return self.gathering
 
     def expect(self, done: Reply, account: int = 0, key: int = 0) -> None:
         """Call `done` when the command that was appended last has run. If `key` is not 0, remember the result under it."""
-        group, replies = self._gathering, [done]
+        group, replies = self.gathering, [done]
         index = len(group.commands) - 1
         group.replies[index] = replies
         if key:
@@ -152,6 +152,6 @@ class Gatherer:
 
     def remember(self, key: DirectoryKey, value: Value | None, after: Callable[[bool], None] | None = None) -> None:
         """Keep a value in the directory, from when this group runs; None takes the key away. Then call `after`, with False if that failed."""
-        self._gathering.entries.append(Entry(key, value))
+        self.gathering.entries.append(Entry(key, value))
         if after:
-            self._gathering.after.append(after)
+            self.gathering.after.append(after)

@@ -64,7 +64,7 @@ class Market(ExchangeVenue):
         self._entry = self._make_entry()
         self._reserve = Reserve(lambda order: "buy" if order.side == Side.BUY else "sell")
         self._opening: dict[str, list[Opened]] = {}    # who waits for a subject's account
-        self._deposits = self._parse_deposits()
+        self.deposits = self._parse_deposits()
         self._paying: set[int] = set()    # new accounts whose deposits have not run yet
 
     def _make_sequencer(self, history: History, journal: JournalFace | None) -> CommandPath:
@@ -157,9 +157,9 @@ class Market(ExchangeVenue):
         else:
             account, commands = outcome.account, self.sequencer.commands
             commands.set_account(account, self_trade=self.self_trade, time=now)
-            for asset, amount in self._deposits:
+            for asset, amount in self.deposits:
                 commands.deposit(account, asset, amount, now)
-            self._paying.update([account] if self._deposits else [])
+            self._paying.update([account] if self.deposits else [])
             self.sequencer.remember(AccountOf(subject), account, lambda kept: settled(account if kept else None, ErrorCode.FROZEN))
 
     def submit(self, account: int, request: OrderRequest, now: int, done: Reply) -> None:

@@ -62,7 +62,7 @@ class Sequencer(Gatherer):
         self.taken: Callable[[Forwarded], None] = lambda group: None    # called when a forwarded group has run
         self._exchange = exchange
         self._applied = applied
-        self._journal = journal
+        self.journal = journal
         self._idle = Group()
         self._in_flight: Group | None = None
 
@@ -74,16 +74,16 @@ class Sequencer(Gatherer):
     @property
     def failure(self) -> JournalError | None:
         """Why no command runs any more."""
-        return self._journal.failure if self._journal else None
+        return self.journal.failure if self.journal else None
 
     @property
     def low(self) -> bool:
         """Whether the disk is so full that only commands that make the books smaller should run."""
-        return self._journal is not None and self._journal.low
+        return self.journal is not None and self.journal.low
 
     def forward(self, group: Forwarded) -> None:
         """Run a group of another process, behind what gathers now."""
-        self._gathering.forwarded.append(group)
+        self.gathering.forwarded.append(group)
 
     def advance(self, now: int) -> None:
         """Run what has gathered, as far as it is on disk. What replies lead to goes into the next group."""
@@ -94,34 +94,34 @@ class Sequencer(Gatherer):
                 try:
                     self._hand_over(now)
                 except JournalError:
-                    self._give_up(self._gathering)
+                    self._give_up(self.gathering)
                     return
             assert self._in_flight
-            if self._journal and self._journal.durable < self._in_flight.last:
-                if self._journal.failure:
+            if self.journal and self.journal.durable < self._in_flight.last:
+                if self.journal.failure:
                     self._give_up(self._in_flight)
-                    self._give_up(self._gathering)
+                    self._give_up(self.gathering)
                 return
             self._run()
 
     def _hand_over(self, now: int) -> None:
         """Give what has gathered to the journal, after what was put in front of it."""
         self.groups += 1
-        if self.groups % MARK_EVERY == 0 and self._journal:    # nothing is in flight
+        if self.groups % MARK_EVERY == 0 and self.journal:    # nothing is in flight
             mark = mark_of(self._exchange, self._exchange.order_count + self._exchange.accounts <= HASHED_ORDERS_MAX)
-            self._journal.append(Kind.MARK, msgspec.msgpack.encode(mark), now)
+            self.journal.append(Kind.MARK, msgspec.msgpack.encode(mark), now)
         group = self._gathered()
         group.time = now
-        if self._journal:
+        if self.journal:
             if group.keyed:
-                group.last = self._journal.append(Kind.KEYED_COMMANDS, encode_keyed(group.keyed, group.commands), now)
+                group.last = self.journal.append(Kind.KEYED_COMMANDS, encode_keyed(group.keyed, group.commands), now)
             elif len(group.commands):
-                group.last = self._journal.append(Kind.COMMANDS, group.commands, now)
+                group.last = self.journal.append(Kind.COMMANDS, group.commands, now)
             for entry in group.entries:
-                group.last = self._journal.append(Kind.ENTRY, msgspec.msgpack.encode(entry), now)
+                group.last = self.journal.append(Kind.ENTRY, msgspec.msgpack.encode(entry), now)
             for each in group.forwarded:
-                group.last = self._journal.append(Kind.FORWARDED, msgspec.msgpack.encode(each), now)
-        self._in_flight, self._gathering = group, self._idle
+                group.last = self.journal.append(Kind.FORWARDED, msgspec.msgpack.encode(each), now)
+        self._in_flight, self.gathering = group, self._idle
 
     def _run(self) -> None:
         group, self._in_flight = self._in_flight, None
@@ -159,7 +159,7 @@ class Sequencer(Gatherer):
         if group is self._in_flight:
             self._in_flight, self._idle = None, Group()
         else:
-            self._gathering = Group()
+            self.gathering = Group()
             self.ahead.clear()
         self._under_way.clear()
         call_all([partial(reply, None, None) for replies in group.replies.values() for reply in replies] + [partial(after, False) for after in group.after])

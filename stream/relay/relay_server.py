@@ -32,7 +32,7 @@ class RelayLink(KeptConnection):
         super().__init__(config.upstream, self._read_token if config.upstream_token_file else None, delay_s_max=DELAY_S_MAX)
         self._token_file = Path(config.upstream_token_file)
         self._upstream = upstream
-        self._clock = self._now = clock
+        self.clock = clock
         self._heard = heard
 
     def open(self) -> None:
@@ -56,9 +56,9 @@ class RelayLink(KeptConnection):
     def _hear(self, message: Answer) -> None:
         if isinstance(message, Welcome):
             log.info("connected to the upstream", extra={"url": shown(self.url), "server": message.server})
-            self._upstream.linked(self._say, self._clock(), self.allowance)
+            self._upstream.linked(self._say, self.clock(), self.allowance)
         else:
-            self._upstream.receive(message, self._clock())
+            self._upstream.receive(message, self.clock())
         self._heard()
 
     def _say(self, message: Message) -> None:
@@ -85,19 +85,19 @@ class RelayServer(Server):
         clock = Clock()
         self.relay = Relay(config, list(keys), clock.now())
         super().__init__(config, self.relay, clock)
-        self._links: dict[Upstream, RelayLink] = {}
+        self.links: dict[Upstream, RelayLink] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
     def keep(self) -> None:
         """Have a connection for each that is wanted, and no other one."""
         for upstream in self.relay.upstreams:
-            if upstream not in self._links:
-                self._links[upstream] = RelayLink(self.config, upstream, self.clock.now, self.wake)
-                self._links[upstream].open()
-        for upstream in self._links.keys() - set(self.relay.upstreams):
-            task = once("the end of a link", self._links.pop(upstream).close())
+            if upstream not in self.links:
+                self.links[upstream] = RelayLink(self.config, upstream, self.clock.now, self.wake)
+                self.links[upstream].open()
+        for upstream in self.links.keys() - set(self.relay.upstreams):
+            task = once("the end of a link", self.links.pop(upstream).close())
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
 
     async def end(self) -> None:
-        await asyncio.gather(*(link.close() for link in self._links.values()), *self._ending)
+        await asyncio.gather(*(link.close() for link in self.links.values()), *self._ending)

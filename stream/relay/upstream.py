@@ -48,8 +48,8 @@ class Upstream:
         self._id = 0
         self._under_way = 0                   # the id of the request that waits for its answer
         self._listed = False
-        self._to_ask: dict[str, bool] = {}    # channels, and whether to resume
-        self._asked: list[str] = []           # those of the request that is under way
+        self.to_ask: dict[str, bool] = {}    # channels, and whether to resume
+        self.asked: list[str] = []           # those of the request that is under way
         self._answered: set[str] = set()      # those whose next frame will bring them up to date
         self._together = CHANNELS_MAX
         self._ask_at = self._heard_at = self._pinged_at = now
@@ -61,7 +61,7 @@ class Upstream:
     @property
     def follows(self) -> bool:
         """Whether every channel is followed."""
-        return self._listed and not self._to_ask and not self._asked and not self._answered
+        return self._listed and not self.to_ask and not self.asked and not self._answered
 
     def stale_since(self, now: int) -> int:
         """Until when what is here is complete, if it may have fallen behind; otherwise 0."""
@@ -75,7 +75,7 @@ class Upstream:
         self._say = say
         self._under_way = 0
         self._listed = False
-        self._to_ask, self._asked, self._answered = {}, [], set()
+        self.to_ask, self.asked, self._answered = {}, [], set()
         self._together = CHANNELS_MAX
         self._ask_at = self._heard_at = self._pinged_at = now
         self._stale_since = 0
@@ -96,11 +96,11 @@ class Upstream:
             case Subscribed():
                 self._answered |= {entry.channel for entry in message.channels if entry.recovered != "none"}
                 self._under_way = 0
-                self._asked = []
+                self.asked = []
             case Error() if message.id == self._under_way:
                 self._refused(message, now)
             case Unsubscribed():
-                self._to_ask |= dict.fromkeys(message.channels, True)    # the token does not allow them any more: the answer says so
+                self.to_ask |= dict.fromkeys(message.channels, True)    # the token does not allow them any more: the answer says so
             case Stale():
                 self._stale_since = message.since
             case Book() | Trades() | Ticker():
@@ -129,7 +129,7 @@ class Upstream:
     @property
     def _asks(self) -> bool:
         """Whether there is something to ask for, and nothing under way."""
-        return bool(self._say and not self._under_way and (self._to_ask or not self._listed))
+        return bool(self._say and not self._under_way and (self.to_ask or not self._listed))
 
     def _send(self, kind: Callable[..., Message], *fields: object) -> int:
         """Send a request; its id."""
@@ -147,7 +147,7 @@ class Upstream:
             self._feed.add(name)
         channels, most = list(self._feed.all), self._allowance.subscriptions_max
         self.wanted = max(1, -(-len(channels) // most))
-        self._to_ask = dict.fromkeys(channels[self._number * most : (self._number + 1) * most], True)
+        self.to_ask = dict.fromkeys(channels[self._number * most : (self._number + 1) * most], True)
         self._listed = True
 
     def _ask(self, now: int) -> None:
@@ -162,15 +162,15 @@ class Upstream:
             self._under_way = self._send(ListInstruments)
         else:
             self._asked_at = now
-            self._asked = next(self._allowance.parts(list(self._to_ask)[: self._together], resumed=True))
-            resume = {name: self._feed.all[name].mirror.resume for name in self._asked if self._to_ask.pop(name)}
-            self._under_way = self._send(Subscribe, self._asked, 0, self._interval_ms, {name: point for name, point in resume.items() if point})
+            self.asked = next(self._allowance.parts(list(self.to_ask)[: self._together], resumed=True))
+            resume = {name: self._feed.all[name].mirror.resume for name in self.asked if self.to_ask.pop(name)}
+            self._under_way = self._send(Subscribe, self.asked, 0, self._interval_ms, {name: point for name, point in resume.items() if point})
 
     def _refused(self, error: Error, now: int) -> None:
         """Ask again later. One instrument that is there no longer must not keep the others waiting: from then on each is asked for alone."""
         log.warning("the upstream refused a request", extra={"code": error.code, "reason": error.message})
-        self._to_ask |= dict.fromkeys(self._asked, True)
-        self._asked, self._under_way = [], 0
+        self.to_ask |= dict.fromkeys(self.asked, True)
+        self.asked, self._under_way = [], 0
         if error.code == ErrorCode.TOO_MANY_REQUESTS:
             self._allowance.exhausted(now)
         alone = self._together == len(PUBLIC)
@@ -185,12 +185,12 @@ class Upstream:
         verdict = self._feed.apply(frame)
         if verdict not in (Verdict.GAP, Verdict.MISMATCH):
             self._answered.discard(frame.channel)
-        elif frame.channel not in self._to_ask and frame.channel not in self._asked:
+        elif frame.channel not in self.to_ask and frame.channel not in self.asked:
             self.recoveries += 1
             found = {"channel": frame.channel, "verdict": verdict.name.lower(), "prev": frame.prev, "seq": frame.seq}
             log.warning("the frames of the upstream do not fit together", extra=found)
             self._answered.discard(frame.channel)
-            self._to_ask[frame.channel] = verdict is Verdict.GAP
+            self.to_ask[frame.channel] = verdict is Verdict.GAP
             self._ask_at = max(now, self._asked_at + RECOVERY)
 
 

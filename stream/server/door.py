@@ -64,7 +64,7 @@ class Visitor(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._buffer = bytearray(CHUNK)
-        self._received = bytearray()
+        self.received = bytearray()
         self._answered = self._gone = False
         self._ignored = 0
 
@@ -97,11 +97,11 @@ class Visitor(asyncio.BufferedProtocol):
             if self._ignored > IGNORED_BYTES_MAX:
                 self.go()
             return
-        self._received += memoryview(self._buffer)[:nbytes]
+        self.received += memoryview(self._buffer)[:nbytes]
         try:
-            end = head_end(self._received)
+            end = head_end(self.received)
             if end:
-                head, behind = bytes(self._received[:end]), bytes(self._received[end:])
+                head, behind = bytes(self.received[:end]), bytes(self.received[end:])
                 self._door.enter(self, self._door.read(head), behind)
         except BadRequest as bad:
             self.answer(Answer(text(bad.status, f"{bad}\n")), "GET")
@@ -113,7 +113,7 @@ class Visitor(asyncio.BufferedProtocol):
         """Send an answer, and wait until the client has read it and closes the connection. So no part of it is lost, whatever else the client sent."""
         assert self._transport
         self._answered = True
-        self._received.clear()
+        self.received.clear()
         for part in answer.encode(method, self._door.now()):
             self._transport.write(part)
         if self._transport.can_write_eof():

@@ -22,7 +22,7 @@ class ArchivedServer(Server):
 
     def __init__(self, config: Config, market: Market, clock: Clock, archive: Archive | None) -> None:
         self.market = market
-        self._archive = archive
+        self.archive = archive
         super().__init__(config, market, clock)
 
     async def start(self) -> None:
@@ -30,14 +30,14 @@ class ArchivedServer(Server):
         await super().start()
 
     def keep(self) -> None:
-        if self._archive:
-            self._archive.keep(self.market.sequencer.executed)
+        if self.archive:
+            self.archive.keep(self.market.sequencer.executed)
 
     async def end(self) -> None:
         """Let the journal have what has been taken in, and close it."""
         await self.run_what_has_gathered()
-        if self._archive:
-            await self._archive.close(self.market, self.clock.now())
+        if self.archive:
+            await self.archive.close(self.market, self.clock.now())
 
     async def run_what_has_gathered(self) -> None:
         """Let the journal have what has been taken in, and take in no more of the sources."""

@@ -226,7 +226,7 @@ class Server:
         self.clock = clock
         self.venue = venue
         venue.wall_time = clock.wall_time
-        self._trust = Trust(venue.authenticator, config)
+        self.trust = Trust(venue.authenticator, config)
         self.connections: dict[Outbox, Connection] = {}    # by their sessions
         self._proxies = Proxies(config.trusted_proxies)
         self._reception = Reception(venue, [config.host, socket.gethostname()])
@@ -297,20 +297,20 @@ class Server:
         for follower in self.followers:
             await follower.stop()
         self.venue.leave()
-        self._write()
+        self.write()
         await self._emptied(self.config.drain_timeout_s)
         for connection in self.connections.values():
             connection.session.close(CloseCode.SHUTTING_DOWN, "the server is leaving")
-        self._write()
+        self.write()
         await self._emptied(self.config.close_timeout_s + 1)
         await self.end()
-        for timer in (self._alarm, self._housekeeping, self._trust):
+        for timer in (self._alarm, self._housekeeping, self.trust):
             if timer:
                 timer.cancel()
 
     def reload(self) -> None:
         """Read the keys and the revocations again."""
-        self._trust.reload()
+        self.trust.reload()
 
     async def end(self) -> None:
         """Nobody is connected any more, and nobody will be: end what is behind the venue."""
@@ -392,6 +392,7 @@ class Server:
             asyncio.get_running_loop().call_soon(self.tick)
 
     def tick(self) -> None:
+        """Take in what connections have sent, let the venue do what is due, and write. Plans the next tick. An error is logged and raised to nobody."""
         self._awake = False
         self.turn += 1
         waiting, self.waiting = self.waiting, {}
@@ -401,7 +402,7 @@ class Server:
         due = began + TICK_AFTER_ERROR_NS
         try:
             due = self.venue.tick(began)
-            self._write()
+            self.write()
             due = min([due, *(follower.tick(began) for follower in self.followers)])
         except Exception:
             log.exception("a tick caused an error")
@@ -414,7 +415,8 @@ class Server:
         milliseconds = -(-max(0, due - self.clock.now()) // 10**6)
         self._alarm = asyncio.get_running_loop().call_later(milliseconds / 1000, self.wake)
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write what sessions have to say, to those whose sockets take anything."""
         for session in write_all(self.venue.traffic):
             connection = self.connections.get(session)
             if connection:
@@ -426,7 +428,7 @@ class Server:
         if self._housekeeping:
             self.venue.observe_lag(int((loop.time() - self._housekeeping.when()) * 10**9), now)
         self._housekeeping = loop.call_later(1 / HOUSEKEEPINGS_PER_S, self._keep_house)
-        trust, limits = partial(self._trust.keep, now, self.venue.close_revoked), partial(self._limits_of_admins.forget, now)
+        trust, limits = partial(self.trust.keep, now, self.venue.close_revoked), partial(self._limits_of_admins.forget, now)
         followers = [partial(follower.keep_house, now) for follower in self.followers]
         keepers: list[Callable[[], None]] = [trust, partial(self.venue.keep_house, now), limits, self.keep, *followers]
         for keep in keepers:

@@ -28,8 +28,8 @@ class Limits:
         self._config = config
         self.connections_per_address_max = config.connections_per_address_max
         self.header_sign_ins = Bucket(config.header_sign_ins_per_s, config.header_sign_ins_burst, now)
-        self._addresses: dict[str, AddressAllowance] = {}
-        self._accounts: dict[int, AccountAllowance] = {}
+        self.addresses: dict[str, AddressAllowance] = {}
+        self.accounts: dict[int, AccountAllowance] = {}
         self.hit: Counter[str] = Counter()
 
     def told(self, message_bytes_max: int) -> dict[str, int]:
@@ -43,16 +43,16 @@ class Limits:
     def address(self, address: str, now: int) -> AddressAllowance:
         """What an address has."""
         block = block_of(address)
-        found = self._addresses.get(block)
+        found = self.addresses.get(block)
         if found is None:
-            found = self._addresses[block] = AddressAllowance(self._config, now)
+            found = self.addresses[block] = AddressAllowance(self._config, now)
         return found
 
     def account(self, account: int, now: int) -> AccountAllowance:
         """What an account has."""
-        found = self._accounts.get(account)
+        found = self.accounts.get(account)
         if found is None:
-            found = self._accounts[account] = AccountAllowance(self._config, now)
+            found = self.accounts[account] = AccountAllowance(self._config, now)
         return found
 
     def arrive(self, address: AddressAllowance, now: int) -> bool:
@@ -87,9 +87,9 @@ class Limits:
 
     def forget(self, now: int) -> None:
         """Forget addresses and accounts that have no connection and owe nothing."""
-        for block, address in list(self._addresses.items()):
+        for block, address in list(self.addresses.items()):
             if not address.connections and address.arrivals.full(now) and address.handshakes.full(now) and address.sign_ins.full(now):
-                del self._addresses[block]
-        for number, account in list(self._accounts.items()):
+                del self.addresses[block]
+        for number, account in list(self.accounts.items()):
             if not account.connections and account.orders.full(now) and account.cancels.full(now):
-                del self._accounts[number]
+                del self.accounts[number]

@@ -1,6 +1,5 @@
 """The command line's manners: help with examples, completion, colours, errors that say what to do, and the doctor."""
 
-import argparse
 import json
 import os
 import shutil
@@ -36,7 +35,7 @@ def test_help_teaches_by_examples(command: str, capsys: pytest.CaptureFixture[st
 
 def own_commands(name: str) -> list[str]:
     """The commands of a command."""
-    commands, own, *_ = (action.choices for action in arguments_of(parser_of([name])) if isinstance(action, argparse._SubParsersAction))
+    commands, own, *_ = (action.choices for action in arguments_of(parser_of([name])) if isinstance(action.choices, dict))
     assert name in commands
     return list(own)
 

@@ -8,6 +8,7 @@ import asyncio
 import random
 import selectors
 from contextlib import suppress
+from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -74,6 +75,10 @@ def frame(opcode: int, payload: bytes, fin: bool = True) -> Any:
     return SimpleNamespace(msg_type=SimpleNamespace(value=opcode), fin=fin, rsv1=0, rsv2=0, rsv3=0, get_payload_as_bytes=lambda: payload)
 
 
+PERSON: ContextVar["Person"] = ContextVar("PERSON")
+"""Whose client is running."""
+
+
 class Line:
     """One connection, and the transport that its client sees. What is sent arrives in order, late, until the line breaks."""
 
@@ -85,6 +90,7 @@ class Line:
         self._up_at = self._down_at = world.loop.time()
         self._frames_left = world.random.choice((1, 5, 50, 10**9)) if world.bad else 10**9
         self.ended = False
+        self.person = PERSON.get()
         self.underlying_transport = self
         self.session = world.market.connect(MSGPACK, world.now)
         world.lines[self] = None
@@ -206,11 +212,12 @@ class Person:
         self.client = Client("ws://sim/v1", {"nobody": None, "a text": text, "sync": fresh, "async": later}[self.kind], random.Random(number))
         self.client.on_connection(self._told)
         self.told: list[Any] = []
+        self.leaves = False
         self.read: dict[tuple[str, int], list[int]] = {}
         self.tasks: dict[asyncio.Task[None], None] = {}
 
     def _told(self, why: ClientError | None) -> None:
-        assert not isinstance(why, Closed) or self.client._left, f"{self.name} was closed: {why}"
+        assert not isinstance(why, Closed) or self.leaves, f"{self.name} was closed: {why}"
         self.told.append(why)
 
     async def open(self) -> None:
@@ -223,11 +230,12 @@ class Person:
                 await opening
             except (ClientError, asyncio.CancelledError):
                 assert not opening.done() or opening.cancelled() or opening.exception()
-            if self.client._keeper:
+            if not (opening.cancelled() or opening.exception()):
                 return
 
     async def live(self) -> None:
         """Do something now and then."""
+        PERSON.set(self)
         await self.open()
         while self.world.bad:
             await asyncio.sleep(self.world.random.random() * 0.3)
@@ -327,6 +335,7 @@ class World:
         assert not trouble, trouble
         self._check()
         for person in self.people:
+            person.leaves = True
             await person.client.close()
         await asyncio.sleep(3)
         assert not self.lines, "a connection stays"
@@ -335,26 +344,25 @@ class World:
 
     def trouble(self) -> str:
         """What is not as it should be yet."""
-        sessions = [line.session for line in self.lines]
-        if len(sessions) != len(self.people):
-            return f"{len(sessions)} connections of {len(self.people)} clients"
+        sessions = {line.person: line.session for line in self.lines}
+        if len(self.lines) != len(self.people) or len(sessions) != len(self.people):
+            return f"{len(self.lines)} connections of {len(self.people)} clients"
         for person in self.people:
             client = person.client
-            assert client._keeper
-            assert not client._keeper.done(), "nobody keeps the connection"
-            if not client._link or client._background or client._waiting:
+            assert not client.closed, "nobody keeps the connection"
+            if not client.idle:
                 return f"{person.name} is busy"
-            line: Any = client._link.transport
-            there = {str(name) for name in line.session.subscriptions}
-            if there != client.live.keys() or there != client._following:
-                return f"{person.name} has {sorted(client.live)}, follows {sorted(client._following)}, and the server sends {sorted(there)}"
+            there = {str(name) for name in sessions[person].subscriptions}
+            followed = {channel for channel in there | client.live.keys() if client.follows(channel)}
+            if there != client.live.keys() or there != followed:
+                return f"{person.name} has {sorted(client.live)}, follows {sorted(followed)}, and the server sends {sorted(there)}"
             behind = [channel for channel, live in client.live.items() if channel.startswith("orderbook") and live.seq < self.market.exchange.seq]
             if behind:
                 return f"{person.name} is behind with {behind}"
             wrong = [channel for channel, live in client.live.items() if channel.startswith("orderbook") and not self._is_right(live)]
             if wrong:    # a snapshot on other terms may be under way
                 return f"{person.name} has another book in {wrong}"
-            if "orders" in client.live and set(client.live["orders"].mirror.open) != self._orders_of(line.session):    # so may theirs
+            if "orders" in client.live and set(client.live["orders"].mirror.open) != self._orders_of(sessions[person]):    # so may theirs
                 return f"{person.name} has other orders"
         return ""
 
@@ -374,7 +382,7 @@ class World:
             client = person.client
             for channel, live in client.live.items():
                 if channel == "orders":
-                    (session,) = [line.session for line in self.lines if line is client._link.transport] if client._link else []    # type: ignore[comparison-overlap]
+                    (session,) = [line.session for line in self.lines if line.person is person]
                     assert set(live.mirror.open) == self._orders_of(session)
             if person.ends:
                 assert not set(client.live) & set(OWN)
@@ -388,7 +396,7 @@ class World:
                 assert trades == sorted(set(trades)), "a trade came twice, or out of order"
 
     def run(self, seconds: float) -> None:
-        clock = patch.object(KeptConnection, "_now", lambda _: int(self.loop.time() * 10**9))
+        clock = patch.object(KeptConnection, "clock", lambda _: int(self.loop.time() * 10**9))
         with clock, patch.object(stream.client.kept_connection, "Handshake", lambda url: Dial(self, url)):
             try:
                 self.loop.run_until_complete(self._run(seconds))

@@ -1,6 +1,7 @@
 """The client over real sockets: it follows, proves, trades, and comes back where it was."""
 
 import asyncio
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ from stream.server.market_server import MarketServer
 from stream.wire.codes import CloseCode, ErrorCode
 from stream.wire.frames import OrderUpdate, Trade
 from stream.wire.mirror import Verdict
+from tests.faulty import NoDelay
 from tests.setting import token
 from tests.sockets import cut, cut_all, run, serving
 from tests.waiting import WAIT_S, described, until
@@ -23,6 +25,13 @@ def url(server: MarketServer) -> str:
 
 def trader(server: MarketServer, subject: str = "alice") -> Client:
     return connect(url(server), lambda: token(subject, server.clock.now(), "market account trade"))
+
+
+class Late(random.Random):
+    """Takes nothing off a delay."""
+
+    def random(self) -> float:
+        return 0.0
 
 
 async def followed(live: LiveBook, holds: Callable[[], bool]) -> None:
@@ -69,14 +78,16 @@ async def test_a_book_follows_and_proves_itself() -> None:
 
 @run
 async def test_a_lost_connection_comes_back_with_a_patch() -> None:
-    async with serving(self_trade="allow") as server, trader(server) as client, trader(server, "bob") as other:
+    async with (
+        serving(self_trade="allow") as server,
+        Client(url(server), lambda: token("alice", server.clock.now(), "market account trade"), Late()) as client,
+        Client(url(server), lambda: token("bob", server.clock.now(), "market account trade"), NoDelay()) as other,
+    ):
         book = await client.orderbook("BTC-USD", interval_ms=0)
         trades, orders = await client.trades("BTC-USD"), await client.orders()
         for price in range(100, 120):
             await other.place("BTC-USD", "buy", price, 5)
         await followed(book, lambda: len(book.mirror.levels) == 20)
-        client._random.random = lambda: 0.0    # type: ignore[method-assign]
-        other._random.random = lambda: 1.0    # type: ignore[method-assign]
         cut_all(server)    # the other is back first, and trades while the client is away
         await asyncio.gather(pings_until_lost(client), pings_until_lost(other))
         await other.connected()
@@ -306,7 +317,7 @@ async def test_many_books_on_one_connection() -> None:
         await client.place("BTC-USD", "buy", 51, 5)
         await anext(once)
         await once.aclose()
-        assert not any(book._watchers for book in books)
+        assert not any(book.watchers for book in books)
         following = asyncio.ensure_future(follow(books))
         await asyncio.sleep(0)
         await client.unsubscribe(["orderbook:ETH-USD"])
@@ -375,7 +386,7 @@ async def test_a_subscription_that_was_given_up_leaves_the_terms_of_others() -> 
                 await asyncio.sleep(0)
             window.cancel()
             await asyncio.gather(window, return_exceptions=True)
-            await until(lambda: not client._background)
+            await until(lambda: client.idle)
             cut(client)
             await until(lambda: client.connections >= turns + 2 and client.follows(book.channel))    # noqa: B023 - it is waited for
             await client.place("BTC-USD", "buy", 50 + turns, 5)

@@ -148,7 +148,7 @@ async def test_a_feed_and_a_relay_outlive_every_ending() -> None:
         RedundantFeed([front.url, "ws://127.0.0.1:1/v1"], jitter=NoDelay()) as feed,
     ):
         book = await feed.orderbook("BTC-USD")
-        for keeper in (*feed.lines, *relay._links.values()):
+        for keeper in (*feed.lines, *relay.links.values()):
             keeper.delay_s_max = 0.01
         front.ending = each
         front.cut()
@@ -163,11 +163,23 @@ async def test_a_feed_and_a_relay_outlive_every_ending() -> None:
         assert not relay.relay.failure
 
 
+class Breaking(Client):
+    """A client that cannot return, and whose connection may be kept no longer."""
+
+    async def _returned(self) -> None:
+        raise ZeroDivisionError
+
+    def cancel(self) -> None:
+        """Cancel the task that keeps the connection."""
+        assert self._keeper
+        self._keeper.cancel()
+
+
 @run
 async def test_whatever_ends_the_keeping_task_every_waiter_hears_of_it() -> None:
     async with serving() as server:
         for end in ("raise", "cancel"):
-            client = connect(f"ws://127.0.0.1:{server.port}/v1")
+            client = Breaking(f"ws://127.0.0.1:{server.port}/v1")
             told: list[ClientError | None] = []
             caught: list[str] = []
             asyncio.get_running_loop().set_exception_handler(lambda _, context, caught=caught: caught.append(context["message"]))
@@ -176,11 +188,9 @@ async def test_whatever_ends_the_keeping_task_every_waiter_hears_of_it() -> None
                 trades = await client.trades("BTC-USD")
                 waiters = [asyncio.ensure_future(anext(trades)), asyncio.ensure_future(trades.changed())]
                 if end == "raise":
-                    client._returned = lambda: asyncio.sleep(0, 1 / 0)    # type: ignore[method-assign]
                     cut(client)
                 else:
-                    assert client._keeper
-                    client._keeper.cancel()
+                    client.cancel()
                 for outcome in await asyncio.gather(*waiters, return_exceptions=True):
                     assert isinstance(outcome, Closed)
                     assert ("ZeroDivisionError" if end == "raise" else "cancelled") in str(outcome)
@@ -223,7 +233,7 @@ async def test_a_cancelled_subscribe_leaves_no_subscription() -> None:
                 await asyncio.sleep(0)
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
-            await until(lambda: not client._background)
+            await until(lambda: client.idle)
             assert not client.live
             assert await listed() == []
         asking = asyncio.create_task(client.orderbook("BTC-USD"))
@@ -232,13 +242,13 @@ async def test_a_cancelled_subscribe_leaves_no_subscription() -> None:
         await asyncio.sleep(0)
         asking.cancel()
         book = await wanted
-        await until(lambda: not client._background)
+        await until(lambda: client.idle)
         assert client.live == {book.channel: book}
         assert await listed() == [book.channel]
         leaving = asyncio.create_task(client.unsubscribe([book.channel]))
         await asyncio.sleep(0)
         leaving.cancel()
-        await until(lambda: not client._background)
+        await until(lambda: client.idle)
         assert await listed() == []
 
 

@@ -166,13 +166,13 @@ async def test_the_welcome_tells_the_limits_and_a_login_tells_its_own() -> None:
 @run
 async def test_a_relay_takes_as_many_connections_as_its_channels_want() -> None:
     async with serving(**MANY, **NARROW | {"subscriptions_max": 20}) as server, relaying(server, upstream_interval_ms=0) as relay:
-        assert len(relay.relay.upstreams) == len(relay._links) == 5    # for 90 channels
+        assert len(relay.relay.upstreams) == len(relay.links) == 5    # for 90 channels
         async with trader(server, "bob") as bob, Client(f"ws://127.0.0.1:{relay.port}/v1", None, NoDelay()) as client:
             books = await client.orderbooks(NAMES)
             for name in NAMES:
                 await bob.place(name, "buy", 77, 2)
             await until(lambda: all(book.best_bid == (77, 2) for book in books))
-            for upstream in relay._links.values():
+            for upstream in relay.links.values():
                 cut(upstream)
             for name in NAMES:
                 await bob.place(name, "buy", 78, 2)
@@ -210,11 +210,10 @@ async def test_a_load_client_returns_within_the_limits() -> None:
         client = LoadClient(plan, PlannedClient(0, Role.STEADY, True), tally, ServerClock(), None, lambda text: None)
         living = asyncio.create_task(client.live())
         for returns in range(3):
-            mirrors = client._mirrors.values()
-            await until(lambda: tally.counts.connected and sum(mirror.seq >= 0 for mirror in mirrors) >= 60 and not client._under_way)    # noqa: B023 - it is waited for
+            await until(lambda: tally.counts.connected >= 1 and client.idle)
             if returns < 2:
                 cut(client)
-                await until(lambda: not client._link)
+                await until(lambda: not tally.counts.connected)
         assert tally.counts.refused == 0
         assert not server.venue.limits.hit
         await client.leave()

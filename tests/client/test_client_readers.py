@@ -79,7 +79,7 @@ async def test_every_task_that_iterates_gets_everything_however_it_iterates() ->
             return got
 
         tasks = [asyncio.create_task(reader()) for reader in (for_loop, broken_loop, with_timeouts, for_loop)]
-        await until(lambda: len(client.live.get(TRADES, speaker)._readers if TRADES in client.live else ()) >= 4)
+        await until(lambda: len(client.live.get(TRADES, speaker).readers if TRADES in client.live else ()) >= 4)
         for _ in range(40):
             speaker.trade()
             await asyncio.sleep(0.0002)
@@ -127,7 +127,7 @@ async def test_every_reader_of_a_state_has_the_latest_and_no_reader_waits_for_an
         for _ in range(30):
             speaker.seq += 1
             speaker.peer.say(speaker.frame(BOOK, speaker.seq - 1))
-            await until(lambda: book.seq >= speaker.seq)
+            await until(lambda: book.seq >= speaker.seq, every_s=0)
         await until(lambda: slow[-1] >= 31 and quick[-1] >= 31)
         assert quick[-1] == slow[-1] == 31
         assert len(quick) > len(slow)

@@ -142,7 +142,7 @@ def test_what_waits_ends_when_another_thread_closes_the_client() -> None:
 
 def test_who_waits_for_a_thread_that_is_gone_hears_of_it() -> None:
     loop = Loop()
-    inside = loop._loop
+    inside = loop.read(asyncio.get_running_loop)
     threading.Timer(0.05, inside.call_soon_threadsafe, (inside.stop,)).start()
     with pytest.raises(Closed, match="has ended"):
         loop.run(asyncio.sleep(100))

@@ -58,8 +58,7 @@ async def insist(url: str, name: str) -> Client:
 
 async def drop(client: Client) -> None:
     """Cut a connection, and do not come back."""
-    if client._link:
-        cut(client)
+    cut(client)
     await client.close()
 
 

@@ -122,8 +122,8 @@ def test_what_cancels_is_carried_out_though_the_engines_disk_is_nearly_full() ->
     alice = desk(cluster, 0, "alice")
     [done] = of_kind(alice.ask(Place, "BTC-USD", "sell", 100, 5), Done)
     journal = FullDisk()
-    journal.last, journal.low = cluster.engine.shipper._last, True
-    cluster.engine.shipper._journal = journal
+    journal.last, journal.low = cluster.engine.shipper.last, True
+    cluster.engine.shipper.journal = journal
     for request in (Place(11, "BTC-USD", "sell", 101, 5), Cancel(12, done.order)):
         alice.send(alice.codec.encode(request))
     Gateway.tick(cluster.gateways[0], cluster.now)

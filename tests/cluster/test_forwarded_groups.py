@@ -215,14 +215,14 @@ def test_whatever_is_journaled_can_be_replayed(group: Forwarded, time: int) -> N
 def test_clients_are_told_of_a_group_that_was_not_run() -> None:
     cluster = Cluster(1)
     alice = desk(cluster, 0, "alice")
-    sent = cluster.gateways[0].sequencer._send
+    sent = cluster.gateways[0].sequencer.send
 
     def spoil(forward: Forward) -> None:
         sent(replace(forward, group=replace(forward.group, commands=forward.group.commands + bytes(8))))
 
-    cluster.gateways[0].sequencer._send = spoil
+    cluster.gateways[0].sequencer.send = spoil
     [refused] = of_kind(alice.ask(Place, "BTC-USD", "sell", 100, 5, key=3), Error)
     assert refused.code == ErrorCode.BAD_GROUP
-    cluster.gateways[0].sequencer._send = sent
+    cluster.gateways[0].sequencer.send = sent
     [done] = of_kind(alice.ask(Place, "BTC-USD", "sell", 100, 5, key=3), Done)
     assert done.status == "open"

@@ -69,7 +69,7 @@ def test_no_more_requests_wait_than_may_and_each_is_told_what_became_of_it() -> 
     end.cut = True
     for _ in range(130):
         place(alice)
-        assert len(forwarder._sent) <= UNDER_WAY_MAX
+        assert len(forwarder.sent_groups) <= UNDER_WAY_MAX
         assert forwarder.unanswered <= 100
     assert [error.code for error in of_kind(alice.hear(), Error)] == [ErrorCode.TOO_MANY_WAITING] * 30
     end.cut = False
@@ -103,8 +103,8 @@ def test_what_is_to_be_remembered_takes_room_for_what_it_comes_to_only() -> None
     for number in range(5000):
         gateway.sequencer.remember(KeptAccount(number % 3), True)
         Gateway.tick(gateway, cluster.now)
-    assert len(gateway.sequencer._gathering.entries) <= 2 * 3 + ENTRIES_AT_ONCE
-    assert len(gateway.sequencer._sent) == UNDER_WAY_MAX
+    assert len(gateway.sequencer.gathering.entries) <= 2 * 3 + ENTRIES_AT_ONCE
+    assert len(gateway.sequencer.sent_groups) == UNDER_WAY_MAX
     end.cut = False
     pass_time(cluster, 3000)
     assert gateway.sequencer.directory == cluster.engine.sequencer.directory
@@ -120,6 +120,6 @@ def test_what_waits_for_redis_is_bounded(tmp_path: Path, monkeypatch: pytest.Mon
         request = OpenAccount("alice")
         for _ in range(10_000):
             end.send(request)
-        assert 1000 < sum(map(len, end._pending)) <= 1000 + len(encode(request))
+        assert 1000 < sum(map(len, end.pending)) <= 1000 + len(encode(request))
         await end.stop()
     scene()

@@ -123,11 +123,11 @@ def test_workers_that_ask_at_once_get_a_state_that_is_encoded_once(tmp_path: Pat
             market.server.may_go_on.clear()
             for _ in range(3):
                 market.worker().replica.tick(market.server.clock.now())
-            await until(lambda: market.end._telling and market.end._telling._readers == 3)
+            await until(lambda: market.end.telling and market.end.telling.readers == 3)
             market.server.may_go_on.set()
             await market.all_have_all()
             assert market.server.encoded == 1
-            assert market.end._telling is None
+            assert market.end.telling is None
             market.worker()
             await market.all_have_all()
             assert market.server.encoded == 2
@@ -168,11 +168,11 @@ def test_a_worker_that_does_not_read_makes_the_engine_hold_no_more_than_a_part(t
             market.server.engine.sequencer.remember(Unknown("filling"), bytes(filling))
             market.write()
             reader, writer = await reader_that_asks(market)
-            await until(lambda: any(market.end._workers.values()))
+            await until(lambda: any(market.end.workers.values()))
             for _ in range(300):
                 market.write()
                 await asyncio.sleep(0)
-            [held] = [each.transport.get_write_buffer_size() for each in market.end._workers]
+            [held] = [each.transport.get_write_buffer_size() for each in market.end.workers]
             assert 0 < held < 3 * part_bytes
             other = market.worker()
             await market.all_have_all()
@@ -186,7 +186,7 @@ def test_a_worker_that_does_not_read_makes_the_engine_hold_no_more_than_a_part(t
                     state += news.data
             assert {StatePart, Batch} <= kinds
             writer.close()
-            await until(lambda: market.end._telling is None)
+            await until(lambda: market.end.telling is None)
     scene()
 
 
@@ -200,8 +200,8 @@ def test_who_asks_when_too_much_has_happened_since_gets_a_later_state(tmp_path: 
             market.server.engine.sequencer.remember(Unknown("filling"), bytes(3_000_000))
             market.write()
             _, writer = await reader_that_asks(market)
-            await until(lambda: any(market.end._workers.values()))
-            while market.end._telling:
+            await until(lambda: any(market.end.workers.values()))
+            while market.end.telling:
                 market.write(1000)
             market.worker()
             await market.all_have_all()

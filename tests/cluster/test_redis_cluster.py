@@ -111,7 +111,7 @@ def test_a_leader_that_has_been_replaced_gets_nothing_through(tmp_path: Path, re
     async def scene() -> None:
         async with market(tmp_path, redis.url) as there:
             first = await there.leader()
-            redis.client().delete(first.node._redis_keys.lease)
+            redis.client().delete(first.node.redis_keys.lease)
             second = await there.node("b", "standby")
             alice = await there.client(there.gateways[0], "alice")
             leader = await there.leader()

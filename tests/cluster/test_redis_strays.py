@@ -283,7 +283,7 @@ def test_who_has_only_a_journal_leaves_it_to_a_standby_that_has_the_state_to_lea
             await until(lambda: second.node.replica.state)
             await until(lambda: any(msgspec.msgpack.decode(each)[6] for each in redis.client().hvals(KEYS.nodes)))
             assert await follower_of(client, KEYS, 0) == "b"
-            assert await follower_of(client, KEYS, second.node._origin) == ""
+            assert await follower_of(client, KEYS, second.node.origin) == ""
             await second.stop()
             redis.client().hset(KEYS.nodes, "7", encode(Status(7, "standby", "gone", 3, 1, 5, 0, 0)))
             redis.client().hset(KEYS.nodes, "8", encode(Status(8, "gateway", "other", 3, 1, 5, 0, 0)))

@@ -144,7 +144,7 @@ def test_what_waits_for_a_redis_that_is_away_is_bounded(tmp_path: Path, redis: R
             for number in range(1000):
                 sequencer.remember(Unknown(f"something {number % 7}"), b"x" * 100)
                 engine.tick(leader.server.clock.now())
-            assert leader.node._link._pending_size <= 10_000
+            assert leader.node.link.pending_size <= 10_000
             redis.start()
             await place(there, range(100, 105))
             await require_one_state(there)
@@ -160,7 +160,7 @@ def test_a_leader_whose_disk_fails_lets_a_standby_lead(tmp_path: Path, redis: Re
             second = await there.node("b", "standby")
             await there.client(there.gateways[0], "alice")
             await place(there, range(100, 102))
-            first.server._archive.journal.failure = JournalFailed("the disk is broken")
+            first.server.archive.journal.failure = JournalFailed("the disk is broken")
             await until(lambda: second.leads)
             assert "the disk is broken" in first.node.failure
             await place(there, range(102, 104))

@@ -9,6 +9,7 @@ from copy import copy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar, cast
+from unittest.mock import Mock
 
 import pytest
 from msgspec.structs import replace
@@ -111,10 +112,9 @@ def test_a_step_with_redis_goes_on_whatever_it_raises() -> None:
 @run
 async def test_a_leaders_step_that_finds_another_leader_ends_its_term() -> None:
     ended: list[str] = []
-    end = RedisEngineEnd.__new__(RedisEngineEnd)
-    end._ended = ended.append
+    end = RedisEngineEnd(Mock(), Mock(), Mock(), Mock(term=1), 0, ended.append)
     failing = Failing([*ERRORS, Deposed("another node has the lease")])
-    await end._persist("the lease", failing.step)
+    await end.persist("the lease", failing.step)
     assert ended == ["another node has the lease"]
 
 
@@ -128,9 +128,9 @@ async def test_the_lease_is_renewed_after_an_error() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stream.cluster.engine_server, "BEAT_S", 0.01)
-        node = Node.__new__(Node)
-        node._lease, node.term = cast(Any, Lease()), 1
-        task = going_on("the lease", node._renew)
+        node = Node(replace(CONFIG, redis="redis://127.0.0.1:1"), [], list, asyncio.Event())
+        node.lease, node.term = cast(Any, Lease()), 1
+        task = going_on("the lease", node.renew)
         await until(lambda: Lease.failing.calls > len(ERRORS) + 2)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -144,11 +144,11 @@ def test_a_snapshot_that_cannot_be_offered(monkeypatch: pytest.MonkeyPatch, capl
 
     @run
     async def scene() -> None:
-        node = Node.__new__(Node)
-        node._config, node.term = CONFIG, 1
-        node._offer()
-        assert node._offering
-        await node._offering
+        node = Node(replace(CONFIG, redis="redis://127.0.0.1:1"), [], list, asyncio.Event())
+        node.term = 1
+        node.offer()
+        assert node.offering
+        await node.offering
 
     scene()
     assert caplog.records[-1].what == "the offer of a snapshot"    # type: ignore[attr-defined]
@@ -164,7 +164,7 @@ def test_a_tick_that_raises_is_not_the_last() -> None:
             tick, write = Failing(ERRORS[:-1]), Failing(ERRORS[:-1])
             server.market.tick, right = lambda now: tick() or right(now), server.market.tick    # type: ignore[method-assign, func-returns-value]
             await until(lambda: tick.calls > len(ERRORS) + 2)
-            server._write, out = lambda: write() or out(), server._write    # type: ignore[method-assign, func-returns-value]
+            server.write, out = lambda: write() or out(), server.write    # type: ignore[method-assign, func-returns-value]
             await until(lambda: write.calls > len(ERRORS) + 2)
 
     scene()
@@ -228,8 +228,8 @@ def test_a_key_set_whose_fetch_ends(caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
         async with serving(jwks="https://127.0.0.1:1/keys", jwks_retry_s=1) as server:
             failing, keys = Failing(), server.venue.authenticator.keys
-            server._trust._source.read = failing.step    # type: ignore[method-assign, assignment]
-            keys._retry_ns = 0
+            server.trust.source.read = failing.step    # type: ignore[method-assign, assignment]
+            keys.retry_ns = 0
             await until(lambda: failing.calls > len(ERRORS) + 1)
             assert keys.failures >= len(ERRORS[:-1])
 
@@ -245,13 +245,13 @@ def test_a_snapshot_that_ends(error: Exception, tmp_path: Path, monkeypatch: pyt
     @run
     async def scene() -> None:
         async with serving(journal=str(tmp_path)) as server:
-            assert server._archive
+            assert server.archive
             for executed in (1 << 40, 1 << 50):
-                server._archive.keep(executed)
-                snapshooter = server._archive._snapshooter
+                server.archive.keep(executed)
+                snapshooter = server.archive.snapshooter
                 assert snapshooter
                 await snapshooter
-            assert server._archive._snapshooter is None
+            assert server.archive.snapshooter is None
 
     scene()
     assert caplog.text.count("a task has failed") == 2
@@ -261,14 +261,14 @@ def test_a_snapshot_that_is_killed(tmp_path: Path, caplog: pytest.LogCaptureFixt
     @run
     async def scene() -> None:
         async with serving(journal=str(tmp_path)) as server:
-            archive = server._archive
+            archive = server.archive
             assert archive
             archive.keep(1 << 40)
-            snapshooter = archive._snapshooter
+            snapshooter = archive.snapshooter
             assert snapshooter
-            await until(lambda: archive._process)
-            assert archive._process
-            archive._process.kill()
+            await until(lambda: archive.process)
+            assert archive.process
+            archive.process.kill()
             await snapshooter
 
     scene()
@@ -367,13 +367,17 @@ class Kept(KeptConnection):
     async def _returned(self) -> None:
         pass
 
+    async def keep(self) -> None:
+        """Try again and again, until something else than a ClientError comes."""
+        await self._keep()
+
 
 @pytest.mark.parametrize("error", ERRORS[:-1], ids=lambda error: type(error).__name__)
 def test_what_ends_a_kept_connection_is_told(error: Exception) -> None:
     @run
     async def scene() -> None:
         kept = Kept(error)
-        await kept._keep()
+        await kept.keep()
         assert type(error).__name__ in str(kept.failed)
 
     scene()
@@ -395,9 +399,9 @@ def test_a_worker_that_cannot_be_started_is_started_later(tmp_path: Path, monkey
     async def scene() -> None:
         workers = workers_of(tmp_path)
         await workers.start()
-        await until(lambda: len(workers._processes) == 2)
+        await until(lambda: len(workers.processes) == 2)
         await workers.stop()
-        assert all(process.returncode for process in workers._processes.values())
+        assert all(process.returncode for process in workers.processes.values())
 
     scene()
     assert failing.calls == len(ERRORS) + 2

@@ -51,7 +51,7 @@ def engine_of_version(cluster: Cluster, link: int) -> None:
     engine, publish = cluster.engine, cluster.link.publish
     beat = engine.beat
     engine.beat = lambda now: msgspec.structs.replace(beat(now), link=link)
-    engine._publish = lambda batch: publish(msgspec.structs.replace(batch, link=link))
+    engine.publish = lambda batch: publish(msgspec.structs.replace(batch, link=link))
     cluster.link.snapshot = state_of(engine, cluster.now)
     cluster.link.kept.clear()
 
@@ -78,8 +78,8 @@ def test_a_gateway_follows_no_engine_of_another_version_and_the_next_one_of_its_
 def test_what_a_gateway_of_another_version_forwards_is_refused_and_the_market_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     cluster = Cluster(2)
     alice, bob = desk(cluster, 0, "alice"), desk(cluster, 1, "bob")
-    send = cluster.gateways[0].sequencer._send
-    cluster.gateways[0].sequencer._send = lambda forward: send(msgspec.structs.replace(forward, link=LINK + 1))
+    send = cluster.gateways[0].sequencer.send
+    cluster.gateways[0].sequencer.send = lambda forward: send(msgspec.structs.replace(forward, link=LINK + 1))
     assert [error.code for error in of_kind(alice.ask(Place, "BTC-USD", "sell", 100, 5), Error)] == [ErrorCode.BAD_GROUP]
     assert any(f"version {LINK + 1} of the link: expected {LINK}" in record.reason for record in caplog.records if hasattr(record, "reason"))
     assert of_kind(bob.ask(Place, "BTC-USD", "sell", 100, 5), Done)

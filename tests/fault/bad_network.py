@@ -95,32 +95,32 @@ class Python:
 
     def __init__(self, url: str, server: MarketServer) -> None:
         self._server = server
-        self._client = Client(url, lambda: subject_token(server, "alice"))
+        self.client = Client(url, lambda: subject_token(server, "alice"))
         self.lost = Counter[str]()
-        self._client.on_connection(self._told)
+        self.client.on_connection(self._told)
 
     def _told(self, error: ClientError | None) -> None:
         if error:
             self.lost[type(error).__name__] += 1
 
     async def start(self) -> None:
-        await opened(self._client)
-        await self._client.subscribe(CHANNELS, 0, 100)
+        await opened(self.client)
+        await self.client.subscribe(CHANNELS, 0, 100)
 
     async def state(self) -> State:
-        return {channel: state_of(live) for channel, live in self._client.live.items()}
+        return {channel: state_of(live) for channel, live in self.client.live.items()}
 
     async def figures(self) -> dict[str, Any]:
         counts = Counter[str]()
-        for live in self._client.live.values():
+        for live in self.client.live.values():
             counts.update({verdict.name.lower(): live.mirror.counts[verdict] for verdict in Verdict})
         resumed = Counter[str]()
-        for (recovered, _), count in self._client.resumed.items():
+        for (recovered, _), count in self.client.resumed.items():
             resumed[recovered] += count
-        return {"connections": self._client.connections, "recovered": dict(resumed), "frames": dict(counts), "lost": self.lost.total()}
+        return {"connections": self.client.connections, "recovered": dict(resumed), "frames": dict(counts), "lost": self.lost.total()}
 
     async def stop(self) -> None:
-        await self._client.close()
+        await self.client.close()
 
 
 class JavaScript:
@@ -196,7 +196,7 @@ async def truth(server: MarketServer) -> State:
     client = Python(f"ws://127.0.0.1:{server.port}/v1", server)
     await client.start()
     try:
-        await until(lambda: all(live.mirror.frame is not None for live in client._client.live.values()))
+        await until(lambda: all(live.mirror.frame is not None for live in client.client.live.values()))
         state = await client.state()
     finally:
         await client.stop()

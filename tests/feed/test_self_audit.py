@@ -23,7 +23,7 @@ def test_every_book_is_rebuilt_from_what_is_sent() -> None:
     market.pass_time(200)
     assert market.audit.failures == 0
     assert market.audit.frames >= 10
-    assert {channel: mirror.levels.digest for channel, mirror in market.audit._mirrors.items()} == {
+    assert {channel: mirror.levels.digest for channel, mirror in market.audit.mirrors.items()} == {
         f"orderbook:{book.instrument.name}": book.levels.digest for book in market.exchange.books
     }
 
@@ -35,7 +35,7 @@ def test_a_book_that_is_sent_wrong_raises_an_alarm_and_begins_anew(caplog: pytes
     market.pass_time(200)
     channel = market.feed.public[BOOK]
     assert isinstance(channel, BookChannel)
-    market.audit._mirrors[BOOK].levels.apply([77, 5], [], market.audit._mirrors[BOOK].seq)
+    market.audit.mirrors[BOOK].levels.apply([77, 5], [], market.audit.mirrors[BOOK].seq)
     trader.ask(Place, "BTC-USD", "buy", 101, 1)
     market.pass_time(200)
     assert market.audit.failures == 1
@@ -44,7 +44,7 @@ def test_a_book_that_is_sent_wrong_raises_an_alarm_and_begins_anew(caplog: pytes
     trader.ask(Place, "BTC-USD", "buy", 102, 1)
     market.pass_time(200)
     assert market.audit.failures == 1
-    assert market.audit._mirrors[BOOK].levels.digest == market.exchange.book("BTC-USD").levels.digest
+    assert market.audit.mirrors[BOOK].levels.digest == market.exchange.book("BTC-USD").levels.digest
 
 
 def test_without_it_nothing_is_spent() -> None:

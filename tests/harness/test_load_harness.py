@@ -60,7 +60,7 @@ def test_times_of_any_length_take_little_room() -> None:
     times = Times()
     for ns in range(0, 60 * 10**9, 10**5):    # up to a minute, 600,000 of them
         times.note(ns)
-    assert len(times._noted) < 25_000
+    assert len(times.noted) < 25_000
     times.fold()
     assert times.ms(50) == pytest.approx(30_000, rel=0.001)
 

@@ -345,3 +345,37 @@ def test_each_row_of_what_runs_has_a_test_that_ends_it() -> None:
         assert len(row) == 5
         assert all(row)
         assert row[4].strip("`") in tests
+
+
+NO_PRIVATES = {"_replace", "_asdict", "_fields", "_make"}
+"""What a NamedTuple calls so, since its fields may have any other name."""
+
+
+def privates(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Where a file uses a name that begins with an underscore and is not its own object's, nor its parent's: by the dot, by `getattr` or by an import."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(ast.Name("self" | "cls") | ast.Call(ast.Name("super")), name):
+                pass
+            case ast.Attribute(_, name) | ast.Call(ast.Name("getattr" | "setattr" | "hasattr"), [_, ast.Constant(str(name)), *_]):
+                if name.startswith("_") and not name.startswith("__") and name not in NO_PRIVATES:
+                    yield node.lineno, name
+            case ast.Call(ast.Attribute(_, "setattr" | "delattr" | "object"), [_, ast.Constant(str(name)), *_]):    # of pytest's monkeypatch, or of a mock
+                if name.startswith("_") and not name.startswith("__"):
+                    yield node.lineno, name
+            case ast.ImportFrom():
+                yield from ((node.lineno, alias.name) for alias in node.names if alias.name.startswith("_"))
+
+
+def test_no_test_reaches_into_privates() -> None:
+    found = [f"{path.relative_to(ROOT)}:{line}: {name}" for path in (ROOT / "tests").rglob("*.py") for line, name in privates(ast.parse(path.read_text()))]
+    assert found == []
+
+
+@pytest.mark.parametrize(("source", "names"), [
+    ("client._link", ["_link"]), ("a.b()._c.d", ["_c"]), ("getattr(client, '_link')", ["_link"]), ("patch.setattr(Node, '_offer', None)", ["_offer"]),
+    ("from stream import _x", ["_x"]), ("self._link.transport", []), ("super()._hear(1)", []), ("self.client._link", ["_link"]), ("point._replace(seq=1)", []),
+    ("type(self).__name__", []),
+])
+def test_a_private_is_found(source: str, names: list[str]) -> None:
+    assert [name for _, name in privates(ast.parse(source))] == names

@@ -171,7 +171,7 @@ class RelayWorld(World):
                 for subscription in watcher.session.subscriptions.values():
                     conflation = subscription.conflation
                     view = watcher.views[conflation.channel.name]
-                    was_ahead = subscription.in_force.reason == "ahead" and view.seq >= conflation._sent    # it hears nothing until the relay is where it is
+                    was_ahead = subscription.in_force.reason == "ahead" and view.seq >= conflation.sent    # it hears nothing until the relay is where it is
                     assert was_ahead or self.now - view.heard_at < (CONFIG.heartbeat_ms + 600) * MILLISECOND, f"{conflation.channel.name} is silent"
 
     def recover(self) -> None:

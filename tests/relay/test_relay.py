@@ -23,7 +23,7 @@ from stream.wire.messages import Error, InForce, Instruments, ListInstruments, P
 from stream.wire.mirror import Verdict
 from tests.market.simulated_clients import is_heartbeat
 from tests.relay.simulated_relays import simulate
-from tests.setting import CONFIG, NAMES, SECRET, messages_in
+from tests.setting import CONFIG, NAMES, SECRET, START, messages_in
 from tests.worlds import BOOK, MILLISECOND, TICKER, TRADES, Desk, QuietMarket
 
 FIRST = int(os.environ.get("DELTABOOK_SEED", "1"))
@@ -213,9 +213,7 @@ def test_an_epoch_that_ends_is_told_by_a_snapshot() -> None:
         chain.run(200)
     for listener in listeners:
         listener.hear()
-    chain.market = chain.nodes[0] = QuietMarket(self_trade="allow")
-    chain.market.now += 3600 * SECOND
-    chain.market._epoch += 1
+    chain.market = chain.nodes[0] = QuietMarket(now=START + 3600 * SECOND, self_trade="allow")
     chain.relays[0].upstream.unlinked()
     del chain.sessions[0]
     chain.run(200)
@@ -228,7 +226,7 @@ def test_an_epoch_that_ends_is_told_by_a_snapshot() -> None:
             of_channel = [frame for frame in frames if frame.channel == name]
             epochs = [frame.epoch for frame in of_channel]
             assert epochs == sorted(epochs)
-            assert of_channel[epochs.index(chain.market._epoch)].prev is None
+            assert of_channel[epochs.index(chain.market.point(0).epoch)].prev is None
 
 
 def test_silence_is_asked_about_and_then_told() -> None:
@@ -355,4 +353,4 @@ def test_an_instrument_that_is_gone_does_not_keep_the_others_waiting() -> None:
         script.now += 100 * MILLISECOND
     upstream = script.relay.upstream
     assert not upstream.follows
-    assert {channel.partition(":")[2] for channel in (*upstream._to_ask, *upstream._asked)} == {"I7"}
+    assert {channel.partition(":")[2] for channel in (*upstream.to_ask, *upstream.asked)} == {"I7"}

@@ -25,7 +25,7 @@ def url(server: Server) -> str:
 
 def only_link(relay: RelayServer) -> RelayLink:
     """The connection of a relay that needs one."""
-    (link,) = relay._links.values()
+    (link,) = relay.links.values()
     return link
 
 

@@ -213,8 +213,7 @@ async def test_no_visitor_is_kept_more_than_a_head_of() -> None:
         [door] = server.doors
         client = await connect(server.port)
         client.writer.write(b"GET / HTTP/1.1\r\nX: " + b"x" * (HEAD_BYTES_MAX - 100))
-        while not (visitors := door.places.all()) or len(visitors[0]._received) < HEAD_BYTES_MAX - 100:
-            await asyncio.sleep(0.01)
+        await until(lambda: [len(visitor.received) >= HEAD_BYTES_MAX - 100 for visitor in door.places.all()] == [True])
         client.writer.write(b"x" * 1000)
         assert b" 431 " in await client.reader.readline()
         await client.reader.readuntil(b"\r\n\r\n")

@@ -131,7 +131,7 @@ def test_a_deposit_of_an_asset_that_is_not_there_is_in_the_log(caplog: pytest.Lo
     assert [(record.message, record.__dict__["asset"], record.__dict__["expected"]) for record in caplog.records] == [
         ("a deposit for new accounts is not paid: there is no such asset", "ETH", ["A", "B"]),
     ]
-    assert made._deposits == [(made.exchange.asset("A"), 10**8)]
+    assert made.deposits == [(made.exchange.asset("A"), 10**8)]
 
 
 @pytest.mark.parametrize(("setting", "why"), [('deposit={"BTC":"-1"}', "expected 0 to"), ('deposit={"BTC":"x"}', "expected a decimal number")])

@@ -395,8 +395,8 @@ def test_those_who_are_gone_are_forgotten() -> None:
     market.disconnect(desk.session, market.now)
     market.now += 60 * S
     market.limits.forget(market.now)
-    assert not market.limits._addresses
-    assert not market.limits._accounts
+    assert not market.limits.addresses
+    assert not market.limits.accounts
 
 
 def test_a_trusted_proxy_says_where_its_clients_are() -> None:

@@ -208,8 +208,7 @@ class SetDisk(Disk):
 def test_a_source_waits_for_room_and_keeps_nobody_awake() -> None:
     journaled = JournaledMarket()
     source = SimulatedSource(1, 50)
-    market = QuietMarket(begin(CONFIG, [source], journaled.now), None, journaled.now)
-    market._sources = [source]
+    market = QuietMarket(begin(CONFIG, [source], journaled.now), None, journaled.now, [source])
     market.tick(market.now)
     market.sequencer.__class__ = type("Low", (Sequencer,), {"low": True})
     market.now += 10 * S
@@ -237,12 +236,12 @@ def test_a_flood_below_the_reserve_writes_nothing_and_room_is_seen_when_it_is_th
     async def scene() -> None:
         server = MarketServer(replace(CONFIG, port=0, journal=str(tmp_path), journal_reserve_bytes=1000), [key_of("HS256", SECRET)], (), disk)
         await server.start()
-        journal = server.market.sequencer._journal
+        journal = server.market.sequencer.journal
         assert isinstance(journal, Journal)
         client = Client(f"ws://127.0.0.1:{server.port}/v1", token("alice", server.clock.now()))
         await client.open()
         disk.room = 999    # another process has filled the disk
-        await until(lambda: server.market.low and journal.idle and journal._sealed)
+        await until(lambda: server.market.low and journal.idle and journal.sealed)
         before = journal.appended
         for _ in range(100):
             for asked in (client.dead_man(5000), client.cancel(5)):

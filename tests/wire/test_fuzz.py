@@ -16,7 +16,6 @@ import pytest
 from stream.access.auth import Authenticator, TokenRefused
 from stream.access.keys import key_of
 from stream.client.client import Client
-from stream.client.errors import ClientError
 from stream.wire.codec import CODECS, MSGPACK, Malformed
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
@@ -165,20 +164,28 @@ def test_a_client_takes_in_frames_or_asks_again_and_a_snapshot_makes_it_right(se
     asyncio.run(follow(Random(seed)))
 
 
+class Fed(Client):
+    """A client that is handed what a server might say."""
+
+    def feed(self, payload: bytes) -> None:
+        """Take in a message of a connection."""
+        self._receive(Mock(), payload)
+
+    async def _leave(self) -> None:
+        """There is no connection to close."""
+
+
 async def follow(random: Random) -> None:
     said = answers_of_a_market(random)
-    client, link = Client("ws://nowhere"), Mock()
+    client = Fed("ws://nowhere")
     lives = client.prepare(CHANNELS)
-    client._receive(link, MSGPACK.encode(next(message for message in said if isinstance(message, Welcome))))
+    client.feed(MSGPACK.encode(next(message for message in said if isinstance(message, Welcome))))
     snapshot = next(message for message in said if isinstance(message, Book) and message.prev is None)
     book = next(live for live in lives if live.channel == snapshot.channel)
     for _ in range(BATCH):
-        tried(BROKEN_OFF, client._receive, link, mutated(random, random.choice(said), random.choice(said), MSGPACK))
+        tried(BROKEN_OFF, client.feed, mutated(random, random.choice(said), random.choice(said), MSGPACK))
         if random.random() < 0.05:
-            client._receive(link, MSGPACK.encode(snapshot))
+            client.feed(MSGPACK.encode(snapshot))
             assert book.mirror.verified
             assert (book.mirror.epoch, book.mirror.seq) == (snapshot.epoch, snapshot.seq)
-    client._fail(ClientError("the test is over"))
-    for task in client._background:
-        task.cancel()
-    await asyncio.gather(*client._background, return_exceptions=True)
+    await client.close()

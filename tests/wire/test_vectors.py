@@ -134,7 +134,7 @@ def test_what_a_server_says_of_itself(vector: dict[str, Any]) -> None:
                 if i:
                     peers[0].say(message)
                 await client.ping()
-                known = {"pacing_ms": client.pacing_ms, "stale_since": str(client.stale_since), "return_ms": round(client._return_s * 1000)}
+                known = {"pacing_ms": client.pacing_ms, "stale_since": str(client.stale_since), "return_ms": round(client.return_s * 1000)}
                 assert known == step["state"]
             assert isinstance(message, Leaving)
 
