@@ -32,7 +32,7 @@ MARK_INTERVAL = 100 * MILLISECOND
 
 
 def gateways_of(keys: Collection[DirectoryKey]) -> set[int]:
-    """The gateways that are there by what is remembered."""
+    """The numbers of the gateways that the directory says are there. O(keys)."""
     return (processes_of(keys) | {key.origin for key in keys if isinstance(key, GatewayName)}) - {0}
 
 
@@ -84,7 +84,7 @@ class Engine(Market):
     # What gateways ask
 
     def receive(self, request: Request, now: int) -> None:
-        """Take in what a gateway tells."""
+        """Take in what a gateway tells, at `now` in ns since 1970. A group that cannot be run is answered as such, and logged; this raises nothing."""
         match request:
             case Forward():
                 self._take(request, now)
@@ -147,12 +147,12 @@ class Engine(Market):
         return due
 
     def beat(self, now: int) -> Beat:
-        """A sign of life, to be told now and then."""
+        """A sign of life, to be sent to all gateways now and then."""
         self._beats += 1
         return Beat(self.term, self.position, self._beats, now, self.sequencer.low)
 
     def pieces(self, now: int) -> tuple[bytes, ...]:
-        """The state of now, encoded; joined it is what is told. O(all of it)."""
+        """The present state, encoded, in pieces; joined, they are what is sent to gateways. Costs time and memory for all of it."""
         return snapshots.pieces(self.state(self.position, 0, now))
 
     def keep_house(self, now: int) -> None:

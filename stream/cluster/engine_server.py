@@ -62,12 +62,12 @@ class EngineServer(ArchivedServer):
         return self.engine.failure
 
     def hear(self, request: Request) -> None:
-        """Take in what a gateway tells."""
+        """Take in what a gateway tells, and tick soon."""
         self.engine.receive(request, self.clock.now())
         self.wake()
 
     def beat(self) -> Beat:
-        """A sign of life."""
+        """A sign of life, to be sent to all gateways now and then."""
         return self.engine.beat(self.clock.now())
 
     async def snapshot(self) -> StateFile:
@@ -268,7 +268,7 @@ class Node:
         self._stopped.set()
 
     async def stop(self) -> None:
-        """Run what has been taken in, tell it, and let another lead."""
+        """Run what has been taken in, tell it to the gateways, give the lease back, and close everything. Waits a few seconds for Redis at most."""
         assert self._server
         assert self.link
         self.link.stop_hearing()

@@ -99,7 +99,7 @@ class Forwarder(Gatherer):
         return self._send_again_at
 
     def advance(self, now: int) -> None:
-        """Forward what has gathered, and again what has not come back."""
+        """Forward what has gathered, and once more what has not come back, at `now` in ns. At most UNDER_WAY_MAX groups are on their way."""
         gathers = self.gathers
         if gathers and len(self.sent_groups) < UNDER_WAY_MAX:
             group, self.gathering = self._gathered(), Group()
@@ -150,7 +150,7 @@ class Forwarder(Gatherer):
                 self._tell_unknown(sent.group)
 
     def came_back(self, group: Forwarded, indexes: list[int]) -> None:
-        """The engine has run a group of ours; the exchange's latest call is that group."""
+        """The engine has run a group of ours. `indexes` are the places of its commands in the latest call of the exchange, where the outcomes are."""
         for number in [number for number in self.sent_groups if number <= group.number]:
             sent = self.sent_groups.pop(number).group
             call_all(self._outcomes(sent, indexes, group.refused) if number == group.number else self._recalled(sent))

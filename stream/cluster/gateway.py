@@ -32,7 +32,7 @@ NUMBERED = (1 << 22) - 1
 
 
 def changes(before: Directory, after: Directory) -> Iterator[Entry]:
-    """What makes one directory of another."""
+    """The entries that turn one directory into another. O(keys of both)."""
     for key, value in after.items():
         if before.get(key) != value:
             yield Entry(key, value)
@@ -180,7 +180,7 @@ class Gateway(Market):
         self.roll_call.ask(request, now, listed)
 
     def say_goodbye(self) -> None:
-        """This gateway is there no longer."""
+        """Tell the engine that this gateway will be gone."""
         self.deadlines.say(GatewayName(self.origin), None)
 
     def _send_openings(self, now: int) -> int:
@@ -208,7 +208,7 @@ class Gateway(Market):
                 self.sequencer.remember(KeptAccount(account), True)
 
     def status(self, name: str, now: int) -> Status:
-        """What it tells of itself, to be told now and then."""
+        """What this gateway says of itself, to be sent to the engine now and then. `now` is in ns since 1970."""
         self._beats += 1
         behind_ms = max(0, now - self.replica.complete_at) // MILLISECOND
         return Status(

@@ -68,7 +68,7 @@ class GatewayServer(Server):
 
 
 async def start_gateway(config: Config, keys: Sequence[Key], make_end: Callable[[HearNews, Wants], RunningEnd]) -> GatewayServer:
-    """Start a gateway that listens. This waits for the engine's state, as long as it takes."""
+    """Start a gateway that listens. This waits for the engine's state, as long as it takes. Raises OSError if the port cannot be used."""
     clock = Clock()
     server: GatewayServer | None = None
 

@@ -62,7 +62,7 @@ class EngineEnd(Protocol):
     """The engine's end of a link. The gateways get the batches in order, as long as nothing breaks."""
 
     def publish(self, batch: Batch) -> None:
-        """Send a batch to all followers."""
+        """Send a batch to all followers. Never waits: a follower that is too far behind gets a snapshot instead."""
         ...
 
 
@@ -70,7 +70,7 @@ class GatewayEnd(Protocol):
     """The end of a link at a gateway or a standby."""
 
     def send(self, request: Request) -> None:
-        """Have the engine told."""
+        """Have the engine told. What cannot be sent is dropped: whoever needs an answer sends again."""
         ...
 
     def ask(self) -> None:

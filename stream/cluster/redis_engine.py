@@ -170,6 +170,7 @@ class RedisEngineEnd:
         self._tasks = [asyncio.create_task(self.persist(what, step)) for what, step in steps.items()]
 
     async def persist(self, what: str, step: Step) -> None:
+        """Do a step again and again, whatever it raises. If another node leads, tell that instead and return. `what` it does is for the log."""
         async def step_with_room() -> None:
             try:
                 await step()

@@ -87,7 +87,7 @@ def _term(directory: Directory) -> int:
 
 
 def begin_journal(files: Files, config: Config, state: State) -> None:
-    """Put a journal into an empty folder, which goes on after a state."""
+    """Begin a journal in a folder without one, which goes on after a state. Raises JournalError or OSError if it cannot be written. O(the state)."""
     files.make_folder(config.journal)
     snapshots.write(files, config.journal, state)
     options = JournalOptions(config.journal_segment_bytes, reserve_bytes=0)

@@ -61,7 +61,7 @@ class Workers:
         self._end.publish(batch)
 
     async def start(self) -> None:
-        """Start the engine, then the workers. OSError if the port cannot be had."""
+        """Start the engine, then the workers, and keep them running. Raises OSError if the port cannot be used."""
         self._bind(socket.SO_REUSEADDR).close()    # refused if anybody listens there, workers of another market too
         self._holder = self._bind(socket.SO_REUSEPORT)    # never listens: it keeps the number for the workers
         self.port = self._holder.getsockname()[1]
@@ -103,7 +103,7 @@ class Workers:
                 process.send_signal(signal.SIGHUP)
 
     async def stop(self) -> None:
-        """Let the workers' clients go, then the engine."""
+        """Let the workers' clients go, then end the engine. Returns when all processes have ended."""
         self._leaving = True
         for process in self.processes.values():
             if process.returncode is None:

@@ -75,7 +75,7 @@ class JournalWriter:
         self._preparing = threading.Lock()
 
     def resume(self, segment: Segment, offset: int, torn: int) -> None:
-        """Go on at an offset of a segment instead, after cutting off `torn` bytes. OSError if the disk fails.
+        """Go on at an offset of a segment instead, after writing zeros over the `torn` bytes there. Raises OSError if the disk fails.
 
         Behind a segment of an earlier version the next one begins at once: whoever reads that version alone is told so, and not that there is damage.
         """
@@ -86,9 +86,11 @@ class JournalWriter:
             self.files.sync(self._file)
 
     def commit(self, records: list[tuple[Kind, Buffer, int]]) -> None:
-        """Write records of a kind, a payload and a time as one group; on disk when it returns. JournalFailed if it failed, now or ever before.
+        """Write records as one group. Each is a kind, a payload and a time in ns since 1970. All are on disk when this returns: one write and one sync.
 
-        NoDescriptor if the next segment cannot be opened for the lack of one: then all is as it was.
+        Raises JournalFailed if that failed, now or ever before; then it is unknown which of them are on disk.
+
+        Raises NoDescriptor if the next segment cannot be opened for the lack of one: then all is as it was, and the caller may try again.
         """
         if self.failure:
             raise self.failure
@@ -145,7 +147,10 @@ class JournalWriter:
         return not self._spare_bytes and self.free_bytes > self.options.segment_bytes
 
     def prepare(self, size: int = 0) -> None:
-        """Open the next segment's file and write its zeros, so that a commit never waits for the disk to find room. For any thread."""
+        """Open the next segment's file and write its zeros, so that a commit never waits for the disk to find room. For any thread.
+
+        `size` is in bytes, 0 for that of the options. Raises OSError if the disk fails. If the file is there already, this does nothing.
+        """
         size = size or self.options.segment_bytes
         with self._preparing:
             if self._spare_bytes >= size:
@@ -161,7 +166,7 @@ class JournalWriter:
             self._spare_bytes = size
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files. What was committed stays on disk."""
         for file in (self._file, self._spare_file, self._folder_file):
             if file is not None:
                 self.files.close(file)
@@ -199,7 +204,7 @@ class Journal:
         return self._writer.low
 
     def measure(self) -> None:
-        """Look how much room the disk has: while nothing is written, nobody else would see that it is full, or no longer."""
+        """Look how much room the disk has. While nothing is written, nobody else would see that it has become full, or is full no longer."""
         with suppress(OSError):
             self._writer.free_bytes = self._writer.files.free_bytes(self._writer.folder)
 
@@ -209,7 +214,10 @@ class Journal:
         return self.durable == self.appended
 
     def append(self, kind: Kind, payload: Buffer, time: int) -> int:
-        """Append a record, which must not change from now on; its sequence. JournalFailed if nothing is taken any more."""
+        """Append a record of a time in ns since 1970, and return its sequence. The payload must not change from now on. Waits for no disk.
+
+        The record is on disk once `durable` has reached its sequence. Raises JournalFailed if nothing is taken any more.
+        """
         with self._wake:
             if self.failure or self._closing:
                 raise self.failure or JournalFailed("the journal is closed")
@@ -219,7 +227,7 @@ class Journal:
             return self.appended
 
     def close(self) -> None:
-        """Commit what waits, seal it, and close. What could not be written is behind `durable`."""
+        """Commit what waits, seal it, and close. Returns when the threads have ended. What could not be written is behind `durable`."""
         with self._wake:
             self._closing = True
             self._wake.notify()

@@ -145,7 +145,10 @@ def _that_matter(folder: str) -> Iterator[Path]:
 
 
 def tried(config: Config, patience_s: float = PATIENCE_S) -> Death | None:
-    """Whether a recovery ends the process that does it, and where. Costs another process with the whole state, and the time of a recovery."""
+    """How and where a recovery ends the process that does it, None if it comes through. `patience_s` is how long it may make no progress.
+
+    Costs another process with the whole state, and the time of a recovery.
+    """
     status, said, hung, record = _child(config, "recover", 0, patience_s)
     if hung:
         return Death(f"no progress for {patience_s:g} s", record)
@@ -188,7 +191,7 @@ def _how(status: int, said: bytes) -> str:
 
 
 def explained(config: Config, death: Death, patience_s: float = PATIENCE_S) -> JournalError:
-    """What is to be told of a death: the record, the command in it, whose it is, and what to do."""
+    """The error to raise for a death: it names the record, the command in it, whose it is, and what to do. Costs one more recovery in another process."""
     folder = config.journal
     path, offset, record = _find(folder, death.record)
     if death.killed:

@@ -63,7 +63,9 @@ def recover(config: Config, note: Note) -> int:
 
 
 def narrow(config: Config, note: Note, seq: int, patience_s: float) -> Found:
-    """Replay up to a record, and find the command in it that ends the process."""
+    """Replay up to record `seq`, and find the command in it that ends the process, by halves. Each part of the record is applied in a forked
+    process, for `patience_s` at the most.
+    """
     found = Found()
     feeds: list[Feed] = []
     visit = feeding(config, feeds)
@@ -134,7 +136,7 @@ def _end_with(parent: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Do a task; the exit status."""
+    """Do a task. Returns the exit status."""
     task, note, record, parent, patience_s = arguments
     config = read_config(None, os.environ, {})
     if task == "narrow":    # which forks, so it must not have a thread; what it forks ends by itself

@@ -74,14 +74,14 @@ class Stage:
                 self.exchange.deposit(account, asset, MONEY_MAX // accounts)
 
     def run(self, commands: Commands) -> int:
-        """Execute the commands and clear them. Returns how many were refused."""
+        """Execute the commands as one group, and clear them. Returns how many were refused."""
         self.commands += len(commands)
         refused = self.exchange.execute(commands)
         commands.clear()
         return refused
 
     def report(self, format: str, trades: int, checks: tuple[Check, ...], hash: str = "") -> ReplayReport:
-        """What it came to so far; `hash` unless it is the engine's state."""
+        """The result so far. `trades` is their number, `hash` the format's own, "" for that of the engine's state, which costs O(orders and accounts)."""
         hash = hash or f"{self.exchange.state_hash():016x}"
         return ReplayReport(
             format=format, commands=self.commands, events=self.exchange.seq, trades=trades, checks=checks,

@@ -88,9 +88,9 @@ class _BookTicker(msgspec.Struct):
 
 
 def entries(lines: Iterable[bytes]) -> Iterator[tuple[int, RecordedEntry]]:
-    """What a recording holds from its snapshot on, each with its time in ns. A line is the time, a space, and the JSON.
+    """What a recording holds from its snapshot on, each with its time in ns since 1970. A line is the time, a space and JSON.
 
-    Updates that arrived before the snapshot come after it if it does not hold them already. ValueError where one is missing.
+    Updates that arrived before the snapshot come after it if it does not hold them. Raises ValueError if a line cannot be read, or an update is missing.
     """
     update = 0
     early: list[_DepthUpdate] = []
@@ -236,6 +236,6 @@ def replay(path: Path, progress: Progress = silent) -> ReplayReport:
 
 
 def levels_of(book: OrderBook) -> Levels:
-    """All levels of a book."""
+    """All levels of a book: the bids and the asks, sizes in lots by prices in ticks. O(levels)."""
     bids, asks = book.levels.depth()
     return dict(zip(bids[::2], bids[1::2], strict=True)), dict(zip(asks[::2], asks[1::2], strict=True))

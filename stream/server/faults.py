@@ -34,7 +34,7 @@ class FaultyLine:
         self._held: dict[str, bytes] = {}    # by channel, a frame that comes behind the next one
 
     def carry(self, data: bytes) -> tuple[bytes, bool]:
-        """What arrives of a write, and whether the connection breaks after that."""
+        """The bytes of a write that arrive, and whether the connection breaks after that."""
         arrived = b""
         for frame in frames_in(data):
             if self._happens(self._config.cut):

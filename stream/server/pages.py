@@ -61,7 +61,7 @@ def text(status: HTTPStatus, body: str) -> Page:
 
 
 def page(path: str, venue: Venue, leaving: bool, known: str = "") -> Page:
-    """The answer to a GET of `path`, by who has the contents whose tags are in `known`."""
+    """The answer to a GET of `path`. `leaving` says whether the server shuts down, `known` is the header If-None-Match: what is named there is not sent."""
     match path:
         case "/health" | "/ready" if venue.failure:
             return text(HTTPStatus.SERVICE_UNAVAILABLE, f"{venue.failure}\n")

@@ -43,7 +43,7 @@ FILES_KEPT_FREE = 64
 
 
 def kept_free(config: Config) -> int:
-    """Descriptors beside those of the start that only the market and administrators get."""
+    """How many descriptors, beside those of the start, only the market and administrators get."""
     return FILES_KEPT_FREE + config.connections_for_admins * (1 if config.admin_port is None else 3)
 
 
@@ -249,7 +249,7 @@ class Server:
         self.admin_port: int | None = None
 
     async def start(self) -> None:
-        """Listen. `port` is then the one that was taken, `admin_port` that of the administrators' own way in. OSError if it cannot be had."""
+        """Listen. `port` is then the port in use, `admin_port` that for administrators, None if they have none. Raises OSError if a port cannot be used."""
         config = self.config
         options = {socket.SO_REUSEADDR: 1, socket.SO_SNDBUF: config.send_buffer_bytes, socket.SO_RCVBUF: config.receive_buffer_bytes}
         if config.workers:
@@ -367,7 +367,7 @@ class Server:
         self._sent_away[connection.session] = connection
 
     def writer(self, transport: asyncio.Transport, codec: Codec) -> SocketWriter | FaultyWriter:
-        """What writes to a new connection."""
+        """What writes to a new connection: the socket's writer, or one that makes the configured faults."""
         if not self.config.faults:
             return SocketWriter(transport)
         self._faulty_lines += 1
