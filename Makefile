@@ -35,7 +35,7 @@ run: .venv/built
 build: .venv/built
 
 test: .venv/tools
-	$(BIN)/python -m pytest --numprocesses auto $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 lint: .venv/linters
 	$(BIN)/ruff check .
