@@ -89,7 +89,7 @@ class Face:
     def __init__(self, server: Server, dialect: Binance) -> None:
         self._server = server
         self._config = server.config
-        self._dialect = dialect
+        self.dialect = dialect
         self._now = server.clock.now
         self._wake = server.wake
         self._http = web.Server(self._handle)
@@ -137,17 +137,17 @@ class Face:
 
     def tick(self, now: int) -> int:
         """Tell what is due. Returns when the next tick is due, in ns."""
-        return self._dialect.tick(now)
+        return self.dialect.tick(now)
 
     def keep_house(self, now: int) -> None:
         """Ask for signs of life."""
-        self._dialect.keep_house(now)
+        self.dialect.keep_house(now)
 
     async def stop(self) -> None:
         """Close every connection, and listen no more."""
         self._leaving = True
         self.door.close()
-        self._dialect.leave()
+        self.dialect.leave()
         self._http.pre_shutdown()
         await self._http.shutdown(self._config.close_timeout_s)
 
@@ -186,19 +186,19 @@ class Face:
             if not answered.done():
                 answered.set_result(answer)
 
-        self._dialect.request(asked, self._now(), reply)
+        self.dialect.request(asked, self._now(), reply)
         self._wake()
         return await answered
 
     async def _serve_websocket(self, request: web.BaseRequest) -> web.StreamResponse:
-        opening = self._dialect.opening(request.rel_url.raw_path, request.rel_url.raw_query_string)
+        opening = self.dialect.opening(request.rel_url.raw_path, request.rel_url.raw_query_string)
         if isinstance(opening, Answer):
             return response(opening)
         websocket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=self._config.message_bytes_max)
         if not websocket.can_prepare(request):
             return response(refused(ApiError(BAD_HANDSHAKE)))
         transport = cast(asyncio.Transport, request.transport)
-        connection = self._dialect.connect(opening, TransportSocket(transport, self._config.close_timeout_s), self._now())
+        connection = self.dialect.connect(opening, TransportSocket(transport, self._config.close_timeout_s), self._now())
         if isinstance(connection, Answer):
             return response(connection)
         try:
@@ -206,7 +206,7 @@ class Face:
             self._wake()
             await self._listen(websocket, connection)
         finally:
-            self._dialect.disconnect(connection)
+            self.dialect.disconnect(connection)
         return websocket
 
     async def _listen(self, websocket: web.WebSocketResponse, connection: Connection) -> None:

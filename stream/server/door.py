@@ -120,11 +120,6 @@ class Visitor(asyncio.BufferedProtocol):
             self._transport.write_eof()
         self._wait()
 
-    @property
-    def received(self) -> bytes:
-        """All that came, until it is answered."""
-        return bytes(self._received)
-
     def become_http(self, protocol: asyncio.Protocol) -> None:
         """Hand the connection over to an HTTP server, which reads the request once more."""
         assert self._transport
@@ -133,7 +128,7 @@ class Visitor(asyncio.BufferedProtocol):
         self._transport.set_protocol(protocol)
         protocol.connection_made(self._transport)
         self._transport.resume_reading()
-        protocol.data_received(self.received)
+        protocol.data_received(bytes(self.received))
 
     def become(self, protocol: UpgradedProtocol, data: bytes) -> None:
         """Hand the connection over to another protocol, with the bytes that it has not seen."""

@@ -69,7 +69,7 @@ async def test_who_does_not_read_costs_nobody_else_and_is_caught_up() -> None:
             b"GET /ws/ethusdt@depth@100ms/ethusdt@bookTicker/solusdt@bookTicker/xrpusdt@bookTicker HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n"
             b"Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n",
         )
-        connections = face._dialect.connections
+        connections = face.dialect.connections
         while not any(connection.behind for connection in connections):
             await asyncio.sleep(0.05)
         async with client.ws_connect(f"{url}/ws/ethusdt@depth@100ms") as quick:

@@ -225,7 +225,7 @@ class Past:
         self.note()
 
     def note(self) -> None:
-        symbol, levels = self._spot.dialect._data.symbols.named["BTCUSD"], self._spot.market.exchange.books[0].levels
+        symbol, levels = self._spot.dialect.data.symbols.named["BTCUSD"], self._spot.market.exchange.books[0].levels
         bids, asks = levels.depth()
         self._books[max(1, levels.seq)] = {"b": dict(symbol.levels(bids)), "a": dict(symbol.levels(asks))}
 

@@ -127,7 +127,7 @@ def test_who_is_gone_is_not_answered_and_the_others_are() -> None:
 class Broken:
     """A journal whose disk fails when it is told to."""
 
-    durable = 0
+    durable = 1 << 60    # all is on disk, as far as it is concerned
     low = False
     failure: Any = None
 
@@ -136,9 +136,10 @@ class Broken:
 
 
 def test_if_the_journal_fails_nobody_knows_what_became_of_it() -> None:
-    market = QuietMarket()
+    journal: Any = Broken()
+    market = QuietMarket(journal=journal)
     desk = Desk(market).sign_in("alice")
-    market.sequencer._journal = journal = Broken()    # type: ignore[attr-defined]
+    journal.durable = 0
     desk.put(Place, "BTC-USD", "buy", 100, 1)
     market.tick(market.now)
     assert desk.session.under_way == 1

@@ -10,7 +10,7 @@ from stream.dialects.binance.events import Event
 from stream.dialects.binance.request import encode
 from stream.dialects.binance.topics import Topic
 from stream.settings.config import Config
-from stream.venue.limits import ConnectionAllowance
+from stream.venue.allowances import ConnectionAllowance
 from stream.wire.framing import PING, PONG, TEXT, framed
 
 STREAMS_MAX = 1024

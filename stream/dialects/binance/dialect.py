@@ -35,8 +35,8 @@ class Binance:
         if market.config.public_needs_token:
             raise ConfigError("public_needs_token: this dialect shows order books and trades to everybody; expected false, or no dialects")
         self._config = market.config
-        self._data = MarketData(market)
-        self._publisher = Publisher(self._data, now)
+        self.data = MarketData(market)
+        self._publisher = Publisher(self.data, now)
         self._weights = Weights(market.config.dialect_weight_per_minute)
         self.connections: set[Connection] = set()
         self._to_write: set[Connection] = set()
@@ -54,7 +54,7 @@ class Binance:
             used, retry_after = self._weights.take(request.address, endpoint.weight(parameters), now)
             if retry_after:
                 raise ApiError(TOO_MUCH_WEIGHT, self._weights.weight_max)
-            asked = Asked(self._data, parameters, now, _micro(request.headers.get("x-mbx-time-unit", "")), self._weights.weight_max)
+            asked = Asked(self.data, parameters, now, _micro(request.headers.get("x-mbx-time-unit", "")), self._weights.weight_max)
             found = endpoint.answer(asked)
             parameters.finish()
             answer = said(200, found)
@@ -106,7 +106,7 @@ class Binance:
 
     def tick(self, now: int) -> int:
         """Tell what is due, and write. Returns when the next tick is due, in ns."""
-        if self._data.renewed():
+        if self.data.renewed():
             for connection in list(self.connections):
                 connection.close(GOING_AWAY, "The market has another history")
         due = self._publisher.publish(now)
