@@ -70,7 +70,7 @@ CONNECTIONS = GuardedConnection | EndedConnection | Present | GatewayName
 
 
 class Sample(NamedTuple):
-    """The server at a time, in s, after so many lives: bytes of its memory that are no file's, and open descriptors."""
+    """The server at a time, in s, after so many lives: bytes of its memory that are no file's, and open descriptors but those of lives that go on."""
 
     at: float
     lives: int
@@ -78,10 +78,10 @@ class Sample(NamedTuple):
     descriptors: int
 
 
-def sample(pid: int, at: float, lives: int) -> Sample:
-    """The server now."""
+def sample(pid: int, at: float, lives: int, going_on: int) -> Sample:
+    """The server now. A busy machine has more lives going on at once, whose descriptors are no leak."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return Sample(at, lives, int(status["RssAnon"].split()[0]) << 10, len(list(Path(f"/proc/{pid}/fd").iterdir())))
+    return Sample(at, lives, int(status["RssAnon"].split()[0]) << 10, len(list(Path(f"/proc/{pid}/fd").iterdir())) - going_on)
 
 
 class Subject:
@@ -240,6 +240,7 @@ class Soak:
         self.endings: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
         self.samples: list[Sample] = []
+        self.going_on = 0    # lives
         self.status = -1
 
     async def run(self, seconds: float, rate: float, console: Console) -> None:
@@ -275,7 +276,7 @@ class Soak:
             await self._end_of_lives()
         except TimeoutError:
             self.failures["the server has not seen the end of every connection"] += 1
-        self.samples.append(sample(self.server.pid, time.monotonic() - began, self.endings.total()))
+        self.samples.append(sample(self.server.pid, time.monotonic() - began, self.endings.total(), self.going_on))
         for watcher in self.watchers:
             await watcher.close()
 
@@ -291,19 +292,21 @@ class Soak:
 
     async def _measure(self, began: float, console: Console) -> None:
         while True:
-            now = sample(self.server.pid, time.monotonic() - began, self.endings.total())
+            now = sample(self.server.pid, time.monotonic() - began, self.endings.total(), self.going_on)
             if len(self.samples) % TOLD_EVERY == 0:
                 console.print(f"{now.at:6.0f} s: {now.memory >> 10:10,} KiB, {now.descriptors:5} descriptors, {now.lives:9,} lives")
             self.samples.append(now)
             await asyncio.sleep(1)
 
     async def _live(self, subject: Subject, idle: deque[tuple[float, Subject]]) -> None:
+        self.going_on += 1
         try:
             async with asyncio.timeout(2 * PATIENCE_S):
                 self.endings[await subject.live()] += 1
         except Exception as error:    # whatever it is, the others live on
             self.failures[f"{type(error).__name__}: {error}"] += 1
             subject.left = None
+        self.going_on -= 1
         idle.append((time.monotonic() + PAUSE_S, subject))
 
 
