@@ -1,4 +1,4 @@
-"""Checks tokens. Each key has one algorithm, and every claim that matters is required (RFC 8725)."""
+"""Checks tokens and signed requests. Each key has one algorithm, and every claim that matters is required (RFC 8725)."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -7,6 +7,7 @@ from typing import Any
 import jwt
 import jwt.types
 
+from stream.access.api_keys import ApiKeys, Cause, RequestRefused
 from stream.access.claims import Claims
 from stream.access.keys import Key, KeySet, read_keys
 from stream.access.revocations import Revocations
@@ -88,6 +89,7 @@ class Authenticator:
     def __init__(self, keys: Sequence[Key], config: Config) -> None:
         self._config = config
         self.keys = KeySet(keys, config)
+        self.api_keys = ApiKeys(config)
         self.revocations = Revocations(config)
 
     def _key_for(self, header: Mapping[str, Any]) -> Key:
@@ -141,6 +143,16 @@ class Authenticator:
         if self.revocations.refuse(found):
             raise TokenRefused("the token has been revoked")
         return found
+
+    def verify_request(self, id: str, signed: bytes, signature: str, now: float) -> tuple[Claims, bytes]:
+        """The claims of whoever has signed these bytes with an API key, and the signature's own bytes. `now` is in seconds since 1970.
+
+        Raises RequestRefused. Whether the request is in its window, and the first of its kind, is up to `signed_requests`.
+        """
+        claims, given = self.api_keys.verify(id, signed, signature, now)
+        if self.revocations.refuse(claims):
+            raise RequestRefused(Cause.KEY, "the API key has been revoked")
+        return claims, given
 
 
 def mint(config: Config, subject: str, scopes: Sequence[str], lifetime_s: int, now: int) -> str:

@@ -1,4 +1,4 @@
-"""Revoked tokens, which are invalid although they have not expired: single tokens, or all that a subject was issued until then."""
+"""Revoked tokens and API keys, which are invalid although they have not expired: single ones by their id, or all that a subject was issued until then."""
 
 import math
 from typing import Annotated
@@ -11,7 +11,7 @@ from stream.settings.config import Config, ConfigError
 
 
 class Revocation(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One line of the file. Either the id of a token, or a subject. `at` is in seconds since 1970."""
+    """One line of the file. Either the id of a token or of an API key, or a subject. `at` is in seconds since 1970."""
 
     at: float
     token_id: Annotated[str, Meta(max_length=128)] = ""
@@ -19,14 +19,15 @@ class Revocation(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
 
 
 class Revocations:
-    """What has been revoked. A revocation is forgotten when all tokens that it is about have expired. `unsaved` are those that are not in the file yet.
+    """What has been revoked. A revocation is forgotten when all tokens and keys that it is about have expired.
 
+    `unsaved` are those that are not in the file yet.
     The issuer's clock may be ahead by `clock_skew_s`. Tokens of a revoked subject that were issued up to that much later are refused too.
     """
 
     def __init__(self, config: Config) -> None:
         self._skew_s = config.clock_skew_s
-        self.kept_s = config.clock_skew_s + config.token_lifetime_s_max
+        self.kept_s = config.clock_skew_s + max(config.token_lifetime_s_max, config.api_key_lifetime_s_max)
         self._tokens: dict[str, float] = {}
         self._subjects: dict[str, float] = {}
         self.unsaved: dict[tuple[str, str], Revocation] = {}    # by token and subject

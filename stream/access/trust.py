@@ -1,4 +1,4 @@
-"""The sources of keys and revocations: a key set behind a URL or in a file, and a file of revocations. This module reads, writes and waits."""
+"""The sources of keys and revocations: a key set behind a URL or in a file, a file of API keys, a file of revocations. This module reads, writes and waits."""
 
 import asyncio
 import logging
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from stream.access import key_files
 from stream.access.auth import Authenticator
 from stream.access.keys import read_keys
 from stream.access.revocations import as_line, read_lines
@@ -102,23 +103,48 @@ class KeySource:
             return bytes(found)
 
 
+class Followed:
+    """A file that is read again when it changes."""
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path) if path else None
+        self._stamp: tuple[int, int] | None = None
+
+    def changed(self) -> bool:
+        """Whether it has changed since the last call; at first, whether it is there. Raises OSError."""
+        if not self.path or not self.path.exists():
+            stamp = None
+        else:
+            stat = self.path.stat()
+            stamp = stat.st_mtime_ns, stat.st_size
+        changed = stamp != self._stamp
+        self._stamp = stamp
+        return changed
+
+    def read_again(self) -> None:
+        """Take it for changed."""
+        self._stamp = 0, -1    # no file's
+
+
 class Trust:
-    """Keeps the keys and revocations of an authenticator up to date."""
+    """Keeps the keys and revocations of an authenticator up to date. Raises ConfigError if the API keys cannot be read."""
 
     def __init__(self, authenticator: Authenticator, config: Config) -> None:
         self._authenticator = authenticator
         self._config = config
         self.source = KeySource(config)
-        self._file = Path(config.revocations_file) if config.revocations_file else None
-        self._file_stamp: tuple[int, int] | None = None
+        self._revocations = Followed(config.revocations_file)
+        self._api_keys = Followed(config.api_keys)
         self._fetching: asyncio.Task[None] | None = None
+        if self._api_keys.changed():
+            self._take_api_keys()
 
     def keep(self, now: int, revoked: Callable[[], None]) -> None:
         """Fetch, read and write what is due. Call `revoked` after new revocations were read."""
         if (self._fetching is None or self._fetching.done()) and self._authenticator.keys.due(now):
             self._fetching = once("the key set", self._fetch())
         self._save()
-        if self._read():
+        if self._read_revocations() | self._read_api_keys():
             revoked()
 
     async def _fetch(self) -> None:
@@ -129,39 +155,54 @@ class Trust:
             log.error("the key set cannot be fetched; the last keys stay valid", extra={"why": str(error)})
 
     def reload(self) -> None:
-        """Read key files, the key set and the revocations again. If keys cannot be read, the old ones stay. What was revoked stays revoked."""
+        """Read key files, the key set, the API keys and the revocations again. If keys cannot be read, the old ones stay. What was revoked stays revoked."""
         try:
             self._authenticator.keys.configure(read_keys(self._config))
             log.info("the keys were read again, and the revocations will be")
         except ConfigError as error:
             log.error("the keys cannot be read again; the old keys stay valid", extra={"why": str(error)})
-        self._file_stamp = None
+        self._revocations.read_again()
+        self._api_keys.read_again()
 
     def _save(self) -> None:
         """Add what an administrator has revoked to the file."""
         unsaved, self._authenticator.revocations.unsaved = self._authenticator.revocations.unsaved, {}
-        if unsaved and self._file:
+        path = self._revocations.path
+        if unsaved and path:
             try:
-                with self._file.open("ab") as file:
+                with path.open("ab") as file:
                     file.writelines([b"\n", *map(as_line, unsaved.values())])    # someone who edits the file may leave its last line without an end
             except OSError as error:
                 log.error("a revocation cannot be written to its file; it holds until the server ends", extra={"why": str(error)})
 
-    def _read(self) -> bool:
-        """Read the file if it has changed."""
+    def _read_revocations(self) -> bool:
+        """Read the file of revocations if it has changed."""
+        path = self._revocations.path
         try:
-            if not self._file or not self._file.exists():
+            if not self._revocations.changed() or not path or not path.exists():
                 return False
-            stat = self._file.stat()
-            stamp = stat.st_mtime_ns, stat.st_size
-            if stamp == self._file_stamp:
-                return False
-            self._file_stamp = stamp
-            for revocation in read_lines(self._file.read_bytes()):
+            for revocation in read_lines(path.read_bytes()):
                 self._authenticator.revocations.add(revocation)
         except (OSError, ConfigError) as error:
-            log.error("the file of revocations cannot be read", extra={"file": str(self._file), "why": str(error)})
+            log.error("the file of revocations cannot be read", extra={"file": str(path), "why": str(error)})
         return True
+
+    def _read_api_keys(self) -> bool:
+        """Read the file of API keys if it has changed."""
+        try:
+            if not self._api_keys.changed():
+                return False
+            self._take_api_keys()
+        except (OSError, ConfigError) as error:
+            log.error("the API keys cannot be read again; the old ones stay valid", extra={"why": str(error)})
+        return True
+
+    def _take_api_keys(self) -> None:
+        """Use the API keys that are in the file now. Those that it calls revoked are revoked even if the others cannot be used."""
+        found = key_files.read_keys(self._config)
+        for revocation in found.revoked:
+            self._authenticator.revocations.add(revocation)
+        self._authenticator.api_keys.take(found.keys, key_files.read_master(self._config))
 
     def cancel(self) -> None:
         """Fetch no more."""

@@ -23,6 +23,7 @@ COMMANDS = {
     "cluster": "show who leads a market that Redis joins, and how far each process is",
     "handover": "let a standby lead such a market, before you restart its leader",
     "doctor": "check whether this machine can run a server, and say what to do if it cannot",
+    "key": "make, list and revoke API keys, which sign each request",
     "token": "print a development token for your own server",
     "completion": "print a script that lets a shell complete commands and flags",
 }

@@ -103,6 +103,9 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     jwks_timeout_s: Annotated[Count, Meta(description="The time limit for fetching the key set, from the request to the last byte of the answer.")] = 5
     jwks_bytes_max: Annotated[Count, Meta(description="The largest size of a key set.")] = 1 << 20
     revocations_file: Annotated[str, Meta(description="The file with revoked tokens, one JSON object per line. The server reads it again when it changes, and the admin request `revoke` adds to it.")] = ""
+    api_keys: Annotated[str, Meta(description="The file with API keys, one JSON object per line: `deltabook key` writes it. The server reads it again when it changes. It contains no secret. If there is no such file, there are no API keys.")] = "data/api_keys.jsonl"
+    api_keys_master: Annotated[str, Meta(description="The file with the master key, from which the secrets of API keys for HMAC-SHA256 are derived: whoever has this file and that of `api_keys` has these secrets. `deltabook key create` makes it when it is first needed. If other users of the machine may read it, the server does not start. Keys for Ed25519 do not need it.")] = "data/api_keys.master"
+    api_key_lifetime_s_max: Annotated[Count, Meta(description="The longest lifetime of an API key. Revocations are remembered for as long as this, or as `token_lifetime_s_max`, whichever is longer.")] = 366 * 24 * 3600
     issuer: Annotated[str, Meta(description="The only issuer whose tokens are accepted.")] = "deltabook"
     audience: Annotated[str, Meta(description="The audience that a token must be for.")] = "deltabook"
     token_lifetime_s_max: Annotated[Count, Meta(description="The longest lifetime of a token. Tokens with a longer lifetime are refused.")] = 30 * 24 * 3600

@@ -209,7 +209,7 @@ class Disconnect(Message, tag="disconnect"):
 
 
 class Revoke(Message, tag="revoke"):
-    """Revoke one token by its id (`jti`), or all tokens that a subject was issued until now. Connections that use one are closed. Needs the scope `admin`.
+    """Revoke one token by its id (`jti`), one API key by its id, or all that a subject was issued until now. Their connections are closed. Needs the scope `admin`.
 
     The issuer's clock may be ahead by up to the setting `clock_skew_s`. New tokens of a subject are good only after that time has passed.
     """

@@ -1,6 +1,7 @@
 """SIGHUP reads keys and revocations again, and ends nothing."""
 
 import asyncio
+import hmac
 import json
 import logging
 import operator
@@ -11,12 +12,19 @@ import sys
 import time
 from asyncio.subprocess import PIPE
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jwt
 import msgspec
 import pytest
 
-from stream.settings.config import Config, KeyConfig, as_environment
+from stream.access import key_files
+from stream.access.api_keys import ApiKey, RequestRefused, RevokedKey, secret_of
+from stream.access.auth import Authenticator
+from stream.access.trust import Trust
+from stream.settings.config import Config, ConfigError, KeyConfig, as_environment
+from stream.wire.codec import MSGPACK
+from stream.wire.codes import CloseCode
 from stream.wire.messages import LoggedIn, Login, Welcome
 from tests.access.issuer import issuing, jwk, key_set
 from tests.setting import CONFIG, SECRET, token
@@ -135,3 +143,78 @@ def test_keys_that_cannot_be_read_change_nothing(tmp_path: Path, caplog: pytest.
                 assert (await RawClient.open(server.port, f"Authorization: Bearer {token('alice', server.clock.now())}\r\n"))[1].startswith("HTTP/1.1 101")
 
     scene()
+
+
+def hmac_key(id: str, now: int) -> ApiKey:
+    return ApiKey(id, "alice", ("account", "trade"), now, now + 1000)
+
+
+@run
+async def test_a_server_follows_its_file_of_api_keys() -> None:
+    with TemporaryDirectory() as folder:
+        config = msgspec.structs.replace(CONFIG, api_keys=f"{folder}/keys.jsonl", api_keys_master=f"{folder}/master")
+        key_files.make_master(config)
+        async with serving(config) as server:
+            authenticator, now = server.market.authenticator, server.clock.now() // 10**9
+            one, two = hmac_key("one", now), hmac_key("two", now)
+            key_files.add(config, one)
+            while not authenticator.api_keys.find("one"):
+                await asyncio.sleep(0.01)
+            key_files.add(config, two)
+            while not authenticator.api_keys.find("two"):
+                await asyncio.sleep(0.01)
+            by_one, by_two = (server.market.connect(MSGPACK, server.clock.now()) for _ in range(2))
+            for session, key in ((by_one, one), (by_two, two)):
+                session.sign_in(key.claims(), server.clock.now(), lambda: None)
+            while not (by_one.subject and by_two.subject):
+                await asyncio.sleep(0.01)
+            key_files.add(config, RevokedKey("one", now))
+            while not by_one.closed:
+                await asyncio.sleep(0.01)
+            assert by_one.closed[0] == CloseCode.REVOKED
+            assert not by_two.closed
+            with pytest.raises(RequestRefused, match="revoked"):
+                authenticator.verify_request("one", b"", hmac.new(secret_of(one, key_files.read_master(config)).encode(), b"", "sha256").hexdigest(), now)
+            os.unlink(config.api_keys)
+            while authenticator.api_keys.find("two"):
+                await asyncio.sleep(0.01)
+            server.market.disconnect(by_one, server.clock.now())
+            server.market.disconnect(by_two, server.clock.now())
+
+
+def test_api_keys_that_cannot_be_read_again_change_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = msgspec.structs.replace(CONFIG, api_keys=str(tmp_path / "keys.jsonl"), api_keys_master=str(tmp_path / "master"))
+    master = Path(config.api_keys_master)
+
+    @run
+    async def scene() -> None:
+        key_files.make_master(config)
+        key_files.add(config, hmac_key("one", int(time.time())))
+        async with serving(config) as server:
+            keys, trust = server.market.authenticator.api_keys, Trust(server.market.authenticator, config)
+            assert keys.find("one")
+            for spoil, mend in (
+                (lambda: master.chmod(0o644), lambda: master.chmod(0o600)),
+                (lambda: master.rename(tmp_path / "away"), lambda: (tmp_path / "away").rename(master)),
+                (lambda: Path(config.api_keys).write_text("nonsense"), lambda: None),
+            ):
+                spoil()
+                with pytest.raises(ConfigError):    # nor would a server start with them
+                    Trust(server.market.authenticator, config)
+                caplog.clear()
+                trust.reload()
+                trust.keep(server.clock.now(), lambda: None)
+                assert "the API keys cannot be read again; the old ones stay valid" in [record.getMessage() for record in caplog.records]
+                assert keys.find("one")
+                mend()
+
+    scene()
+
+
+def test_a_hangup_without_a_file_of_api_keys_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    authenticator = Authenticator([], Config())
+    trust = Trust(authenticator, msgspec.structs.replace(CONFIG, api_keys="", api_keys_master=""))
+    trust.reload()
+    trust.keep(0, lambda: None)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+    assert len(authenticator.api_keys) == 0

@@ -172,7 +172,7 @@ def test_a_token_or_a_subject_is_revoked() -> None:
 
 
 def test_revocations_are_forgotten_when_no_such_token_can_live() -> None:
-    revocations = Revocations(Config(token_lifetime_s_max=100))
+    revocations = Revocations(Config(token_lifetime_s_max=100, api_key_lifetime_s_max=50))
     revocations.add(Revocation(NOW, token_id="a1"))
     revocations.add(Revocation(NOW + 50, subject="bob"))
     revocations.forget(NOW + 105)

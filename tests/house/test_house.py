@@ -54,6 +54,7 @@ OUTSIDE = {
 """Sockets, loops, clocks, files, processes, randomness and the environment."""
 
 TOUCHES: dict[str, str] = {
+    "access.key_files": "os pathlib secrets",
     "access.keys": "pathlib secrets",
     "access.trust": "asyncio httpx pathlib ssl",
     "cli": "asyncio importlib os socket",
@@ -65,6 +66,7 @@ TOUCHES: dict[str, str] = {
     "cli.handover": "uvloop",
     "cli.journal": "pathlib time",
     "cli.judge": "asyncio os uvloop",
+    "cli.key": "os pathlib time",
     "cli.load": "asyncio os pathlib signal time uvloop",
     "cli.replay": "pathlib",
     "cli.serve": "asyncio gc os pathlib signal uvloop",

@@ -1,11 +1,13 @@
 """What an administrator says reaches every gateway of a market, is on disk before it is confirmed, and outlives restarts."""
 
+import hmac
 import random
 from typing import Any
 
 import msgspec
 import pytest
 
+from stream.access.api_keys import ApiKey, Cause, RequestRefused, secret_of
 from stream.cluster.messages import Forward
 from stream.cluster.roll_call import ANSWER_BYTES_MAX, GatewayAnswer, answer_of, merged
 from stream.commands.directory import AskedConnections, ClosedSubject, Entry, GatewayName, RevokedSubject, ToldConnections, Unknown
@@ -72,6 +74,42 @@ def test_a_revocation_reaches_every_gateway(by: str) -> None:
     assert not is_let_in(cluster.add_gateway(), "mallory", START, jti="evil"), "a gateway that begins later knows"
     take_over(cluster)
     assert not is_let_in(cluster.add_gateway(), "mallory", START, jti="evil"), "and one of the next engine"
+
+
+@pytest.mark.parametrize("by", ["subject", "key"])
+def test_a_revoked_api_key_is_out_at_every_gateway(by: str) -> None:
+    """It is revoked by its id as a token is, and by its subject; whoever has signed in with it is closed, and no request of its own is good again."""
+    cluster = Cluster(3)
+    key = ApiKey("k-1", "mallory", ("account", "trade"), START // 10**9 - 10, START // 10**9 + 10**7)
+    signed, now = b"timestamp=1", START / 10**9
+
+    def knows(gateway: Any) -> str:
+        gateway.authenticator.api_keys.take({key.id: key}, b"a master key that is long enough to be one")
+        return hmac.new(secret_of(key, b"a master key that is long enough to be one").encode(), signed, "sha256").hexdigest()
+
+    def cause(gateway: Any) -> Cause | None:
+        try:
+            gateway.authenticator.verify_request("k-1", signed, knows(gateway), now)
+        except RequestRefused as refused:
+            return refused.cause
+        return None
+
+    desks = []
+    for gateway in cluster.gateways:
+        assert cause(gateway) is None
+        desks.append(Desk(gateway))
+        desks[-1].session.sign_in(gateway.authenticator.verify_request("k-1", signed, knows(gateway), now)[0], cluster.now, lambda: None)
+    cluster.step()
+    root, bystander = admin(cluster), sign_in(cluster, 1, "bob")
+    assert [desk.session.subject for desk in desks] == ["mallory"] * 3
+    assert isinstance(ask(cluster, root, Revoke, *(("mallory",) if by == "subject" else ("", "k-1"))), Confirmed)
+    cluster.step()
+    assert [code_of(desk) for desk in desks] == [CloseCode.REVOKED] * 3
+    assert code_of(bystander) is code_of(root) is None
+    assert [cause(gateway) for gateway in cluster.gateways] == [Cause.KEY] * 3
+    assert cause(cluster.add_gateway()) is Cause.KEY, "a gateway that begins later knows"
+    take_over(cluster)
+    assert cause(cluster.add_gateway()) is Cause.KEY, "and one of the next engine"
 
 
 def test_a_gateway_that_was_away_hears_of_it_from_the_snapshot() -> None:
@@ -253,7 +291,7 @@ def test_a_revocation_that_cannot_be_written_holds_here_and_is_not_confirmed() -
     assert not is_let_in(market, "mallory", START)
 
 
-@pytest.mark.parametrize(("request_kind", "kept_s"), [(Revoke, CONFIG.token_lifetime_s_max + CONFIG.clock_skew_s), (Disconnect, CLOSED_KEPT_S)])
+@pytest.mark.parametrize(("request_kind", "kept_s"), [(Revoke, CONFIG.api_key_lifetime_s_max + CONFIG.clock_skew_s), (Disconnect, CLOSED_KEPT_S)])
 def test_what_was_said_is_forgotten_when_it_can_matter_no_more(request_kind: Any, kept_s: int) -> None:
     market = QuietMarket()
     root = Desk(market).sign_in("root", "admin")
