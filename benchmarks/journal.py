@@ -135,7 +135,7 @@ def send(pipe: int, rate: int, seconds: float) -> None:
 def new_sequencer(writer: JournalWriter | None, report: Callable[[], None]) -> tuple[Sequencer, Journal | None]:
     """What carries commands to an exchange of one instrument, as in a server; with a journal, or without."""
     journal = Journal(writer, report) if writer else None
-    return Sequencer(new_exchange(1), {}, Results(), lambda now: None, journal), journal
+    return Sequencer(new_exchange(1), {}, Results(), lambda now, commands: None, journal), journal
 
 
 async def acknowledge(commands: bytes, writer: JournalWriter | None, rate: int, seconds: float) -> Latency:

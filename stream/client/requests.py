@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from stream.client.errors import ClientError
 from stream.wire.fields import Message
+from stream.wire.history import ListOrders, ListTrades, OrderPage, TradePage
 from stream.wire.messages import (
     AllCancelled,
     Cancel,
@@ -115,6 +116,30 @@ class Requests(ABC):
     async def dead_man(self, timeout_ms: int) -> None:
         """Restart the account's dead-man timer. Unless the next call comes in time, the server cancels all of the account's open orders. 0 stops the timer."""
         await self.request(DeadMan, Confirmed, timeout_ms)
+
+    async def order_history(
+        self, instrument: str | None = None, *, after: int = 0, since: int | datetime = 0, until: int | datetime = 0, latest: bool = False, count: int = 100,
+    ) -> OrderPage:
+        """A page of own orders, open ones and those that are done, in the order in which they were placed; for the next one, `after` is the last order.
+
+        `since` and `until` are in ns since 1970, or datetimes. With `latest` it is the last page, not the first. At most 1000 orders.
+        """
+        return await self.request(
+            ListOrders, OrderPage, instrument=instrument, after=after, since=nanoseconds(since), until=nanoseconds(until), latest=latest, count=count,
+        )
+
+    async def trade_history(
+        self, instrument: str | None = None, *, after: int = 0, order: int = 0, since: int | datetime = 0, until: int | datetime = 0, latest: bool = False,
+        count: int = 100,
+    ) -> TradePage:
+        """A page of the fills of own orders, or of one `order`, in the order in which they happened; for the next one, `after` is the last `seq`.
+
+        The other parameters are those of `order_history`.
+        """
+        return await self.request(
+            ListTrades, TradePage, instrument=instrument, after=after, order=order, since=nanoseconds(since), until=nanoseconds(until), latest=latest,
+            count=count,
+        )
 
     async def logout(self) -> None:
         """Sign out. The subscriptions to own channels end, and `cancel_on_disconnect` does not apply."""

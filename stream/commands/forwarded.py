@@ -106,22 +106,26 @@ def last_number(directory: Directory, origin: int) -> int:
     return number_under(directory, LastGroup(origin))
 
 
-def run(exchange: Exchange, directory: Directory, results: Results, forwarded: Forwarded, time: int) -> list[int]:
-    """Run a group at `time`, but for the commands whose key has been used; for each command its index in the exchange's call, or REPEATED, or NOT_RUN."""
+def runnable(results: Results, forwarded: Forwarded) -> tuple[bytes, list[int]]:
+    """The commands of a group that are to run, and for each of its commands its index among these, or REPEATED, or NOT_RUN."""
     commands, count = forwarded.commands, len(forwarded.commands) // COMMAND_BYTES
     if forwarded.refused and forwarded.refused not in STOPPED:
         raise ValueError(f"a group was not run for the reason {forwarded.refused}: expected {', '.join(str(int(code)) for code in STOPPED)}")
     stopped = STOPPED[ErrorCode(forwarded.refused)] if forwarded.refused else ()
     left_out = {place: NOT_RUN for place, kind in enumerate(commands[KIND_OFFSET::COMMAND_BYTES]) if kind in stopped} if stopped else {}
     left_out |= {place: REPEATED for place, account, key in forwarded.keyed if (account, key) in results}
-    indexes = list(range(count))
-    if left_out:
-        others = [place for place in range(count) if place not in left_out]
-        commands = b"".join(commands[place * COMMAND_BYTES : (place + 1) * COMMAND_BYTES] for place in others)
-        found = left_out | {place: index for index, place in enumerate(others)}
-        indexes = [found[place] for place in range(count)]
+    if not left_out:
+        return commands, list(range(count))
+    others = [place for place in range(count) if place not in left_out]
+    found = left_out | {place: index for index, place in enumerate(others)}
+    return b"".join(commands[place * COMMAND_BYTES : (place + 1) * COMMAND_BYTES] for place in others), [found[place] for place in range(count)]
+
+
+def run(exchange: Exchange, directory: Directory, results: Results, forwarded: Forwarded, time: int) -> list[int]:
+    """Run a group at `time`, but for the commands whose key has been used; for each command its index in the exchange's call, or REPEATED, or NOT_RUN."""
+    commands, indexes = runnable(results, forwarded)
     exchange.execute(commands)
-    results.take(exchange, [each._replace(place=indexes[each.place]) for each in forwarded.keyed if each.place not in left_out], time)
+    results.take(exchange, [each._replace(place=indexes[each.place]) for each in forwarded.keyed if indexes[each.place] >= 0], time)
     for entry in forwarded.entries:
         entry.change(directory)
     _note(directory, forwarded)

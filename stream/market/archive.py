@@ -35,7 +35,7 @@ class Archive:
     ) -> None:
         """`report` is called from another thread when something is on disk or has failed. `taken` is called when there is a new snapshot."""
         self._taken = taken
-        self._files = files
+        self.files = files
         self._config = config
         began = time.monotonic()
         self.history: History = recover(files, config.journal, config, sources, now, Trial(config))
@@ -94,7 +94,7 @@ class Archive:
     def abandon(self) -> None:
         """Leave the folder as it is, to others."""
         self.journal.close()
-        self._files.close(self._opened.lock)
+        self.files.close(self._opened.lock)
 
     async def close(self, market: Market, now: int) -> None:
         """Write down what a replay must lead to, commit everything, and leave a snapshot for a quick start."""
@@ -109,8 +109,8 @@ class Archive:
         end = self._opened.writer
         if not self.journal.failure:
             try:
-                snapshots.write(self._files, self._config.journal, market.state(end.seq, end.crc, now))
-                snapshots.prune(self._files, self._config.journal, self._config.journal_snapshots_kept)
+                snapshots.write(self.files, self._config.journal, market.state(end.seq, end.crc, now))
+                snapshots.prune(self.files, self._config.journal, self._config.journal_snapshots_kept)
             except (JournalError, OSError) as error:
                 log.error("the last snapshot was not taken; no record is lost", extra={"reason": str(error)})
-        self._files.close(self._opened.lock)
+        self.files.close(self._opened.lock)

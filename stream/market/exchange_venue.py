@@ -8,6 +8,7 @@ from stream.access.keys import Key
 from stream.commands.directory import AccountOf, Directory
 from stream.feed.channel import PHASES, Point
 from stream.feed.hub import Refused
+from stream.journal.format import Buffer
 from stream.market.history import History
 from stream.settings.config import Config
 from stream.venue.refusals import explain
@@ -83,7 +84,7 @@ class ExchangeVenue(Venue):
         yield Figure("deltabook_sequence", "The engine's sequence", self.exchange.seq)
         yield Figure("deltabook_open_orders", "Open orders", self.exchange.order_count)
 
-    def _applied(self, time: int) -> None:
+    def _applied(self, time: int, commands: Buffer) -> None:
         """A group of commands has run."""
         self._engine_time = time
         self.feed.apply(time)

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 from engine import MONEY_MAX, Event, EventKind, OrderType, Phase, Reason, SelfTrade, Side, TimeInForce
 from stream.access.keys import Key
+from stream.account_history.pages import question_of
+from stream.account_history.recorder import RanGroup, Recorder
 from stream.commands.directory import AccountOf, Directory, Entry, KeptAccount
 from stream.commands.results import KEY_TIME, KEYS_MAX, SENT_MARGIN, Reply
 from stream.feed.hub import Refused
+from stream.journal.format import Buffer
 from stream.journal.snapshots import State
 from stream.market.exchange_venue import ExchangeVenue
 from stream.market.gathering import CommandPath
@@ -27,6 +30,8 @@ from stream.venue.venue import Figure, Opened
 from stream.venue.venue_face import Guarded
 from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
 from stream.wire.codes import ErrorCode
+from stream.wire.fields import Message
+from stream.wire.history import HistoryRequest
 from stream.wire.messages import Cancel, CancelAll, OrderRequest, Place, Reduce, Replace, SetLimits, SetPhase
 from stream.wire.scale import from_text, to_text
 from stream.wire.times import NEVER
@@ -65,6 +70,7 @@ class Market(ExchangeVenue):
         self._reserve = Reserve(lambda order: "buy" if order.side == Side.BUY else "sell")
         self._opening: dict[str, list[Opened]] = {}    # who waits for a subject's account
         self.deposits = self._parse_deposits()
+        self.recorder: Recorder | None = None    # of the accounts' history, if any is kept
         self._paying: set[int] = set()    # new accounts whose deposits have not run yet
 
     def _make_sequencer(self, history: History, journal: JournalFace | None) -> CommandPath:
@@ -264,6 +270,14 @@ class Market(ExchangeVenue):
         super().forget_what_is_over(now)
         self._announcements.forget(now, self.wall_time(now), self.sequencer)
 
+    def list_history(self, account: int, request: HistoryRequest, done: Callable[[Message], None]) -> None:
+        """Call `done` with a page of what an account has done, as of now. Raises Refused if no history is kept here, or the instrument is unknown."""
+        if not self.recorder or self.recorder.failure:
+            raise Refused(ErrorCode.NO_HISTORY, f"the history cannot be written: {self.recorder.failure}" if self.recorder else "")
+        index = None if request.instrument is None else self.index_of(request.instrument)
+        names = [book.instrument.name for book in self.exchange.books]
+        self.recorder.ask(question_of(account, index, request, names, done))
+
     # Time
 
     def state(self, seq: int, crc: int, now: int) -> State:
@@ -282,10 +296,12 @@ class Market(ExchangeVenue):
         yield Figure("deltabook_disk_nearly_full", "1 if only what cancels or reduces is taken", self.sequencer.low)
         yield from super().figures()
 
-    def _applied(self, time: int) -> None:
+    def _applied(self, time: int, commands: Buffer) -> None:
         if self._paying:
             self._tell_unpaid()
-        super()._applied(time)
+        super()._applied(time, commands)
+        if self.recorder and len(commands):
+            self.recorder.take(RanGroup(bytes(commands), bytes(self.exchange.events), time, self.exchange.seq))
 
     def _tell_unpaid(self) -> None:
         """Log the deposits of new accounts that could not be paid, because all accounts together would have more than can be counted."""
@@ -312,6 +328,8 @@ class Market(ExchangeVenue):
 
     def tick(self, now: int) -> int:
         """Run what has gathered, and send what is due. Returns when the next tick is due, in ns."""
+        if self.recorder:
+            self.recorder.answer()
         self._run_sources(now)
         if 0 < self.exchange.next_expiry <= now and not self.sequencer.waits:
             self.sequencer.commands.advance(now)

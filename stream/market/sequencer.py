@@ -54,9 +54,9 @@ class Sequencer(Gatherer):
     """Carries commands to the exchange. `ran` is the last record of the group that ran last."""
 
     def __init__(
-        self, exchange: Exchange, directory: Directory, results: Results, applied: Callable[[int], None], journal: JournalFace | None = None,
+        self, exchange: Exchange, directory: Directory, results: Results, applied: Callable[[int, Buffer], None], journal: JournalFace | None = None,
     ) -> None:
-        """`applied` is called with the time of a group after it has run, and before its replies."""
+        """`applied` is called with the time of a group and its commands after they have run, and before its replies."""
         super().__init__(directory, results)
         self.ran = 0
         self.taken: Callable[[Forwarded], None] = lambda group: None    # called when a forwarded group has run
@@ -134,7 +134,7 @@ class Sequencer(Gatherer):
                 del self._under_way[account, key]
         for entry in group.entries:
             entry.change(self.directory)
-        self._applied(group.time)
+        self._applied(group.time, group.commands)
         answers = self._answers(group) if group.replies or group.after else []
         self.ran = group.last
         others = group.forwarded
@@ -145,9 +145,10 @@ class Sequencer(Gatherer):
         call_all(answers)
 
     def _run_forwarded(self, group: Forwarded, time: int) -> None:
+        commands = forwarded.runnable(self.results, group)[0]
         indexes = forwarded.run(self._exchange, self.directory, self.results, group, time)
         self.executed += len(indexes)
-        self._applied(time)
+        self._applied(time, commands)
         self.taken(group)
 
     def _answers(self, group: Group) -> list[Callable[[], None] | Waiter]:

@@ -1,28 +1,37 @@
 """A market on a TCP port with the journal that it writes, or a journal that is played again."""
 
 import asyncio
-from collections.abc import Sequence
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from stream.access.keys import Key
+from stream.account_history.rebuild import Rebuild, begin
+from stream.account_history.recorder import Recorder, open_database
+from stream.commands.directory import SourceAccounts
 from stream.journal.files import Disk, Files
 from stream.market.archive import Archive
 from stream.market.market import Market
 from stream.market.playback import Playback
 from stream.server.server import Server
-from stream.settings.config import Config
+from stream.settings.config import Config, ConfigError
 from stream.sources import Source
 from stream.system.clock import Clock
+
+log = logging.getLogger("deltabook")
 
 
 class ArchivedServer(Server):
     """A market on a TCP port, and the archive that has its journal, if it has one."""
 
+    _history_failed = False
     _loop: asyncio.AbstractEventLoop | None = None    # until it is started: the journal's thread may have news before
 
     def __init__(self, config: Config, market: Market, clock: Clock, archive: Archive | None) -> None:
         self.market = market
         self.archive = archive
+        self.market.recorder = recorder_of(config, market, archive, self.wake_from_thread)
         super().__init__(config, market, clock)
 
     async def start(self) -> None:
@@ -32,10 +41,16 @@ class ArchivedServer(Server):
     def keep(self) -> None:
         if self.archive:
             self.archive.keep(self.market.sequencer.executed)
+        recorder = self.market.recorder
+        if recorder and recorder.failure and not self._history_failed:
+            self._history_failed = True
+            log.error("the history of orders and trades is not written any more, until the next start", extra={"reason": recorder.failure})
 
     async def end(self) -> None:
         """Let the journal have what has been taken in, and close it."""
         await self.run_what_has_gathered()
+        if self.market.recorder:
+            self.market.recorder.close()
         if self.archive:
             await self.archive.close(self.market, self.clock.now())
 
@@ -51,6 +66,25 @@ class ArchivedServer(Server):
         if self._loop:
             with suppress(RuntimeError):    # the loop is closed
                 self._loop.call_soon_threadsafe(self.wake)
+
+
+def recorder_of(config: Config, market: Market, archive: Archive | None, report: Callable[[], None]) -> Recorder | None:
+    """The history of accounts as it is configured, brought up to where the market is. None if none is kept. Raises ConfigError if that fails."""
+    if not config.history:
+        return None
+    at, database = market.point(0), None
+    left_out = {account for key, accounts in market.directory.items() if isinstance(key, SourceAccounts) and isinstance(accounts, list) for account in accounts}
+    try:
+        database = open_database(config.history)
+        if archive:
+            Rebuild(database, archive.files, config.journal, left_out).run(at.epoch, at.seq)
+        else:
+            begin(database, market.exchange, at.epoch, at.engine_time)
+        return Recorder(database, left_out, report)
+    except (sqlite3.Error, OSError) as error:
+        if database:
+            database.close()
+        raise ConfigError(f"history {config.history}: {error}") from error
 
 
 class MarketServer(ArchivedServer):

@@ -8,8 +8,9 @@ from stream.venue.safeguards import Guard
 from stream.venue.session import Session, needs_token
 from stream.venue.session_state import ENDED
 from stream.venue.venue_face import VenueFace
-from stream.wire.channels import ADMIN_SCOPE, TRADE_SCOPE
+from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, TRADE_SCOPE
 from stream.wire.codes import ErrorCode
+from stream.wire.history import ListOrders, ListTrades
 from stream.wire.messages import (
     AllCancelled,
     Cancel,
@@ -79,6 +80,9 @@ class RequestHandler:
                     self._require(session, TRADE_SCOPE)
                     self._charge_account(session, request, now)
                     self._submit(session, request, now)
+                case ListOrders() | ListTrades():
+                    self._require(session, ACCOUNT_SCOPE)
+                    self._venue.list_history(session.account, request, session.say_at_length)
                 case _:
                     self._require(session, ADMIN_SCOPE)
                     self._venue.administer(session.subject, request, now, session.say_at_length)

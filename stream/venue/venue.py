@@ -33,6 +33,7 @@ from stream.venue.venue_face import Guarded
 from stream.wire.codec import Codec, Shared
 from stream.wire.codes import CloseCode, ErrorCode
 from stream.wire.fields import Message
+from stream.wire.history import HistoryRequest
 from stream.wire.messages import (
     AdminRequest,
     CancelOnDisconnect,
@@ -160,6 +161,10 @@ class Venue(ABC):
     @abstractmethod
     def is_open(self, order: int) -> bool:
         """Whether an order is open or waits for its trigger."""
+
+    def list_history(self, account: int, request: HistoryRequest, done: Callable[[Message], None]) -> None:
+        """Call `done` with a page of what an account has done. Refused if there is no history here."""
+        raise Refused(ErrorCode.NO_HISTORY)
 
     def admit_guard(self, session: Guarded, request: CancelOnDisconnect | DeadMan, time_ms: int) -> None:
         """Refused if a session asks for a longer time than it may; or if the disk is nearly full, unless it ends what is remembered of an earlier request."""

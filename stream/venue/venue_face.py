@@ -17,6 +17,7 @@ from stream.venue.safeguards import Deadlines, Guard
 from stream.venue.trader import Trader
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
+from stream.wire.history import HistoryRequest
 from stream.wire.messages import AdminRequest, CancelOnDisconnect, DeadMan, InstrumentTerms, OrderRequest
 
 
@@ -73,6 +74,9 @@ class VenueFace(Protocol):
     def explain(self, request: OrderRequest, event: Event) -> str:
         """Why the engine refused a command, and what was expected."""
         ...
+
+    def list_history(self, account: int, request: HistoryRequest, done: Callable[[Message], None]) -> None:
+        """Call `done` with a page of what an account has done. Raises Refused if there is no history here."""
 
     def administer(self, who: str, request: AdminRequest, now: int, say: Callable[[Message], None]) -> None:
         """Carry out the request of an administrator, and send the reply."""

@@ -7,8 +7,9 @@ from typing import Any, get_args
 
 import msgspec
 
-from stream.wire import frames, messages
+from stream.wire import frames, history, messages
 from stream.wire.fields import Message
+from stream.wire.history import HistoryRequest, ListOrders, ListTrades, OrderPage, TradePage
 from stream.wire.messages import (
     AdminRequest,
     AllCancelled,
@@ -49,11 +50,11 @@ than 2^53."""
 
 REPLIES: dict[type[Message], type[Message]] = {
     Login: LoggedIn, Subscribe: Subscribed, Unsubscribe: Unsubscribed, ListSubscriptions: Subscriptions, ListInstruments: Instruments, Ping: Pong,
-    Place: Done, Cancel: Done, Reduce: Done, Replace: Done, CancelAll: AllCancelled, ListConnections: Connections,
+    Place: Done, Cancel: Done, Reduce: Done, Replace: Done, CancelAll: AllCancelled, ListConnections: Connections, ListOrders: OrderPage, ListTrades: TradePage,
 }
 """The reply to each request, if it is not an `error`. All other requests are answered by `confirmed`."""
 
-SIGNED = (Place, Cancel, Reduce, Replace, CancelAll, CancelOnDisconnect, DeadMan, Logout, *get_args(AdminRequest))
+SIGNED = (Place, Cancel, Reduce, Replace, CancelAll, CancelOnDisconnect, DeadMan, Logout, *get_args(HistoryRequest), *get_args(AdminRequest))
 """Requests that need a token."""
 
 REF = "#/components/schemas/{name}"
@@ -78,7 +79,7 @@ def draft_7(schema: Any) -> Any:
 
 def schemas(kinds: Iterable[Any]) -> dict[str, Any]:
     """The schemas of messages and of their parts. Each element has the name of its field as its title."""
-    kinds_by_name = vars(frames) | vars(messages)
+    kinds_by_name = vars(frames) | vars(history) | vars(messages)
     _, found = msgspec.json.schema_components(kinds, ref_template=REF)
     for name, schema in found.items():
         fields = [field.name for field in msgspec.structs.fields(kinds_by_name[name])]

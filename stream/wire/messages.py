@@ -38,6 +38,7 @@ from stream.wire.fields import (
     TimeInForceName,
 )
 from stream.wire.frames import Balances, Book, Gap, Orders, Ticker, Trades
+from stream.wire.history import HistoryRequest, OrderPage, TradePage
 
 # From the client
 
@@ -231,7 +232,7 @@ OrderRequest = Place | Cancel | Reduce | Replace | CancelAll
 
 AdminRequest = SetPhase | SetLimits | Disconnect | Revoke | ListConnections
 
-Request = Login | Subscribe | Unsubscribe | ListSubscriptions | ListInstruments | Ping | OrderRequest | CancelOnDisconnect | DeadMan | Logout | AdminRequest
+Request = Login | Subscribe | Unsubscribe | ListSubscriptions | ListInstruments | Ping | OrderRequest | CancelOnDisconnect | DeadMan | HistoryRequest | Logout | AdminRequest
 
 
 # From the server: replies
@@ -429,6 +430,6 @@ class Leaving(Message, tag="leaving"):
     return_ms: Annotated[int, Meta(description="Come back at a random time within this many milliseconds, and resume.")]
 
 
-Reply = LoggedIn | Subscribed | Unsubscribed | Subscriptions | Instruments | Pong | Done | AllCancelled | Connections | Confirmed | Error
+Reply = LoggedIn | Subscribed | Unsubscribed | Subscriptions | Instruments | Pong | Done | AllCancelled | OrderPage | TradePage | Connections | Confirmed | Error
 Frame = Book | Trades | Ticker | Orders | Balances
 Answer = Welcome | Reply | Frame | Gap | Pacing | Stale | Leaving

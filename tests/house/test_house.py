@@ -27,12 +27,13 @@ ROOMS: dict[str, str] = {
     "commands": "wire",
     "client": "wire system",
     "access": "settings system",
+    "account_history": "journal",
     "feed": "commands settings",
     "journal": "commands",
     "replay": "engine",
     "sources": "replay",
     "venue": "access feed",
-    "market": "venue journal sources",
+    "market": "venue journal sources account_history",
     "server": "market",
     "relay": "server client",
     "dialects": "server",
@@ -48,8 +49,8 @@ FLOORS_MAX = 9
 
 OUTSIDE = {
     "aiohttp", "asyncio", "concurrent", "faulthandler", "fcntl", "gc", "getpass", "httpx", "importlib", "io", "mmap", "multiprocessing", "os", "pathlib",
-    "picows", "platform", "random", "redis", "resource", "secrets", "select", "selectors", "shutil", "signal", "socket", "ssl", "subprocess", "tempfile",
-    "threading", "time", "urllib", "uvloop", "webbrowser",
+    "picows", "platform", "random", "redis", "resource", "secrets", "select", "selectors", "shutil", "signal", "socket", "sqlite3", "ssl", "subprocess",
+    "tempfile", "threading", "time", "urllib", "uvloop", "webbrowser",
 }
 """Sockets, loops, clocks, files, processes, randomness and the environment."""
 
@@ -57,6 +58,8 @@ TOUCHES: dict[str, str] = {
     "access.key_files": "os pathlib secrets",
     "access.keys": "pathlib secrets",
     "access.trust": "asyncio httpx pathlib ssl",
+    "account_history.database": "sqlite3",
+    "account_history.recorder": "pathlib sqlite3 threading",
     "cli": "asyncio importlib os socket",
     "cli.admin": "time uvloop",
     "cli.cluster": "os uvloop",
@@ -123,7 +126,7 @@ TOUCHES: dict[str, str] = {
     "server.faults": "random",
     "server.faulty_writer": "asyncio",
     "server.http_request": "urllib",
-    "server.market_server": "asyncio",
+    "server.market_server": "asyncio sqlite3",
     "server.origins": "urllib",
     "server.pages": "importlib",
     "server.server": "asyncio os picows resource socket",

@@ -14,7 +14,7 @@ import msgspec
 from engine import Event, EventKind, Order, OrderType, Phase, Reason
 from stream.access.keys import key_of
 from stream.commands.results import ORDER_KINDS
-from stream.journal.format import Kind, Record
+from stream.journal.format import Buffer, Kind, Record
 from stream.journal.recovery import replay
 from stream.journal.snapshots import State
 from stream.market.market import Market
@@ -42,8 +42,8 @@ class RecordingMarket(Market):
         self.hashes: dict[int, int] = {}
         self._record_state()
 
-    def _applied(self, time: int) -> None:
-        super()._applied(time)
+    def _applied(self, time: int, commands: Buffer) -> None:
+        super()._applied(time, commands)
         self.record(self.exchange.events)
         self._record_state()
 

@@ -15,6 +15,7 @@ import pytest
 from engine import Exchange
 from stream.commands import results
 from stream.venue import announcements
+from stream.wire.history import ListOrders, ListTrades
 from stream.wire.messages import (
     AdminRequest,
     Cancel,
@@ -132,6 +133,8 @@ SCENES: dict[Any, Scene] = {
     CancelAll: place_and(CancelAll),
     CancelOnDisconnect: guard,
     DeadMan: lambda desk, number: desk.put(DeadMan, HOUR_MS - number % 1000 if number % 5 else 0),
+    ListOrders: lambda desk, number: desk.put(ListOrders),
+    ListTrades: lambda desk, number: desk.put(ListTrades, latest=True),
     Logout: log_out,
     SetPhase: lambda desk, number: desk.put(SetPhase, "BTC-USD", ("halt", "auction", "trading")[number % 3]),
     SetLimits: lambda desk, number: desk.put(SetLimits, "alice", number % 9),

@@ -9,9 +9,10 @@ import pytest
 import stream
 from stream.wire.asyncapi import REF, REPLIES, document, text
 from stream.wire.messages import Confirmed, Place, Request
+from tests.account_history.recorded import RecordedMarket, ask
 from tests.setting import token
 from tests.wire.test_vectors import CHANNELS, STORED
-from tests.worlds import BOOK, Desk, QuietMarket
+from tests.worlds import BOOK, Desk
 
 STEPS = [step for vector in [*CHANNELS, *STORED["connection.json"]] for step in vector["steps"]]
 
@@ -47,9 +48,9 @@ def test_every_element_has_the_name_of_its_field() -> None:
     assert schemas["Ping"]["additionalItems"] is False
 
 
-def test_requests_are_answered_as_the_document_says() -> None:
+def test_requests_are_answered_as_the_document_says(tmp_path: Path) -> None:
     """Each request once, as somebody who may do everything."""
-    market = QuietMarket()
+    market = RecordedMarket(tmp_path / "history")
     desk = Desk(market).sign_in("alice", "market account trade admin")
     placed: list[int] = [desk.ask(Place, "BTC-USD", "buy", price, 5)[0].order for price in (100, 101, 102)]
     fields: dict[str, tuple[Any, ...]] = {
@@ -60,8 +61,10 @@ def test_requests_are_answered_as_the_document_says() -> None:
     }
     for kind in sorted(get_args(Request), key=lambda kind: kind.__name__ == "Logout"):
         if kind.__name__ != "Login":
-            answer = desk.ask(kind, *fields.get(kind.__struct_config__.tag, ()))[0]
+            answer = ask(market, desk, kind, *fields.get(kind.__struct_config__.tag, ()))
             assert type(answer) is REPLIES.get(kind, Confirmed), (kind, answer)
+    assert market.recorder
+    market.recorder.close()
 
 
 @pytest.mark.parametrize("tag", sorted({json.loads(step["json"])[0] for step in STEPS}))

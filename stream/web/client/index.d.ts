@@ -99,6 +99,50 @@ export interface OrderUpdate {
   linked: Integer;
   reason: "" | "requested" | "unfilled" | "expired" | "self_trade" | "linked" | "insufficient_funds" | "price_out_of_band";
 }
+/** One's own order as it is now, or as it was when it was done. */
+export interface PastOrder {
+  order: Integer;
+  client_id: Integer;
+  instrument: string;
+  side: Side;
+  type: "limit" | "market" | "stop" | "stop_limit" | "trailing_stop";
+  time_in_force: "gtc" | "ioc" | "fok" | "gtd" | "day";
+  post_only: boolean;
+  price: Integer;
+  size: Integer;
+  stop: Integer;
+  display: Integer;
+  expires: Integer;
+  filled: Integer;
+  value: Integer;
+  status: "open" | "waiting" | "filled" | "cancelled";
+  reason: string;
+  time: Integer;
+  updated: Integer;
+  seq: number;
+}
+/** One fill of one's own order; `trade` is the sequence of the trade. */
+export interface PastTrade {
+  seq: number;
+  trade: number;
+  order: Integer;
+  client_id: Integer;
+  instrument: string;
+  side: Side;
+  price: Integer;
+  size: Integer;
+  value: Integer;
+  fee: Integer;
+  liquidity: "maker" | "taker";
+  time: Integer;
+}
+export interface PageOptions {
+  after?: Integer;
+  since?: Integer;
+  until?: Integer;
+  latest?: boolean;
+  count?: number;
+}
 export interface Balance {
   asset: string;
   decimals: number;
@@ -345,6 +389,10 @@ export class Client extends EventTarget {
   replace(order: Integer, price: Integer, size: Integer, options?: Keyed & { client_id?: Integer; stop?: Integer }): Promise<Done>;
   /** Resolves to the number of orders that were cancelled. */
   cancelAll(instrument?: string | null, side?: Side | null, options?: Keyed): Promise<number>;
+  /** For the next page, `after` is the last order of this one. Times are in ns since 1970. At most 1000 orders. */
+  orderHistory(instrument?: string | null, options?: PageOptions): Promise<{ id: number; complete_since: Integer; orders: PastOrder[] }>;
+  /** For the next page, `after` is the `seq` of the last fill of this one. */
+  tradeHistory(instrument?: string | null, options?: PageOptions & { order?: Integer }): Promise<{ id: number; complete_since: Integer; trades: PastTrade[] }>;
   cancelOnDisconnect(scope: "off" | "connection" | "session", graceMs?: number): Promise<void>;
   deadMan(timeoutMs: number): Promise<void>;
 }

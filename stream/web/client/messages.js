@@ -23,6 +23,8 @@ const REPLIES = {
   pong: ["id", "time"],
   done: ["id", "seq", "order", "client_id", "status", "remaining", "filled", "value"],
   all_cancelled: ["id", "seq", "count"],
+  order_page: ["id", "complete_since", "orders"],
+  trade_page: ["id", "complete_since", "trades"],
   connection_list: ["id", "connections", "unheard"],
   confirmed: ["id"],
   error: ["id", "code", "message", "order"],
@@ -41,6 +43,8 @@ const REQUESTS = {
   cancel_all: ["id", "instrument", "side", "key", "sent"],
   cancel_on_disconnect: ["id", "scope", "grace_ms"],
   dead_man: ["id", "timeout_ms"],
+  order_history: ["id", "instrument", "after", "since", "until", "latest", "count"],
+  trade_history: ["id", "instrument", "after", "order", "since", "until", "latest", "count"],
   logout: ["id"],
 };
 const PARTS = {
@@ -48,6 +52,8 @@ const PARTS = {
   IN_FORCE: ["channel", "recovered", "reason", "depth", "interval_ms"],
   TRADE: ["seq", "time", "price", "size", "side"],
   ORDER: ["seq", "time", "event", "order", "client_id", "instrument", "side", "price", "remaining", "filled", "value", "fill_price", "fill_size", "fee", "liquidity", "type", "stop", "displayed", "expires", "linked", "reason"],
+  PAST_ORDER: ["order", "client_id", "instrument", "side", "type", "time_in_force", "post_only", "price", "size", "stop", "display", "expires", "filled", "value", "status", "reason", "time", "updated", "seq"],
+  PAST_TRADE: ["seq", "trade", "order", "client_id", "instrument", "side", "price", "size", "value", "fee", "liquidity", "time"],
   BALANCE: ["asset", "decimals", "available", "held"],
 };
 const ALL = { ...FRAMES, ...NOTICES, ...REPLIES, ...REQUESTS };
@@ -68,7 +74,10 @@ export const readTrades = each(PARTS.TRADE);
 export const readOrders = each(PARTS.ORDER);
 export const readBalances = each(PARTS.BALANCE);
 
-const REPLY_PARTS = { subscribed: { channels: readInForce }, subscriptions: { channels: readInForce }, instrument_list: { instruments: readTerms } };
+const REPLY_PARTS = {
+  subscribed: { channels: readInForce }, subscriptions: { channels: readInForce }, instrument_list: { instruments: readTerms },
+  order_page: { orders: each(PARTS.PAST_ORDER) }, trade_page: { trades: each(PARTS.PAST_TRADE) },
+};
 const FRAME_PARTS = { trades: { trades: readTrades }, orders: { orders: readOrders }, balances: { balances: readBalances } };
 
 function withParts(message, parts = {}) {

@@ -84,6 +84,16 @@ export class Requests extends EventTarget {
     return (await this.request("cancel_all", instrument, side, key)).count;
   }
 
+  /** A page of one's own orders, open ones and those that are done, as they were placed; for the next one `after` is the last order. Times are in ns. */
+  async orderHistory(instrument = null, { after = 0, since = 0, until = 0, latest = false, count = 100 } = {}) {
+    return this.request("order_history", instrument, after, since, until, latest, count);
+  }
+
+  /** A page of the fills of one's own orders, or of one `order`, as they happened; for the next one `after` is the last `seq`. */
+  async tradeHistory(instrument = null, { after = 0, order = 0, since = 0, until = 0, latest = false, count = 100 } = {}) {
+    return this.request("trade_history", instrument, after, order, since, until, latest, count);
+  }
+
   /** Say what happens to one's open orders when this connection ends without `logout`: "off", "connection" or "session". Say it again after a return. */
   async cancelOnDisconnect(scope, graceMs = 0) {
     await this.request("cancel_on_disconnect", scope, graceMs);
