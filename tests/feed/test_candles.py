@@ -11,6 +11,7 @@ from hypothesis import strategies as some
 
 from engine import Side
 from stream.feed.candles import DAY, HOUR, INTERVALS, MINUTE, SECOND, Candle, Candles, end_of, start_of
+from stream.feed.feed import Feed
 from stream.wire.messages import Login, Place
 from tests.journal.fake_disk import FakeDisk
 from tests.market.journaled import after_a_power_cut, start
@@ -183,3 +184,19 @@ def test_candles_are_there_right_after_a_crash() -> None:
     assert [candle.trades for candle in before["1m"]] == [1, 1, 1]
     recovered, _ = start(after_a_power_cut(disk), CONFIG, market.now)
     assert {name: recovered.feed.candles[0].between(name, 0, 1 << 62) for name in INTERVALS} == before
+
+
+def test_a_snapshot_of_a_version_without_candles_is_read() -> None:
+    market = QuietMarket()
+    maker, taker = Desk(market).sign_in("alice"), Desk(market).sign_in("bob")
+    maker.ask(Place, "BTC-USD", "sell", 100, 5)
+    taker.ask(Place, "BTC-USD", "buy", 100, 5)
+    assert market.feed.candles[0].last is not None
+    state = msgspec.msgpack.decode(market.feed.dump())
+    assert len(state) == 3
+    feed = Feed(market.exchange, market.config)
+    feed.restore(msgspec.msgpack.encode(state[:2]))
+    assert [candles.last for candles in feed.candles] == [None] * len(feed.candles)
+    assert msgspec.msgpack.decode(feed.dump())[:2] == state[:2]
+    feed.restore(market.feed.dump())
+    assert feed.candles[0].last == market.feed.candles[0].last
