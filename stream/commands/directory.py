@@ -15,6 +15,7 @@
 | `ToldConnections` | an answer | a gateway; it is forgotten with the group that it comes in |
 | `RevokedToken`, `RevokedSubject` | since when | an administrator; until every token that it concerns has expired |
 | `ClosedSubject`, `ClosedConnection` | since when | an administrator; for a minute |
+| `OrderTicket` | what its client said about it | the process that a dialect serves it in, with the order; until the order has ended |
 | `LastGroup` | its number | the engine, with every group of an origin; until there are too many other origins |
 | `Term` | the term | the engine that leads; until the next one does |
 | `ChannelStates` | what `Feed.dump` returns | a snapshot alone |
@@ -163,9 +164,17 @@ class Unknown(Named, frozen=True, tag=19):
     name: str
 
 
+class OrderTicket(Named, frozen=True, tag=20):
+    """What a client of another venue's protocol said about an open order, by the client id that the order has in the engine."""
+
+    holds = bytes
+    account: int
+    client_id: int
+
+
 OfGateways = (
     KeptAccount | DeadManTimer | GracePeriod | Present | GuardedConnection | EndedConnection | GatewayName | AskedConnections | ToldConnections
-    | RevokedToken | RevokedSubject | ClosedSubject | ClosedConnection
+    | RevokedToken | RevokedSubject | ClosedSubject | ClosedConnection | OrderTicket
 )
 """What a gateway may have remembered."""
 
