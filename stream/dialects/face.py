@@ -147,7 +147,7 @@ class Face:
         """Close every connection, and listen no more."""
         self._leaving = True
         self.door.close()
-        self.dialect.leave()
+        self.dialect.leave(self._now())
         self._http.pre_shutdown()
         await self._http.shutdown(self._config.close_timeout_s)
 
@@ -198,7 +198,7 @@ class Face:
         if not websocket.can_prepare(request):
             return response(refused(ApiError(BAD_HANDSHAKE)))
         transport = cast(asyncio.Transport, request.transport)
-        connection = self.dialect.connect(opening, TransportSocket(transport, self._config.close_timeout_s), self._now())
+        connection = self.dialect.connect(opening, TransportSocket(transport, self._config.close_timeout_s), self._now(), self._address(request))
         if isinstance(connection, Answer):
             return response(connection)
         try:

@@ -85,6 +85,7 @@ async def test_clients_are_told_when_the_server_leaves() -> None:
     async with aiohttp.ClientSession() as client:
         async with face_of() as (_, _, url):
             websocket = await client.ws_connect(f"{url}/ws")
+        assert (await websocket.receive_json(timeout=30))["e"] == "serverShutdown"
         message = await websocket.receive(timeout=30)
         assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1001)
 

@@ -95,6 +95,7 @@ TOUCHES: dict[str, str] = {
     "cluster.state_file": "asyncio gc os signal tempfile",
     "cluster.workers": "asyncio os pathlib signal socket tempfile time",
     "dialects.binance.dialect": "urllib",
+    "dialects.binance.listen_keys": "secrets",
     "dialects.binance.request": "urllib",
     "dialects.face": "aiohttp asyncio socket",
     "fault.kinds": "random",

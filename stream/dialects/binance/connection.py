@@ -9,6 +9,7 @@ import msgspec
 from stream.dialects.binance.events import Event
 from stream.dialects.binance.request import encode
 from stream.dialects.binance.topics import Topic
+from stream.dialects.binance.trader import Trader, UserStream
 from stream.settings.config import Config
 from stream.venue.allowances import ConnectionAllowance
 from stream.wire.framing import PING, PONG, TEXT, framed
@@ -84,7 +85,10 @@ class Connection:
         self.behind: set[Topic] = set()
         self.names: dict[str, None] = {}
         self.closed = False
+        self.user_streams: dict[UserStream, Trader] = {}
         self._out: list[bytes] = []
+        self._unread = 0    # bytes that were written since the socket last took all
+        self._unread_max = config.pending_bytes_max
         self._heard_at = self._pinged_at = now
         self._stall_timeout = config.stall_timeout_s * 10**9
         self._stalled_at = 0
@@ -193,9 +197,23 @@ class Connection:
         self.closed = True
         for name in list(self.names):
             self._leave(name)
+        for stream, trader in self.user_streams.items():
+            trader.listeners.pop(stream, None)
+        self.user_streams.clear()
         self.behind.clear()
         self._out.clear()
         self._streams.forget(self)
+
+    def listen(self, stream: UserStream, trader: Trader) -> None:
+        """Let a user data stream of this connection follow a trader."""
+        self.user_streams[stream] = trader
+        trader.listeners[stream] = None
+
+    def end_stream(self, stream: UserStream) -> None:
+        """One of them ends."""
+        trader = self.user_streams.pop(stream, None)
+        if trader:
+            trader.listeners.pop(stream, None)
 
     # What goes out
 
@@ -227,7 +245,7 @@ class Connection:
         """Find out whether the socket takes more; if so, have told what was missed. Close if it has not for too long."""
         self.ready = self._socket.ready()
         if self.ready:
-            self._stalled_at = 0
+            self._stalled_at = self._unread = 0
             behind, self.behind = self.behind, set()
             for topic in behind:
                 topic.catch_up(self, now)
@@ -239,10 +257,15 @@ class Connection:
     def write(self) -> None:
         """One write for all that there is to say. Until the socket is looked at again, nobody knows whether it takes more."""
         if self._out and not self.closed:
-            self._socket.write(b"".join(self._out))
+            data = b"".join(self._out)
+            self._socket.write(data)
             self._out.clear()
             self.ready = False
             self._streams.wrote(self)
+            self._unread += len(data)
+            if self._unread > self._unread_max and not self._socket.ready():    # answers and own events, which cannot be merged
+                self.end()
+                self._socket.close(POLICY, "Too slow: too much waits to be read")
 
     def check_time(self, now: int) -> None:
         """Ask for a sign of life, or close if there was none for too long."""

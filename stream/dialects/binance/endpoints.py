@@ -1,11 +1,13 @@
-"""The table of what is served over REST."""
+"""The tables of what is served: over REST, and by which names over the WebSocket API."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 from stream.dialects.binance import market_requests as market
+from stream.dialects.binance import signed_requests as signed
 from stream.dialects.binance.market_requests import Asked, always, by_symbols, depth_weight, per_symbol
 from stream.dialects.binance.request import Parameters, stamp
+from stream.dialects.binance.signed_requests import Act, Call
 
 
 class Public(NamedTuple):
@@ -43,4 +45,54 @@ PUBLIC: dict[tuple[str, str], Public] = {
     ("GET", "/dapi/v1/exchangeInfo"): Public(always(1), no_symbols),
     ("GET", "/fapi/v1/ping"): Public(always(1), market.ping),
     ("GET", "/dapi/v1/ping"): Public(always(1), market.ping),
+}
+
+
+class Signed(NamedTuple):
+    """What a trader may ask: its weight, what reads its parameters, and whether it counts as an order."""
+
+    weight: int
+    read: Callable[[Call], Act]
+    places: bool = False
+
+
+SIGNED: dict[tuple[str, str], Signed] = {
+    ("POST", "/api/v3/order"): Signed(1, signed.order_place, places=True),
+    ("POST", "/api/v3/order/test"): Signed(1, signed.order_test),
+    ("GET", "/api/v3/order"): Signed(4, signed.order_status),
+    ("DELETE", "/api/v3/order"): Signed(1, signed.order_cancel),
+    ("POST", "/api/v3/order/cancelReplace"): Signed(1, signed.cancel_replace, places=True),
+    ("PUT", "/api/v3/order/amend/keepPriority"): Signed(4, signed.amend),
+    ("GET", "/api/v3/openOrders"): Signed(6, signed.open_orders),
+    ("DELETE", "/api/v3/openOrders"): Signed(1, signed.cancel_open_orders),
+    ("GET", "/api/v3/allOrders"): Signed(20, signed.all_orders),
+    ("GET", "/api/v3/myTrades"): Signed(20, signed.my_trades),
+    ("GET", "/api/v3/account"): Signed(20, signed.account),
+    ("GET", "/api/v3/account/commission"): Signed(20, signed.account_commission),
+    ("GET", "/api/v3/rateLimit/order"): Signed(40, signed.order_counts),
+    ("GET", "/api/v3/openOrderList"): Signed(6, signed.nothing),
+    ("GET", "/api/v3/allOrderList"): Signed(20, signed.nothing),
+    ("GET", "/api/v3/myPreventedMatches"): Signed(20, signed.nothing),
+    ("GET", "/api/v3/myAllocations"): Signed(20, signed.nothing),
+    ("GET", "/sapi/v1/capital/config/getall"): Signed(10, signed.coins),
+    ("GET", "/sapi/v1/asset/tradeFee"): Signed(1, signed.trade_fees),
+    ("GET", "/sapi/v1/margin/allPairs"): Signed(1, signed.nothing),
+    ("GET", "/sapi/v1/margin/isolated/allPairs"): Signed(10, signed.nothing),
+}
+
+LISTEN_KEYS = "/api/v3/userDataStream"
+
+METHODS: dict[str, tuple[str, str]] = {
+    name: (method, f"/api/v3/{path}") for name, method, path in (
+        ("ping", "GET", "ping"), ("time", "GET", "time"), ("exchangeInfo", "GET", "exchangeInfo"), ("depth", "GET", "depth"),
+        ("trades.recent", "GET", "trades"), ("trades.historical", "GET", "historicalTrades"), ("trades.aggregate", "GET", "aggTrades"),
+        ("klines", "GET", "klines"), ("uiKlines", "GET", "uiKlines"), ("avgPrice", "GET", "avgPrice"), ("ticker.24hr", "GET", "ticker/24hr"),
+        ("ticker.tradingDay", "GET", "ticker/tradingDay"), ("ticker", "GET", "ticker"), ("ticker.price", "GET", "ticker/price"),
+        ("ticker.book", "GET", "ticker/bookTicker"),
+        ("order.place", "POST", "order"), ("order.test", "POST", "order/test"), ("order.status", "GET", "order"), ("order.cancel", "DELETE", "order"),
+        ("order.cancelReplace", "POST", "order/cancelReplace"), ("order.amend.keepPriority", "PUT", "order/amend/keepPriority"),
+        ("openOrders.status", "GET", "openOrders"), ("openOrders.cancelAll", "DELETE", "openOrders"), ("allOrders", "GET", "allOrders"),
+        ("myTrades", "GET", "myTrades"), ("account.status", "GET", "account"), ("account.commission", "GET", "account/commission"),
+        ("account.rateLimits.orders", "GET", "rateLimit/order"),
+    )
 }

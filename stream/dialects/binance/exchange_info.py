@@ -1,24 +1,31 @@
 """`exchangeInfo`: the symbols and their terms, as filters. The order of the filters counts: some clients take `PRICE_FILTER` by its index."""
 
+from stream.dialects.binance.new_order import KINDS, SELF_TRADE_NAMES, SELF_TRADES
 from stream.dialects.binance.symbols import PLACES, Symbol
+from stream.settings.config import Config
 from stream.wire.scale import ratio
 
-ORDER_TYPES = ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"]
-SELF_TRADES = ["NONE", "EXPIRE_MAKER", "EXPIRE_TAKER", "EXPIRE_BOTH", "DECREMENT"]
 STATUS = {"trading": "TRADING", "halt": "HALT", "auction": "BREAK"}
 ORDERS_MAX = 200
 """Told where an instrument has no limit of its own, for clients that want a number."""
 PERMISSIONS = ["SPOT"]
-RATE_LIMIT_OF_ORDERS = {"10 SECOND": 100, "1 DAY": 200_000}
 
-
-def rate_limits(weight_max: int) -> list[dict[str, object]]:
-    """The limits of requests and orders."""
+def order_limits(config: Config) -> list[dict[str, object]]:
+    """How many orders an account may place."""
     return [
-        {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": weight_max},
-        *({"rateLimitType": "ORDERS", "interval": interval.split()[1], "intervalNum": int(interval.split()[0]), "limit": limit}
-          for interval, limit in RATE_LIMIT_OF_ORDERS.items()),
+        {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 10 * config.orders_per_s},
+        {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": 86_400 * config.orders_per_s},
     ]
+
+
+def weight_limit(config: Config) -> dict[str, object]:
+    """How much one address may ask."""
+    return {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": config.dialect_weight_per_minute}
+
+
+def rate_limits(config: Config) -> list[dict[str, object]]:
+    """The limits of requests and orders."""
+    return [weight_limit(config), *order_limits(config)]
 
 
 def filters(symbol: Symbol) -> list[dict[str, object]]:
@@ -44,7 +51,7 @@ def filters(symbol: Symbol) -> list[dict[str, object]]:
     return found
 
 
-def description(symbol: Symbol, with_permissions: bool = True) -> dict[str, object]:
+def description(symbol: Symbol, self_trade: str, with_permissions: bool = True) -> dict[str, object]:
     """One symbol."""
     terms = symbol.terms
     return {
@@ -52,8 +59,9 @@ def description(symbol: Symbol, with_permissions: bool = True) -> dict[str, obje
         "baseAsset": terms.base, "baseAssetPrecision": max(PLACES, terms.base_decimals),
         "quoteAsset": terms.quote, "quotePrecision": max(PLACES, terms.quote_decimals), "quoteAssetPrecision": max(PLACES, terms.quote_decimals),
         "baseCommissionPrecision": terms.base_decimals, "quoteCommissionPrecision": terms.quote_decimals,
-        "orderTypes": ORDER_TYPES, "icebergAllowed": True, "ocoAllowed": True, "otoAllowed": False, "opoAllowed": False, "quoteOrderQtyMarketAllowed": True,
+        "orderTypes": list(KINDS), "icebergAllowed": True, "ocoAllowed": False, "otoAllowed": False, "opoAllowed": False, "quoteOrderQtyMarketAllowed": True,
         "allowTrailingStop": False, "cancelReplaceAllowed": True, "amendAllowed": True, "pegInstructionsAllowed": False,
         "isSpotTradingAllowed": True, "isMarginTradingAllowed": False, "filters": filters(symbol), "permissions": PERMISSIONS,
-        "permissionSets": [PERMISSIONS] if with_permissions else [], "defaultSelfTradePreventionMode": "NONE", "allowedSelfTradePreventionModes": SELF_TRADES,
+        "permissionSets": [PERMISSIONS] if with_permissions else [],
+        "defaultSelfTradePreventionMode": SELF_TRADE_NAMES[self_trade], "allowedSelfTradePreventionModes": list(SELF_TRADES),
     }

@@ -21,6 +21,7 @@ from stream.dialects.binance.market_data import MarketData
 from stream.dialects.binance.request import SYMBOL, Parameters, stamp
 from stream.dialects.binance.symbols import PLACES, Symbol
 from stream.feed.candles import DAY, HOUR, INTERVALS, MINUTE, Candle, end_of, start_of, window_of
+from stream.settings.config import Config
 from stream.wire.frames import Trade
 from stream.wire.scale import ratio
 
@@ -39,12 +40,18 @@ class Asked(NamedTuple):
     parameters: Parameters
     now: int
     micro: bool
-    weight_max: int
+    config: Config
 
     @property
     def symbol(self) -> Symbol:
         """The symbol that must be named."""
         return self._named(self.parameters.mandatory("symbol", SYMBOL))
+
+    @property
+    def optional_symbol(self) -> Symbol | None:
+        """The symbol, if one is named."""
+        name = self.parameters.optional("symbol", SYMBOL)
+        return None if name is None else self._named(name)
 
     def _named(self, name: str) -> Symbol:
         try:
@@ -99,9 +106,9 @@ def exchange_info(asked: Asked) -> object:
     asked.parameters.optional("permissions")
     shown = asked.parameters.optional("showPermissionSets", "^(true|false)$") != "false"
     status = asked.parameters.optional("symbolStatus", "^(TRADING|HALT|BREAK)$")
-    found = [description(symbol, shown) for symbol in symbols]
+    found = [description(symbol, asked.config.self_trade, shown) for symbol in symbols]
     return {
-        "timezone": "UTC", "serverTime": asked.stamp(asked.now), "rateLimits": rate_limits(asked.weight_max), "exchangeFilters": [],
+        "timezone": "UTC", "serverTime": asked.stamp(asked.now), "rateLimits": rate_limits(asked.config), "exchangeFilters": [],
         "symbols": [each for each in found if status in (None, each["status"])],
     }
 

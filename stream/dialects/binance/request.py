@@ -46,6 +46,15 @@ class Answer(NamedTuple):
 Reply = Callable[[Answer], None]
 
 
+class Told(NamedTuple):
+    """What a request is answered: a value or an error, what its address has used, when it may come back, and how many orders its account has placed."""
+
+    what: object
+    used: int = 0
+    retry_after: int = 0
+    counts: dict[str, int] = {}
+
+
 def said(status: int, body: object, **headers: str) -> Answer:
     """An answer that says a value."""
     return Answer(status, encode(body), headers)
@@ -53,7 +62,12 @@ def said(status: int, body: object, **headers: str) -> Answer:
 
 def refused(error: ApiError) -> Answer:
     """The answer that says an error."""
-    return said(error.kind.status, {"code": error.kind.code, "msg": error.text})
+    return said(error.kind.status, words(error))
+
+
+def words(error: ApiError) -> dict[str, object]:
+    """An error as it is told."""
+    return {"code": error.kind.code, "msg": error.text} | ({"data": error.data} if error.data else {})
 
 
 def stamp(time: int, micro: bool) -> int:
@@ -77,6 +91,15 @@ class Parameters:
                 if name in self._values:
                     raise ApiError(DUPLICATE_PARAMETER, name)
                 self._values[name] = value
+
+    @classmethod
+    def of(cls, values: dict[str, str]) -> "Parameters":
+        """Those that came by name."""
+        found = cls("")
+        if len(values) > PARAMETERS_MAX:
+            raise ApiError(TOO_MANY_PARAMETERS, PARAMETERS_MAX, len(values))
+        found._values = values
+        return found
 
     def optional(self, name: str, legal: str = "") -> str | None:
         """A parameter, None if it was not sent. ApiError if it is empty or does not match `legal`."""

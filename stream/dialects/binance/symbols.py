@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from stream.settings.config import ConfigError
 from stream.wire.messages import InstrumentTerms
-from stream.wire.scale import Digits
+from stream.wire.scale import Digits, from_text
 
 PLACES = 8
 """The decimals of every number, or more if a step has more."""
@@ -26,6 +26,7 @@ class Symbol:
         self.name = symbol_of(terms.name)
         self.price = Digits(terms.tick, PLACES)
         self.size = Digits(terms.lot, PLACES)
+        self.lot_units = from_text(terms.lot, f"1e-{terms.base_decimals}")
         self.money = Digits(f"1e-{terms.quote_decimals}", PLACES)
 
     def levels(self, flat: list[int]) -> list[tuple[str, str]]:
@@ -41,6 +42,7 @@ class Symbols:
         """ConfigError if two instruments would have the same symbol, or if one would have none that clients accept."""
         self.all: list[Symbol] = []
         self.named: dict[str, Symbol] = {}
+        self.of: dict[str, Symbol] = {}    # by the instruments' names
         for index, each in enumerate(terms):
             symbol = Symbol(each, index)
             other = self.named.get(symbol.name)
@@ -49,4 +51,4 @@ class Symbols:
             if not LEGAL.fullmatch(symbol.name):
                 raise ConfigError(f"dialects: instrument {each.name!r} would be {symbol.name!r}: expected 1 to 20 letters and digits")
             self.all.append(symbol)
-            self.named[symbol.name] = symbol
+            self.named[symbol.name] = self.of[each.name] = symbol

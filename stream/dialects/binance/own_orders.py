@@ -1,0 +1,161 @@
+"""An account's orders as clients are told them: what each one's ticket says, and what has become of it."""
+
+from collections import deque
+from typing import NamedTuple
+
+from stream.dialects.binance.request import stamp
+from stream.dialects.binance.symbols import Symbol
+from stream.dialects.binance.tickets import Ticket, text_of
+from stream.wire.frames import OrderUpdate
+
+ENDED_MAX = 1000
+"""How many orders that have ended are remembered for each key, and how many fills."""
+
+TYPES = {"limit": "LIMIT", "market": "MARKET", "stop": "STOP_LOSS", "stop_limit": "STOP_LOSS_LIMIT", "trailing_stop": "STOP_LOSS"}
+SIDES = {"buy": "BUY", "sell": "SELL"}
+NO_LIST = -1
+
+
+class Fill(NamedTuple):
+    """A fill of an order. `trade` is the id of the trade; `value` and `fee` are in units of the quote asset."""
+
+    trade: int
+    order: "Order"
+    price: int
+    size: int
+    value: int
+    fee: int
+    maker: bool
+    time: int
+
+    def fields(self) -> dict[str, object]:
+        """As the answer to a new order tells it."""
+        return {**self._amounts(), "tradeId": self.trade}
+
+    def _amounts(self) -> dict[str, object]:
+        symbol = self.order.symbol
+        return {
+            "price": symbol.price.text(self.price), "qty": symbol.size.text(self.size), "commission": symbol.money.text(self.fee),
+            "commissionAsset": symbol.terms.quote,
+        }
+
+    def trade_fields(self, micro: bool) -> dict[str, object]:
+        """As `myTrades` tells it."""
+        order = self.order
+        symbol = order.symbol
+        return {
+            "symbol": symbol.name, "id": self.trade, "orderId": order.number, "orderListId": order.list, **self._amounts(),
+            "quoteQty": symbol.money.text(self.value), "time": stamp(self.time, micro), "isBuyer": order.side == "BUY",
+            "isMaker": self.maker, "isBestMatch": True,
+        }
+
+
+class Order:
+    """One order. Sizes are in lots, prices in ticks, `value` in units of the quote asset, times in ns. `size` is what was asked for."""
+
+    __slots__ = (
+        "created", "filled", "fills", "list", "number", "price", "remaining", "seq", "side", "size", "status", "stop", "symbol", "ticket", "updated", "value",
+        "working_since",
+    )
+
+    def __init__(self, symbol: Symbol, update: OrderUpdate, ticket: Ticket | None, self_trade: str) -> None:
+        self.symbol = symbol
+        self.number = update.order
+        self.side = SIDES[update.side]
+        self.created = ticket.time if ticket else update.time
+        self.ticket = ticket or Ticket(
+            text_of(update.client_id), TYPES[update.type], "GTD" if update.expires else "GTC", update.price, update.remaining + update.filled, 0, update.stop,
+            0, self_trade, update.time,
+        )
+        waits = self.ticket.type.startswith("STOP") and update.event in ("accepted", "open", "waiting") and update.type != "limit"
+        self.working_since = 0 if waits else update.time
+        self.status = "PARTIALLY_FILLED" if update.filled else "NEW"
+        self.list = NO_LIST
+        self.fills: list[Fill] = []
+        self.price = self.size = self.remaining = self.filled = self.value = self.stop = self.updated = self.seq = 0
+        self.take(update)
+        self.size = update.remaining + update.filled
+
+    def take(self, update: OrderUpdate) -> None:
+        """Take in what every event says."""
+        self.price = 0 if self.ticket.type in ("MARKET", "STOP_LOSS") else update.price
+        self.stop = update.stop or self.stop or self.ticket.stop
+        self.remaining, self.filled, self.value = update.remaining, update.filled, update.value
+        self.updated, self.seq = update.time, update.seq
+        if update.linked and self.list == NO_LIST:
+            self.list = min(self.number, update.linked)
+
+    @property
+    def open(self) -> bool:
+        """Whether it rests or waits."""
+        return self.status in ("NEW", "PARTIALLY_FILLED")
+
+    def outcome(self, micro: bool, full: bool) -> dict[str, object]:
+        """What has become of it, as the answers to requests about it say it."""
+        symbol, ticket = self.symbol, self.ticket
+        said: dict[str, object] = {
+            "price": symbol.price.text(self.price), "origQty": symbol.size.text(self.size), "executedQty": symbol.size.text(self.filled),
+            "origQuoteOrderQty": symbol.money.text(ticket.quote), "cummulativeQuoteQty": symbol.money.text(self.value),
+            "status": self.status, "timeInForce": ticket.time_in_force, "type": ticket.type, "side": self.side,
+        }
+        if self.stop or full:
+            said["stopPrice"] = symbol.price.text(self.stop)
+        if ticket.display or full:
+            said["icebergQty"] = symbol.size.text(ticket.display)
+        if full:
+            said |= {"time": stamp(self.created, micro), "updateTime": stamp(self.updated, micro), "isWorking": bool(self.working_since)}
+        return said | {
+            "workingTime": stamp(self.working_since, micro) if self.working_since else -1, "selfTradePreventionMode": ticket.self_trade,
+        }
+
+    def fields(self, micro: bool) -> dict[str, object]:
+        """As requests for orders are answered."""
+        return {"symbol": self.symbol.name, "orderId": self.number, "orderListId": self.list, "clientOrderId": self.ticket.text, **self.outcome(micro, True)}
+
+    def names(self, time: int, micro: bool) -> dict[str, object]:
+        """How the answer to a new order begins."""
+        return {
+            "symbol": self.symbol.name, "orderId": self.number, "orderListId": self.list, "clientOrderId": self.ticket.text, "transactTime": stamp(time, micro),
+        }
+
+    def cancelled(self, text: str, micro: bool) -> dict[str, object]:
+        """The answer to a cancel whose own id is `text`."""
+        return {
+            "symbol": self.symbol.name, "origClientOrderId": self.ticket.text, "orderId": self.number, "orderListId": self.list, "clientOrderId": text,
+            "transactTime": stamp(self.updated, micro), **self.outcome(micro, False),
+        }
+
+
+class Orders:
+    """The open orders of an account, the latest of those that have ended, and the latest fills."""
+
+    def __init__(self) -> None:
+        self.open: dict[int, Order] = {}
+        self.ended: dict[int, Order] = {}
+        self.fills: deque[Fill] = deque(maxlen=ENDED_MAX)
+        self._named: dict[str, Order] = {}
+
+    def add(self, order: Order) -> None:
+        """Another open one."""
+        self.open[order.number] = order
+        self._named[order.ticket.text] = order
+
+    def end(self, order: Order) -> None:
+        """One has ended. The oldest of those is forgotten if there are too many."""
+        self.open.pop(order.number, None)
+        self.ended[order.number] = order
+        if len(self.ended) > ENDED_MAX:
+            oldest = self.ended.pop(next(iter(self.ended)))
+            if self._named.get(oldest.ticket.text) is oldest:
+                del self._named[oldest.ticket.text]
+
+    def find(self, number: int | None, text: str | None) -> Order | None:
+        """The order with a number, or else the latest one with a client's id."""
+        if number is not None:
+            found = self.open.get(number) or self.ended.get(number)
+            return found if found and text in (None, found.ticket.text) else None
+        return self._named.get(text or "")
+
+    def all(self) -> list[Order]:
+        """All that are known, the oldest first."""
+        return sorted([*self.open.values(), *self.ended.values()], key=lambda order: order.number)
