@@ -9,7 +9,7 @@ import httpx
 from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 
-TIMEOUT_S = 2.0
+TIMEOUT_S = 5.0
 
 POLL_S, NEW_S = 0.05, 1.0
 """A server makes its figures anew twice a second, however many ask for them."""

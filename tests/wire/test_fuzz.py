@@ -167,9 +167,13 @@ def test_a_client_takes_in_frames_or_asks_again_and_a_snapshot_makes_it_right(se
 class Fed(Client):
     """A client that is handed what a server might say."""
 
+    def __init__(self) -> None:
+        super().__init__("ws://nowhere")
+        self.fed_by = Mock()
+
     def feed(self, payload: bytes) -> None:
-        """Take in a message of a connection."""
-        self._receive(Mock(), payload)
+        """Take in a message of the one connection."""
+        self._receive(self.fed_by, payload)
 
     async def _leave(self) -> None:
         """There is no connection to close."""
@@ -177,7 +181,7 @@ class Fed(Client):
 
 async def follow(random: Random) -> None:
     said = answers_of_a_market(random)
-    client = Fed("ws://nowhere")
+    client = Fed()
     lives = client.prepare(CHANNELS)
     client.feed(MSGPACK.encode(next(message for message in said if isinstance(message, Welcome))))
     snapshot = next(message for message in said if isinstance(message, Book) and message.prev is None)
