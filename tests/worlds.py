@@ -41,7 +41,10 @@ class Desk:
 
     def send(self, payload: bytes) -> None:
         """Send a message, as one frame."""
-        self.session.receive(payload, self.market.now, self.session.charge(len(payload), self.market.now))
+        over = self.session.charge(len(payload), self.market.now)
+        if self.session.admit(payload):
+            self.session.ended()
+            self.session.receive(payload, self.market.now, over)
 
     def put(self, kind: type[Any], *fields: Any, **named: Any) -> None:
         """Send a request, and others behind it, before the market ticks."""

@@ -3,7 +3,7 @@
 Each message counts, and so do each channel of a subscription and every 4 KiB of an answer. What goes over the burst is a debt, and the server takes
 nothing until it is paid. The client does not know when a message reaches the server, only that this is before the answer comes. So a message counts in
 full until its answer has come, and is then forgotten at the server's rate. In this way a client never goes over, even if the network delivers what
-it sent in bunches.
+it sent in bunches. Nor are more messages under way than may be.
 """
 
 from collections.abc import Iterator
@@ -12,11 +12,14 @@ from stream.wire.bucket import ANSWER_BYTES_OF_A_MESSAGE, Bucket
 from stream.wire.fields import Message
 from stream.wire.messages import LoggedIn, Subscribe, Unsubscribe, Welcome
 
-SUBSCRIPTIONS, MESSAGE_BYTES, MESSAGES_PER_S, MESSAGES_BURST = 1000, 16 * 1024, 2000, 200
+SUBSCRIPTIONS, MESSAGE_BYTES, MESSAGES_PER_S, MESSAGES_BURST, UNDER_WAY = 1000, 16 * 1024, 2000, 200, 1000
 """The limits of a server that does not name its own."""
 
 CARE = 0.99
 """The share of the server's rate that the client uses. Both sides sum up floats, and the two sums may differ a little."""
+
+LOOK = 10**6
+"""While as many messages are under way as may be, look again after so many ns whether one has been answered."""
 
 CHANNELS_MAX = 1024
 """The most channels in one request."""
@@ -38,7 +41,8 @@ class Allowance:
         self.message_bytes_max = (told and told.message_bytes_max) or MESSAGE_BYTES
         self.messages_per_s = (told and told.messages_per_s) or MESSAGES_PER_S
         self._bucket = Bucket(self.messages_per_s * CARE, (told and told.messages_burst) or MESSAGES_BURST, now)
-        self._unanswered = 0
+        self.under_way_max = (told and told.under_way_max) or UNDER_WAY
+        self._under_way = self._unanswered = 0    # messages, and what they count as
 
     def signed_in(self, told: LoggedIn) -> None:
         """The client has signed in: the server may take longer messages now."""
@@ -46,15 +50,19 @@ class Allowance:
 
     def wait(self, now: int) -> int:
         """How long to wait before the next message, in ns. Answers make it shorter, so ask again when one has come."""
+        if self._under_way >= self.under_way_max:
+            return LOOK
         short = self._unanswered + 1 - self._bucket.level(now)
         return max(0, -int(-short * 10**9 // (self.messages_per_s * CARE)))
 
     def sent(self, cost: int) -> None:
         """A message that counts as `cost` messages has been sent."""
+        self._under_way += 1
         self._unanswered += cost
 
     def answered(self, cost: int, now: int) -> None:
         """The answer to a message that counts as `cost` messages has come."""
+        self._under_way -= cost > 0
         self._unanswered -= cost
         self._bucket.level(now)
         self._bucket.owe(cost)

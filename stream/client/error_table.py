@@ -53,7 +53,7 @@ EXPECTED: dict[Code, tuple[str, str]] = {
     E.NO_ENGINE: ("A connection to the engine", ""),
     E.TOO_LATE: ("At most `command_patience_ms` from the gateway to the engine", ""),
     E.BAD_GROUP: ("The same version of the gateways and the engine", ""),
-    E.TOO_MANY_WAITING: ("At most `unanswered_max` requests that wait for the engine", ""),
+    E.TOO_MANY_WAITING: ("At most the `under_way_max` of `welcome` sent and not answered, and `unanswered_max` of all connections", ""),
     E.NO_HISTORY: ("The setting `history`, and a disk that its file can be written to", ""),
     C.SLOW_CONSUMER: ("A client that reads as fast as replies come", ""),
     C.TOKEN_EXPIRED: ("A `login` with a newer token before the old one expires", ""),

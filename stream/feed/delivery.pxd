@@ -7,6 +7,7 @@ cdef class Traffic:
     cdef readonly dict waiting          # Outbox -> None
     cdef readonly uint64_t writes
     cdef readonly uint64_t bytes_written
+    cdef public int64_t unanswered
     cdef list recent                    # pairs of frames and the bytes that they make
 
     cdef bytes joined(self, list frames)

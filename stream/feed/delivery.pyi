@@ -12,6 +12,7 @@ NOWHERE: int
 
 @final
 class Traffic:
+    unanswered: int
     @property
     def waiting(self) -> dict[Outbox, None]: ...
     @property

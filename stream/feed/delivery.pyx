@@ -14,13 +14,14 @@ cdef enum:
 
 @cython.final
 cdef class Traffic:
-    """All connections of a market: which of them have something to send or are closed, and what they have written."""
+    """All connections of a market: which of them have something to send or are closed, what they have written, and how many of their requests are under way."""
 
     def __init__(self) -> None:
         self.waiting = {}
         self.recent = [None] * RECENT
         self.writes = 0
         self.bytes_written = 0
+        self.unanswered = 0
 
     def take_waiting(self) -> dict:
         """The connections that have something to send, in the order in which it came."""

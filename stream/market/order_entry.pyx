@@ -67,12 +67,12 @@ cdef class Waiter:
 
     def __call__(self, result: Result | None, outcome: Event | None) -> None:
         """Answer, the long way."""
-        self.trader.under_way -= 1
+        self.trader.ended()
         self.entry.answer(self.trader, self.trader.codec.read_request(self.payload), result, outcome)
 
     cdef int say(self) except -1:
         """Answer by the frame."""
-        self.trader.under_way -= 1
+        self.trader.ended()
         self.trader.put(self.frame)
         return 0
 
@@ -111,7 +111,7 @@ cdef class OrderEntry:
         command.account, command.instrument, command.time = trader.account, index, now
         waiter = Waiter.__new__(Waiter)
         waiter.trader, waiter.payload, waiter.entry, waiter.id = trader, payload, self, request.id
-        trader.under_way += 1
+        trader.began()
         replies[commands.count - 1] = [waiter]
         return True
 

@@ -113,7 +113,8 @@ class Upstream:
         if self._say:
             if now >= self._ping_at:
                 self._pinged_at = now
-                self._send(Ping)
+                if not self._allowance.wait(now):
+                    self._send(Ping)
             self._ask(now)
         stale_at = self.complete_at + self._patience
         return min(

@@ -118,7 +118,7 @@ class Connection(WSListener):
             reserved = frame.rsv1 or frame.rsv2 or frame.rsv3
             self._assembler.bytes_max = self.session.message_bytes_max
             whole = self._assembler.take(frame.msg_type.value, frame.fin, reserved, payload)
-            if whole:
+            if whole and (whole[0] != self._codec.opcode or self.session.admit(whole[1])):
                 self._inbox.append((*whole, over))
                 self.take_turn()
             self._server.wake()
@@ -145,6 +145,7 @@ class Connection(WSListener):
 
     def _received(self, opcode: int, payload: bytes, over: str) -> None:
         if opcode == self._codec.opcode:
+            self.session.ended()    # what it leads to counts by itself
             self.session.receive(payload, self._server.clock.now(), over)
             if self.session.out_bytes > self._server.config.pending_bytes_max:
                 self.write()    # so that the kernel can refuse, and what is answered from here on counts as waiting
@@ -160,6 +161,10 @@ class Connection(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection is gone."""
         self.session.writer = None
+        for opcode, *_ in self._inbox:
+            if opcode == self._codec.opcode:
+                self.session.ended()
+        self._inbox.clear()
         self._writer.detach()
         self._server.closed(self)
 

@@ -127,7 +127,6 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     link_stale_ms: Annotated[int, Meta(ge=100, le=1 << 31, description="If a gateway hears nothing from the engine for this long, it tells its clients that what they see may have fallen behind.")] = 1500
     gateway_timeout_ms: Annotated[int, Meta(ge=500, le=1 << 31, description="If the engine hears nothing from a gateway for this long, it takes the gateway for dead. `cancel_on_disconnect` then treats the connections of its clients as ended.")] = 10_000
     command_patience_ms: Annotated[int, Meta(ge=100, le=1 << 31, description="A request that takes longer than this to get from a gateway to the engine is not carried out, unless it cancels a single order.")] = 5000
-    unanswered_max: Annotated[Count, Meta(description="The most commands of a gateway's clients that may wait for the engine. Further requests are refused with 508.")] = 1 << 17
     link_bytes_kept: Annotated[Count, Meta(description="How many bytes of records the engine keeps, so that it can send them again if the link has lost some.")] = 64 << 20
     engine_socket: Annotated[str, Meta(description="The Unix socket of the engine whose clients this worker serves. `workers` sets it.")] = ""
     workers: Annotated[int, Meta(ge=0, le=256, description="The number of extra processes that serve the clients on one port, besides the process that runs the orders. 0: that process serves the clients itself.")] = 0
@@ -190,6 +189,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     anonymous_message_bytes_max: Annotated[Count, Meta(description="The largest message that a client may send before it has signed in.")] = 16 * 1024
     messages_per_s: Annotated[Count, Meta(description="How many messages per second one connection may send in the long run. Each fragment, each channel of a subscription, and every 4 KiB of an answer counts as a message.")] = 2000
     messages_burst: Annotated[Count, Meta(description="How many messages one connection may send at once. This bounds how long one client can make the others wait.")] = 200
+    under_way_max: Annotated[Count, Meta(description="How many requests of one connection may be under way, that is, sent and not answered. Further ones are refused with 508 at once.")] = 1000
+    unanswered_max: Annotated[Count, Meta(description="How many requests of all connections to one process may be under way, and how many commands a gateway or a worker may have that wait for the engine. Further requests are refused with 508 at once, but a connection that has none under way may have one. This bounds how long answers wait.")] = 1 << 13
     control_frames_per_s: Annotated[Count, Meta(description="How many pings, pongs and close frames per second one connection may send in the long run.")] = 10
     control_frames_burst: Annotated[Count, Meta(description="How many pings, pongs and close frames one connection may send at once.")] = 50
     bytes_per_s: Annotated[Count, Meta(description="How many bytes per second one connection may send in the long run.")] = 1 << 19

@@ -37,7 +37,7 @@ class Limits:
         config = self._config
         return {
             "subscriptions_max": config.subscriptions_max, "message_bytes_max": message_bytes_max,
-            "messages_per_s": config.messages_per_s, "messages_burst": config.messages_burst,
+            "messages_per_s": config.messages_per_s, "messages_burst": config.messages_burst, "under_way_max": config.under_way_max,
         }
 
     def address(self, address: str, now: int) -> AddressAllowance:

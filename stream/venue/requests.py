@@ -160,7 +160,7 @@ class RequestHandler:
         guarded = isinstance(request, Place) and guard.scope == "connection"
 
         def done(result: Result | None, outcome: Event | None) -> None:
-            session.under_way -= 1
+            session.ended()
             self.done(session, request, result, outcome)
             if guarded:
                 guard.under_way -= 1
@@ -171,11 +171,11 @@ class RequestHandler:
                 if session.state is ENDED:    # it was under way when the connection was lost
                     self._venue.guard(session, now)
 
-        session.under_way += 1
+        session.began()
         try:
             self._venue.submit(session.account, request, now, done)
         except Refused:
-            session.under_way -= 1
+            session.ended()
             raise
         guard.under_way += guarded    # 0 if it has been answered already
 

@@ -41,7 +41,8 @@ class Session(Trader):
 
     def __init__(self, venue: VenueFace, codec: Codec, number: int, address: str, now: int, answer: Answer) -> None:
         config = venue.config
-        super().__init__(venue.traffic, codec, min(config.write_bytes_max, config.pending_bytes_max), NOBODY, Guard())
+        bytes_max = min(config.write_bytes_max, config.pending_bytes_max)
+        super().__init__(venue.traffic, codec, bytes_max, NOBODY, Guard(), config.under_way_max, config.unanswered_max)
         self._venue = venue
         self.number = number
         self.address = address
@@ -108,6 +109,17 @@ class Session(Trader):
             self._venue.limits.hit[over] += 1
             self.count_error()
         return over
+
+    def admit(self, payload: bytes) -> bool:
+        """Whether a whole message may wait for its turn, as one more that is under way until `ended` is called; if not, it is refused at once."""
+        if self.has_room():
+            self.began()
+            return True
+        limit = "under_way_max" if self.under_way >= self.under_way_max else "unanswered_max"
+        self._venue.limits.hit[limit] += 1
+        whose = "this connection" if limit == "under_way_max" else "all connections"
+        self.refuse(self.codec.read_id(payload), ErrorCode.TOO_MANY_WAITING, f"expected at most {getattr(self, limit)} requests of {whose} under way")
+        return False
 
     def receive(self, payload: bytes, now: int, over: str) -> None:
         """One whole message of the client, whose last frame went over a limit or, with "", did not."""

@@ -64,7 +64,7 @@ class ErrorCode(Code):
     NO_ENGINE = 505, "This server has lost its connection to the server that runs the orders: it shows the market as of `stale`, and takes no requests. Send the request again, or send it to another server."
     TOO_LATE = 506, "The request took too long to reach the server that runs the orders, and was not carried out. Send it again."
     BAD_GROUP = 507, "The server that runs the orders cannot run what this server passed on, and did not carry it out: the two servers have different versions. Send the request to another server, or later."
-    TOO_MANY_WAITING = 508, "Too many requests already wait here for the server that runs the orders. This one was not carried out. Send it again later, or send it to another server."
+    TOO_MANY_WAITING = 508, "Too many requests of this connection, or of all connections, are already under way. This one was not carried out. Send it again when others have been answered, or send it to another server."
     NO_HISTORY = 509, "This server keeps no history of orders and trades, or it cannot write it any more. Ask another server, or have its operator set `history`."
 
 

@@ -247,10 +247,11 @@ class Welcome(Message, tag="welcome"):
     time: Nanoseconds
     heartbeat_ms: Annotated[int, Meta(description="A channel on which nothing happens sends an empty frame at least this often, in milliseconds.")]
     subject: Annotated[str | None, Meta(description="The subject that the `Authorization` header signed in; null for none.")]
-    subscriptions_max: Annotated[int, Meta(description="The most channels that the connection may subscribe to. In this field and the next three, 0 means: the server does not say.")] = 0
+    subscriptions_max: Annotated[int, Meta(description="The most channels that the connection may subscribe to. In this field and the next four, 0 means: the server does not say.")] = 0
     message_bytes_max: Annotated[int, Meta(description="The size in bytes of the largest message that the connection may send. Signing in may raise it.")] = 0
     messages_per_s: Annotated[int, Meta(description="How many messages per second the connection may send. Each channel of a subscription counts as one.")] = 0
     messages_burst: Annotated[int, Meta(description="How many messages the connection may send at once.")] = 0
+    under_way_max: Annotated[int, Meta(description="How many requests of the connection may be under way: sent, and not answered.")] = 0
 
 
 class LoggedIn(Message, tag="logged_in"):
@@ -260,10 +261,11 @@ class LoggedIn(Message, tag="logged_in"):
     subject: str
     scopes: list[str]
     expires: Annotated[int, Meta(description="The time, in seconds since 1970, at which the connection closes unless the client sends a newer token.")]
-    subscriptions_max: Annotated[int, Meta(description="The most channels that the connection may subscribe to. In this field and the next three, 0 means: the server does not say.")] = 0
+    subscriptions_max: Annotated[int, Meta(description="The most channels that the connection may subscribe to. In this field and the next four, 0 means: the server does not say.")] = 0
     message_bytes_max: Annotated[int, Meta(description="The size in bytes of the largest message that the connection may send.")] = 0
     messages_per_s: Annotated[int, Meta(description="How many messages per second the connection may send. Each channel of a subscription counts as one.")] = 0
     messages_burst: Annotated[int, Meta(description="How many messages the connection may send at once.")] = 0
+    under_way_max: Annotated[int, Meta(description="How many requests of the connection may be under way: sent, and not answered.")] = 0
 
 
 class InForce(MessagePart):

@@ -35,7 +35,7 @@ PUBLIC = [str(ChannelName(kind, name)) for kind in ("orderbook", "trades", "tick
 OWN = ["orders", "balances"]
 NARROW = {
     "subscriptions_max": len(PUBLIC) + len(OWN), "message_bytes_max": 260, "anonymous_message_bytes_max": 150, "messages_per_s": 40, "messages_burst": 6,
-    "errors_max": 3, "journal": "none", "clock_skew_s": 0, "heartbeat_ms": 500, "deposit": {"USD": "100000", "BTC": "1000"},
+    "under_way_max": 3, "errors_max": 3, "journal": "none", "clock_skew_s": 0, "heartbeat_ms": 500, "deposit": {"USD": "100000", "BTC": "1000"},
 }
 
 TICK_S = 0.02
@@ -106,7 +106,10 @@ class Line:
     def _arrive(self, payload: bytes) -> None:
         if not self.ended and not self.session.closed:
             now = self._world.now
-            self.session.receive(payload, now, self.session.charge(len(payload), now))
+            over = self.session.charge(len(payload), now)
+            if self.session.admit(payload):
+                self.session.ended()
+                self.session.receive(payload, now, over)
 
     def send_close(self, *_: Any) -> None:
         """The end comes with `disconnect`."""

@@ -33,7 +33,10 @@ MANY: dict[str, Any] = {
     "assets": {name[:6]: 8 for name in NAMES} | {"USD": 6}, "deposit": {"USD": "100000"}, "sources": (),
     "instruments": tuple(InstrumentConfig(name, name[:6], "USD", CONFIG.instruments[0].tick, CONFIG.instruments[0].lot) for name in NAMES),
 }
-NARROW = {"subscriptions_max": 90, "anonymous_message_bytes_max": 900, "message_bytes_max": 1100, "messages_burst": 12, "messages_per_s": 400, "errors_max": 1}
+NARROW = {
+    "subscriptions_max": 90, "anonymous_message_bytes_max": 900, "message_bytes_max": 1100, "messages_burst": 12, "messages_per_s": 400, "errors_max": 1,
+    "under_way_max": 5,
+}
 """One error is one too many."""
 
 
@@ -106,7 +109,7 @@ async def test_one_channel_too_many_is_told_at_once_and_takes_none_with_it() -> 
 
 @run
 async def test_requests_wait_for_their_turn_in_their_order() -> None:
-    async with serving(messages_burst=5, messages_per_s=200, errors_max=1) as server, trader(server, "alice") as client:
+    async with serving(messages_burst=5, messages_per_s=200, errors_max=1, under_way_max=2) as server, trader(server, "alice") as client:
         await client.instruments()
         placed = await asyncio.gather(*(client.place("BTC-USD", "buy", 100 + number, 1) for number in range(60)))
         assert [done.order for done in placed] == sorted(done.order for done in placed)
@@ -130,6 +133,18 @@ def test_an_allowance_is_never_more_than_the_servers() -> None:
     allowance.sent(8)    # a subscription may go into debt, as the server's does
     allowance.answered(8, 61 * second)
     assert second // 2 <= allowance.wait(61 * second) <= second * 5 // 9
+
+
+def test_no_more_are_under_way_than_may_be() -> None:
+    allowance = Allowance(Welcome("", 0, 0, 0, 0, None, 0, 0, 1000, 100, 2), 0)
+    allowance.sent(5)
+    assert allowance.wait(0) == 0
+    allowance.sent(1)
+    assert allowance.wait(0) > 0
+    allowance.answered(0, 0)    # a frame is no answer
+    assert allowance.wait(0) > 0
+    allowance.answered(1, 0)
+    assert allowance.wait(0) == 0
 
 
 @pytest.mark.parametrize("resumed", [True, False])

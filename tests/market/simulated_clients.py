@@ -93,7 +93,10 @@ class Client:
 
     def send(self, message: Any) -> None:
         payload = msgspec.msgpack.encode(message)
-        self.session.receive(payload, self.world.now, self.session.charge(len(payload), self.world.now))
+        over = self.session.charge(len(payload), self.world.now)
+        if self.session.admit(payload):
+            self.session.ended()
+            self.session.receive(payload, self.world.now, over)
 
     def subscribe(self, channels: list[str], depth: int, resume: dict[str, tuple[int, int]]) -> None:
         interval = self.world.random.choice((None, 0, 10, 100, 250))

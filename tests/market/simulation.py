@@ -257,6 +257,7 @@ class World:
                 self.journal.sync()
                 self.settle()
         self.market.exchange.check()
+        assert not self.market.traffic.unanswered, "a request counts as under way for ever"
         assert not 0 < self.market.exchange.next_expiry <= self.now, "an order outlives its time"
         books = self.market.books[self.market.exchange.seq]
         for client in self.clients:

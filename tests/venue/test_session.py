@@ -57,7 +57,7 @@ def test_the_first_message_is_welcome(market: QuietMarket) -> None:
 
 def test_a_token_opens_an_account_once(market: QuietMarket) -> None:
     (answer,) = Desk(market).ask(Login, token("alice", market.now))
-    assert answer == LoggedIn(1, "alice", ["account", "trade"], START // 10**9 + 10_000, 1000, 64 * 1024, 2000, 1 << 20)
+    assert answer == LoggedIn(1, "alice", ["account", "trade"], START // 10**9 + 10_000, 1000, 64 * 1024, 2000, 1 << 20, 1000)
     Desk(market).sign_in("alice")
     assert market.exchange.accounts == 1
     Desk(market).sign_in("bob")

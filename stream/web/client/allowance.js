@@ -2,11 +2,12 @@
 //
 // Each message counts, and each channel of a subscription; the server makes a debt of what goes over the burst, and takes nothing until that is paid. When a
 // message reaches it nobody here knows, but it is before its answer: until then it counts, and from then on it is forgotten at the server's rate. So
-// a client never goes over, however the network bunches what it sent.
+// a client never goes over, however the network bunches what it sent. Nor are more messages under way than may be.
 
 /** The limits of a server that does not tell them. */
-const LIMITS = { subscriptions_max: 1000, message_bytes_max: 16 * 1024, messages_per_s: 2000, messages_burst: 200 };
+const LIMITS = { subscriptions_max: 1000, message_bytes_max: 16 * 1024, messages_per_s: 2000, messages_burst: 200, under_way_max: 1000 };
 
+const LOOK_MS = 1; // while as many are under way as may be, so soon it is looked again whether one has been answered
 const CHANNELS_MAX = 1024; // of one request
 const HEAD_BYTES = 64; // of an encoded subscription, at most: all but its channels
 const NAME_BYTES = 3; // what is in front of a channel's name
@@ -22,7 +23,9 @@ export class Allowance {
   #burst;
   #level;
   #at;
-  #unanswered = 0;
+  #underWayMax;
+  #underWay = 0; // messages,
+  #unanswered = 0; // and what they count as
 
   constructor(welcome, now) {
     const told = (name) => welcome?.[name] || LIMITS[name];
@@ -30,6 +33,7 @@ export class Allowance {
     this.messageBytesMax = told("message_bytes_max");
     this.#perMs = told("messages_per_s") / 1000;
     this.#burst = this.#level = told("messages_burst");
+    this.#underWayMax = told("under_way_max");
     this.#at = now;
   }
 
@@ -40,18 +44,21 @@ export class Allowance {
 
   /** How long to wait before the next message, or to ask again, since answers make it shorter. */
   wait(now) {
+    if (this.#underWay >= this.#underWayMax) return LOOK_MS;
     this.#refill(now);
     return Math.max(0, Math.ceil((this.#unanswered + 1 - this.#level) / this.#perMs));
   }
 
   /** A message is on its way. */
   sent(cost) {
+    this.#underWay += 1;
     this.#unanswered += cost;
   }
 
   /** Its answer has come. */
   answered(cost, now) {
     this.#refill(now);
+    this.#underWay -= 1;
     this.#unanswered -= cost;
     this.#level -= cost;
   }

@@ -187,6 +187,7 @@ export interface Limits {
   message_bytes_max?: number;
   messages_per_s?: number;
   messages_burst?: number;
+  under_way_max?: number;
 }
 export interface Welcome extends Limits {
   server: string;

@@ -8,14 +8,14 @@ const FRAMES = {
   balances: ["channel", "epoch", "prev", "seq", "balances", "server_time"],
 };
 const NOTICES = {
-  welcome: ["server", "epoch", "seq", "time", "heartbeat_ms", "subject", "subscriptions_max", "message_bytes_max", "messages_per_s", "messages_burst"],
+  welcome: ["server", "epoch", "seq", "time", "heartbeat_ms", "subject", "subscriptions_max", "message_bytes_max", "messages_per_s", "messages_burst", "under_way_max"],
   gap: ["channel", "epoch", "since", "seq"],
   pacing: ["interval_ms"],
   leaving: ["return_ms"],
   stale: ["since"],
 };
 const REPLIES = {
-  logged_in: ["id", "subject", "scopes", "expires", "subscriptions_max", "message_bytes_max", "messages_per_s", "messages_burst"],
+  logged_in: ["id", "subject", "scopes", "expires", "subscriptions_max", "message_bytes_max", "messages_per_s", "messages_burst", "under_way_max"],
   subscribed: ["id", "epoch", "seq", "channels"],
   unsubscribed: ["id", "channels"],
   subscriptions: ["id", "channels"],
