@@ -25,7 +25,7 @@ from stream.wire.messages import Error, Pacing, Request, Stale, Unsubscribed, We
 PING_FRAME = framed(PING, b"")
 
 CHECK_NS = 10**6
-"""A message does not have looked again at what may have lasted too long, if that was done less than this ago."""
+"""A message does not have looked again at what may have lasted too long, if that was done less than this ago. A token ends when it says."""
 
 Answer = Callable[["Session", Request, int], None]
 """Answers what a connection asks, at a time."""
@@ -62,7 +62,7 @@ class Session(Trader):
         self._pinged = False            # we have asked for a sign of life
         self._leaving = False           # the server will close it as soon as its client has read what it is owed
         self._answering_held = False    # a loop further up the stack answers what was held
-        self._stalled_at = self._checked_at = now
+        self._stalled_at = self._check_at = now
         self.opened_at = self.heard_at = now
         self.subscriptions: Subscriptions = {}
         self.messages_received = 0
@@ -123,7 +123,7 @@ class Session(Trader):
 
     def receive(self, payload: bytes, now: int, over: str) -> None:
         """One whole message of the client, whose last frame went over a limit or, with "", did not."""
-        if now - self._checked_at >= CHECK_NS:
+        if now >= self._check_at:
             self.check_time(now)
         if self.closed:
             return
@@ -174,10 +174,11 @@ class Session(Trader):
 
     def check_time(self, now: int) -> None:
         """Time has passed: close what has lasted too long. Each limit counts once, however long the goodbye takes."""
-        self._checked_at = now
+        left = self.claims.expires * 10**9 - self._venue.wall_time(now) if self.claims else CHECK_NS
+        self._check_at = now + min(left, CHECK_NS)
         if self.state is CLOSED:
             return
-        if self.claims and self.claims.expires * 10**9 <= self._venue.wall_time(now):
+        if left <= 0:
             self.close(CloseCode.TOKEN_EXPIRED, "the token has expired")
         elif not self.writable:    # nothing could be heard: a ping would wait behind what is not read
             if now - self._stalled_at > self._venue.config.stall_timeout_s * 10**9:
@@ -270,6 +271,7 @@ class Session(Trader):
                 if not self.claims:
                     self._venue.deadlines.sign_in(account)
                 self.claims = claims
+                self._check_at = now
                 self.first_subject = claims.subject
                 self.check_token()    # it may have been revoked while the account was opened
                 welcome()

@@ -32,7 +32,7 @@ from stream.wire.messages import (
     Welcome,
 )
 from tests.setting import CONFIG, START, token
-from tests.worlds import BOOK, TICKER, TRADES, Desk, QuietMarket
+from tests.worlds import BOOK, MILLISECOND, TICKER, TRADES, Desk, QuietMarket
 
 
 @pytest.fixture
@@ -89,6 +89,23 @@ def test_a_token_is_renewed_on_the_open_connection_and_expires(market: QuietMark
     market.keep_house(market.now)
     assert desk.session.closed
     assert desk.session.closed[0] is CloseCode.TOKEN_EXPIRED
+
+
+def test_a_token_acts_until_it_ends_and_not_a_moment_longer() -> None:
+    market = QuietMarket()
+    alice, bob = Desk(market).sign_in("alice"), Desk(market).sign_in("bob")
+    ends = (START // 10**9 + 10_000) * 10**9
+    market.now = ends - MILLISECOND // 2
+    for desk in (alice, bob):
+        assert isinstance(desk.ask(Place, "BTC-USD", "buy", 100, 1)[0], Done)
+    market.now = ends - 1
+    assert isinstance(alice.ask(Place, "BTC-USD", "buy", 100, 1)[0], Done)
+    market.now = ends
+    for desk in (alice, bob):
+        assert not desk.ask(Place, "BTC-USD", "buy", 100, 1)
+        assert desk.session.closed
+        assert desk.session.closed[0] is CloseCode.TOKEN_EXPIRED
+    assert market.exchange.order_count == 3
 
 
 def test_a_token_with_less_scope_ends_what_it_does_not_allow(market: QuietMarket) -> None:
