@@ -51,9 +51,12 @@ class Plan(NamedTuple):
     conflation: Conflation
 
 
+RANKS = {kind: rank for rank, kind in enumerate(PRIORITY)}
+
+
 def rank(conflation: Conflation) -> int:
     """Whose frames come first in a write."""
-    return PRIORITY.index(conflation.channel.name.partition(":")[0])
+    return RANKS[conflation.channel.name.partition(":")[0]]
 
 
 def channel_of(text: str) -> ChannelName:
@@ -205,22 +208,26 @@ class Hub:
     def _plan(self, plans: list["Plan"], due: int, conflation: Conflation) -> None:
         heappush(plans, Plan(due, next(self._number), conflation))
 
-    def _notice_changes(self, at: Point) -> None:
-        """Plan the flushes of what has changed."""
+    def _notice_changes(self, at: Point) -> list[Conflation]:
+        """Plan the flushes of what has changed, but for what is due at once, as all that is lossless is. Returns that."""
+        at_once = []
         for channel in self._feed.changed:
             for conflation in self._of_channel.get(channel, ()):
                 if conflation.planned == NEVER:
                     conflation.changed(at)
+                if conflation.lossless:
+                    at_once.append(conflation)
+                    continue
                 due = conflation.due
                 if due < conflation.planned:
                     conflation.planned = due
                     self._plan(self._flushes, due, conflation)
         self._feed.changed.clear()
+        return at_once
 
     def flush(self, at: Point) -> int:
         """Send what is due; when the next flush is due, in ns. O(what has changed and what is due)."""
-        self._notice_changes(at)
-        due = []
+        due = self._notice_changes(at)
         while self._flushes and self._flushes[0].due <= at.now:
             planned, _, conflation = heappop(self._flushes)
             if planned == conflation.planned and conflation.subscriptions:
@@ -237,7 +244,9 @@ class Hub:
                 beating.append(conflation)
                 if conflation.heartbeat_due <= at.now and conflation.planned == NEVER and conflation not in due:
                     due.append(conflation)
-        for conflation in sorted(due, key=rank):
+        if len(due) > 1:
+            due.sort(key=rank)
+        for conflation in due:
             conflation.flush(at)
         for conflation in beating:
             beat = conflation.heartbeat_due

@@ -1,25 +1,29 @@
 from collections.abc import Sequence
 from typing import final
 
+from typing_extensions import disjoint_base
+
 from engine import Exchange
 from stream.feed.channel import Channel
 from stream.wire.frames import Balance, OrderUpdate
 
-@final
-class OrderLog:
-    floor: int
-    seq: int
-    def __init__(self, exchange: Exchange, account: int, names: list[bytes], kept: int) -> None: ...
+@disjoint_base
+class OwnLog:
+    @property
+    def floor(self) -> int: ...
+    @property
+    def seq(self) -> int: ...
     def since(self, prev: int, at: Sequence[int]) -> bytes | None: ...
+
+@final
+class OrderLog(OwnLog):
+    def __init__(self, exchange: Exchange, account: int, names: list[bytes], kept: int) -> None: ...
     def entries(self) -> list[tuple[int, OrderUpdate]]: ...
     def restore(self, floor: int, entries: list[tuple[int, OrderUpdate]]) -> None: ...
 
 @final
-class BalanceLog:
-    floor: int
-    seq: int
+class BalanceLog(OwnLog):
     def __init__(self, exchange: Exchange, kept: int) -> None: ...
-    def since(self, prev: int, at: Sequence[int]) -> bytes | None: ...
     def entries(self) -> list[tuple[int, Balance]]: ...
     def restore(self, floor: int, entries: list[tuple[int, Balance]]) -> None: ...
 

@@ -89,15 +89,6 @@ cdef struct BalanceEntry:
     uint32_t asset
 
 
-cdef struct Ring:               # of entries that begin with their sequence, the oldest first
-    char* data
-    size_t item                 # bytes of an entry
-    uint32_t kept               # the most entries
-    uint32_t capacity
-    uint32_t first
-    uint32_t count
-
-
 cdef struct Payload:            # of the frame that is being made; as large as the largest one so far
     unsigned char* data
     size_t capacity
@@ -164,17 +155,43 @@ cdef bytes head_of(str tag, str channel, fields):
     return bytes((0x90 | len(fields) + 1,)) + packed(tag) + packed(channel)
 
 
-@cython.final
-cdef class OrderLog:
-    """The latest events of one account's orders. `floor`: up to this sequence some are missing; `seq` is the last one's."""
+cdef class OwnLog:
+    """The latest entries of one account. `floor`: up to this sequence some are missing; `seq` is the last one's."""
 
-    cdef Ring ring
-    cdef readonly int64_t floor
-    cdef readonly int64_t seq
+    def __dealloc__(self) -> None:
+        free(self.ring.data)
+
+    cdef unsigned char* put_from(self, unsigned char* to, uint32_t first):
+        """The entries from a place on."""
+        raise NotImplementedError
+
+    cdef size_t room(self, uint32_t first):
+        """The most bytes of a payload with the entries from a place on."""
+        raise NotImplementedError
+
+    cdef bytes frame_since(self, int64_t prev, int64_t epoch, int64_t seq, int64_t now):
+        """The frame of what happened after `prev` up to `seq`, None if some of it is forgotten. O(entries in it)."""
+        cdef uint32_t first
+        cdef unsigned char* to
+        if prev < self.floor:
+            return None
+        first = first_after(&self.ring, prev)
+        to = put_packed(begin(self.room(first)), self.head)
+        to = put_number(put_number(put_number(to, epoch), prev), seq)
+        return framed(put_number(self.put_from(to, first), now))
+
+    def since(self, prev: int, at: Sequence[int]) -> bytes | None:
+        """The same; `at` is a Point: epoch, seq, engine_time, now."""
+        return self.frame_since(prev, at[0], at[1], at[3])
+
+
+@cython.final
+cdef class OrderLog(OwnLog):
+    """The latest events of one account's orders."""
+
     cdef Exchange exchange
     cdef list names             # of the instruments, in MessagePack
     cdef dict limits            # by order
-    cdef bytes head
 
     def __init__(self, exchange: Exchange, account: int, names: list[bytes], kept: int) -> None:
         self.ring.item = sizeof(OrderEntry)
@@ -184,9 +201,6 @@ cdef class OrderLog:
         self.limits = {order.order: order.price for order in exchange.orders(account)}
         self.floor = self.seq = exchange.seq
         self.head = head_of(ORDERS, ORDERS, Orders.__struct_fields__)
-
-    def __dealloc__(self) -> None:
-        free(self.ring.data)
 
     cdef int add(self, const Event* event, int64_t time) except -1:
         """Take in an event of one of the account's orders, after all commands of its call have run."""
@@ -232,7 +246,6 @@ cdef class OrderLog:
         return put_packed(to, PACKED_REASONS[entry.reason])
 
     cdef unsigned char* put_from(self, unsigned char* to, uint32_t first):
-        """The entries from a place on."""
         cdef uint32_t i
         to = put_array(to, self.ring.count - first)
         for i in range(first, self.ring.count):
@@ -241,17 +254,6 @@ cdef class OrderLog:
 
     cdef size_t room(self, uint32_t first):
         return len(self.head) + 4 * NUMBER_MAX + ARRAY_MAX + (self.ring.count - first) * (ORDER_FIELDS * NUMBER_MAX + TEXTS_MAX)
-
-    def since(self, prev: int, at: Sequence[int]) -> bytes | None:
-        """The frame of what happened after `prev`, None if some of it is forgotten; `at` is a Point: epoch, seq, engine_time, now. O(entries in it)."""
-        cdef uint32_t first
-        cdef unsigned char* to
-        if prev < self.floor:
-            return None
-        first = first_after(&self.ring, prev)
-        to = put_packed(begin(self.room(first)), self.head)
-        to = put_number(put_number(put_number(to, at[0]), prev), at[1])
-        return framed(put_number(self.put_from(to, first), at[3]))
 
     def entries(self) -> list[tuple[int, OrderUpdate]]:
         """All that are kept, each with its sequence, oldest first."""
@@ -282,15 +284,11 @@ cdef int key_of(dict texts, str text) except -1:
 
 
 @cython.final
-cdef class BalanceLog:
+cdef class BalanceLog(OwnLog):
     """The latest changes of one account's balances."""
 
-    cdef Ring ring
-    cdef readonly int64_t floor
-    cdef readonly int64_t seq
     cdef Exchange exchange
     cdef list assets            # in MessagePack: how each one's entries begin
-    cdef bytes head
 
     def __init__(self, exchange: Exchange, kept: int) -> None:
         self.ring.item = sizeof(BalanceEntry)
@@ -300,9 +298,6 @@ cdef class BalanceLog:
         self.floor = self.seq = exchange.seq
         self.head = head_of(BALANCES, BALANCES, Balances.__struct_fields__)
 
-    def __dealloc__(self) -> None:
-        free(self.ring.data)
-
     cdef int add(self, const Event* event) except -1:
         """Take in a BALANCE of the account."""
         cdef BalanceEntry* entry = <BalanceEntry*>new_entry(&self.ring, &self.floor)
@@ -311,7 +306,6 @@ cdef class BalanceLog:
         return 0
 
     cdef unsigned char* put_from(self, unsigned char* to, uint32_t first):
-        """The entries from a place on."""
         cdef uint32_t i
         cdef BalanceEntry* entry
         to = put_array(to, self.ring.count - first)
@@ -322,24 +316,13 @@ cdef class BalanceLog:
         return to
 
     cdef size_t room(self, uint32_t first):
-        """The most bytes of a payload with the entries from a place on; also learns of new assets."""
+        """Also learns of new assets."""
         cdef size_t longest
         if len(self.assets) != self.exchange.core.accounts.assets:
             fields = len(Balance.__struct_fields__)
             self.assets = [bytes((0x90 | fields,)) + packed(name) + packed(decimals) for name, decimals in self.exchange.assets().items()]
         longest = max((len(asset) for asset in self.assets), default=0)
         return len(self.head) + 4 * NUMBER_MAX + ARRAY_MAX + (self.ring.count - first) * (longest + 2 * NUMBER_MAX)
-
-    def since(self, prev: int, at: Sequence[int]) -> bytes | None:
-        """The frame of what happened after `prev`, None if some of it is forgotten; `at` is a Point: epoch, seq, engine_time, now. O(entries in it)."""
-        cdef uint32_t first
-        cdef unsigned char* to
-        if prev < self.floor:
-            return None
-        first = first_after(&self.ring, prev)
-        to = put_packed(begin(self.room(first)), self.head)
-        to = put_number(put_number(put_number(to, at[0]), prev), at[1])
-        return framed(put_number(self.put_from(to, first), at[3]))
 
     def entries(self) -> list[tuple[int, Balance]]:
         """All that are kept, each with its sequence, oldest first."""
