@@ -202,7 +202,7 @@ async def test_who_does_not_read_a_page_is_cut_off() -> None:
         for request in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /v1 HT") * 5:
             clients.append(await connect(server.port))
             clients[-1].writer.write(request)
-        await until(lambda: door.places.taken >= 15)
+        await until(lambda: server.market.limits.hit["handshake_timeout_s"] >= 15)    # where it is slow, the first is gone when the last comes
         await until(lambda: not door.places.taken)
         assert server.market.limits.hit["handshake_timeout_s"] == 15
 
