@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 
 from engine.levels import digest_of
-from stream.wire import frames, messages
+from stream.wire import frames, history, messages
 from stream.wire.codes import CloseCode, Code, ErrorCode
 from stream.wire.fields import Message, MessagePart
 from stream.wire.messages import Answer, Frame, Reply, Request
@@ -113,7 +113,8 @@ def codes(title: str, introduction: str, kind: type[Code]) -> Iterator[str]:
 
 def reference() -> str:
     """The whole reference, in Markdown."""
-    records = [each for each in (vars(messages) | vars(frames)).values() if inspect.isclass(each) and issubclass(each, MessagePart) and each is not MessagePart]
+    named = vars(messages) | vars(history) | vars(frames)
+    records = [each for each in named.values() if inspect.isclass(each) and issubclass(each, MessagePart) and each is not MessagePart]
     told = get_args(Frame)
     replies = get_args(Reply)
     others = [kind for kind in get_args(Answer) if kind not in (*told, *replies)]

@@ -5,11 +5,12 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine import Exchange
 from stream.commands.directory import LastGroup, Unknown
-from stream.feed.feed import Feed
+from stream.feed.feed import Feed, FeedState
 from stream.journal import snapshots
 from stream.journal.files import Disk
 from stream.journal.format import Damaged, JournalError, Kind, decode_segment, encode_segment
@@ -403,9 +404,11 @@ def test_the_channels_of_version_1_come_back_the_same_from_its_snapshot() -> Non
         found = replay(Disk(), str(VERSION_1), None, feeding(Config(), feeds), from_start)
         assert found
         assert f"{found.state.exchange.state_hash():016x}" == VERSION_1_STATE
-        remembered.append((found.state.directory, feeds[0].dump()))
+        known = msgspec.msgpack.decode(feeds[0].dump(), type=FeedState)
+        known.candles = {}    # which its snapshots do not have
+        remembered.append((found.state.directory, known))
     assert remembered[0] == remembered[1]
-    assert len(remembered[0][1]) > 200
+    assert all(known.books for _, known in remembered)
 
 
 def test_version_1_has_every_kind_of_record() -> None:
