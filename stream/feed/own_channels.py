@@ -1,6 +1,7 @@
 """The channels of one account: its orders and its balances."""
 
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 from engine import Exchange, Order, OrderBook, OrderType
 from stream.feed.channel import SIDES, Channel, Point
@@ -19,11 +20,14 @@ def describe(update: OrderUpdate, order: Order) -> None:
     update.stop, update.displayed, update.expires, update.linked = order.stop, order.displayed, order.expires, order.linked
 
 
-class OwnChannel(Channel):
+OwnLog = TypeVar("OwnLog", OrderLog, BalanceLog)
+
+
+class OwnChannel(Channel, Generic[OwnLog]):
     """A channel that tells all of one account, in order."""
 
     lossless = True
-    log: OrderLog | BalanceLog
+    log: OwnLog
 
     @property
     def seq(self) -> int:
@@ -34,10 +38,8 @@ class OwnChannel(Channel):
         return None if frame is None else Written(frame)
 
 
-class OrdersChannel(OwnChannel):
+class OrdersChannel(OwnChannel[OrderLog]):
     """Every event of one account's orders."""
-
-    log: OrderLog
 
     def __init__(self, account: int, exchange: Exchange, books: Sequence[OrderBook], names: list[bytes], config: Config) -> None:
         """`names` are those of all instruments in MessagePack, and of those that are added."""
@@ -59,10 +61,8 @@ class OrdersChannel(OwnChannel):
         return Shared(Orders(channel=self.name, epoch=at.epoch, prev=None, seq=at.seq, orders=orders, server_time=at.now))
 
 
-class BalancesChannel(OwnChannel):
+class BalancesChannel(OwnChannel[BalanceLog]):
     """Every change of one account's balances."""
-
-    log: BalanceLog
 
     def __init__(self, account: int, exchange: Exchange, config: Config) -> None:
         super().__init__(BALANCES)

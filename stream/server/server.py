@@ -215,6 +215,7 @@ class Follower(Protocol):
 
     def tick(self, now: int) -> int:
         """The venue has ticked. Returns when the next tick is due, in ns."""
+        ...
 
     def keep_house(self, now: int) -> None:
         """Close what has lasted too long."""

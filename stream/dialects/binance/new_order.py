@@ -101,8 +101,10 @@ class OrderReader:
         side, type = parameters.mandatory("side"), parameters.mandatory("type")
         if side not in SIDES:
             raise ApiError(BAD_SIDE)
+        if type in UNSERVED:
+            raise ApiError(UNSERVED_TYPE, type)
         if type not in KINDS:
-            raise ApiError(*((UNSERVED_TYPE, type) if type in UNSERVED else (BAD_TYPE,)))
+            raise ApiError(BAD_TYPE)
         kind = KINDS[type]
         said = {name: parameters.optional(name, "" if name == "timeInForce" else DECIMAL) for name in OF_KINDS}
         for name in OF_KINDS:
