@@ -13,6 +13,7 @@ from engine.thresholds cimport HUGE_PAGE, reaches, threshold_size
 
 cdef enum:
     CACHE_LINE = 64
+    PAGE_MAX = 1 << 16          # the largest small page of any machine
 
 cdef extern from "<stdlib.h>" nogil:
     int posix_memalign(void** block, size_t alignment, size_t size)
@@ -69,19 +70,32 @@ cdef inline void* grown(void* block, size_t used, size_t wanted) except NULL nog
 
 
 cdef inline void* reserved(size_t count, size_t size) except NULL:
-    """Zeroed room for a whole table: the system gives a page of it when it is first used, so that nothing has to be moved later."""
-    cdef void* block = mmap(NULL, count * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    """Zeroed room for a whole table: the system gives a page of it when it is first used, so that nothing has to be moved later.
+
+    A large one begins at the start of a huge page, which it takes at once: if it came when the table is first used, it would look like a leak.
+    """
+    cdef size_t wanted = (count * size + PAGE_MAX - 1) & ~<size_t>(PAGE_MAX - 1)
+    cdef size_t spare = threshold_size(HUGE_PAGE) if reaches(HUGE_PAGE, count * size) else 0
+    cdef size_t before
+    cdef char* block = <char*>mmap(NULL, wanted + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
     if block == MAP_FAILED:
         raise MemoryError(f"there is no room for {count} times {size} bytes")
-    if reaches(HUGE_PAGE, count * size):
-        madvise(block, count * size, MADV_HUGEPAGE)
+    if spare:
+        before = -<size_t>block & (spare - 1)
+        if before:
+            munmap(block, before)
+        block += before
+        if spare > before:
+            munmap(block + wanted, spare - before)
+        madvise(block, wanted, MADV_HUGEPAGE)
+        block[0] = 0
     return block
 
 
 cdef inline void released(void* block, size_t count, size_t size) noexcept nogil:
     """Give back what was reserved; nothing if it never was."""
     if block != NULL:
-        munmap(block, count * size)
+        munmap(block, (count * size + PAGE_MAX - 1) & ~<size_t>(PAGE_MAX - 1))
 
 
 cdef inline uint64_t doubled(uint64_t capacity, int table) noexcept nogil:
