@@ -122,7 +122,6 @@ class Cause(Enum):
     SIGNATURE = auto()    # not this key's, or not of these bytes
     AHEAD = auto()        # its timestamp is in the future
     LATE = auto()         # its timestamp is further in the past than its window allows
-    REPLAY = auto()       # it was taken before
 
 
 class RequestRefused(Exception):

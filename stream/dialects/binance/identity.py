@@ -19,7 +19,7 @@ KEY = re.compile(r"[0-9A-Za-z_-]{1,128}", re.ASCII)
 SIGNATURE = re.compile("(?:^|&)signature=[^&]*")
 WINDOW = r"^[0-9]{1,10}(\.[0-9]{1,3})?$"
 
-KINDS: dict[Cause, ErrorKind] = {Cause.KEY: BAD_KEY, Cause.SIGNATURE: BAD_SIGNATURE, Cause.AHEAD: AHEAD, Cause.LATE: LATE, Cause.REPLAY: BAD_SIGNATURE}
+KINDS: dict[Cause, ErrorKind] = {Cause.KEY: BAD_KEY, Cause.SIGNATURE: BAD_SIGNATURE, Cause.AHEAD: AHEAD, Cause.LATE: LATE}
 
 Identify = Callable[[Parameters], Claims]
 """The claims of whoever sends a request with these parameters. ApiError if it is not good."""
