@@ -144,15 +144,15 @@ class Authenticator:
             raise TokenRefused("the token has been revoked")
         return found
 
-    def verify_request(self, id: str, signed: bytes, signature: str, now: float) -> tuple[Claims, bytes]:
-        """The claims of whoever has signed these bytes with an API key, and the signature's own bytes. `now` is in seconds since 1970.
+    def verify_request(self, id: str, signed: bytes, signature: str, now: float) -> Claims:
+        """The claims of whoever has signed these bytes with an API key. `now` is in seconds since 1970.
 
-        Raises RequestRefused. Whether the request is in its window, and the first of its kind, is up to `signed_requests`.
+        Raises RequestRefused. Whether the request is in its window is up to `signed_requests`.
         """
-        claims, given = self.api_keys.verify(id, signed, signature, now)
+        claims, _ = self.api_keys.verify(id, signed, signature, now)
         if self.revocations.refuse(claims):
             raise RequestRefused(Cause.KEY, "the API key has been revoked")
-        return claims, given
+        return claims
 
 
 def mint(config: Config, subject: str, scopes: Sequence[str], lifetime_s: int, now: int) -> str:

@@ -41,7 +41,7 @@ def test_a_new_key_is_good_at_once_and_its_secret_is_nowhere_but_here(config: Co
     assert main(["key", "create", "alice", "--scopes", "trade", "account"]) == 0
     made = printed(capsys)
     good = hmac.new(made["secret"].encode(), b"x", "sha256").hexdigest()
-    claims, _ = authenticator(config).verify_request(made["key"], b"x", good, time.time())
+    claims = authenticator(config).verify_request(made["key"], b"x", good, time.time())
     assert (claims.subject, claims.scopes, claims.token_id) == ("alice", {"account", "trade"}, made["key"])
     assert claims.expires - claims.issued == 365 * 24 * 3600
     assert all(made["secret"] not in path.read_text() for path in tmp_path.iterdir())
@@ -57,7 +57,7 @@ def test_a_key_for_ed25519_needs_no_secret_of_ours(config: Config, capsys: pytes
     made = printed(capsys)
     assert made.keys() == {"key"}
     assert not Path(config.api_keys_master).exists()
-    claims, _ = authenticator(config).verify_request(made["key"], b"x", b64encode(private.sign(b"x")).decode(), time.time())
+    claims = authenticator(config).verify_request(made["key"], b"x", b64encode(private.sign(b"x")).decode(), time.time())
     assert (claims.subject, claims.scopes, claims.expires - claims.issued) == ("bob", {"market", "account", "trade"}, 24 * 3600)
 
 

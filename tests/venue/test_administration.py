@@ -98,7 +98,7 @@ def test_a_revoked_api_key_is_out_at_every_gateway(by: str) -> None:
     for gateway in cluster.gateways:
         assert cause(gateway) is None
         desks.append(Desk(gateway))
-        desks[-1].session.sign_in(gateway.authenticator.verify_request("k-1", signed, knows(gateway), now)[0], cluster.now, lambda: None)
+        desks[-1].session.sign_in(gateway.authenticator.verify_request("k-1", signed, knows(gateway), now), cluster.now, lambda: None)
     cluster.step()
     root, bystander = admin(cluster), sign_in(cluster, 1, "bob")
     assert [desk.session.subject for desk in desks] == ["mallory"] * 3

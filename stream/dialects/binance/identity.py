@@ -31,7 +31,7 @@ class Authenticator(Protocol):
     api_keys: ApiKeys
     revocations: Revocations
 
-    def verify_request(self, id: str, signed: bytes, signature: str, now: float) -> tuple[Claims, bytes]:
+    def verify_request(self, id: str, signed: bytes, signature: str, now: float) -> Claims:
         """The claims of whoever has signed these bytes. RequestRefused if nobody has."""
         ...
 
@@ -80,7 +80,7 @@ class Identities:
         signature = parameters.mandatory("signature").replace(" ", "+")    # of base64 that was not quoted
         self.require_time(parameters, now)
         try:
-            claims, _ = self._authenticator.verify_request(key, signed.encode(), signature, self._wall_time(now) / 10**9)
+            claims = self._authenticator.verify_request(key, signed.encode(), signature, self._wall_time(now) / 10**9)
         except RequestRefused as refused:
             raise ApiError(KINDS[refused.cause]) from None
         return _may_look(claims)
