@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import msgspec
 
 from stream.access.claims import Claims
-from stream.dialects.binance.connection import POLICY, Connection
+from stream.dialects.binance.connection import Connection
 from stream.dialects.binance.endpoints import METHODS, SIGNED
 from stream.dialects.binance.errors import (
     BAD_JSON,
@@ -64,14 +64,7 @@ class ApiConnection(Connection):
         self._began = now
         self._numbers = 0
 
-    def receive(self, payload: bytes | str, now: int) -> None:
-        """A message of the client."""
-        if self.closed:
-            return
-        self._heard_at = now
-        if self._allowance.take(len(payload), now, control=False):
-            self.close(POLICY, "Too many requests")
-            return
+    def _take_in(self, payload: bytes | str, now: int) -> None:
         id: object = None
         try:
             message = self._request(payload)

@@ -121,6 +121,10 @@ class Connection:
         if self._allowance.take(len(payload), now, control=False):
             self.close(POLICY, "Too many requests")
             return
+        self._take_in(payload, now)
+
+    def _take_in(self, payload: bytes | str, now: int) -> None:
+        """Answer a message that it may send."""
         id: object = None
         try:
             message = self._decode(payload)
