@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.levels import digest_of
-from stream.wire.messages import Leaving, Pacing, Stale, Welcome
+from stream.wire.candles import CandlePage, ListCandles
+from stream.wire.messages import Leaving, Pacing, Place, Stale, Welcome
 from tests import book_scenes, other_scenes
 from tests.scene import Play, told
 from tests.setting import START
@@ -41,6 +42,45 @@ def connection() -> dict[str, Any]:
     return {"name": "a connection", "shows": connection.__doc__, "steps": steps}
 
 
+def candles() -> dict[str, Any]:
+    """The candles of a minute with trades, of quiet ones, and of one that still grows; then totals beyond 2^63."""
+    market = QuietMarket(self_trade="allow")
+    desk = Desk(market).sign_in("alice")
+    steps = []
+
+    def page(interval: str, **named: Any) -> None:
+        [found] = desk.ask(ListCandles, "BTC-USD", interval, **named)
+        assert isinstance(found, CandlePage)
+        begin, end = (found.candles[0].start, found.candles[-1].start) if found.candles else (0, -1)
+        true = [each for each in market.feed.candles[0].series(interval, begin, max(end, 0), 1000) if each.start <= end]
+        rows = [
+            [str(each.start), each.open, each.high, each.low, each.close, *map(str, (each.size, each.value, each.bought, each.bought_value)),
+             each.trades, each.first, each.last]
+            for each in true
+        ]
+        steps.append(told(found) | {"state": {"candles": rows}})
+
+    page("1m")
+    for minutes, trades in ((0, ((100, "buy"), (103, "sell"), (99, "buy"))), (3, ((101, "sell"),))):
+        market.now += minutes * 60_000 * MILLISECOND
+        for price, side in trades:
+            desk.ask(Place, "BTC-USD", "sell" if side == "buy" else "buy", price, 5)
+            desk.ask(Place, "BTC-USD", side, price, 5)
+    page("1m")
+    page("1h", count=1)
+    page("1m", since=START, until=START + 120_000 * MILLISECOND)
+    for _ in range(3):
+        market.feed.candles[0].add(Beyond(), market.now)    # type: ignore[arg-type]
+    page("1M")
+    return {"name": "candles", "shows": candles.__doc__, "steps": steps}
+
+
+class Beyond:
+    """A TRADE event larger than any that an account could pay."""
+
+    seq, price, size, value, side = 1000, 102, 1 << 62, 102 << 55, 0
+
+
 def digests() -> list[dict[str, Any]]:
     """Books and their digests, the first thing to get right."""
     most = (1 << 53) - 1
@@ -58,7 +98,7 @@ def files() -> Iterator[tuple[str, str]]:
     for play in (*vars(book_scenes).values(), *vars(other_scenes).values()):
         if isinstance(play, Play):
             vectors.setdefault(play.file, []).append(play.vector())
-    for file, content in {**vectors, "connection": [connection()], "digest": digests()}.items():
+    for file, content in {**vectors, "connection": [connection()], "candles": [candles()], "digest": digests()}.items():
         yield f"{file}.json", json.dumps(content, indent=1) + "\n"
 
 

@@ -40,7 +40,8 @@ class Allowance:
         self.subscriptions_max = (told and told.subscriptions_max) or SUBSCRIPTIONS
         self.message_bytes_max = (told and told.message_bytes_max) or MESSAGE_BYTES
         self.messages_per_s = (told and told.messages_per_s) or MESSAGES_PER_S
-        self._bucket = Bucket(self.messages_per_s * CARE, (told and told.messages_burst) or MESSAGES_BURST, now)
+        self.messages_burst = (told and told.messages_burst) or MESSAGES_BURST
+        self._bucket = Bucket(self.messages_per_s * CARE, self.messages_burst, now)
         self.under_way_max = (told and told.under_way_max) or UNDER_WAY
         self._under_way = self._unanswered = 0    # messages, and what they count as
 
@@ -48,11 +49,11 @@ class Allowance:
         """The client has signed in: the server may take longer messages now."""
         self.message_bytes_max = told.message_bytes_max or self.message_bytes_max
 
-    def wait(self, now: int) -> int:
-        """How long to wait before the next message, in ns. Answers make it shorter, so ask again when one has come."""
+    def wait(self, now: int, spare: int = 0) -> int:
+        """How long to wait before the next message, in ns, so that `spare` more may follow. Answers make it shorter, so ask again when one has come."""
         if self._under_way >= self.under_way_max:
             return LOOK
-        short = self._unanswered + 1 - self._bucket.level(now)
+        short = self._unanswered + 1 + spare - self._bucket.level(now)
         return max(0, -int(-short * 10**9 // (self.messages_per_s * CARE)))
 
     def sent(self, cost: int) -> None:

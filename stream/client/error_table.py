@@ -55,6 +55,7 @@ EXPECTED: dict[Code, tuple[str, str]] = {
     E.BAD_GROUP: ("The same version of the gateways and the engine", ""),
     E.TOO_MANY_WAITING: ("At most the `under_way_max` of `welcome` sent and not answered, and `unanswered_max` of all connections", ""),
     E.NO_HISTORY: ("The setting `history`, and a disk that its file can be written to", ""),
+    E.NO_UPSTREAM: ("A connection to the server that is relayed", ""),
     C.SLOW_CONSUMER: ("A client that reads as fast as replies come", ""),
     C.TOKEN_EXPIRED: ("A `login` with a newer token before the old one expires", ""),
     C.SHUTTING_DOWN: ("Nothing", ""),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar, cast
 
 from stream.client.errors import ClientError
+from stream.wire.candles import CandlePage, IntervalName, ListCandles
 from stream.wire.fields import Message
 from stream.wire.history import ListOrders, ListTrades, OrderPage, TradePage
 from stream.wire.messages import (
@@ -60,6 +61,17 @@ class Requests(ABC):
     async def ping(self) -> Pong:
         """Ask the server for a sign of life. The reply has the time on its clock."""
         return await self.request(Ping, Pong)
+
+    async def candles(
+        self, instrument: str, interval: IntervalName, *, since: int | datetime = 0, until: int | datetime = 0, count: int = 100,
+    ) -> CandlePage:
+        """Candles of an instrument, oldest first, those of quiet intervals too: the first ones since `since`, or without it the last ones before `until`.
+
+        Times are in ns since 1970, or datetimes, and say when candles begin. At most 1000 candles.
+        """
+        return await self.request(
+            ListCandles, CandlePage, instrument=instrument, interval=interval, since=nanoseconds(since), until=nanoseconds(until), count=count,
+        )
 
     async def _count(self, instrument: str, unit: Literal["tick", "lot", "money"], value: int | str) -> int:
         """The number of ticks, lots or units of the quote asset, from that number or from decimal text."""

@@ -1,11 +1,12 @@
 """A venue that shows an exchange, wherever the exchange's commands come from: its books, and each account's orders and balances. It runs no command."""
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from engine import Event
 from stream.access.keys import Key
 from stream.commands.directory import AccountOf, Directory
+from stream.feed.candle_pages import page_of
 from stream.feed.channel import PHASES, Point
 from stream.feed.hub import Refused
 from stream.journal.format import Buffer
@@ -13,7 +14,9 @@ from stream.market.history import History
 from stream.settings.config import Config
 from stream.venue.refusals import explain
 from stream.venue.venue import Figure, Venue
+from stream.wire.candles import ListCandles
 from stream.wire.codes import ErrorCode
+from stream.wire.fields import Message
 from stream.wire.messages import InstrumentTerms, OrderRequest
 
 
@@ -70,6 +73,15 @@ class ExchangeVenue(Venue):
                 for book in self.exchange.books for each, (maker_fee, taker_fee) in [(book.instrument, book.rates())]
             ]
         return self._terms
+
+    @abstractmethod
+    def engine_time(self, time: int) -> int:
+        """The time on the clock of the engine that ran the commands, at a time of our clock."""
+
+    def list_candles(self, request: ListCandles, now: int, done: Callable[[Message], None]) -> None:
+        """Call `done` with candles of an instrument, as of now. Raises Refused if there is no such instrument. O(log n + candles)."""
+        candles = self.feed.candles[self.index_of(request.instrument)]
+        done(page_of(request, candles, self.point(now), max(self._engine_time, self.engine_time(now))))
 
     def is_open(self, order: int) -> bool:
         """Whether an order is open or waits for its trigger."""

@@ -224,7 +224,7 @@ class Market(ExchangeVenue):
             raise Refused(ErrorCode.TOO_MANY_REQUESTS, f"expected at most {KEYS_MAX} keys of one account within {KEY_TIME // 10**9} seconds")
 
     def engine_time(self, time: int) -> int:
-        """The time on the clock of the engine that runs the commands, at a time of our clock."""
+        """Our clock is the engine's."""
         return time
 
     def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> None:

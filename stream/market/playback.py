@@ -67,6 +67,10 @@ class Playback(ExchangeVenue):
         """When the next record is due."""
         return self._began + int((self._next.time - self._first_time) / self.config.speed) if self._next else NEVER
 
+    def engine_time(self, time: int) -> int:
+        """The time in the history; when that has ended, it stands still."""
+        return self._first_time + int((time - self._began) * self.config.speed) if self._next else self._engine_time
+
     def tick(self, now: int) -> int:
         """Play and send what is due. Returns when the next tick is due, in ns."""
         for _ in range(RECORDS_MAX):

@@ -3,7 +3,7 @@
 So a client may resume on either, and a relay may have a relay behind it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from msgspec.structs import replace
@@ -19,8 +19,10 @@ from stream.settings.config import Config
 from stream.venue.safeguards import Deadlines, NoStore
 from stream.venue.venue import Figure, Opened, Venue
 from stream.venue.venue_face import Guarded
+from stream.wire.candles import ListCandles
 from stream.wire.channels import ADMIN_SCOPE, MARKET_SCOPE
 from stream.wire.codes import ErrorCode
+from stream.wire.fields import Message
 from stream.wire.messages import InstrumentTerms, OrderRequest, SetLimits, SetPhase
 
 
@@ -68,6 +70,10 @@ class Relay(Venue):
         self._begun = self._begun or self.upstreams.follows
         self.tell_stale(self.upstreams.stale_since(now) if self._begun else self.stale_since)
         return min(due, self._send(now))
+
+    def list_candles(self, request: ListCandles, now: int, done: Callable[[Message], None]) -> None:
+        """Ask the other server, which has kept them since before this relay began. Raises Refused if it cannot be asked now."""
+        self.upstream.ask(request, done, now)
 
     def figures(self) -> Iterable[Figure]:
         """What the relay tells of the other server."""

@@ -7,11 +7,15 @@ nothing is heard, the relay does not count as complete.
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+from msgspec import structs
 
 from stream.client.allowance import CHANNELS_MAX, Allowance, cost_of
+from stream.feed.hub import Refused
 from stream.relay.relay_channels import RelayedFeed
 from stream.settings.config import Config
+from stream.wire.candles import CandlePage, ListCandles
 from stream.wire.channels import PUBLIC
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
@@ -27,6 +31,13 @@ RECOVERY = 1000 * MILLISECOND
 
 PINGS_WITHIN_STALE = 4
 """So often a server that is silent is asked for a sign of life before it counts as gone."""
+
+
+class Asked(NamedTuple):
+    """A request of a client that is passed on."""
+
+    id: int
+    done: Callable[[Message], None]
 
 
 class Upstream:
@@ -47,6 +58,7 @@ class Upstream:
         self._say: Callable[[Message], None] | None = None    # while there is a connection
         self._id = 0
         self._under_way = 0                   # the id of the request that waits for its answer
+        self._passed_on: dict[int, Asked] = {}    # by our own id
         self._listed = False
         self.to_ask: dict[str, bool] = {}    # channels, and whether to resume
         self.asked: list[str] = []           # those of the request that is under way
@@ -84,6 +96,18 @@ class Upstream:
         """The connection is gone."""
         self._say = None
         self._listed = False
+        passed_on, self._passed_on = self._passed_on, {}
+        for asked in passed_on.values():
+            asked.done(Error(asked.id, ErrorCode.NO_UPSTREAM, ErrorCode.NO_UPSTREAM.text))
+
+    def ask(self, request: ListCandles, done: Callable[[Message], None], now: int) -> None:
+        """Pass on the request of a client, and call `done` with the answer. Raises Refused if there is no connection, or if there is too much to ask."""
+        if not self._say:
+            raise Refused(ErrorCode.NO_UPSTREAM)
+        if self._allowance.wait(now, self._allowance.messages_burst // 2):
+            raise Refused(ErrorCode.TOO_MANY_WAITING)
+        self._passed_on[self._id + 1] = Asked(request.id, done)
+        self._send(type(request), *structs.astuple(request)[1:])
 
     def receive(self, message: Answer, now: int) -> None:
         """A message of the other server."""
@@ -97,6 +121,9 @@ class Upstream:
                 self._answered |= {entry.channel for entry in message.channels if entry.recovered != "none"}
                 self._under_way = 0
                 self.asked = []
+            case CandlePage() | Error() if message.id in self._passed_on:
+                asked = self._passed_on.pop(message.id)
+                asked.done(structs.replace(message, id=asked.id))
             case Error() if message.id == self._under_way:
                 self._refused(message, now)
             case Unsubscribed():

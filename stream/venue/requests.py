@@ -8,7 +8,8 @@ from stream.venue.safeguards import Guard
 from stream.venue.session import Session, needs_token
 from stream.venue.session_state import ENDED
 from stream.venue.venue_face import VenueFace
-from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, TRADE_SCOPE
+from stream.wire.candles import ListCandles
+from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
 from stream.wire.codes import ErrorCode
 from stream.wire.history import ListOrders, ListTrades
 from stream.wire.messages import (
@@ -68,6 +69,10 @@ class RequestHandler:
                     session.say_at_length(SubscriptionList(request.id, [subscription.in_force for subscription in session.subscriptions.values()]))
                 case ListInstruments():
                     session.put_at_length(self._venue.instrument_list.answer(request.id, self._venue.instrument_terms(), session.codec))
+                case ListCandles():
+                    if self._venue.config.public_needs_token:
+                        self._require(session, MARKET_SCOPE)
+                    self._venue.list_candles(request, now, session.say_at_length)
                 case Ping():
                     session.say(Pong(request.id, now))
                 case CancelOnDisconnect() | DeadMan():

@@ -30,6 +30,7 @@ from stream.venue.safeguards import Deadlines
 from stream.venue.session import Session
 from stream.venue.trader import Trader
 from stream.venue.venue_face import Guarded
+from stream.wire.candles import ListCandles
 from stream.wire.codec import Codec, Shared
 from stream.wire.codes import CloseCode, ErrorCode
 from stream.wire.fields import Message
@@ -120,6 +121,10 @@ class Venue(ABC):
     @abstractmethod
     def instrument_terms(self) -> list[InstrumentTerms]:
         """The terms of every instrument."""
+
+    @abstractmethod
+    def list_candles(self, request: ListCandles, now: int, done: Callable[[Message], None]) -> None:
+        """Call `done` with candles of an instrument. Refused if there is no such instrument, or if they cannot be had at the moment."""
 
     @abstractmethod
     def figures(self) -> Iterable[Figure]:

@@ -15,6 +15,7 @@ from stream.venue.limits import Limits
 from stream.venue.load_shedding import LoadShedding
 from stream.venue.safeguards import Deadlines, Guard
 from stream.venue.trader import Trader
+from stream.wire.candles import ListCandles
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
 from stream.wire.history import HistoryRequest
@@ -57,6 +58,9 @@ class VenueFace(Protocol):
     def instrument_terms(self) -> list[InstrumentTerms]:
         """The terms of every instrument."""
         ...
+
+    def list_candles(self, request: ListCandles, now: int, done: Callable[[Message], None]) -> None:
+        """Call `done` with candles of an instrument. Raises Refused if there is no such instrument, or if they cannot be had at the moment."""
 
     def open_account(self, subject: str, now: int, opened: Callable[[int | None, ErrorCode], None]) -> None:
         """Find a subject's account, or open one. Then call `opened` with its number, or with None and the reason why there is none."""

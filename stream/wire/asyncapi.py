@@ -7,7 +7,8 @@ from typing import Any, get_args
 
 import msgspec
 
-from stream.wire import frames, history, messages
+from stream.wire import candles, frames, history, messages
+from stream.wire.candles import CandlePage, ListCandles
 from stream.wire.fields import Message
 from stream.wire.history import HistoryRequest, ListOrders, ListTrades, OrderPage, TradePage
 from stream.wire.messages import (
@@ -49,8 +50,9 @@ PROTOCOL.md says what a client does with a frame, how the digest is computed, an
 than 2^53."""
 
 REPLIES: dict[type[Message], type[Message]] = {
-    Login: LoggedIn, Subscribe: Subscribed, Unsubscribe: Unsubscribed, ListSubscriptions: Subscriptions, ListInstruments: Instruments, Ping: Pong,
-    Place: Done, Cancel: Done, Reduce: Done, Replace: Done, CancelAll: AllCancelled, ListConnections: Connections, ListOrders: OrderPage, ListTrades: TradePage,
+    Login: LoggedIn, Subscribe: Subscribed, Unsubscribe: Unsubscribed, ListSubscriptions: Subscriptions, ListInstruments: Instruments, ListCandles: CandlePage,
+    Ping: Pong, Place: Done, Cancel: Done, Reduce: Done, Replace: Done, CancelAll: AllCancelled, ListConnections: Connections, ListOrders: OrderPage,
+    ListTrades: TradePage,
 }
 """The reply to each request, if it is not an `error`. All other requests are answered by `confirmed`."""
 
@@ -79,7 +81,7 @@ def draft_7(schema: Any) -> Any:
 
 def schemas(kinds: Iterable[Any]) -> dict[str, Any]:
     """The schemas of messages and of their parts. Each element has the name of its field as its title."""
-    kinds_by_name = vars(frames) | vars(history) | vars(messages)
+    kinds_by_name = vars(frames) | vars(history) | vars(candles) | vars(messages)
     _, found = msgspec.json.schema_components(kinds, ref_template=REF)
     for name, schema in found.items():
         fields = [field.name for field in msgspec.structs.fields(kinds_by_name[name])]

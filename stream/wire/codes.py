@@ -66,6 +66,7 @@ class ErrorCode(Code):
     BAD_GROUP = 507, "The server that runs the orders cannot run what this server passed on, and did not carry it out: the two servers have different versions. Send the request to another server, or later."
     TOO_MANY_WAITING = 508, "Too many requests of this connection, or of all connections, are already under way. This one was not carried out. Send it again when others have been answered, or send it to another server."
     NO_HISTORY = 509, "This server keeps no history of orders and trades, or it cannot write it any more. Ask another server, or have its operator set `history`."
+    NO_UPSTREAM = 510, "This relay has lost its connection to the server that it relays, which has what was asked for. Send the request again, or send it to another server."
 
 
 FINAL_FROM = 4500

@@ -47,6 +47,8 @@ Subject = Annotated[str, Meta(min_length=1, max_length=128, description="Whom a 
 Depth = Annotated[int, Meta(ge=0, lt=1 << 31, description="The number of levels on each side, best first. 0: the full book.")]
 IntervalMs = Annotated[int, Meta(ge=0, lt=1 << 31, description="The shortest time between two frames while the instrument is busy, in milliseconds. 0: every change is sent at once.")]
 
+PageSize = Annotated[int, Meta(ge=1, le=1000, description="How many the page has at most.")]
+
 
 class Message(Struct, array_like=True, forbid_unknown_fields=True, tag_field="tag"):
     """The base class of all messages."""

@@ -15,6 +15,7 @@ from stream.wire.fields import (
     Nanoseconds,
     OrderId,
     OrderTypeName,
+    PageSize,
     ReplyId,
     Seq,
     SideName,
@@ -26,7 +27,6 @@ CancelReason = Annotated[
     Literal["", "requested", "unfilled", "expired", "self_trade", "linked", "insufficient_funds", "price_out_of_band", "too_many_fills"],
     Meta(description="For an order that was cancelled: why."),
 ]
-PageSize = Annotated[int, Meta(ge=1, le=1000, description="How many the page has at most.")]
 CompleteSince = Annotated[
     int,
     Meta(ge=0, description="Since when, in nanoseconds, the history is complete: of what was done before, the server may not have the journal any more. "

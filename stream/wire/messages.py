@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from stream.wire.candles import CandlePage, ListCandles
 from stream.wire.fields import (
     Channel,
     ClientId,
@@ -232,7 +233,7 @@ OrderRequest = Place | Cancel | Reduce | Replace | CancelAll
 
 AdminRequest = SetPhase | SetLimits | Disconnect | Revoke | ListConnections
 
-Request = Login | Subscribe | Unsubscribe | ListSubscriptions | ListInstruments | Ping | OrderRequest | CancelOnDisconnect | DeadMan | HistoryRequest | Logout | AdminRequest
+Request = Login | Subscribe | Unsubscribe | ListSubscriptions | ListInstruments | ListCandles | Ping | OrderRequest | CancelOnDisconnect | DeadMan | HistoryRequest | Logout | AdminRequest
 
 
 # From the server: replies
@@ -432,6 +433,6 @@ class Leaving(Message, tag="leaving"):
     return_ms: Annotated[int, Meta(description="Come back at a random time within this many milliseconds, and resume.")]
 
 
-Reply = LoggedIn | Subscribed | Unsubscribed | Subscriptions | Instruments | Pong | Done | AllCancelled | OrderPage | TradePage | Connections | Confirmed | Error
+Reply = LoggedIn | Subscribed | Unsubscribed | Subscriptions | Instruments | CandlePage | Pong | Done | AllCancelled | OrderPage | TradePage | Connections | Confirmed | Error
 Frame = Book | Trades | Ticker | Orders | Balances
 Answer = Welcome | Reply | Frame | Gap | Pacing | Stale | Leaving

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 
 from engine.levels import digest_of
-from stream.wire import frames, history, messages
+from stream.wire import candles, frames, history, messages
 from stream.wire.codes import CloseCode, Code, ErrorCode
 from stream.wire.fields import Message, MessagePart
 from stream.wire.messages import Answer, Frame, Reply, Request
@@ -113,7 +113,7 @@ def codes(title: str, introduction: str, kind: type[Code]) -> Iterator[str]:
 
 def reference() -> str:
     """The whole reference, in Markdown."""
-    named = vars(messages) | vars(history) | vars(frames)
+    named = vars(messages) | vars(candles) | vars(history) | vars(frames)
     records = [each for each in named.values() if inspect.isclass(each) and issubclass(each, MessagePart) and each is not MessagePart]
     told = get_args(Frame)
     replies = get_args(Reply)

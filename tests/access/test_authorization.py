@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream.wire.candles import ListCandles
 from stream.wire.codes import CloseCode, ErrorCode
 from stream.wire.fields import Message
 from stream.wire.frames import Balances, Orders
@@ -123,6 +124,7 @@ ASKED: dict[type[Message], list[tuple[str, tuple[Any, ...]]]] = {
     Unsubscribe: [("", ([BOOK, "orders"],))],
     ListSubscriptions: [("", ())],
     ListInstruments: [("", ())],
+    ListCandles: [("market", ("BTC-USD", "1m"))],
     Ping: [("", ())],
     Place: [("trade", fields) for fields in (
         ("BTC-USD", "buy", 90, 5), ("BTC-USD", "sell", 200, 5), ("BTC-USD", "buy", 0, 5, "stop", "gtc", False, 0, False, False, 300),
@@ -381,6 +383,7 @@ WHAT_IS_BOBS: dict[type[Message], list[tuple[ErrorCode | None, tuple[Any, ...]]]
     Unsubscribe: [(None, ([BOOK, "orders", "balances"],))],
     ListSubscriptions: [(None, ())],
     ListInstruments: [(None, ())],
+    ListCandles: [(None, ("BTC-USD", "1m"))],
     Ping: [(None, ())],
     Place: [(ErrorCode.UNKNOWN_ORDER, ("BTC-USD", "buy", 0, 5, "stop", "gtc", False, 0, False, False, 300, 0, 0, 0, ORDER))],
     Cancel: [(ErrorCode.UNKNOWN_ORDER, fields) for fields in ((ORDER,), (0, 7))],

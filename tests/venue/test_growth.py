@@ -15,6 +15,7 @@ import pytest
 from engine import Exchange
 from stream.commands import results
 from stream.venue import announcements
+from stream.wire.candles import ListCandles
 from stream.wire.history import ListOrders, ListTrades
 from stream.wire.messages import (
     AdminRequest,
@@ -125,6 +126,7 @@ SCENES: dict[Any, Scene] = {
     Unsubscribe: subscribe_and_leave,
     ListSubscriptions: lambda desk, number: desk.put(ListSubscriptions),
     ListInstruments: lambda desk, number: desk.put(ListInstruments),
+    ListCandles: lambda desk, number: desk.put(ListCandles, "BTC-USD", "1m"),
     Ping: lambda desk, number: desk.put(Ping),
     Place: lambda desk, number: place(desk, number, key=number + 1),
     Cancel: place_and(Cancel),

@@ -190,6 +190,24 @@ for (const kind of Object.keys(STATES)) {
   }
 }
 
+timed("vector candles", async () => {
+  for (const { steps } of vectors("candles")) {
+    const client = await opened();
+    for (const { msgpack, state } of steps) {
+      const asking = client.candles("BTC-USD", "1m", { count: 10 });
+      assert.deepEqual(latest().heard.at(-1).slice(2), ["BTC-USD", "1m", 0, 0, 10]);
+      const [tag, , ...fields] = deltabook.decode(bytes(msgpack));
+      latest().say(tag, latest().heard.at(-1)[1], ...fields);
+      const total = (candle, name) => text(BigInt(candle[name]) + (BigInt(candle[`${name}_beyond`]) << 63n));
+      const { candles } = await asking;
+      assert.deepEqual(candles.map((each) => [
+        text(each.start), each.open, each.high, each.low, each.close, ...["size", "value", "bought", "bought_value"].map((name) => total(each, name)),
+        each.trades, each.first, each.last,
+      ]), state.candles);
+    }
+  }
+});
+
 test("vector digest", () => {
   for (const { bids, asks, digest } of vectors("digest")) {
     const book = new deltabook.Book("orderbook:X");

@@ -15,6 +15,7 @@ import pytest
 import stream
 from engine import PriceLevels
 from engine.levels import mix64
+from stream.wire.candles import Candle
 from stream.wire.codec import MSGPACK
 from stream.wire.frames import Balance, Book, OrderUpdate, Trade
 from stream.wire.history import PastOrder, PastTrade
@@ -98,7 +99,7 @@ def test_the_fields_are_those_of_the_messages() -> None:
     lists = {name: re.findall(r'"(\w+)"', fields) for name, fields in re.findall(r"^ *(?:const )?(\w+)(?::| =) \[(.+?)\][,;]$", source, re.MULTILINE)}
     messages = {kind.__struct_config__.tag: kind for kind in {*get_args(Answer), *get_args(Request)} - {*get_args(AdminRequest)}}
     messages |= {"TERMS": InstrumentTerms, "IN_FORCE": InForce, "TRADE": Trade, "ORDER": OrderUpdate, "BALANCE": Balance}
-    messages |= {"PAST_ORDER": PastOrder, "PAST_TRADE": PastTrade}
+    messages |= {"PAST_ORDER": PastOrder, "PAST_TRADE": PastTrade, "CANDLE": Candle}
     assert lists == {name: [field.name for field in msgspec.structs.fields(kind)] for name, kind in messages.items()}
 
 

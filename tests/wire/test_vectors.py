@@ -7,6 +7,7 @@ import pytest
 
 from engine.levels import digest_of
 from stream.client.live import KINDS
+from stream.wire.candles import Candle, CandlePage
 from stream.wire.channels import parse
 from stream.wire.codec import JSON, MSGPACK
 from stream.wire.frames import Gap
@@ -60,7 +61,7 @@ def test_the_vectors_are_what_the_server_says() -> None:
 
 
 def test_a_vector_is_the_same_in_both_subprotocols() -> None:
-    for vector in [*CHANNELS, *STORED["connection.json"]]:
+    for vector in [*CHANNELS, *STORED["connection.json"], *STORED["candles.json"]]:
         for step in vector["steps"]:
             message = MSGPACK.decode_answer(bytes.fromhex(step["msgpack"]))
             assert JSON.decode_answer(step["json"].encode()) == message
@@ -139,6 +140,20 @@ def test_what_a_server_says_of_itself(vector: dict[str, Any]) -> None:
             assert isinstance(message, Leaving)
 
     test()
+
+
+def figures_of(candle: Candle) -> list[Any]:
+    """A candle as the vectors say it, each total in one number."""
+    totals = [str(getattr(candle, name) + (getattr(candle, f"{name}_beyond") << 63)) for name in ("size", "value", "bought", "bought_value")]
+    return [str(candle.start), candle.open, candle.high, candle.low, candle.close, *totals, candle.trades, candle.first, candle.last]
+
+
+@pytest.mark.parametrize("vector", STORED["candles.json"], ids=ids)
+def test_candles(vector: dict[str, Any]) -> None:
+    for step in vector["steps"]:
+        page = MSGPACK.decode_answer(bytes.fromhex(step["msgpack"]))
+        assert isinstance(page, CandlePage)
+        assert [figures_of(candle) for candle in page.candles] == step["state"]["candles"]
 
 
 def test_digests() -> None:

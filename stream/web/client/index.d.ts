@@ -99,6 +99,26 @@ export interface OrderUpdate {
   linked: Integer;
   reason: "" | "requested" | "unfilled" | "expired" | "self_trade" | "linked" | "insufficient_funds" | "price_out_of_band";
 }
+/** The trades of one interval, which begins at `start`, in ns. What is `bought` is the takers' part; `..._beyond` says how many times 2^63 a figure is more. */
+export interface Candle {
+  start: Integer;
+  open: number;
+  high: number;
+  low: number;
+  close: number;
+  size: Integer;
+  value: Integer;
+  bought: Integer;
+  bought_value: Integer;
+  trades: number;
+  first: number;
+  last: number;
+  size_beyond: Integer;
+  value_beyond: Integer;
+  bought_beyond: Integer;
+  bought_value_beyond: Integer;
+}
+export type Interval = "1s" | "1m" | "3m" | "5m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M";
 /** One's own order as it is now, or as it was when it was done. */
 export interface PastOrder {
   order: Integer;
@@ -383,6 +403,8 @@ export class Client extends EventTarget {
   login(token: string): Promise<LoggedIn>;
   logout(): Promise<void>;
   instruments(): Promise<Map<string, Terms>>;
+  /** They hold every trade up to `seq`: to go on from them, take in the later ones of the channel. At most 1000 candles. */
+  candles(instrument: string, interval: Interval, options?: { since?: Integer; until?: Integer; count?: number }): Promise<{ id: number; epoch: number; seq: number; candles: Candle[] }>;
   ping(): Promise<{ id: number; time: Integer }>;
   place(instrument: string, side: Side, price: Amount, size: Amount, options?: OrderOptions): Promise<Done>;
   cancel(order: Integer | null, options?: Keyed & { client_id?: Integer }): Promise<Done>;

@@ -20,6 +20,7 @@ const REPLIES = {
   unsubscribed: ["id", "channels"],
   subscriptions: ["id", "channels"],
   instrument_list: ["id", "instruments"],
+  candle_page: ["id", "epoch", "seq", "candles"],
   pong: ["id", "time"],
   done: ["id", "seq", "order", "client_id", "status", "remaining", "filled", "value"],
   all_cancelled: ["id", "seq", "count"],
@@ -35,6 +36,7 @@ const REQUESTS = {
   unsubscribe: ["id", "channels"],
   list: ["id"],
   instruments: ["id"],
+  candles: ["id", "instrument", "interval", "since", "until", "count"],
   ping: ["id"],
   place: ["id", "instrument", "side", "price", "size", "type", "time_in_force", "post_only", "client_id", "slide", "quote", "stop", "display", "min_size", "expires", "linked", "self_trade", "key", "sent"],
   cancel: ["id", "order", "client_id", "key", "sent"],
@@ -52,6 +54,7 @@ const PARTS = {
   IN_FORCE: ["channel", "recovered", "reason", "depth", "interval_ms"],
   TRADE: ["seq", "time", "price", "size", "side"],
   ORDER: ["seq", "time", "event", "order", "client_id", "instrument", "side", "price", "remaining", "filled", "value", "fill_price", "fill_size", "fee", "liquidity", "type", "stop", "displayed", "expires", "linked", "reason"],
+  CANDLE: ["start", "open", "high", "low", "close", "size", "value", "bought", "bought_value", "trades", "first", "last", "size_beyond", "value_beyond", "bought_beyond", "bought_value_beyond"],
   PAST_ORDER: ["order", "client_id", "instrument", "side", "type", "time_in_force", "post_only", "price", "size", "stop", "display", "expires", "filled", "value", "status", "reason", "time", "updated", "seq"],
   PAST_TRADE: ["seq", "trade", "order", "client_id", "instrument", "side", "price", "size", "value", "fee", "liquidity", "time"],
   BALANCE: ["asset", "decimals", "available", "held"],
@@ -75,7 +78,7 @@ export const readOrders = each(PARTS.ORDER);
 export const readBalances = each(PARTS.BALANCE);
 
 const REPLY_PARTS = {
-  subscribed: { channels: readInForce }, subscriptions: { channels: readInForce }, instrument_list: { instruments: readTerms },
+  subscribed: { channels: readInForce }, subscriptions: { channels: readInForce }, instrument_list: { instruments: readTerms }, candle_page: { candles: each(PARTS.CANDLE) },
   order_page: { orders: each(PARTS.PAST_ORDER) }, trade_page: { trades: each(PARTS.PAST_TRADE) },
 };
 const FRAME_PARTS = { trades: { trades: readTrades }, orders: { orders: readOrders }, balances: { balances: readBalances } };

@@ -24,6 +24,11 @@ export class Requests extends EventTarget {
     return this.terms;
   }
 
+  /** Candles of an instrument, oldest first: the first ones since a time, or the last ones before `until`. Times are in ns, and say when candles begin. */
+  async candles(instrument, interval, { since = 0, until = 0, count = 100 } = {}) {
+    return this.request("candles", instrument, interval, since, until, count);
+  }
+
   /** An order book: in full (depth 0, the default), or its best levels. */
   async orderbook(instrument, options) {
     return (await this.subscribe([`orderbook:${instrument}`], options))[0];
