@@ -20,6 +20,8 @@
 # make autobahn   the Autobahn suite against the message layer: RFC 6455, case by case
 # make site   the documentation, in build/site                 make build   only build
 # make docs   the references of wire and settings, and the AsyncAPI document      make clean   forget everything that was built
+# make wheel   the source distribution and a wheel of it into build/wheels, tried where there is no compiler
+# make deploy   has the tools of others read the files of stream/deploy and .github
 # make vectors   the conformance vectors for clients in any language, out of the server's own mouth
 
 PYTHON ?= python3
@@ -136,6 +138,20 @@ site: .venv/tools
 
 vectors: .venv/tools
 	$(BIN)/python -m tests.vector_files
+
+# The wheel is made of the source distribution, so that both are tried by one build.
+.PHONY: wheel deploy
+wheel: .venv/tools
+	$(call EXTRAS,wheel)
+	rm -rf build/wheels build/distributions
+	$(BIN)/python -m build --no-isolation --outdir build/distributions .
+	if [ "$$(uname)" = Linux ]; then PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir build/wheels build/distributions/*.whl; else mkdir -p build/wheels && cp build/distributions/*.whl build/wheels; fi
+	cp build/distributions/*.tar.gz build/wheels
+	$(BIN)/python -m pytest -rs tests/house/test_wheel.py
+
+deploy: .venv/tools
+	$(call EXTRAS,deploy)
+	$(BIN)/python -m pytest -rs tests/house/test_deploy.py
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis engine/*.c engine/*.so stream/*/*.c stream/*/*.so

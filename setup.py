@@ -5,13 +5,25 @@ DELTABOOK_CHECKED=1 builds them for the tests: with bounds checks, C assertions,
 
 import os
 from pathlib import Path
+from typing import Any
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.editable_wheel import editable_wheel
 
 CHECKED = os.environ.get("DELTABOOK_CHECKED") == "1"
 
+class EditableWheel(editable_wheel):
+    """An editable install by folders on the path, which type checkers and editors follow; setuptools takes hooks for ours, which they do not."""
+
+    def _select_strategy(self, name: str, tag: str, build_lib: str) -> Any:
+        from setuptools.command.editable_wheel import _StaticPth
+
+        return _StaticPth(self.distribution, name, [Path.cwd(), Path("stream/face").resolve()])
+
+
 setup(
+    cmdclass={"editable_wheel": EditableWheel},
     ext_modules=cythonize(
         [
             Extension(

@@ -3,7 +3,6 @@
 import argparse
 import time
 
-import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -11,6 +10,7 @@ from stream.cli import teach
 from stream.cli.numbers import counted, whole
 from stream.cli.verify import DEFAULT_URL
 from stream.client.client import Client, connect
+from stream.system import loop
 from stream.wire.fields import PhaseName
 from stream.wire.messages import Confirmed, Connections, ConnectionStatus, Disconnect, ListConnections, Revoke, SetLimits, SetPhase
 
@@ -111,5 +111,5 @@ def run(arguments: argparse.Namespace) -> int:
     """Send the request. Returns the exit status."""
     console = Console(highlight=False)
     console = Console(highlight=False, width=max(console.width, 160))
-    uvloop.run(ask(arguments, console))
+    loop.run(ask(arguments, console))
     return 0

@@ -3,7 +3,6 @@
 import argparse
 import os
 
-import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -11,6 +10,7 @@ from stream.cluster.messages import LINK
 from stream.cluster.overview import Overview, look
 from stream.cluster.redis_client import TROUBLE, connect, keys_of, without_password
 from stream.settings.config import ConfigError
+from stream.system import loop
 
 DEFAULT_REDIS = "redis://127.0.0.1:6379"
 
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Show the processes. Returns the exit status: 1 if no process leads, or if one has fallen behind."""
     console = Console(highlight=False)
     try:
-        found = uvloop.run(look(connect(arguments.redis), keys_of(arguments.cluster)))
+        found = loop.run(look(connect(arguments.redis), keys_of(arguments.cluster)))
     except TROUBLE as error:
         raise ConfigError(f"redis {without_password(arguments.redis)}: {error}") from error
     console.print(show(found))

@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 from urllib.request import urlopen
 
 import msgspec
-import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -28,6 +27,7 @@ from stream.cluster.redis_client import TROUBLE, connect
 from stream.journal.recovery import LOCK
 from stream.server.server import kept_free, share
 from stream.settings.config import Config, read_config
+from stream.system import loop
 
 ROOT = Path(__file__).parents[2]
 PYTHON_MIN = (3, 11)
@@ -102,7 +102,8 @@ def dependencies() -> Iterator[Finding]:
         try:
             found = metadata.version(name)
         except metadata.PackageNotFoundError:
-            yield Finding(name, BAD, "is not installed", f"pip install '{requirement}'")
+            where_it_exists = ";" in requirement
+            yield Finding(name, DOUBT if where_it_exists else BAD, "is not installed", f"pip install '{requirement.partition(';')[0]}'")
             continue
         if number_of(bounds.get(">=", "0")) <= number_of(found) < number_of(bounds.get("<", "999999")):
             yield Finding(name, GOOD, found)
@@ -229,7 +230,7 @@ def redis(url: str) -> Iterator[Finding]:
             await client.aclose()
 
     try:
-        took, told = uvloop.run(ask())
+        took, told = loop.run(ask())
     except TROUBLE as error:
         yield Finding("redis server", BAD, f"{re.sub(r'//.*@', '//', url)}: {error}", "start it, or give another one with --redis")
         return

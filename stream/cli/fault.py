@@ -5,13 +5,13 @@ import asyncio
 import signal
 from contextlib import suppress
 
-import uvloop
 from rich.console import Console
 
 from stream.cli.numbers import positive, share, whole
 from stream.cli.verify import DEFAULT_URL
 from stream.client.errors import ClientError
 from stream.fault import FaultError, FaultProxy, Plan, kinds, scripted, seeded
+from stream.system import loop
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +63,7 @@ async def serve(arguments: argparse.Namespace, console: Console) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the proxy. Returns the exit status."""
     try:
-        uvloop.run(serve(arguments, Console(soft_wrap=True, highlight=False)))
+        loop.run(serve(arguments, Console(soft_wrap=True, highlight=False)))
     except (FaultError, OSError) as error:
         raise ClientError(str(error)) from error
     return 0

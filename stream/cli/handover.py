@@ -2,12 +2,11 @@
 
 import argparse
 
-import uvloop
-
 from stream.cli.cluster import add_redis
 from stream.cluster.overview import hand_over
 from stream.cluster.redis_client import TROUBLE, connect, keys_of, without_password
 from stream.settings.config import ConfigError
+from stream.system import loop
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.patience <= 0:
         raise ConfigError(f"--patience {arguments.patience:g}: expected more than 0 seconds")
     try:
-        leader = uvloop.run(hand_over(connect(arguments.redis), keys_of(arguments.cluster), arguments.patience))
+        leader = loop.run(hand_over(connect(arguments.redis), keys_of(arguments.cluster), arguments.patience))
     except ValueError as error:
         raise ConfigError(str(error)) from error
     except TROUBLE as error:

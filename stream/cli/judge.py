@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack
 from typing import NamedTuple
 
 import msgspec
-import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -19,6 +18,7 @@ from stream.cli.verify import DEFAULT_URL
 from stream.client.client import connect
 from stream.client.errors import ClientError
 from stream.harness.judge import Case, Statement
+from stream.system import loop
 from stream.wire.frames import Book, Gap
 from stream.wire.messages import Frame
 
@@ -138,7 +138,7 @@ async def judge_input(arguments: argparse.Namespace) -> Judgement:
 def run(arguments: argparse.Namespace) -> int:
     """Judge, and print the outcome. Returns the exit status."""
     console = Console(soft_wrap=True, highlight=False)
-    judgement = uvloop.run(judge_input(arguments))
+    judgement = loop.run(judge_input(arguments))
     console.print(table_of(judgement))
     for problem in judgement.problems:
         console.print(problem, style="red", markup=False)

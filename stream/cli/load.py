@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import msgspec
-import uvloop
 from rich.console import Console, Group, RenderableType
 from rich.live import Live as Screen
 from rich.progress_bar import ProgressBar
@@ -26,6 +25,7 @@ from stream.harness.load_page import HEADINGS, html, most_told, notes, rows
 from stream.harness.plan import LoadPlan, Role, Thresholds, planned_clients
 from stream.harness.report import LoadReport, Moment
 from stream.settings.config import Config, KeyConfig, read_config
+from stream.system import loop
 from stream.wire.channels import BOOK, PUBLIC, TICKER, TRADES
 
 TOKEN_SPARE_S = 3600
@@ -233,7 +233,7 @@ def show(report: LoadReport, console: Console) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Put load on a server, and report. Returns the exit status."""
-    report, interrupted = uvloop.run(harass(arguments, Console(stderr=True)))
+    report, interrupted = loop.run(harass(arguments, Console(stderr=True)))
     encoded = msgspec.json.format(msgspec.json.encode(report)).decode()
     try:
         if arguments.html:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
-import uvloop
 from rich.console import Console
 
 from stream.access.keys import read_keys
@@ -31,6 +30,7 @@ from stream.settings.config import FLAGS, Config, ConfigError, Role, read_config
 from stream.sources import Source
 from stream.sources.recorded import RecordedSource
 from stream.sources.simulated import SimulatedSource
+from stream.system import loop
 from stream.system.logs import start_logging
 
 EXAMPLES = """examples:
@@ -286,7 +286,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = config_of(arguments)
     start_logging()
     try:
-        return uvloop.run(serve(config, console))
+        return loop.run(serve(config, console))
     except Damaged as damaged:
         complain("serve", damaged)
         return UNRECOVERABLE

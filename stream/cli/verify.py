@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, NamedTuple, cast
 
-import uvloop
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -18,6 +17,7 @@ from stream.cli.shares import deal
 from stream.client.client import Client, connect
 from stream.client.errors import ClientError
 from stream.client.live import LiveBook, LiveTicker, LiveTrades
+from stream.system import loop
 from stream.wire.channels import BOOK, TICKER, TRADES, ChannelName
 from stream.wire.frames import Book, Gap
 from stream.wire.messages import Frame
@@ -237,7 +237,7 @@ def run(arguments: argparse.Namespace) -> int:
     with Progress(console=console, transient=True, disable=arguments.json or not console.is_terminal) as progress:
         task = progress.add_task("verifying", total=arguments.seconds * 10)
         terms = arguments.depth, arguments.interval, arguments.token
-        outcome = uvloop.run(verify(arguments.url, arguments.seconds, only, *terms, lambda: progress.advance(task), arguments.faulty))
+        outcome = loop.run(verify(arguments.url, arguments.seconds, only, *terms, lambda: progress.advance(task), arguments.faulty))
     if arguments.json:
         print(json.dumps({"url": arguments.url, **outcome._asdict(), "problems": outcome.problems}, indent=2))
     else:

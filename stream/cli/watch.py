@@ -4,7 +4,6 @@ import argparse
 import time
 from typing import Any
 
-import uvloop
 from rich.console import Console, RenderableType
 from rich.live import Live as Screen
 from rich.table import Table
@@ -15,6 +14,7 @@ from stream.cli.verify import DEFAULT_URL
 from stream.client.client import connect
 from stream.client.errors import ClientError
 from stream.client.live import Live, LiveBook
+from stream.system import loop
 from stream.wire.channels import parse
 from stream.wire.frames import OrderUpdate, Ticker, Trade
 from stream.wire.messages import InstrumentTerms
@@ -168,5 +168,5 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, PIPE_WIDTH)
-    uvloop.run(watch(arguments, console))
+    loop.run(watch(arguments, console))
     return 0

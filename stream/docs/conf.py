@@ -37,7 +37,7 @@ ELSEWHERE = {
     "../../stream/PROTOCOL.md": "protocol.md",
     "(ERRORS.md)": "(errors.md)",
     "../../benchmarks/RESULTS.md": "results.md",
-    "[deploy](deploy)": "`stream/cluster/deploy`",
+    "[deploy](../deploy)": "`stream/deploy`",
     "[as a plot](scaling.svg)": "{download}`as a plot <../../../benchmarks/scaling.svg>`",
 }
 """Where the links of documents that are included here lead on this site."""

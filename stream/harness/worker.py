@@ -7,13 +7,13 @@ import sys
 import time
 
 import msgspec
-import uvloop
 from msgspec import Struct
 
 from stream.harness.load_client import LoadClient, ServerClock
 from stream.harness.plan import LoadPlan, PlannedClient, Role, planned_clients
 from stream.harness.server_figures import Metrics, read
 from stream.harness.tally import Sample, ShiftReport, Tally, Times
+from stream.system import loop
 
 SAMPLE_S = 0.5
 """Between two samples."""
@@ -158,7 +158,7 @@ def main() -> None:
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)    # frames make no cycles, and clients wait meanwhile
     shift = msgspec.json.decode(sys.stdin.buffer.readline(), type=Shift)
-    uvloop.run(Worker(shift).run())
+    loop.run(Worker(shift).run())
 
 
 if __name__ == "__main__":

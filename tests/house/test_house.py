@@ -41,7 +41,7 @@ ROOMS: dict[str, str] = {
     "fault": "wire",
     "harness": "client",
     "cli": "relay dialects cluster harness fault",
-    "face": "client",    # `stream` itself: what is imported from it
+    "face": "client",    # `stream` itself, and `deltabook`: what is imported from them
 }
 """Each room, and the rooms that it may import: these, and what these may."""
 
@@ -61,21 +61,20 @@ TOUCHES: dict[str, str] = {
     "account_history.database": "sqlite3",
     "account_history.recorder": "pathlib sqlite3 threading",
     "cli": "asyncio importlib os socket",
-    "cli.admin": "time uvloop",
-    "cli.cluster": "os uvloop",
+    "cli.admin": "time",
+    "cli.cluster": "os",
     "cli.completion": "pathlib",
-    "cli.doctor": "fcntl importlib os pathlib platform resource socket time urllib uvloop",
-    "cli.fault": "asyncio signal uvloop",
-    "cli.handover": "uvloop",
+    "cli.doctor": "fcntl importlib os pathlib platform resource socket time urllib",
+    "cli.fault": "asyncio signal",
     "cli.journal": "pathlib time",
-    "cli.judge": "asyncio os uvloop",
+    "cli.judge": "asyncio os",
     "cli.key": "os pathlib time",
-    "cli.load": "asyncio os pathlib signal time uvloop",
+    "cli.load": "asyncio os pathlib signal time",
     "cli.replay": "pathlib",
-    "cli.serve": "asyncio gc os pathlib signal uvloop",
+    "cli.serve": "asyncio gc os pathlib signal",
     "cli.token": "os pathlib time",
-    "cli.verify": "asyncio time uvloop",
-    "cli.watch": "time uvloop",
+    "cli.verify": "asyncio time",
+    "cli.watch": "time",
     "client.client": "asyncio random",
     "client.handshake": "asyncio picows socket ssl urllib",
     "client.kept_connection": "asyncio picows random time",
@@ -98,6 +97,7 @@ TOUCHES: dict[str, str] = {
     "dialects.binance.listen_keys": "secrets",
     "dialects.binance.request": "urllib",
     "dialects.face": "aiohttp asyncio socket",
+    "face.deltabook": "importlib",
     "fault.kinds": "random",
     "fault.plan": "random",
     "fault.proxy": "asyncio socket ssl urllib",
@@ -108,7 +108,7 @@ TOUCHES: dict[str, str] = {
     "harness.plan": "random",
     "harness.report": "importlib os platform time",
     "harness.server_figures": "asyncio httpx ssl time urllib",
-    "harness.worker": "asyncio gc resource time uvloop",
+    "harness.worker": "asyncio gc resource time",
     "journal.files": "fcntl os",
     "journal.recovery": "secrets",
     "journal.snapshots": "secrets",
@@ -136,6 +136,7 @@ TOUCHES: dict[str, str] = {
     "sources.simulated": "random",
     "sync": "asyncio concurrent threading time",
     "system.clock": "time",
+    "system.loop": "asyncio uvloop",
     "system.logs": "time",
     "system.tasks": "asyncio",
     "venue.venue": "importlib",
@@ -198,7 +199,7 @@ def room_of(module: str) -> str:
     """The room of a module of ours."""
     top, _, rest = module.partition(".")
     room = rest.partition(".")[0]
-    return "engine" if top == "engine" else "cli" if room == "__main__" else room if room in ROOMS else "face"
+    return "engine" if top == "engine" else "cli" if module.endswith("__main__") else room if room in ROOMS else "face"
 
 
 def modules() -> dict[str, list[Path]]:
@@ -251,8 +252,10 @@ def test_every_room_is_in_the_plan() -> None:
 def test_every_room_is_packed_with_all_that_it_holds() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     folders = {path.parent for path in (ROOT / "stream").rglob("__init__.py")} | {ROOT / "engine"}
-    assert {".".join(folder.relative_to(ROOT).parts) for folder in folders} == set(settings["packages"])
-    packed = {path for package, globs in settings["package-data"].items() for glob in globs for path in ROOT.joinpath(*package.split(".")).glob(glob)}
+    elsewhere = settings["package-dir"]
+    packages = {ROOT / elsewhere.get(package, package.replace(".", "/")): package for package in settings["packages"]}
+    assert folders == packages.keys()
+    packed = {path for folder, package in packages.items() for glob in settings["package-data"].get(package, []) for path in folder.glob(glob)}
     kinds = {".pyx", ".pxd", ".pyi", ".js", ".html", ".css", ".gz", ".typed", ".ipynb"}
     held = {path for folder in folders for path in folder.rglob("*") if path.suffix in kinds}
     assert {path for path in held - packed if "docs" not in path.parts} == set()
@@ -278,7 +281,7 @@ def test_each_module_touches_what_the_plan_says() -> None:
 
 
 def test_a_client_loads_no_server() -> None:
-    code = "import stream, sys; print(*sorted(name for name in sys.modules if name.startswith(('stream', 'engine'))))"
+    code = "import deltabook, stream, sys; print(*sorted(name for name in sys.modules if name.startswith(('stream', 'engine'))))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert {room_of(name) for name in loaded} == {"engine", "wire", "system", "client", "face"}
 

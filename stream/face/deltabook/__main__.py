@@ -1,0 +1,7 @@
+"""`python -m deltabook` is `deltabook`."""
+
+import sys
+
+from stream.cli import main
+
+sys.exit(main())
