@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t
 
 from engine.accounts cimport Balance, balance_of
-from engine.core cimport held_asset, held_by
+from engine.core cimport awaited, held_asset, held_by
 from engine.expiry cimport expires_before
 from engine.ladder cimport Levels, next_worse
 from engine.orders cimport SPECIAL, WAITS, Order, Special, instrument_of, partner_of, side_of
@@ -31,7 +31,8 @@ cdef int check_queues(Core* core, uint32_t book, Levels* levels, bint waiting, s
                 order = &core.orders.order[slot]
                 expect(order.tag != 0 and order.remaining > 0, "a queued order is open", slot)
                 expect(order.older == older and order.level == index, "a queue's links agree", slot)
-                expect(instrument_of(order) == book and side_of(order) == (1 - side if waiting else side), "an order is in its own book and side", slot)
+                expect(instrument_of(order) == book, "an order is in its own book", slot)
+                expect((awaited(core.orders.special[slot].type, side_of(order)) if waiting else side_of(order)) == side, "an order is on its own side", slot)
                 expect(slot not in slots, "an order is queued once", slot)
                 expect((order.tag & WAITS != 0) == waiting, "only stops wait", slot)
                 if waiting:

@@ -9,7 +9,7 @@ from engine.matching cimport would_take
 from engine.model cimport (ACCOUNT_DEFAULT, ALREADY_EXPIRED, BUY, DAY, DECREMENT, DUPLICATE_CLIENT_ID, FOK, GTD, HALT, HALTED,
                            INSUFFICIENT_FUNDS, IOC, LIMIT, MARKET, NO_REASON, NO_REFERENCE, NOT_LINKABLE, NOTIONAL_TOO_LARGE, POST_ONLY,
                            POST_ONLY_WOULD_TAKE, PRICE_OUT_OF_BAND, PRICE_OUT_OF_RANGE, QUOTE, SELL, SIZE_TOO_LARGE, SIZE_TOO_SMALL, SLIDE,
-                           TOO_MANY_FILLS, TOO_MANY_ORDERS, TOO_MANY_PARTS, TOO_MANY_STOPS, TRAILING_STOP, UNFILLABLE, UNKNOWN_INSTRUMENT,
+                           TAKE_PROFIT_LIMIT, TOO_MANY_FILLS, TOO_MANY_ORDERS, TOO_MANY_PARTS, TOO_MANY_STOPS, TRAILING_STOP, UNFILLABLE, UNKNOWN_INSTRUMENT,
                            UNKNOWN_OPTION, UNKNOWN_ORDER, WRONG_PHASE)
 from engine.orders cimport NUMBER_LIMIT, SPECIAL, STAYS_MAKER, WAITS, Order, instrument_of, partner_of, self_trade_of, side_of, slot_of, unpaid_of
 from engine.reach cimport affordable, costs_more, liquidity, lots_for, meets_too_many
@@ -25,7 +25,7 @@ cdef inline bint is_plain(const Command* command) noexcept nogil:
 
 cdef bint bad_options(const Command* command, bint stays) noexcept nogil:
     cdef bint is_stop = command.type > MARKET
-    if command.type > TRAILING_STOP or command.time_in_force > DAY or command.flags & ~(POST_ONLY | SLIDE | QUOTE) or command.self_trade > DECREMENT:
+    if command.type > TAKE_PROFIT_LIMIT or command.time_in_force > DAY or command.flags & ~(POST_ONLY | SLIDE | QUOTE) or command.self_trade > DECREMENT:
         return True
     if not stays and (is_stop or command.flags & POST_ONLY or command.display or command.order or command.time_in_force > FOK):
         return True

@@ -7,7 +7,7 @@ from engine.client_ids cimport ClientIds
 from engine.events cimport EventBuffer
 from engine.ladder cimport Levels
 from engine.memory cimport doubled, resized
-from engine.model cimport BUY, LIMIT, SELL, STOP_LIMIT
+from engine.model cimport BUY, LIMIT, SELL, STOP_LIMIT, TAKE_PROFIT, TAKE_PROFIT_LIMIT
 from engine.orders cimport SPECIAL, WAITS, Order, Orders, Queue, Special, instrument_of, left_of, side_of, unpaid_of
 from engine.thresholds cimport FEE_AMOUNT, TOUCHED_LEVELS, reaches
 
@@ -32,6 +32,8 @@ cdef enum:
     RULES = 2                   # those that the reference describes; a state of version 1 goes on by its own
     FEE_PARTS = 1000000         # less than 2 ** 20
     TIERS = 8
+    FALL = 0                    # what a stop waits for: the price that comes down to its trigger, or up to it
+    RISE = 1
 
 
 cdef struct Rates:              # parts per million
@@ -58,7 +60,7 @@ cdef struct Book:
     uint32_t parts_max          # that an iceberg shows one after the other
     Rates rates[TIERS]          # by the account's tier
     Levels* published           # owned by the book's PriceLevels
-    Levels* stops               # orders that wait, by trigger: buys among the asks, since the lowest comes first; NULL before the first
+    Levels* stops               # orders that wait, by trigger: for a rise among the asks, since the lowest comes first; NULL before the first
     uint32_t trailing[2]        # by side, the stops that trail, the nearest to the last price first
     int64_t last                # price of the last trade; 0: none yet
     int64_t reference           # as it was set; 0: the last trade's
@@ -134,7 +136,12 @@ cdef inline int64_t hold(Book* book, int side, int64_t price, int64_t size, uint
 
 
 cdef inline bint has_limit(int type) noexcept nogil:
-    return type == LIMIT or type == STOP_LIMIT
+    return type == LIMIT or type == STOP_LIMIT or type == TAKE_PROFIT_LIMIT
+
+
+cdef inline int awaited(int type, int side) noexcept nogil:
+    """What a stop waits for. It is also the side of the levels where it waits."""
+    return RISE if (type == TAKE_PROFIT or type == TAKE_PROFIT_LIMIT) == (side == SELL) else FALL
 
 
 cdef inline int64_t reference_of(Book* book) noexcept nogil:

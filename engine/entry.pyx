@@ -85,7 +85,7 @@ cdef void enter_stop(Core* core, uint32_t book, uint32_t slot) noexcept nogil:
     """Let an accepted stop wait, or enter at once if the last trade reached its trigger."""
     cdef Order* order = &core.orders.order[slot]
     cdef int64_t stop = core.orders.special[slot].stop
-    if reached(&core.book[book], side_of(order), stop):
+    if reached(core, slot, stop):
         activate(core, slot)
     else:
         wait(core, book, slot)

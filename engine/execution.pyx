@@ -163,7 +163,7 @@ cdef void replace_waiting(Core* core, const Command* command, uint32_t slot) noe
     tell_order(core, REPLACED, slot, command.price, command.size)
     if not command.stop:
         return
-    if reached(&core.book[book], side_of(order), command.stop):
+    if reached(core, slot, command.stop):
         leave_stops(core, slot)
         special.stop = command.stop
         enter_stop(core, book, slot)

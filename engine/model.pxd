@@ -14,6 +14,8 @@ cpdef enum OrderType:
     STOP = 2
     STOP_LIMIT = 3
     TRAILING_STOP = 4
+    TAKE_PROFIT = 5
+    TAKE_PROFIT_LIMIT = 6
 
 
 cpdef enum TimeInForce:

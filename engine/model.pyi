@@ -10,6 +10,8 @@ class OrderType(IntEnum):
     STOP = 2
     STOP_LIMIT = 3
     TRAILING_STOP = 4
+    TAKE_PROFIT = 5
+    TAKE_PROFIT_LIMIT = 6
 
 class TimeInForce(IntEnum):
     GTC = 0

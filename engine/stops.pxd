@@ -2,10 +2,10 @@
 
 from libc.stdint cimport int64_t, uint32_t
 
-from engine.core cimport Book, Core
+from engine.core cimport Core
 
 
-cdef bint reached(Book* book, int side, int64_t stop) noexcept nogil
+cdef bint reached(Core* core, uint32_t slot, int64_t stop) noexcept nogil
 cdef void wait(Core* core, uint32_t book, uint32_t slot) noexcept nogil
 cdef void wait_elsewhere(Core* core, uint32_t book, uint32_t slot, int64_t stop) noexcept nogil
 cdef void leave_stops(Core* core, uint32_t slot) noexcept nogil

@@ -1,16 +1,22 @@
 """Orders that wait for a price."""
 
+from engine.core cimport FALL, RISE, Book, awaited
 from engine.ladder cimport Level, Levels, came_alive, find_or_add, forget, ran_empty
 from engine.memory cimport resized
 from engine.model cimport BUY, SELL
 from engine.orders cimport WAITS, Order, Queue, Special, instrument_of, join_queue, leave_queue, side_of, sort_by_age
 
 
-cdef bint reached(Book* book, int side, int64_t stop) noexcept nogil:
-    """Whether the last trade's price would trigger a stop."""
-    if not book.last:
+cdef inline int awaited_by(Core* core, uint32_t slot) noexcept nogil:
+    return awaited(core.orders.special[slot].type, side_of(&core.orders.order[slot]))
+
+
+cdef bint reached(Core* core, uint32_t slot, int64_t stop) noexcept nogil:
+    """Whether the last trade's price would trigger this order, with this trigger."""
+    cdef int64_t last = core.book[instrument_of(&core.orders.order[slot])].last
+    if not last:
         return False
-    return book.last >= stop if side == BUY else book.last <= stop
+    return last >= stop if awaited_by(core, slot) == RISE else last <= stop
 
 
 # Where they wait
@@ -20,7 +26,7 @@ cdef void queue_by_trigger(Core* core, uint32_t book, uint32_t slot) noexcept no
     """Put a waiting order behind those of its trigger. They are sorted when it is reached."""
     cdef Levels* stops = core.book[book].stops
     cdef Order* order = &core.orders.order[slot]
-    cdef uint32_t index = find_or_add(stops, 1 - side_of(order), core.orders.special[slot].stop)
+    cdef uint32_t index = find_or_add(stops, awaited_by(core, slot), core.orders.special[slot].stop)
     cdef Level* level = &stops.level[index]
     order.level = index
     join_queue(&core.orders, &level.queue, level.queue.tail, slot)
@@ -124,13 +130,13 @@ cdef void follow(Core* core, uint32_t book, int side, int64_t price) noexcept no
 cdef void observe(Core* core, uint32_t book, int64_t price) noexcept nogil:
     """Trigger what a trade at this price triggers, then let the others follow it."""
     cdef Levels* stops = core.book[book].stops
-    cdef uint32_t index = stops.ladders[1 - BUY].best
+    cdef uint32_t index = stops.ladders[<int>RISE].best
     while index and stops.level[index].price <= price:
         trigger(core, book, index)
-        index = stops.ladders[1 - BUY].best
-    index = stops.ladders[1 - SELL].best
+        index = stops.ladders[<int>RISE].best
+    index = stops.ladders[<int>FALL].best
     while index and stops.level[index].price >= price:
         trigger(core, book, index)
-        index = stops.ladders[1 - SELL].best
+        index = stops.ladders[<int>FALL].best
     follow(core, book, BUY, price)
     follow(core, book, SELL, price)

@@ -85,7 +85,7 @@ class Requests(ABC):
 
     async def place(
         self, instrument: str, side: Side, price: int | str = 0, size: int | str = 0,
-        type: Literal["limit", "market", "stop", "stop_limit", "trailing_stop"] = "limit",
+        type: Literal["limit", "market", "stop", "stop_limit", "trailing_stop", "take_profit", "take_profit_limit"] = "limit",
         time_in_force: Literal["gtc", "ioc", "fok", "gtd", "day"] = "gtc", post_only: bool = False, client_id: int = 0,
         *, slide: bool = False, quote: bool = False, stop: int | str = 0, display: int | str = 0, min_size: int | str = 0,
         expires: int | datetime = 0, linked: int = 0,

@@ -51,7 +51,8 @@ def _in_numbers(exchange: Exchange, book: OrderBook, request: OrderRequest, even
 def _price_in_range(book: OrderBook, request: Place | Replace, price: int, waits_as: int) -> str:
     """The text that names what is out of range: the price, the trigger, or the first trigger of a trailing stop."""
     highest = book.instrument.price_max
-    has_limit = request.type in ("limit", "stop_limit") if isinstance(request, Place) else waits_as in (OrderType.LIMIT, OrderType.STOP_LIMIT)
+    type = OrderType[request.type.upper()] if isinstance(request, Place) else waits_as
+    has_limit = type in (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
     if price > highest or (price == 0 and has_limit):
         return f"price {price}: expected 1 to {highest} ticks"
     if 1 <= request.stop <= highest:

@@ -23,8 +23,8 @@ Levels = Annotated[list[int], Meta(description="Price in ticks, size in lots, pr
 Digest = Annotated[int, Meta(ge=0, description="The 64-bit sum over all levels of the book (or of the window) as of `seq`.")]
 SideName = Annotated[Literal["buy", "sell"], Meta(description="The side of an order, or of a trade's aggressor.")]
 OrderTypeName = Annotated[
-    Literal["limit", "market", "stop", "stop_limit", "trailing_stop"],
-    Meta(description="`limit` and `market` orders go to the book at once. The others wait for a trigger: `stop` then becomes a market order, `stop_limit` a limit order. `trailing_stop` becomes a market order too, and its trigger follows the price."),
+    Literal["limit", "market", "stop", "stop_limit", "trailing_stop", "take_profit", "take_profit_limit"],
+    Meta(description="`limit` and `market` orders go to the book at once. The others wait for a trigger: `stop` then becomes a market order, `stop_limit` a limit order. `trailing_stop` becomes a market order too, and its trigger follows the price. `take_profit` and `take_profit_limit` are as `stop` and `stop_limit`, but trigger from the other side: a sell order when the price rises to the trigger, a buy order when it falls to it."),
 ]
 TimeInForceName = Annotated[
     Literal["gtc", "ioc", "fok", "gtd", "day"],

@@ -21,7 +21,7 @@ cdef enum:
     NAME_MAX = 64               # characters of an instrument's name
 
 cdef const char** SIDES = ["buy", "sell", NULL]
-cdef const char** TYPES = ["limit", "market", "stop", "stop_limit", "trailing_stop", NULL]
+cdef const char** TYPES = ["limit", "market", "stop", "stop_limit", "trailing_stop", "take_profit", "take_profit_limit", NULL]
 cdef const char** TIMES_IN_FORCE = ["gtc", "ioc", "fok", "gtd", "day", NULL]
 cdef const char** SELF_TRADES = ["account", "allow", "cancel_newest", "cancel_oldest", "cancel_both", "decrement", NULL]
 

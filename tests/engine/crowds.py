@@ -10,7 +10,8 @@ from decimal import Decimal
 import numpy as np
 
 from engine import MONEY_MAX, CommandKind, EventKind, Exchange, Instrument, OrderType, Phase, SelfTrade, Side, TimeInForce
-from tests.engine.oracle_model import ALL_INSTRUMENTS, BOTH_SIDES, DAY_NS, POST_ONLY, QUOTE, SLIDE, Command
+from tests.engine.oracle_checks import STOPS
+from tests.engine.oracle_model import ALL_INSTRUMENTS, BOTH_SIDES, DAY_NS, POST_ONLY, PRICED, QUOTE, SLIDE, TAKE_PROFITS, Command
 
 Array = np.ndarray
 
@@ -180,9 +181,10 @@ class Crowd:
             group[name] = np.where(linked, known[name], group[name])
         away = 1 + (random.random(count) ** 3 * 2_000).astype(int)
         worse = np.where(group["side"] == Side.BUY, 1, -1)
-        group["type"] = random.choice((OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP), count)
-        group["stop"] = np.where(group["type"] == OrderType.TRAILING_STOP, away, MIDDLE + worse * away)
-        group["price"] = np.where(group["type"] == OrderType.STOP_LIMIT, group["stop"] + worse * random.integers(-2, 5, size=count), 0)
+        group["type"] = random.choice(STOPS, count)
+        reversed = np.where(np.isin(group["type"], TAKE_PROFITS), -1, 1)
+        group["stop"] = np.where(group["type"] == OrderType.TRAILING_STOP, away, MIDDLE + reversed * worse * away)
+        group["price"] = np.where(np.isin(group["type"], PRICED), group["stop"] + worse * random.integers(-2, 5, size=count), 0)
         self.until(group)
 
     def some_known(self, count: int) -> Array:

@@ -3,11 +3,10 @@
 from engine import MONEY_MAX, OrderType, Phase, Reason, SelfTrade, Side, TimeInForce
 from tests.engine.oracle_auction import Auctions
 from tests.engine.oracle_ledger import Refused, expect
-from tests.engine.oracle_model import DAY_NS, POST_ONLY, QUOTE, SLIDE, Command, Order, Terms
+from tests.engine.oracle_model import DAY_NS, POST_ONLY, PRICED, QUOTE, SLIDE, Command, Order, Terms
 
 STAYING = (TimeInForce.GTC, TimeInForce.GTD, TimeInForce.DAY)
-STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
-PRICED = (OrderType.LIMIT, OrderType.STOP_LIMIT)
+STOPS = tuple(type for type in OrderType if type not in (OrderType.LIMIT, OrderType.MARKET))
 
 
 class Checks(Auctions):

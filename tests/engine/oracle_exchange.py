@@ -6,9 +6,9 @@ It takes commands as tuples and gives back the events of each, field for field t
 from collections.abc import Callable
 
 from engine import MONEY_MAX, CommandKind, Event, EventKind, OrderType, Phase, Reason, SelfTrade, Side, TimeInForce
-from tests.engine.oracle_checks import PRICED, STAYING, STOPS, Checks
+from tests.engine.oracle_checks import STAYING, STOPS, Checks
 from tests.engine.oracle_ledger import Batch, Refused, expect
-from tests.engine.oracle_model import ALL_INSTRUMENTS, BOTH_SIDES, CLOCK_MAX, LAST, POST_ONLY, QUOTE, Account, Command, Order
+from tests.engine.oracle_model import ALL_INSTRUMENTS, BOTH_SIDES, CLOCK_MAX, LAST, POST_ONLY, PRICED, QUOTE, Account, Command, Order
 
 
 class NaiveExchange(Checks):

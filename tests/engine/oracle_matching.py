@@ -2,7 +2,7 @@
 
 from engine import EventKind, OrderType, Reason, SelfTrade, Side
 from tests.engine.oracle_ledger import Ledger
-from tests.engine.oracle_model import Order, fee
+from tests.engine.oracle_model import PRICED, Order, fee
 
 
 class Matching(Ledger):
@@ -216,15 +216,15 @@ class Matching(Ledger):
     # Stops
 
     def is_reached(self, order: Order, price: int) -> bool:
-        return price >= order.stop if order.side == Side.BUY else price <= order.stop
+        return price >= order.stop if order.waits_for_rise else price <= order.stop
 
     def observe(self, instrument: int, price: int) -> None:
         """What one trade does to the stops of a book."""
         waiting = [order for order in self.open.values() if order.instrument == instrument and order.waits and not order.triggered]
         reached = [order for order in waiting if self.is_reached(order, price)]
-        buys = sorted((order for order in reached if order.side == Side.BUY), key=lambda order: (order.stop, order.number))
-        sells = sorted((order for order in reached if order.side == Side.SELL), key=lambda order: (-order.stop, order.number))
-        for order in buys + sells:
+        risen = sorted((order for order in reached if order.waits_for_rise), key=lambda order: (order.stop, order.number))
+        fallen = sorted((order for order in reached if not order.waits_for_rise), key=lambda order: (-order.stop, order.number))
+        for order in risen + fallen:
             order.triggered = True
             self.triggered.append(order)
         for order in waiting:
@@ -237,7 +237,7 @@ class Matching(Ledger):
         self.cancel_partner(order)
         order.waits = False
         order.stop = 0
-        limited = order.type == OrderType.STOP_LIMIT
+        limited = order.type in PRICED
         order.type = OrderType.LIMIT if limited else OrderType.MARKET
         limit = order.price if limited else terms.market_limit(order.side, order.price)
         needed = 0

@@ -13,6 +13,8 @@ LAST = 1
 TAKER = 2
 CLOCK_MAX = 1 << 62
 DAY_NS = 24 * 60 * 60 * 10**9
+PRICED = OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT
+TAKE_PROFITS = OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT
 
 
 class Command(NamedTuple):
@@ -139,10 +141,10 @@ class Order:
         return self.order >> 24
 
     @property
-    def is_stop(self) -> bool:
-        return self.type not in (OrderType.LIMIT, OrderType.MARKET)
+    def waits_for_rise(self) -> bool:
+        return (self.side == Side.BUY) != (self.type in TAKE_PROFITS)
 
     @property
     def holds(self) -> bool:
         """Whether it holds anything: a buy without a limit does not."""
-        return self.side == Side.SELL or self.type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
+        return self.side == Side.SELL or self.type in PRICED

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from engine import MONEY_MAX, CommandKind, Commands, Event, EventKind, Exchange, Instrument, OrderType, Phase, Rejected, SelfTrade, Side, TimeInForce
+from tests.engine.oracle_checks import STOPS
 from tests.engine.oracle_exchange import NaiveExchange
-from tests.engine.oracle_model import ALL_INSTRUMENTS, DAY_NS, POST_ONLY, QUOTE, SLIDE, Command
+from tests.engine.oracle_model import ALL_INSTRUMENTS, DAY_NS, POST_ONLY, PRICED, QUOTE, SLIDE, TAKE_PROFITS, Command
 
 ASSETS = {"BTC": 8, "ETH": 4, "USD": 6}
 INSTRUMENTS = (
@@ -207,11 +208,12 @@ class RandomFlow:
 
     def stop(self, command: Command) -> Command:
         last = self.oracle.terms[command.instrument].last or MIDDLES[command.instrument]
-        type = self.random.choice((OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP))
+        type = self.random.choice(STOPS)
         away = self.random.choice((-2, 0, 1, 1, 2, 3, 5, 8))
-        stop = away if type == OrderType.TRAILING_STOP else last + (away if command.side == Side.BUY else -away)
+        rises = (command.side == Side.BUY) != (type in TAKE_PROFITS)
+        stop = away if type == OrderType.TRAILING_STOP else last + (away if rises else -away)
         price = stop + self.random.randint(-2, 4) * (1 if command.side == Side.BUY else -1)
-        if type == OrderType.TRAILING_STOP or (type == OrderType.STOP and not self.seldom(4)):
+        if type == OrderType.TRAILING_STOP or (type not in PRICED and not self.seldom(4)):
             price = 0
         time_in_force = self.random.choice((TimeInForce.GTC, TimeInForce.GTC, TimeInForce.GTD, TimeInForce.DAY))
         return self.link(self.until(command._replace(type=type, stop=stop, price=price, time_in_force=time_in_force)))

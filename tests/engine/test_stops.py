@@ -6,6 +6,7 @@ from engine import EventKind, Exchange, OrderType, Phase, Reason, SelfTrade
 from tests.conftest import BUY, MAKER, OTHER, SELL, TAKER, WIDE, check, depth, kinds, new_exchange, refused, told, trades
 
 STOP, STOP_LIMIT, TRAILING_STOP = OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP
+TAKE_PROFIT, TAKE_PROFIT_LIMIT = OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT
 
 
 def trade(exchange: Exchange, price: int, size: int = 1) -> None:
@@ -365,3 +366,67 @@ def test_a_trigger_is_not_replaced_while_the_instrument_collects(exchange: Excha
     exchange.reduce(TAKER, stop, 1)
     assert exchange.balance(TAKER, 1)[1] == 312
     exchange.cancel(TAKER, stop)
+
+
+# Take-profits
+
+
+@pytest.mark.parametrize(("side", "stop", "before", "at"), [(SELL, 110, 109, 110), (SELL, 110, 105, 112), (BUY, 90, 91, 90), (BUY, 90, 100, 88)])
+def test_a_take_profit_triggers_from_the_other_side(exchange: Exchange, side: int, stop: int, before: int, at: int) -> None:
+    order = exchange.place(TAKER, 0, side, 0, 1, type=TAKE_PROFIT, stop=stop)
+    assert kinds(exchange) == [EventKind.ACCEPTED, EventKind.WAITING]
+    trade(exchange, before)
+    assert told(exchange, EventKind.TRIGGERED) == []
+    trade(exchange, at)
+    assert [(event.order, event.price) for event in told(exchange, EventKind.TRIGGERED)] == [(order, stop)]
+    assert exchange.order(order) is None
+
+
+def test_a_take_profit_that_is_reached_already_enters_at_once(exchange: Exchange) -> None:
+    trade(exchange, 100)
+    exchange.place(TAKER, 0, SELL, 0, 1, type=TAKE_PROFIT, stop=100)
+    assert kinds(exchange) == [EventKind.ACCEPTED, EventKind.TRIGGERED, EventKind.CANCELLED]
+    exchange.place(TAKER, 0, SELL, 0, 1, type=TAKE_PROFIT, stop=101)
+    assert kinds(exchange) == [EventKind.ACCEPTED, EventKind.WAITING]
+
+
+def test_a_take_profit_limit_holds_what_it_costs_and_rests_at_its_limit(exchange: Exchange) -> None:
+    order = exchange.place(TAKER, 0, BUY, 95, 2, type=TAKE_PROFIT_LIMIT, stop=90)
+    assert exchange.balance(TAKER, 1)[1] == 190
+    trade(exchange, 90)
+    assert depth(exchange) == ([95, 2], [])
+    found = exchange.order(order)
+    assert found
+    assert found.type == OrderType.LIMIT
+    check(exchange)
+
+
+def test_those_that_wait_for_one_price_enter_by_age_whatever_they_are(exchange: Exchange) -> None:
+    """Rising: a sell's profit and a buy's stop. Falling: a buy's profit and a sell's stop."""
+    risers = (SELL, 500, TAKE_PROFIT), (BUY, 1, STOP), (SELL, 500, TAKE_PROFIT)
+    fallers = (SELL, 500, STOP), (BUY, 1, TAKE_PROFIT)
+    rising = [exchange.place(TAKER, 0, side, price, 1, type=type, stop=105) for side, price, type in risers]
+    falling = [exchange.place(TAKER, 0, side, price, 1, type=type, stop=95) for side, price, type in fallers]
+    trade(exchange, 105)
+    assert [event.order for event in told(exchange, EventKind.TRIGGERED)] == rising
+    trade(exchange, 95)
+    assert [event.order for event in told(exchange, EventKind.TRIGGERED)] == falling
+
+
+def test_a_take_profit_is_replaced_and_found_again_in_a_snapshot(exchange: Exchange) -> None:
+    order = exchange.place(TAKER, 0, SELL, 0, 3, type=TAKE_PROFIT, stop=120)
+    exchange.replace(TAKER, order, 0, 2, stop=110)
+    again = Exchange.restore(exchange.snapshot())
+    again.check()
+    assert again.state_hash() == exchange.state_hash()
+    trade(again, 111)
+    assert [(event.order, event.size) for event in told(again, EventKind.TRIGGERED)] == [(order, 2)]
+
+
+def test_profit_and_loss_are_a_pair(exchange: Exchange) -> None:
+    """Two stops that wait on both sides of the price: each cancels the other."""
+    profit = exchange.place(TAKER, 0, SELL, 0, 5, type=TAKE_PROFIT, stop=120)
+    loss = exchange.place(TAKER, 0, SELL, 0, 5, type=STOP, stop=80, linked=profit)
+    trade(exchange, 120)
+    assert [event.order for event in told(exchange, EventKind.TRIGGERED)] == [profit]
+    assert (loss, Reason.LINKED) in [(event.order, event.reason) for event in told(exchange, EventKind.CANCELLED)]

@@ -102,6 +102,16 @@ def test_a_stop_that_is_reached_already_enters_at_once(market: QuietMarket, alic
     assert alice.ask(Place, "BTC-USD", "buy", 0, 20, "stop", stop=1050)[0].status == "cancelled"
 
 
+def test_a_take_profit_waits_for_the_other_side(market: QuietMarket, alice: Desk, bob: Desk) -> None:
+    carol = Desk(market).sign_in("carol")
+    done, frame = alice.ask(Place, "BTC-USD", "sell", 1010, 20, "take_profit_limit", stop=1020)
+    assert (done.status, frame.orders[-1].type, frame.orders[-1].stop) == ("waiting", "take_profit_limit", 1020)
+    assert [(told.type, told.stop) for told in snapshot(market)] == [("take_profit_limit", 1020)]
+    trade_at(1020, carol, bob)
+    assert events(alice.hear()) == ["triggered"]
+    assert [(told.type, told.price) for told in snapshot(market)] == [("limit", 1010)]
+
+
 def test_a_waiting_order_is_reduced_and_replaced(market: QuietMarket, alice: Desk, bob: Desk) -> None:
     done = alice.ask(Place, "BTC-USD", "sell", 900, 20, "stop_limit", stop=950)[0]
     assert alice.ask(Reduce, done.order, 5)[0].status == "waiting"

@@ -92,7 +92,7 @@ export interface OrderUpdate {
   fill_size: Integer;
   fee: Integer;
   liquidity: "" | "maker" | "taker";
-  type: "limit" | "market" | "stop" | "stop_limit" | "trailing_stop";
+  type: "limit" | "market" | "stop" | "stop_limit" | "trailing_stop" | "take_profit" | "take_profit_limit";
   stop: number;
   displayed: Integer;
   expires: Integer;
@@ -125,7 +125,7 @@ export interface PastOrder {
   client_id: Integer;
   instrument: string;
   side: Side;
-  type: "limit" | "market" | "stop" | "stop_limit" | "trailing_stop";
+  type: "limit" | "market" | "stop" | "stop_limit" | "trailing_stop" | "take_profit" | "take_profit_limit";
   time_in_force: "gtc" | "ioc" | "fok" | "gtd" | "day";
   post_only: boolean;
   price: Integer;
@@ -332,7 +332,7 @@ export interface SubscribeOptions extends Abortable {
   intervalMs?: number | null;
 }
 export interface OrderOptions {
-  type?: "limit" | "market" | "stop" | "stop_limit" | "trailing_stop";
+  type?: "limit" | "market" | "stop" | "stop_limit" | "trailing_stop" | "take_profit" | "take_profit_limit";
   time_in_force?: "gtc" | "ioc" | "fok" | "gtd" | "day";
   post_only?: boolean;
   client_id?: Integer;

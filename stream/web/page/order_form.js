@@ -5,6 +5,7 @@ import { $, put } from "./dom.js";
 
 const TYPES = {
   limit: {}, post_only: { post_only: true }, market: { type: "market", time_in_force: "ioc" }, stop: { type: "stop" }, stop_limit: { type: "stop_limit" },
+  take_profit: { type: "take_profit" }, take_profit_limit: { type: "take_profit_limit" },
 };
 
 /** What became of an order, of which so much is filled. */
@@ -40,7 +41,7 @@ export class OrderForm {
   take(price, side) {
     if (this.#market.subject === null) return $("token").focus();
     $("price").value = toText(price, this.#market.terms.tick);
-    if (!["limit", "post_only", "stop_limit"].includes($("kind").value)) $("kind").value = "limit";
+    if (!["limit", "post_only", "stop_limit", "take_profit_limit"].includes($("kind").value)) $("kind").value = "limit";
     this.#choose(side ? "buy" : "sell");
     $("size").focus();
   }
