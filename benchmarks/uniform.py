@@ -116,7 +116,7 @@ class _Generator:
         if [trade.size for trade in trades] != makers * [SIZE]:
             raise RuntimeError(f"a taker of {makers} orders had the trades {trades}")
         for trade in trades:
-            self._remove(trade.other)
+            self._remove(trade.maker)
 
     def _remove(self, order: int) -> None:
         last, position = self._live.pop(), self._position.pop(order)

@@ -22,43 +22,43 @@ cdef int open_account(Core* core) noexcept nogil:
 
 
 cdef int deposit(Core* core, const Command* command) noexcept nogil:
-    if command.instrument >= core.accounts.assets:
+    if command.asset >= core.accounts.assets:
         return UNKNOWN_ASSET
-    if not 0 < command.size <= MONEY_LIMIT - core.accounts.supply[command.instrument]:
+    if not 0 < command.amount <= MONEY_LIMIT - core.accounts.supply[command.asset]:
         return AMOUNT_OUT_OF_RANGE
-    core.accounts.supply[command.instrument] += command.size
-    touch(&core.accounts, command.account, command.instrument).available += command.size
+    core.accounts.supply[command.asset] += command.amount
+    touch(&core.accounts, command.account, command.asset).available += command.amount
     return NO_REASON
 
 
 cdef int withdraw(Core* core, const Command* command) noexcept nogil:
-    if command.instrument >= core.accounts.assets:
+    if command.asset >= core.accounts.assets:
         return UNKNOWN_ASSET
-    if command.size <= 0:
+    if command.amount <= 0:
         return AMOUNT_OUT_OF_RANGE
-    if command.size > balance_of(&core.accounts, command.account, command.instrument).available:
+    if command.amount > balance_of(&core.accounts, command.account, command.asset).available:
         return INSUFFICIENT_FUNDS
-    core.accounts.supply[command.instrument] -= command.size
-    touch(&core.accounts, command.account, command.instrument).available -= command.size
+    core.accounts.supply[command.asset] -= command.amount
+    touch(&core.accounts, command.account, command.asset).available -= command.amount
     return NO_REASON
 
 
 cdef int set_account(Core* core, const Command* command) noexcept nogil:
     cdef Account* account = &core.accounts.account[command.account]
     cdef Limits* limits
-    if command.type >= TIERS or not ALLOW <= command.self_trade <= DECREMENT:
+    if command.tier >= TIERS or not ALLOW <= command.self_trade <= DECREMENT:
         return UNKNOWN_OPTION
-    if command.order >> 32 or command.client_id >> 32 or command.size < 0 or command.price < 0:
+    if command.group >> 32 or command.orders_max >> 32 or command.size_max < 0 or command.notional_max < 0:
         return AMOUNT_OUT_OF_RANGE
-    account.tier = command.type
+    account.tier = command.tier
     account.self_trade = command.self_trade
-    account.grouped = command.order != 0
-    account.limited = command.client_id != 0 or command.size != 0 or command.price != 0
+    account.grouped = command.group != 0
+    account.limited = command.orders_max != 0 or command.size_max != 0 or command.notional_max != 0
     limits = new_limits(&core.accounts, command.account)
-    limits.group = command.order
-    limits.orders_max = command.client_id
-    limits.size_max = command.size
-    limits.notional_max = command.price
+    limits.group = command.group
+    limits.orders_max = command.orders_max
+    limits.size_max = command.size_max
+    limits.notional_max = command.notional_max
     emit(core.events, ACCOUNT_SET).account = command.account
     return NO_REASON
 
@@ -69,17 +69,17 @@ cdef int set_account(Core* core, const Command* command) noexcept nogil:
 cdef int set_fees(Core* core, const Command* command) noexcept nogil:
     cdef Book* book = &core.book[command.instrument]
     cdef Event* event
-    if command.type >= TIERS:
+    if command.tier >= TIERS:
         return UNKNOWN_OPTION
-    if not 0 <= command.price <= book.hold_fee or not 0 <= command.size <= book.hold_fee:
+    if not 0 <= command.maker_rate <= book.hold_fee or not 0 <= command.taker_rate <= book.hold_fee:
         return AMOUNT_OUT_OF_RANGE
-    book.rates[command.type].maker = command.price
-    book.rates[command.type].taker = command.size
+    book.rates[command.tier].maker = command.maker_rate
+    book.rates[command.tier].taker = command.taker_rate
     event = emit(core.events, FEES_SET)
     event.instrument = command.instrument
-    event.other = command.type
-    event.price = command.price
-    event.size = command.size
+    event.tier = command.tier
+    event.maker_rate = command.maker_rate
+    event.taker_rate = command.taker_rate
     return NO_REASON
 
 
@@ -98,7 +98,7 @@ cdef int set_reference(Core* core, const Command* command) noexcept nogil:
 
 
 cdef int advance(Core* core) noexcept nogil:
-    emit(core.events, ADVANCED).value = core.clock
+    emit(core.events, ADVANCED).clock = core.clock
     return NO_REASON
 
 
@@ -109,9 +109,9 @@ cdef int of_instrument(Core* core, const Command* command) noexcept nogil:
         return set_fees(core, command)
     if command.kind == SET_REFERENCE:
         return set_reference(core, command)
-    if command.type > AUCTION:
+    if command.phase > AUCTION:
         return UNKNOWN_OPTION
-    set_phase(core, command.instrument, command.type)
+    set_phase(core, command.instrument, command.phase)
     return NO_REASON
 
 

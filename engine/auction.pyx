@@ -252,7 +252,7 @@ cdef void set_phase(Core* core, uint32_t book, int phase) noexcept nogil:
     terms.phase = phase
     event = emit(core.events, PHASE)
     event.instrument = book
-    event.other = phase
+    event.phase = phase
     event.price = price
     event.size = volume
     if phase == AUCTION and not collecting:

@@ -20,14 +20,14 @@ from engine.reach cimport affordable, costs_more, liquidity, lots_for, meets_too
 cdef inline bint is_plain(const Command* command) noexcept nogil:
     """A limit order without any option: GTC, perhaps post-only, or IOC."""
     return (command.type | command.flags & ~POST_ONLY | command.self_trade) == 0 and command.time_in_force + command.flags <= IOC and (
-        command.order | <uint64_t>(command.stop | command.display | command.min_size | command.expires)) == 0
+        command.linked | <uint64_t>(command.stop | command.display | command.min_size | command.expires)) == 0
 
 
 cdef bint bad_options(const Command* command, bint stays) noexcept nogil:
     cdef bint is_stop = command.type > MARKET
     if command.type > TAKE_PROFIT_LIMIT or command.time_in_force > DAY or command.flags & ~(POST_ONLY | SLIDE | QUOTE) or command.self_trade > DECREMENT:
         return True
-    if not stays and (is_stop or command.flags & POST_ONLY or command.display or command.order or command.time_in_force > FOK):
+    if not stays and (is_stop or command.flags & POST_ONLY or command.display or command.linked or command.time_in_force > FOK):
         return True
     if is_stop and (command.flags or command.display or command.min_size):
         return True
@@ -147,7 +147,7 @@ cdef int bad_parts(Book* book, const Command* command) noexcept nogil:
 
 
 cdef int bad_partner(Core* core, const Command* command, Intent* intent) noexcept nogil:
-    cdef uint32_t slot = slot_of(&core.orders, command.order)
+    cdef uint32_t slot = slot_of(&core.orders, command.linked)
     cdef Order* order = &core.orders.order[slot]
     if not slot or order.account != command.account:
         return UNKNOWN_ORDER
@@ -234,7 +234,7 @@ cdef inline int check_terms(Core* core, const Command* command, Intent* intent, 
         return TOO_MANY_ORDERS
     if type > MARKET and book.waiting >= book.stops_max:
         return TOO_MANY_STOPS
-    if not plain and command.order:
+    if not plain and command.linked:
         reason = bad_partner(core, command, intent)
         if reason:
             return reason

@@ -14,7 +14,7 @@ cdef inline Event* tell_order(Core* core, int kind, uint32_t slot, int64_t price
     cdef Order* order = &core.orders.order[slot]
     cdef Event* event = emit(core.events, kind)
     event.order = order_id(&core.orders, slot)
-    event.other = order.client_id
+    event.client_id = order.client_id
     event.account = order.account
     event.instrument = instrument_of(order)
     event.side = side_of(order)

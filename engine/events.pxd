@@ -60,7 +60,7 @@ cdef inline int64_t fee_of(const Event* event) noexcept nogil:
     """What a fill costs its order; 0 for any other event. The trade comes first, then the maker's fill, then the taker's."""
     if event.kind != FILLED:
         return 0
-    return (event - 2).filled if event.flags & TAKER else (event - 1).remaining
+    return (event - 2).taker_fee if event.flags & TAKER else (event - 1).maker_fee
 
 
 cdef class Events:

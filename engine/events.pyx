@@ -7,11 +7,12 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 
 from engine.memory cimport doubled, resized
+from engine.model cimport ADVANCED, ALL_CANCELLED, BALANCE, FEES_SET, LEVEL, PHASE, TRADE
 from engine.thresholds cimport EVENTS
 
 from engine.records import Event as EventRecord
 
-cdef bytes FORMAT = b"T{Q:seq:Q:order:Q:other:q:price:q:size:q:remaining:q:filled:q:value:I:account:H:instrument:B:kind:B:side:B:reason:B:flags:6x}"
+cdef bytes FORMAT = b"T{Q:seq:Q:order:Q:client_id:q:price:q:size:q:remaining:q:filled:q:value:I:account:H:instrument:B:kind:B:side:B:reason:B:flags:6x}"
 
 
 cdef void more_events(EventBuffer* buffer) noexcept nogil:
@@ -26,9 +27,22 @@ cdef inline uint32_t count_of(EventBuffer* buffer):
 
 
 cdef object record(Event* event):
+    cdef int kind = event.kind
+    cdef bint trade = kind == TRADE
+    cdef bint level = kind == LEVEL
+    cdef bint balance = kind == BALANCE
+    cdef bint phase = kind == PHASE
+    cdef bint fees = kind == FEES_SET
+    cdef bint count = kind == ALL_CANCELLED
+    cdef bint clock = kind == ADVANCED
+    cdef bint order = not (trade or level or balance or phase or fees or count or clock)
     return tuple.__new__(EventRecord, (
-        event.seq, event.kind, event.order, event.other, event.account, event.instrument, event.side, event.price,
-        event.size, event.remaining, event.filled, event.value, event.reason, event.flags, fee_of(event),
+        event.seq, kind, event.order, event.client_id if order else 0, event.account, 0 if balance else event.instrument, event.side,
+        0 if fees else event.price, 0 if balance or fees else event.size, event.remaining if order else 0, event.filled if order else 0,
+        0 if clock else event.value, event.reason, event.flags, fee_of(event),
+        event.maker if trade else 0, event.maker_fee if trade else 0, event.taker_fee if trade else 0, event.orders if level or count else 0,
+        event.asset if balance else 0, event.available if balance else 0, event.held if balance else 0, event.phase if phase else 0,
+        event.tier if fees else 0, event.maker_rate if fees else 0, event.taker_rate if fees else 0, event.clock if clock else 0,
     ))
 
 
@@ -37,7 +51,7 @@ cdef class Events:
     """The events of the latest call of an exchange, oldest first. Batch i holds what the i-th command of the call caused.
 
     A view (`memoryview(events)` or `numpy.asarray(events)`) shares the memory and costs nothing. It does not change when the
-    next call begins.
+    next call begins. A column of the view has the name of what an order's event holds in it; engine/REFERENCE.md says what other kinds do.
     """
 
     def __cinit__(self) -> None:

@@ -221,7 +221,7 @@ cdef class Exchange(Recipient):
             return outcome.order
         if command.kind == OPEN_ACCOUNT:
             return outcome.account
-        return self.events.select(1 << ALL_CANCELLED)[0].size if command.kind == CANCEL_ALL else None
+        return self.events.select(1 << ALL_CANCELLED)[0].orders if command.kind == CANCEL_ALL else None
 
     def execute(self, commands: Commands | bytes | bytearray | memoryview) -> int:
         """Run a buffer of commands without holding the interpreter's lock. Returns how many commands were refused.

@@ -227,7 +227,7 @@ cdef int cancel_all(Core* core, const Command* command) noexcept nogil:
     event.account = command.account
     event.instrument = command.instrument
     event.side = command.side
-    event.size = before - core.orders.count
+    event.orders = before - core.orders.count
     return NO_REASON
 
 
@@ -290,7 +290,7 @@ cdef void end_command(Core* core) noexcept nogil:
             event.side = level.side
             event.price = level.price
             event.size = level.size
-            event.other = level.count
+            event.orders = level.count
         publish(levels, touched.level, events.seq)
     core.touched_count = 0
     for i in range(core.accounts.touched_count):
@@ -299,9 +299,9 @@ cdef void end_command(Core* core) noexcept nogil:
         core.accounts.marked[row.row] = 0
         event = emit(events, BALANCE)
         event.account = row.account
-        event.instrument = row.asset
-        event.size = balance.available
-        event.remaining = balance.held
+        event.asset = row.asset
+        event.available = balance.available
+        event.held = balance.held
     core.accounts.touched_count = 0
     end_batch(events)
 
@@ -320,7 +320,7 @@ cdef int run(Core* core, const Command* command) noexcept nogil:
     if reason:
         event = emit(core.events, REJECTED)
         event.order = concerned
-        event.other = command.client_id
+        event.client_id = command.client_id
         event.account = command.account
         event.instrument = command.instrument
         event.side = command.side

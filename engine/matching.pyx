@@ -84,13 +84,13 @@ cdef void fill(Core* core, uint32_t book, uint32_t maker_slot, uint32_t taker_sl
 
     event = emit(core.events, TRADE)
     event.order = order_id(&core.orders, taker_slot)
-    event.other = order_id(&core.orders, maker_slot)
+    event.maker = order_id(&core.orders, maker_slot)
     event.instrument = book
     event.side = taker_side
     event.price = price
     event.size = size
-    event.remaining = maker_fee
-    event.filled = taker_fee
+    event.maker_fee = maker_fee
+    event.taker_fee = taker_fee
     event.value = notional
     tell_order(core, FILLED, maker_slot, price, size)
     tell_order(core, FILLED, taker_slot, price, size).flags = TAKER

@@ -124,40 +124,57 @@ cdef enum:
     TAKER = 2                   # Event.flags: a FILLED of the incoming order
 
 
-cdef struct Command:            # 88 bytes; engine/REFERENCE.md says what each field is for each kind
-    int64_t time                # ns since 1970; the engine has no clock of its own
-    uint64_t order
-    uint64_t client_id
-    int64_t price
-    int64_t size
-    int64_t stop
-    int64_t display
-    int64_t min_size
-    int64_t expires
-    uint32_t account
-    uint16_t instrument
-    uint8_t kind
-    uint8_t side
-    uint8_t type
-    uint8_t time_in_force
-    uint8_t flags
-    uint8_t self_trade
-    uint8_t spare[4]
+# A field has a name for each thing that it holds. engine/REFERENCE.md and `engine.Event` say which kinds have which.
+cdef extern from *:
+    """
+    struct Command {
+        int64_t time;
+        union { uint64_t order, linked, group; };
+        union { uint64_t client_id, orders_max; };
+        union { int64_t price, maker_rate, notional_max; };
+        union { int64_t size, taker_rate, size_max, amount; };
+        int64_t stop, display, min_size, expires;
+        uint32_t account;
+        union { uint16_t instrument, asset; };
+        uint8_t kind, side;
+        union { uint8_t type, tier, phase; };
+        uint8_t time_in_force, flags, self_trade, spare[4];
+    };
+    struct Event {
+        uint64_t seq, order;
+        union { uint64_t client_id, maker, orders, phase, tier; };
+        union { int64_t price, maker_rate; };
+        union { int64_t size, taker_rate, available; };
+        union { int64_t remaining, maker_fee, held; };
+        union { int64_t filled, taker_fee; };
+        union { int64_t value, clock; };
+        uint32_t account;
+        union { uint16_t instrument, asset; };
+        uint8_t kind, side, reason, flags, spare[6];
+    };
+    """
+    cdef struct Command:        # 88 bytes
+        int64_t time            # ns since 1970; the engine has no clock of its own
+        uint64_t order, linked, group
+        uint64_t client_id, orders_max
+        int64_t price, maker_rate, notional_max
+        int64_t size, taker_rate, size_max, amount
+        int64_t stop, display, min_size, expires
+        uint32_t account
+        uint16_t instrument, asset
+        uint8_t kind, side
+        uint8_t type, tier, phase
+        uint8_t time_in_force, flags, self_trade
 
-
-cdef struct Event:              # 80 bytes
-    uint64_t seq                # dense over all instruments and accounts
-    uint64_t order
-    uint64_t other              # client id; for TRADE the maker's order; for LEVEL the order count
-    int64_t price
-    int64_t size
-    int64_t remaining
-    int64_t filled
-    int64_t value
-    uint32_t account
-    uint16_t instrument         # index; the asset's for BALANCE
-    uint8_t kind
-    uint8_t side
-    uint8_t reason
-    uint8_t flags
-    uint8_t spare[6]
+    cdef struct Event:          # 80 bytes
+        uint64_t seq            # dense over all instruments and accounts
+        uint64_t order
+        uint64_t client_id, maker, orders, phase, tier
+        int64_t price, maker_rate
+        int64_t size, taker_rate, available
+        int64_t remaining, maker_fee, held
+        int64_t filled, taker_fee
+        int64_t value, clock
+        uint32_t account
+        uint16_t instrument, asset
+        uint8_t kind, side, reason, flags

@@ -38,12 +38,16 @@ cdef class Recipient:
 
     def deposit(self, account: int, asset: int, amount: int, time: int = 0) -> None:
         """Add `amount` units of an asset to what an account has available."""
-        cdef Command command = command_of(DEPOSIT, time, account, asset, 0, 0, amount)
+        cdef Command command = command_of(DEPOSIT, time, account)
+        command.asset = asset
+        command.amount = amount
         self.receive(&command)
 
     def withdraw(self, account: int, asset: int, amount: int, time: int = 0) -> None:
         """Take `amount` units of an asset from what an account has available."""
-        cdef Command command = command_of(WITHDRAW, time, account, asset, 0, 0, amount)
+        cdef Command command = command_of(WITHDRAW, time, account)
+        command.asset = asset
+        command.amount = amount
         self.receive(&command)
 
     def place(
@@ -52,7 +56,8 @@ cdef class Recipient:
         display: int = 0, min_size: int = 0, expires: int = 0, linked: int = 0, self_trade: int = 0,
     ) -> int | None:
         """Place an order. Returns its id. O(orders it meets). engine/REFERENCE.md says what each option means, and which can be combined."""
-        cdef Command command = command_of(PLACE, time, account, instrument, linked, price, size, client_id)
+        cdef Command command = command_of(PLACE, time, account, instrument, 0, price, size, client_id)
+        command.linked = linked
         command.side = side
         command.type = type
         command.time_in_force = time_in_force
@@ -99,15 +104,21 @@ cdef class Recipient:
         notional_max: int = 0, time: int = 0,
     ) -> None:
         """Set all that is particular to an account: group and tier, its orders' self-trade prevention, and limits (0: none)."""
-        cdef Command command = command_of(SET_ACCOUNT, time, account, 0, group, notional_max, size_max, orders_max)
-        command.type = tier
+        cdef Command command = command_of(SET_ACCOUNT, time, account)
+        command.group = group
+        command.tier = tier
         command.self_trade = self_trade
+        command.orders_max = orders_max
+        command.size_max = size_max
+        command.notional_max = notional_max
         self.receive(&command)
 
     def set_fees(self, instrument: int, tier: int, maker: int, taker: int, time: int = 0) -> None:
         """Set the fees of a tier in an instrument, in parts per million of the notional."""
-        cdef Command command = command_of(SET_FEES, time, 0, instrument, 0, maker, taker)
-        command.type = tier
+        cdef Command command = command_of(SET_FEES, time, 0, instrument)
+        command.tier = tier
+        command.maker_rate = maker
+        command.taker_rate = taker
         self.receive(&command)
 
     def set_reference(self, instrument: int, price: int, time: int = 0) -> None:
@@ -118,5 +129,5 @@ cdef class Recipient:
     def set_phase(self, instrument: int, phase: int, time: int = 0) -> None:
         """Let an instrument trade, halt it, or collect its orders for an auction. The next phase of trading uncrosses the auction. O(its orders)."""
         cdef Command command = command_of(SET_PHASE, time, 0, instrument)
-        command.type = phase
+        command.phase = phase
         self.receive(&command)

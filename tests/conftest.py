@@ -64,7 +64,7 @@ def told(exchange: Exchange, kind: EventKind) -> list[Event]:
 
 def trades(exchange: Exchange) -> list[tuple[int, int, int]]:
     """Maker's order, price and size of each trade that the latest command caused."""
-    return [(event.other, event.price, event.size) for event in told(exchange, EventKind.TRADE)]
+    return [(event.maker, event.price, event.size) for event in told(exchange, EventKind.TRADE)]
 
 
 def kinds(exchange: Exchange) -> list[EventKind]:

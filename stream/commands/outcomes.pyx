@@ -42,14 +42,14 @@ cdef int find_outcome(Exchange exchange, uint32_t index, Outcome* outcome) excep
     while at >= begin:
         if at.kind == ALL_CANCELLED:
             outcome.order = 0
-            outcome.count = at.size
+            outcome.count = at.orders
             return 0
         if event == NULL and OF_ORDERS >> at.kind & 1 and (not first.order or at.order == first.order):
             event = at
         at -= 1
     if event == NULL:
         return 0
-    outcome.order, outcome.client_id = event.order, event.other
+    outcome.order, outcome.client_id = event.order, event.client_id
     outcome.remaining, outcome.filled, outcome.value = event.remaining, event.filled, event.value
     if not event.remaining:
         outcome.status = CANCELLED if event.kind == EVENT_CANCELLED else FILLED

@@ -162,7 +162,7 @@ class Feed:
             if event.kind == EventKind.PHASE:
                 ticker.touch(event.seq)
                 self._not_trading.discard(event.instrument)
-                if event.other != Phase.TRADING:
+                if event.phase != Phase.TRADING:
                     self._not_trading.add(event.instrument)
         if self._not_trading:
             for event in events.select(OF_ORDERS):

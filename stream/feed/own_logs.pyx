@@ -215,7 +215,7 @@ cdef class OrderLog(OwnLog):
         if event.remaining == 0:
             self.limits.pop(order, None)
         entry.seq, entry.time, entry.kind = event.seq, time, event.kind
-        entry.order, entry.client_id = event.order, event.other
+        entry.order, entry.client_id = event.order, event.client_id
         entry.instrument, entry.side, entry.reason = event.instrument, event.side, event.reason
         entry.remaining, entry.filled, entry.value = event.remaining, event.filled, event.value
         if find_open(&self.exchange.core, event.order, &found):
@@ -301,7 +301,7 @@ cdef class BalanceLog(OwnLog):
     cdef int add(self, const Event* event) except -1:
         """Take in a BALANCE of the account."""
         cdef BalanceEntry* entry = <BalanceEntry*>new_entry(&self.ring, &self.floor)
-        entry.seq, entry.asset, entry.available, entry.held = event.seq, event.instrument, event.size, event.remaining
+        entry.seq, entry.asset, entry.available, entry.held = event.seq, event.asset, event.available, event.held
         self.seq = event.seq
         return 0
 

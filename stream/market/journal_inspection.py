@@ -28,6 +28,15 @@ FIELDS = (
     "time", "order", "client_id", "price", "size", "stop", "display", "min_size", "expires", "account", "instrument", "kind", "side", "type",
     "time_in_force", "flags", "self_trade",
 )
+NAMES: dict[int, dict[str, str]] = {
+    CommandKind.PLACE: {"order": "linked"},
+    CommandKind.DEPOSIT: {"size": "amount", "instrument": "asset"},
+    CommandKind.WITHDRAW: {"size": "amount", "instrument": "asset"},
+    CommandKind.SET_ACCOUNT: {"order": "group", "client_id": "orders_max", "price": "notional_max", "size": "size_max", "type": "tier"},
+    CommandKind.SET_FEES: {"price": "maker_rate", "size": "taker_rate", "type": "tier"},
+    CommandKind.SET_PHASE: {"type": "phase"},
+}
+"""What fields are called where a kind of command holds something else in them."""
 OF_A_SIDE = ORDER_KINDS | {EventKind.REJECTED, EventKind.TRADE, EventKind.LEVEL}
 LAST_OF_COMMAND = 1    # Event.flags
 SNAPSHOT_LOCK = "snapshot-lock"
@@ -222,12 +231,14 @@ def command_at(record: Record, place: int) -> dict[str, Any]:
 
 def _fields(fields: dict[str, int]) -> dict[str, Any]:
     """Fields that are 0 are left out, except for those where 0 is a number like any other."""
-    return {name: value for name, value in fields.items() if value or name in ("account", "instrument")}
+    return {name: value for name, value in fields.items() if value or name in ("account", "instrument", "asset")}
 
 
 def _command(fields: dict[str, int]) -> dict[str, Any]:
     del fields["time"]
     kind = fields.pop("kind")
+    for field, name in NAMES.get(kind, {}).items():
+        fields[name] = fields.pop(field)
     told = {"command": name_of(CommandKind, kind), **_fields(fields)}
     if kind == CommandKind.PLACE:
         for name, names in (("side", Side), ("type", OrderType), ("time_in_force", TimeInForce)):

@@ -90,7 +90,7 @@ class _Market:
         first, *others = self.stage.exchange.events
         if first.kind == EventKind.ACCEPTED:
             self._orders[order] = first.order
-        return [(event.other, event.price, event.size) for event in others if event.kind == EventKind.FILLED][::2]
+        return [(event.client_id, event.price, event.size) for event in others if event.kind == EventKind.FILLED][::2]
 
     def change(self, order: int, left: int) -> None:
         """Leave at most `left` lots of an order, if it is open."""

@@ -171,7 +171,7 @@ class _Matcher:
                 yield f"0,{seq},{side},{order},{price},{size}"
             fills = [event for event in others if event.kind == EventKind.FILLED]
             for maker in fills[::2]:
-                yield f"1,{seq},{prices[maker.price]},{maker.size},{maker.other - 1},{order}"
+                yield f"1,{seq},{prices[maker.price]},{maker.size},{maker.client_id - 1},{order}"
             self.trades += len(fills) // 2
             if kind == MODIFY:
                 yield f"3,{seq},{side},{order},{price},{size}"

@@ -180,7 +180,7 @@ cdef bint read_order(const unsigned char* data, Py_ssize_t size, OrderRequest* r
         command.display = count(&cursor)
         command.min_size = count(&cursor)
         command.expires = count(&cursor)
-        command.order = count(&cursor)    # the linked one
+        command.linked = count(&cursor)
         command.self_trade = choice(&cursor, SELF_TRADES)
         cursor.wrong |= not is_name(request.instrument, request.instrument_size)
     elif begins(&cursor, "cancel", 1, 5):

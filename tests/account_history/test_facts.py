@@ -94,8 +94,8 @@ def test_the_layouts_are_the_engines() -> None:
     assert (view.itemsize, len(bytes(exchange.events))) == (EVENT.size, EVENT.size * len(exchange.events))
     event = exchange.events[0]
     assert EVENT.unpack(bytes(exchange.events)) == (
-        event.seq, event.order, event.other, event.price, event.size, event.remaining, event.filled, event.value, event.account, event.instrument, event.kind,
-        event.side, event.reason, event.flags,
+        event.seq, event.order, event.client_id, event.price, event.size, event.remaining, event.filled, event.value, event.account, event.instrument,
+        event.kind, event.side, event.reason, event.flags,
     )
     assert COMMAND.size == 88
 

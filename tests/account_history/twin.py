@@ -44,7 +44,7 @@ class Twin:
         if status == "open" and told and told[-1] == EventKind.WAITING:
             status = "waiting"
         return OrderFact(
-            account, order, first.other, first.instrument, SIDES[first.side], TYPES[type], TIMES_IN_FORCE[time_in_force], bool(flags & POST_ONLY),
+            account, order, first.client_id, first.instrument, SIDES[first.side], TYPES[type], TIMES_IN_FORCE[time_in_force], bool(flags & POST_ONLY),
             replaced[-1].price, last.filled + (last.size if cancelled else last.remaining), waited[-1].price if waited else stop, display, expires,
             last.filled, last.value, status, REASONS[last.reason] if cancelled else "", accepted.time, mine[-1].time, last.seq,    # type: ignore[arg-type]
         )
@@ -62,8 +62,8 @@ class Twin:
             if event.kind == EventKind.FILLED and event.account == wanted.account:
                 trade = next(each.event for each in self.all[number::-1] if each.event.kind == EventKind.TRADE)
                 found.append(FillFact(
-                    event.account, event.seq, trade.seq, event.order, event.other, event.instrument, SIDES[event.side], event.price, event.size, trade.value,
-                    event.fee, "taker" if event.flags & TAKER else "maker", time,
+                    event.account, event.seq, trade.seq, event.order, event.client_id, event.instrument, SIDES[event.side], event.price, event.size,
+                    trade.value, event.fee, "taker" if event.flags & TAKER else "maker", time,
                 ))
         return page([
             each for each in found

@@ -51,7 +51,7 @@ class Auctions(Matching):
         uncrosses = phase == Phase.TRADING and terms.collecting
         price, volume = self.uncrossing(instrument) if uncrosses else (0, 0)
         terms.phase = phase
-        self.tell(EventKind.PHASE, instrument=instrument, other=phase, price=price, size=volume)
+        self.tell(EventKind.PHASE, instrument=instrument, phase=phase, price=price, size=volume)
         if phase == Phase.AUCTION and not terms.collecting:
             self.touch_all(instrument)
             terms.collecting = True

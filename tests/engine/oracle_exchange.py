@@ -46,7 +46,7 @@ class NaiveExchange(Checks):
             self.actions[command.kind](command)
         except Refused as refused:
             self.tell(
-                EventKind.REJECTED, order=command.order if refused.order is None else refused.order, other=command.client_id,
+                EventKind.REJECTED, order=command.order if refused.order is None else refused.order, client_id=command.client_id,
                 account=command.account, instrument=command.instrument, side=command.side, price=command.price, size=command.size,
                 reason=refused.reason,
             )
@@ -54,7 +54,7 @@ class NaiveExchange(Checks):
         self.tell_levels()
         for account, asset in self.batch.balances:
             available, held = self.balance(account, asset)
-            self.tell(EventKind.BALANCE, account=account, instrument=asset, size=available, remaining=held)
+            self.tell(EventKind.BALANCE, account=account, asset=asset, available=available, held=held)
         events = self.batch.events
         events[-1] = events[-1]._replace(flags=events[-1].flags | LAST)
         return events
@@ -211,7 +211,7 @@ class NaiveExchange(Checks):
             if meant and command.side in (BOTH_SIDES, order.side) and order.order in self.open:
                 self.cancel_order(order, Reason.REQUESTED)
         self.tell(
-            EventKind.ALL_CANCELLED, account=command.account, instrument=command.instrument, side=command.side, size=before - len(self.open)
+            EventKind.ALL_CANCELLED, account=command.account, instrument=command.instrument, side=command.side, orders=before - len(self.open)
         )
 
     # Accounts
@@ -250,7 +250,7 @@ class NaiveExchange(Checks):
     # Instruments and time
 
     def advance(self, command: Command) -> None:
-        self.tell(EventKind.ADVANCED, value=self.clock)
+        self.tell(EventKind.ADVANCED, clock=self.clock)
 
     def set_fees(self, command: Command) -> None:
         self.check_instrument(command)
@@ -258,7 +258,7 @@ class NaiveExchange(Checks):
         expect(command.type < 8, Reason.UNKNOWN_OPTION)
         expect(0 <= command.price <= terms.hold_fee and 0 <= command.size <= terms.hold_fee, Reason.AMOUNT_OUT_OF_RANGE)
         terms.rates[command.type] = command.price, command.size
-        self.tell(EventKind.FEES_SET, instrument=command.instrument, other=command.type, price=command.price, size=command.size)
+        self.tell(EventKind.FEES_SET, instrument=command.instrument, tier=command.type, maker_rate=command.price, taker_rate=command.size)
 
     def set_reference(self, command: Command) -> None:
         self.check_instrument(command)

@@ -68,19 +68,14 @@ class Ledger:
 
     # Events
 
-    def tell(
-        self, kind: EventKind, order: int = 0, other: int = 0, account: int = 0, instrument: int = 0, side: int = 0, price: int = 0,
-        size: int = 0, remaining: int = 0, filled: int = 0, value: int = 0, reason: int = 0, flags: int = 0, fee: int = 0,
-    ) -> None:
+    def tell(self, kind: EventKind, **fields: int) -> None:
         self.seq += 1
-        self.batch.events.append(
-            Event(self.seq, kind, order, other, account, instrument, side, price, size, remaining, filled, value, reason, flags, fee)
-        )
+        self.batch.events.append(Event(self.seq, kind, **fields))
 
     def tell_order(self, kind: EventKind, order: Order, price: int, size: int, reason: int = 0, flags: int = 0, fee: int = 0) -> None:
         self.tell(
-            kind, order.order, order.client_id, order.account, order.instrument, order.side, price, size, order.remaining,
-            order.filled, order.value, reason, flags, fee,
+            kind, order=order.order, client_id=order.client_id, account=order.account, instrument=order.instrument, side=order.side, price=price, size=size,
+            remaining=order.remaining, filled=order.filled, value=order.value, reason=reason, flags=flags, fee=fee,
         )
 
     def tell_levels(self) -> None:
@@ -90,7 +85,7 @@ class Ledger:
             if size != self.batch.sizes_before.get(level, 0):
                 instrument, side, price = level
                 count = len(self.queue(instrument, side, price)) if size else 0
-                self.tell(EventKind.LEVEL, other=count, instrument=instrument, side=side, price=price, size=size)
+                self.tell(EventKind.LEVEL, orders=count, instrument=instrument, side=side, price=price, size=size)
 
     def touch_level(self, order: Order) -> None:
         level = (order.instrument, order.side, order.price)
@@ -186,8 +181,8 @@ class Ledger:
         self.fees[terms.quote] += sum(fees.values())
         terms.last = price
         self.tell(
-            EventKind.TRADE, order=taker.order, other=maker.order, instrument=taker.instrument, side=taker.side, price=price, size=size,
-            remaining=fees[maker], filled=fees[taker], value=notional,
+            EventKind.TRADE, order=taker.order, maker=maker.order, instrument=taker.instrument, side=taker.side, price=price, size=size,
+            maker_fee=fees[maker], taker_fee=fees[taker], value=notional,
         )
         self.tell_order(EventKind.FILLED, maker, price, size, fee=fees[maker])
         self.tell_order(EventKind.FILLED, taker, price, size, flags=2, fee=fees[taker])

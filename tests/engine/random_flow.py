@@ -92,7 +92,7 @@ def call(target: Exchange | Commands, c: Command) -> int | None:
     return None
 
 
-ANSWERS = {EventKind.ACCEPTED: "order", EventKind.ACCOUNT_OPENED: "account", EventKind.ALL_CANCELLED: "size"}
+ANSWERS = {EventKind.ACCEPTED: "order", EventKind.ACCOUNT_OPENED: "account", EventKind.ALL_CANCELLED: "orders"}
 """What a method returns: a field of the one event of this kind."""
 
 

@@ -16,7 +16,7 @@ from tests.engine.oracle_model import Terms
 def test_a_deposit_and_a_withdrawal() -> None:
     exchange = new_exchange()
     exchange.deposit(0, USD, 100)
-    assert [(event.kind, event.account, event.instrument, event.size, event.remaining) for event in exchange.events] == [(EventKind.BALANCE, 0, USD, 100, 0)]
+    assert [(event.kind, event.account, event.asset, event.available, event.held) for event in exchange.events] == [(EventKind.BALANCE, 0, USD, 100, 0)]
     exchange.withdraw(0, USD, 40)
     assert (exchange.balance(0, USD), exchange.supply(USD)) == ((60, 0), 60)
 
@@ -138,7 +138,7 @@ def test_replace_tells_the_balance_even_if_it_stays() -> None:
     exchange = new_exchange(btc=10)
     order = exchange.place(0, 0, SELL, 10, 9)
     exchange.replace(0, order, 11, 9)
-    assert [(event.instrument, event.size, event.remaining) for event in told(exchange, EventKind.BALANCE)] == [(BTC, 1, 9)]
+    assert [(event.asset, event.available, event.held) for event in told(exchange, EventKind.BALANCE)] == [(BTC, 1, 9)]
 
 
 # Fills
@@ -170,7 +170,7 @@ def test_balances_are_told_in_the_order_in_which_they_were_touched() -> None:
     exchange.place(0, 0, SELL, 10, 5)
     exchange.place(1, 0, SELL, 10, 5)
     exchange.place(2, 0, BUY, 10, 7)
-    rows = [(event.account, event.instrument) for event in told(exchange, EventKind.BALANCE)]
+    rows = [(event.account, event.asset) for event in told(exchange, EventKind.BALANCE)]
     assert rows == [(2, USD), (2, BTC), (0, BTC), (0, USD), (1, BTC), (1, USD)]
 
 

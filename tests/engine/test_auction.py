@@ -20,7 +20,7 @@ def test_orders_are_collected_without_matching_and_unseen(exchange: Exchange) ->
     exchange.place(MAKER, 0, BUY, 90, 5)
     exchange.place(MAKER, 0, SELL, 110, 5)
     exchange.set_phase(0, Phase.AUCTION)
-    assert [(event.side, event.price, event.size, event.other) for event in told(exchange, EventKind.LEVEL)] == [(BUY, 90, 0, 0), (SELL, 110, 0, 0)]
+    assert [(event.side, event.price, event.size, event.orders) for event in told(exchange, EventKind.LEVEL)] == [(BUY, 90, 0, 0), (SELL, 110, 0, 0)]
     order = exchange.place(TAKER, 0, BUY, 120, 3)
     assert (trades(exchange), told(exchange, EventKind.LEVEL), depth(exchange)) == ([], [], ([], []))
     assert [found.order for found in exchange.books[0].queue(BUY, 120)] == [order]
@@ -31,7 +31,7 @@ def test_what_is_left_is_published(exchange: Exchange) -> None:
     assert collect(exchange, {102: 5, 101: 2, 90: 7}, {101: 6, 110: 1}) == (101, 6)
     exchange.set_phase(0, Phase.TRADING)
     [phase] = told(exchange, EventKind.PHASE)
-    assert (phase.other, phase.price, phase.size) == (Phase.TRADING, 101, 6)
+    assert (phase.phase, phase.price, phase.size) == (Phase.TRADING, 101, 6)
     assert [(price, size) for _, price, size in trades(exchange)] == [(101, 5), (101, 1)]
     assert depth(exchange) == ([101, 1, 90, 7], [110, 1])
     assert [(event.side, event.price, event.size) for event in told(exchange, EventKind.LEVEL)] == [(BUY, 101, 1), (BUY, 90, 7), (SELL, 110, 1)]
@@ -99,7 +99,7 @@ def test_the_younger_order_pays_the_takers_fee() -> None:
     exchange.set_reference(0, 100)
     exchange.set_phase(0, Phase.TRADING)
     [trade] = told(exchange, EventKind.TRADE)
-    assert (trade.order, trade.other, trade.side, trade.price, trade.filled, trade.remaining) == (buy, sell, BUY, 100, 200, 100)
+    assert (trade.order, trade.maker, trade.side, trade.price, trade.taker_fee, trade.maker_fee) == (buy, sell, BUY, 100, 200, 100)
     assert [event.fee for event in told(exchange, EventKind.FILLED)] == [100, 200]
     assert exchange.balance(MAKER, 1) == (10**6 - 10_000 - 200, 0)      # what it held for 110 is released
     assert exchange.balance(OTHER, 1) == (10**6 + 10_000 - 100, 0)

@@ -56,16 +56,16 @@ def test_what_a_fill_tells(exchange: Exchange, asks: list[int]) -> None:
     taker = exchange.place(TAKER, 0, BUY, 101, 13, client_id=44)
     events = [event for event in exchange.events if event.kind in (EventKind.TRADE, EventKind.FILLED)][-3:]
     trade, maker_fill, taker_fill = events
-    assert (trade.order, trade.other, trade.side, trade.price, trade.size, trade.value) == (taker, asks[2], BUY, 101, 1, 101)
-    assert (maker_fill.order, maker_fill.other, maker_fill.account, maker_fill.side, maker_fill.flags) == (asks[2], 0, MAKER, SELL, 0)
+    assert (trade.order, trade.maker, trade.side, trade.price, trade.size, trade.value) == (taker, asks[2], BUY, 101, 1, 101)
+    assert (maker_fill.order, maker_fill.client_id, maker_fill.account, maker_fill.side, maker_fill.flags) == (asks[2], 0, MAKER, SELL, 0)
     assert (maker_fill.price, maker_fill.size, maker_fill.remaining, maker_fill.filled, maker_fill.value) == (101, 1, 9, 1, 101)
-    assert (taker_fill.order, taker_fill.other, taker_fill.account, taker_fill.side, taker_fill.flags) == (taker, 44, TAKER, BUY, 2)
+    assert (taker_fill.order, taker_fill.client_id, taker_fill.account, taker_fill.side, taker_fill.flags) == (taker, 44, TAKER, BUY, 2)
     assert (taker_fill.price, taker_fill.size, taker_fill.remaining, taker_fill.filled, taker_fill.value) == (101, 1, 0, 13, 12 * 100 + 101)
 
 
 def test_levels_are_told_once_with_what_is_there_at_the_end(exchange: Exchange, asks: list[int]) -> None:
     exchange.place(TAKER, 0, BUY, 101, 13)
-    assert [(level.side, level.price, level.size, level.other) for level in told(exchange, EventKind.LEVEL)] == [(SELL, 100, 0, 0), (SELL, 101, 9, 1)]
+    assert [(level.side, level.price, level.size, level.orders) for level in told(exchange, EventKind.LEVEL)] == [(SELL, 100, 0, 0), (SELL, 101, 9, 1)]
 
 
 def test_an_account_may_trade_with_itself(exchange: Exchange) -> None:

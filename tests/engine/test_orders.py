@@ -65,7 +65,7 @@ def test_cancel_all_of_one_instrument(exchange: Exchange) -> None:
 
 def test_cancel_all_of_nothing(exchange: Exchange) -> None:
     assert exchange.cancel_all(MAKER) == 0
-    assert [(event.kind, event.size) for event in exchange.events] == [(EventKind.ALL_CANCELLED, 0)]
+    assert [(event.kind, event.orders) for event in exchange.events] == [(EventKind.ALL_CANCELLED, 0)]
 
 
 # Reduce

@@ -175,7 +175,7 @@ def test_the_takers_partner_ends_ahead_of_the_makers(exchange: Exchange) -> None
     buy_stop = exchange.place(OTHER, 0, BUY, 0, 5, type=STOP, stop=150)
     exchange.place(OTHER, 0, BUY, 120, 5, linked=buy_stop)
     assert ends(exchange) == [(buy_stop, Reason.LINKED), (stop, Reason.LINKED)]
-    assert [event.other for event in told(exchange, EventKind.TRADE)] == [limit]
+    assert [event.maker for event in told(exchange, EventKind.TRADE)] == [limit]
 
 
 @pytest.mark.parametrize("size", [5, 6])

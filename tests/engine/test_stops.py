@@ -269,7 +269,7 @@ def test_what_a_stop_triggers_waits_for_those_that_are_triggered_already(exchang
     makers = {price: exchange.place(MAKER, 0, SELL, price, 1) for price in (100, 101, 103, 104, 105)}
     third, second, first = (exchange.place(TAKER, 0, BUY, 0, 1, type=STOP, stop=stop) for stop in (102, 101, 100))
     sweep = exchange.place(OTHER, 0, BUY, 101, 2)
-    met = [(event.order, event.other) for event in told(exchange, EventKind.TRADE)]
+    met = [(event.order, event.maker) for event in told(exchange, EventKind.TRADE)]
     assert met == [(sweep, makers[100]), (sweep, makers[101]), (first, makers[103]), (second, makers[104]), (third, makers[105])]
 
 
@@ -277,7 +277,7 @@ def test_a_stop_enters_when_the_order_that_triggered_it_rests(exchange: Exchange
     stop = exchange.place(TAKER, 0, SELL, 0, 2, type=STOP, stop=100)
     exchange.place(MAKER, 0, SELL, 100, 1)
     bid = exchange.place(OTHER, 0, BUY, 100, 5)
-    assert [(event.order, event.other, event.size) for event in told(exchange, EventKind.TRADE)][1:] == [(stop, bid, 2)]
+    assert [(event.order, event.maker, event.size) for event in told(exchange, EventKind.TRADE)][1:] == [(stop, bid, 2)]
     assert depth(exchange) == ([100, 2], [])
 
 

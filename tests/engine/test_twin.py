@@ -165,8 +165,8 @@ def test_what_an_order_asks_for_is_what_it_gets(seed: int) -> None:
                 seen["money"] += 1
         accounts = {event.order: event.account for event in events if event.kind == EventKind.FILLED}
         for trade in (event for event in events if event.kind == EventKind.TRADE):
-            taker, maker = (oracle.account[accounts[order]] for order in (trade.order, trade.other))
-            if accounts[trade.order] == accounts[trade.other] or taker.group == maker.group != 0:
+            taker, maker = (oracle.account[accounts[order]] for order in (trade.order, trade.maker))
+            if accounts[trade.order] == accounts[trade.maker] or taker.group == maker.group != 0:
                 mode = modes.get(trade.order) or command.self_trade or taker.self_trade
                 assert mode == SelfTrade.ALLOW
                 seen["own trade"] += 1

@@ -30,8 +30,8 @@ class NaiveLog:
 
     def take(self, event: Event, time: int) -> None:
         if event.kind == EventKind.BALANCE:
-            asset = list(self.exchange.assets().items())[event.instrument]
-            self.balances.append((event.seq, Balance(*asset, event.size, event.remaining)))
+            asset = list(self.exchange.assets().items())[event.asset]
+            self.balances.append((event.seq, Balance(*asset, event.available, event.held)))
         else:
             self.orders.append((event.seq, self.update(event, time)))
         for which, log in enumerate((self.orders, self.balances)):
@@ -43,7 +43,7 @@ class NaiveLog:
         if kind in (EventKind.ACCEPTED, EventKind.REPLACED):
             self.limits[event.order] = event.price
         update = OrderUpdate(
-            event.seq, time, kind.name.lower(), event.order, event.other, self.exchange.books[event.instrument].instrument.name,    # type: ignore[arg-type]
+            event.seq, time, kind.name.lower(), event.order, event.client_id, self.exchange.books[event.instrument].instrument.name,    # type: ignore[arg-type]
             "sell" if event.side else "buy", self.limits.get(event.order, event.price), event.remaining, event.filled, event.value,
             reason=Reason(event.reason).name.lower() if event.reason else "",    # type: ignore[arg-type]
         )

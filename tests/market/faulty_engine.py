@@ -15,7 +15,7 @@ FAULTS = f"""
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
-static void faulty(struct __pyx_t_6engine_5model_Command const *command, Py_ssize_t count) {{
+static void faulty(struct Command const *command, Py_ssize_t count) {{
   for (Py_ssize_t i = 0; i < count; i++)
     if (command[i].kind == {CommandKind.CANCEL:d})
       switch (command[i].client_id) {{
