@@ -2,14 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t
 
-
-cdef struct Ring:               # of entries that begin with their sequence, the oldest first
-    char* data
-    size_t item                 # bytes of an entry
-    uint32_t kept               # the most entries
-    uint32_t capacity
-    uint32_t first
-    uint32_t count
+from stream.feed.logs cimport Ring
 
 
 cdef class OwnLog:

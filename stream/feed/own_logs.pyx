@@ -1,4 +1,4 @@
-"""The latest events of accounts, as records in rings, and the frames that are written straight from them. No event is a Python object before somebody reads it.
+"""The latest events of accounts, and the frames that are written straight from them. No event is a Python object before somebody reads it.
 
 The bytes are those of `MSGPACK.frame` for an `Orders` or a `Balances`.
 """
@@ -6,16 +6,15 @@ The bytes are those of `MSGPACK.frame` for an `Orders` or a `Balances`.
 cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free
-from libc.string cimport memcpy
 
 from engine.book cimport OpenOrder, find_open
 from engine.events cimport EventBuffer, fee_of
 from engine.exchange cimport Exchange
-from engine.memory cimport resized
 from engine.model cimport (
     ACCEPTED, BALANCE, CANCELLED, DISPLAYED, FILLED, LIMIT, REDUCED, REPLACED, SELL, TAKER, TRIGGERED, WAITING, Event,
 )
-from stream.wire.packing cimport ARRAY_MAX, HEADER_MAX, NUMBER_MAX, put_array, put_bytes, put_header, put_number
+from stream.feed.logs cimport begin, entry_of, first_after, framed, head_of, new_entry, put_packed, written
+from stream.wire.packing cimport ARRAY_MAX, NUMBER_MAX, put_array, put_number
 
 from collections.abc import Sequence
 
@@ -25,12 +24,7 @@ from engine.model import EventKind, OrderType, Reason
 from stream.wire.channels import BALANCES, ORDERS
 from stream.wire.frames import Balance, Balances, Orders, OrderUpdate
 
-cdef extern from "Python.h":
-    bytes PyBytes_FromStringAndSize(const char* data, Py_ssize_t size)
-    char* PyBytes_AS_STRING(bytes data)
-
 cdef enum:
-    CAPACITY_MIN = 16
     TEXTS_MAX = 6 * 66          # bytes of all texts of an entry
 
 cdef uint32_t OF_ORDERS = (
@@ -87,72 +81,6 @@ cdef struct BalanceEntry:
     int64_t available
     int64_t held
     uint32_t asset
-
-
-cdef struct Payload:            # of the frame that is being made; as large as the largest one so far
-    unsigned char* data
-    size_t capacity
-
-
-cdef Payload payload
-
-
-cdef inline void* entry_of(Ring* ring, uint32_t i) noexcept nogil:
-    cdef uint32_t place = ring.first + i
-    if place >= ring.capacity:
-        place -= ring.capacity
-    return ring.data + place * ring.item
-
-
-cdef void* new_entry(Ring* ring, int64_t* floor) noexcept nogil:
-    """Room behind the latest entry. If there is none the oldest one goes, and `floor` is its sequence."""
-    cdef uint32_t capacity
-    cdef char* data
-    cdef uint32_t i
-    if ring.count == ring.kept:
-        floor[0] = (<uint64_t*>entry_of(ring, 0))[0]
-        ring.first = 0 if ring.first + 1 == ring.capacity else ring.first + 1
-        ring.count -= 1
-    elif ring.count == ring.capacity:    # the first entry has not moved yet
-        capacity = min(ring.kept, 2 * ring.capacity + CAPACITY_MIN)
-        ring.data = <char*>resized(ring.data, ring.capacity * ring.item, capacity * ring.item)
-        ring.capacity = capacity
-    ring.count += 1
-    return entry_of(ring, ring.count - 1)
-
-
-cdef uint32_t first_after(Ring* ring, int64_t prev) noexcept nogil:
-    """The place of the first entry after a sequence. O(entries behind it)."""
-    cdef uint32_t i = ring.count
-    while i and <int64_t>(<uint64_t*>entry_of(ring, i - 1))[0] > prev:
-        i -= 1
-    return i
-
-
-cdef unsigned char* begin(size_t size) noexcept nogil:
-    """The memory for a payload of at most so many bytes."""
-    if payload.capacity < size:
-        payload.data = <unsigned char*>resized(payload.data, payload.capacity, 2 * size)
-        payload.capacity = 2 * size
-    return payload.data
-
-
-cdef bytes framed(unsigned char* end):
-    """The payload up to `end`, as a frame."""
-    cdef unsigned char header[HEADER_MAX]
-    cdef size_t size = end - payload.data
-    cdef size_t header_size = put_header(header, size) - header
-    cdef bytes frame = PyBytes_FromStringAndSize(NULL, header_size + size)
-    put_bytes(put_bytes(<unsigned char*>PyBytes_AS_STRING(frame), header, header_size), payload.data, size)
-    return frame
-
-
-cdef inline unsigned char* put_packed(unsigned char* to, object text) noexcept:
-    return put_bytes(to, PyBytes_AS_STRING(<bytes>text), len(<bytes>text))
-
-
-cdef bytes head_of(str tag, str channel, fields):
-    return bytes((0x90 | len(fields) + 1,)) + packed(tag) + packed(channel)
 
 
 cdef class OwnLog:
@@ -258,7 +186,7 @@ cdef class OrderLog(OwnLog):
     def entries(self) -> list[tuple[int, OrderUpdate]]:
         """All that are kept, each with its sequence, oldest first."""
         cdef unsigned char* end = self.put_from(begin(self.room(0)), 0)
-        updates = msgspec.msgpack.decode(payload.data[: end - payload.data], type=list[OrderUpdate])
+        updates = msgspec.msgpack.decode(written()[: end - written()], type=list[OrderUpdate])
         return [(update.seq, update) for update in updates]
 
     def restore(self, floor: int, entries: list[tuple[int, OrderUpdate]]) -> None:
@@ -328,7 +256,7 @@ cdef class BalanceLog(OwnLog):
         """All that are kept, each with its sequence, oldest first."""
         cdef uint32_t i
         cdef unsigned char* end = self.put_from(begin(self.room(0)), 0)
-        balances = msgspec.msgpack.decode(payload.data[: end - payload.data], type=list[Balance])
+        balances = msgspec.msgpack.decode(written()[: end - written()], type=list[Balance])
         return [((<BalanceEntry*>entry_of(&self.ring, i)).seq, balances[i]) for i in range(self.ring.count)]
 
     def restore(self, floor: int, entries: list[tuple[int, Balance]]) -> None:
