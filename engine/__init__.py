@@ -12,6 +12,7 @@ from engine.exchange import Exchange
 from engine.instrument import FEE_SCALE, MONEY_MAX, PRICE_MAX, Instrument
 from engine.levels import PriceLevels
 from engine.model import CommandKind, EventKind, OrderType, Phase, Reason, SelfTrade, Side, TimeInForce
+from engine.queues import IndexedQueues, OrderQueues
 from engine.records import Event, Order
 
 __all__ = [
@@ -28,9 +29,11 @@ __all__ = [
     "Events",
     "Exchange",
     "Inconsistent",
+    "IndexedQueues",
     "Instrument",
     "Order",
     "OrderBook",
+    "OrderQueues",
     "OrderType",
     "Phase",
     "PriceLevels",

@@ -3,45 +3,13 @@
 from libc.stdlib cimport free
 
 from engine.memory cimport doubled, resized
+from engine.sip cimport sip_hash
 from engine.thresholds cimport CLIENT_IDS
 
 
-cdef inline uint64_t rotated(uint64_t x, int bits) noexcept nogil:
-    return x << bits | x >> (64 - bits)
-
-
-cdef inline void sip_round(uint64_t* v) noexcept nogil:
-    v[0] += v[1]
-    v[2] += v[3]
-    v[1] = rotated(v[1], 13) ^ v[0]
-    v[3] = rotated(v[3], 16) ^ v[2]
-    v[0] = rotated(v[0], 32)
-    v[2] += v[1]
-    v[0] += v[3]
-    v[1] = rotated(v[1], 17) ^ v[2]
-    v[3] = rotated(v[3], 21) ^ v[0]
-    v[2] = rotated(v[2], 32)
-
-
 cdef inline uint64_t home_of(ClientIds* ids, uint32_t account, uint64_t client_id) noexcept nogil:
-    """SipHash-1-3 (Aumasson, Bernstein 2012) of the client id and the account, 12 bytes. Without the key, nobody can choose ids that collide."""
-    cdef uint64_t v[4]
-    cdef uint64_t last = <uint64_t>12 << 56 | account
-    v[0] = ids.key[0] ^ <uint64_t>0x736F6D6570736575
-    v[1] = ids.key[1] ^ <uint64_t>0x646F72616E646F6D
-    v[2] = ids.key[0] ^ <uint64_t>0x6C7967656E657261
-    v[3] = ids.key[1] ^ <uint64_t>0x7465646279746573
-    v[3] ^= client_id
-    sip_round(v)
-    v[0] ^= client_id
-    v[3] ^= last
-    sip_round(v)
-    v[0] ^= last
-    v[2] ^= 0xFF
-    sip_round(v)
-    sip_round(v)
-    sip_round(v)
-    return (v[0] ^ v[1] ^ v[2] ^ v[3]) & (ids.capacity - 1)
+    """The hash of the client id and the account, 12 bytes. Without the key, nobody can choose ids that collide."""
+    return sip_hash(ids.key, client_id, account, 12) & (ids.capacity - 1)
 
 
 cdef inline uint64_t place_of(ClientIds* ids, uint32_t account, uint64_t client_id) noexcept nogil:

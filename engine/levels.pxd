@@ -11,6 +11,7 @@ from engine.turn cimport Turn
 
 
 cdef void evict(Levels* book) noexcept nogil
+cdef list side_of(Levels* book, int side, Py_ssize_t n)
 
 
 cdef inline uint64_t mix(int side, int64_t price, int64_t size) noexcept nogil:

@@ -33,6 +33,7 @@ cdef extern from *:
         ROW(LEVELS,             64,             2)                                               \\
         ROW(NODES,              8,              2)                                               \\
         ROW(EXPIRIES,           64,             2)                                               \\
+        ROW(QUEUED_ORDERS,      64,             2)                                               \\
         ROW(SNAPSHOT_BYTES,     4096,           8)
 
     enum Threshold {FOR_EACH_THRESHOLD(NAME_ALONE) THRESHOLD_COUNT};
@@ -57,6 +58,7 @@ cdef extern from *:
         LEVELS
         NODES
         EXPIRIES
+        QUEUED_ORDERS
         SNAPSHOT_BYTES
     enum:
         THRESHOLD_COUNT

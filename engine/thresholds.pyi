@@ -14,6 +14,7 @@ class Threshold(IntEnum):
     LEVELS = 10
     NODES = 11
     EXPIRIES = 12
-    SNAPSHOT_BYTES = 13
+    QUEUED_ORDERS = 13
+    SNAPSHOT_BYTES = 14
 
 def sides_met() -> dict[str, tuple[int, int]] | None: ...

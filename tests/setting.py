@@ -24,6 +24,7 @@ CONFIG = Config(
     tombstones_max=40,
     trades_kept=60,
     account_events_kept=200,
+    market_by_order_kept=100,
     heartbeat_ms=500,
     pending_bytes_max=1 << 18,
     messages_burst=1 << 20,

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from stream.client.errors import ClientError, TooSlow
 from stream.client.tables import BOOK_COLUMNS, TRADE_COLUMNS, book_rows, to_pandas, to_polars, trade_rows
-from stream.wire.channels import BALANCES, BOOK, ORDERS, TICKER, TRADES, ChannelName
-from stream.wire.frames import Balance, Book, Gap, OrderUpdate, Ticker, Trade
+from stream.wire.channels import BALANCES, BOOK, BY_ORDER, ORDERS, TICKER, TRADES, ChannelName
+from stream.wire.fields import SideName
+from stream.wire.frames import Balance, Book, Gap, OrderBatch, OrderUpdate, Ticker, Trade
 from stream.wire.messages import Frame, InForce
-from stream.wire.mirror import BalancesMirror, BookMirror, Mirror, OrdersMirror, TickerMirror, TradesMirror
+from stream.wire.mirror import SIDES, BalancesMirror, BookMirror, ByOrderMirror, Mirror, OrdersMirror, TickerMirror, TradesMirror
 
 if TYPE_CHECKING:
     from numpy import int64
@@ -278,6 +279,42 @@ class LiveBook(Conflated[Book]):
         return to_polars(book_rows(*self.levels(n)), BOOK_COLUMNS, terms)
 
 
+class LiveByOrder(Lossless[OrderBatch | Gap]):
+    """An order book order by order. Iterating gives every batch of changes; a Gap means that a snapshot has replaced the book."""
+
+    mirror: ByOrderMirror
+
+    @property
+    def verified(self) -> bool:
+        """Whether the digest of the orders, with their priority, was the same as the server's at `seq`."""
+        return self.mirror.verified
+
+    def levels(self, n: int = 0) -> tuple[list[int], list[int]]:
+        """The best `n` bids and asks (0: all) that the orders add up to, best first, as price, size, price, size, and so on, in ticks and lots."""
+        return self.mirror.queues.depth(n)
+
+    def queue(self, side: SideName, price: int) -> list[tuple[int, int]]:
+        """The orders at a price by priority: public number and size in lots of each."""
+        return self.mirror.queues.queue(SIDES[side], price)
+
+    def place(self, order: int) -> tuple[int, int]:
+        """How many orders, and how many lots, are ahead of the order with this public number. Raises ValueError if it is not in the book."""
+        return self.mirror.queues.place(order)
+
+    def arrays(self) -> tuple["NDArray[int64]", "NDArray[int64]"]:
+        """All bids and asks as NumPy arrays of 64-bit integers, the best price first and by priority at each price. O(orders).
+
+        Each row is an order: public number, price, size.
+        """
+        from numpy import frombuffer, int64
+
+        bids, asks = (frombuffer(self.mirror.queues.rows(side), int64).reshape(-1, 3) for side in SIDES.values())
+        return bids, asks
+
+    def _items_of(self, frame: Any) -> Iterable[OrderBatch]:
+        return frame.batches    # type: ignore[no-any-return]
+
+
 class LiveTicker(Conflated[Ticker]):
     """The ticker of an instrument. Iterating gives the latest frame."""
 
@@ -321,6 +358,7 @@ class LiveBalances(Lossless[Balance | Gap]):
 
 KINDS: dict[str, tuple[type[Live[Any]], type[Mirror[Any]]]] = {
     BOOK: (LiveBook, BookMirror),
+    BY_ORDER: (LiveByOrder, ByOrderMirror),
     TRADES: (LiveTrades, TradesMirror),
     TICKER: (LiveTicker, TickerMirror),
     ORDERS: (LiveOrders, OrdersMirror),
@@ -371,6 +409,10 @@ class Listener(ABC):
     async def orderbook(self, instrument: str, depth: int | None = None, interval_ms: int | None = None) -> LiveBook:
         """Subscribe to an order book: the full book (`depth` 0, the default), or its best `depth` levels per side."""
         return (await self.orderbooks([instrument], depth, interval_ms))[0]
+
+    async def market_by_order(self, instrument: str) -> LiveByOrder:
+        """Subscribe to an order book order by order."""
+        return cast(LiveByOrder, (await self.subscribe([str(ChannelName(BY_ORDER, instrument))]))[0])
 
     async def trades(self, instrument: str) -> LiveTrades:
         """Subscribe to the trades of an instrument."""

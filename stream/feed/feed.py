@@ -10,11 +10,13 @@ import msgspec
 
 from engine import EventKind, Exchange, OrderBook, Phase
 from stream.commands.results import OF_ORDERS
+from stream.feed.books_by_order import BooksByOrder
 from stream.feed.candles import Candles
 from stream.feed.channel import SIDES, Channel
 from stream.feed.own_channels import BalancesChannel, OrdersChannel
 from stream.feed.own_logs import OwnLogs
-from stream.feed.public_channels import BookChannel, TickerChannel, TickerState, TradesChannel
+from stream.feed.public_channels import BookChannel, FollowedByOrder, TickerChannel, TickerState, TradesChannel
+from stream.feed.public_orders import PublicOrders
 from stream.settings.config import Config
 from stream.wire.channels import ORDERS
 from stream.wire.frames import Balance, OrderUpdate, Trade
@@ -34,6 +36,7 @@ class FeedState(msgspec.Struct, array_like=True):
     books: dict[str, tuple[tuple[int, list[tuple[int, Trade]]], TickerState]]
     accounts: dict[int, tuple[tuple[int, list[tuple[int, OrderUpdate]]], tuple[int, list[tuple[int, Balance]]]]]
     candles: dict[str, dict[str, list[msgspec.Raw]]] = {}
+    parts: dict[int, int] = {}
 
 
 _decode_state = msgspec.msgpack.Decoder(FeedState).decode
@@ -52,6 +55,8 @@ class Feed:
         self._config = config
         self._books: list[OrderBook] = []
         self._book_channels: list[BookChannel] = []
+        self._by_order = BooksByOrder(exchange)
+        self._by_order_channels: list[FollowedByOrder] = []
         self._trades: list[TradesChannel] = []
         self._tickers: list[TickerChannel] = []
         self.candles: list[Candles] = []
@@ -69,7 +74,8 @@ class Feed:
         self.terms_seq = self._exchange.seq    # at which the terms of any instrument changed last
         for book in self._exchange.books[len(self._books) :]:
             name = book.instrument.name
-            channels = BookChannel(name, book.levels), TradesChannel(name, self._config, self._exchange.seq), TickerChannel(book)
+            by_order = FollowedByOrder(book, self._by_order, self._config, lambda: self._exchange.seq)
+            channels = BookChannel(name, book.levels), TradesChannel(name, self._config, self._exchange.seq), TickerChannel(book), by_order
             for channel in channels:
                 channel.relayed = self._replicated
             self._books.append(book)
@@ -77,10 +83,28 @@ class Feed:
             self._book_channels.append(channels[0])
             self._trades.append(channels[1])
             self._tickers.append(channels[2])
+            self._by_order_channels.append(by_order)
             self.candles.append(Candles(self._config.candles_kept))
             self.public |= {channel.name: channel for channel in channels}
             if book.phase != Phase.TRADING:
                 self._not_trading.add(book.index)
+        self._follow_always()
+
+    def _follow_always(self) -> None:
+        """Follow every book by order, if that is wanted."""
+        if self._config.market_by_order_always:
+            for channel in self._by_order_channels:
+                channel.log    # noqa: B018
+
+    @property
+    def public_orders(self) -> PublicOrders:
+        """The public numbers of orders."""
+        return self._by_order.orders
+
+    @property
+    def by_order_failures(self) -> int:
+        """How many books by order were wrong, and began again."""
+        return self._by_order.failures
 
     def dump(self) -> bytes:
         """What its channels know that the exchange does not, for another process to `restore`."""
@@ -91,6 +115,7 @@ class Feed:
             },
             {account: tuple((each.log.floor, each.log.entries()) for each in channels) for account, channels in self._accounts.items()},    # type: ignore[misc]
             {book.instrument.name: candles.dump() for book, candles in zip(self._books, self.candles, strict=True)},
+            self._by_order.orders.parts,
         ))
 
     def restore(self, state: bytes) -> None:
@@ -103,6 +128,10 @@ class Feed:
                 ticker.restore(of_ticker)
         for book, candles in zip(self._books, self.candles, strict=True):
             candles.restore(found.candles.get(book.instrument.name, {}))
+        for channel in self._by_order_channels:
+            channel.forget()
+        self._by_order.orders.restore(found.parts)
+        self._follow_always()
         for account, (of_orders, of_balances) in found.accounts.items():
             orders, balances = self.keep_account(account)
             orders.log.restore(*of_orders)
@@ -169,6 +198,9 @@ class Feed:
                 if event.instrument in self._not_trading:
                     self._tickers[event.instrument].touch(event.seq)
                     self._touch(self._tickers[event.instrument])
+        for index in self._by_order.apply(time):
+            self._by_order_channels[index].changed(time)
+            self._touch(self._by_order_channels[index])
         if self._accounts:
             for channel in self._own.apply(time):
                 self._touch(channel)

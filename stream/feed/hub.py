@@ -10,13 +10,13 @@ from stream.feed.conflation import Conflation, Counters, Key, Pace, WindowConfla
 from stream.feed.delivery import Outbox, Subscription
 from stream.feed.public_channels import BookChannel
 from stream.settings.config import Config
-from stream.wire.channels import BALANCES, BOOK, ORDERS, PRIVATE, TICKER, TRADES, ChannelName, parse
+from stream.wire.channels import BALANCES, BOOK, BY_ORDER, ORDERS, PRIVATE, TICKER, TRADES, ChannelName, parse
 from stream.wire.codec import Shared
 from stream.wire.codes import ErrorCode
 from stream.wire.messages import InForce, Subscribe
 from stream.wire.times import MILLISECOND, NEVER
 
-PRIORITY = (ORDERS, BALANCES, TRADES, BOOK, TICKER)
+PRIORITY = (ORDERS, BALANCES, TRADES, BY_ORDER, BOOK, TICKER)
 """The order in which a tick's frames are sent: own events ahead of trades, ahead of books, ahead of tickers."""
 
 NOBODY = -1
@@ -158,6 +158,10 @@ class Hub:
     def accounts_heard(self) -> set[int]:
         """The accounts to whose own channels anybody listens."""
         return {key[1] for kind in PRIVATE for key in self._conflations[kind]}
+
+    def listeners(self, kind: str) -> dict[str, int]:
+        """How many listen to each channel of a kind that anybody listens to, by the channel's name."""
+        return {conflation.channel.name: len(conflation.subscriptions) for conflation in self._conflations[kind].values()}
 
     def adopt(self, feed: Channels) -> None:
         """Go on with the channels of another feed of the same market. All listeners get what is new there."""

@@ -1,14 +1,17 @@
-"""The channels that anybody may hear: a book's levels, its trades, and its ticker."""
+"""The channels that anybody may hear: a book's levels, its orders, its trades, and its ticker."""
 
 from collections import deque
+from collections.abc import Callable
 
 import msgspec
 
-from engine import Event, OrderBook, PriceLevels
+from engine import Event, OrderBook, OrderQueues, PriceLevels
 from stream.feed.book_frames import BookFrames, Window
+from stream.feed.books_by_order import BooksByOrder
+from stream.feed.by_order_log import ByOrderLog
 from stream.feed.channel import PHASES, Channel, LosslessChannel, Point
 from stream.settings.config import Config
-from stream.wire.channels import BOOK, TICKER, TRADES, ChannelName
+from stream.wire.channels import BOOK, BY_ORDER, TICKER, TRADES, ChannelName
 from stream.wire.codec import Shared, Written
 from stream.wire.frames import Ticker, Trade, Trades
 
@@ -54,6 +57,64 @@ class BookChannel(Channel):
     def is_longer(self, prev: int) -> bool:
         """Whether the frame since `prev` has more levels than a snapshot."""
         return self.levels.count_since(prev) > len(self.levels)
+
+
+class ByOrderChannel(Channel):
+    """An order book order by order. Every change is told."""
+
+    lossless = True
+    log: ByOrderLog
+
+    def __init__(self, instrument: str) -> None:
+        super().__init__(str(ChannelName(BY_ORDER, instrument)))
+
+    @property
+    def seq(self) -> int:
+        return self.log.seq
+
+    def snapshot(self, at: Point) -> Shared:
+        return Written(self.log.snapshot(at))
+
+    def since(self, prev: int, at: Point, batches: int = 0) -> Shared | None:
+        frame = self.log.since(prev, at)
+        return None if frame is None else Written(frame)
+
+
+class FollowedByOrder(ByOrderChannel):
+    """The same, out of the engine's events. The book is followed from when it is first asked for, until nobody has listened for a while."""
+
+    def __init__(self, book: OrderBook, books: BooksByOrder, config: Config, seq: Callable[[], int]) -> None:
+        """`seq` tells the engine's sequence."""
+        super().__init__(book.instrument.name)
+        self._index = book.index
+        self._books = books
+        self._config = config
+        self._engine_seq = seq
+        self._log: ByOrderLog | None = None
+        self._unheard_since = 0    # in ns; 0: somebody listens, or the book has not changed since
+
+    @property
+    def log(self) -> ByOrderLog:    # type: ignore[override]
+        """The changes. O(orders in the book), if it is not followed yet."""
+        if self._log is None:
+            self._log = ByOrderLog(self.name, OrderQueues(), self._config.market_by_order_kept, self._engine_seq())
+            self._books.follow(self._index, self._log)
+        return self._log
+
+    def changed(self, time: int) -> None:
+        """The book has changed. If nobody has listened for long, stop following it."""
+        if self.heard or self._config.market_by_order_always:
+            self._unheard_since = 0
+        elif not self._unheard_since:
+            self._unheard_since = time
+        elif time - self._unheard_since > self._config.market_by_order_resume_s * 10**9:
+            self.forget()
+
+    def forget(self) -> None:
+        """Stop following the book."""
+        if self._log is not None:
+            self._log = None
+            self._books.forget(self._index)
 
 
 class TradesChannel(LosslessChannel[Trade]):

@@ -1,16 +1,20 @@
-"""A client inside the server. It rebuilds every book from the same bytes that are sent to clients, and raises an alarm if a book is wrong."""
+"""A client inside the server. It rebuilds every book from the same bytes that are sent to clients, and raises an alarm if a book is wrong.
+
+It also follows each book by order to which anybody listens, and compares the levels that the orders add up to with those of the book.
+"""
 
 import logging
 
 from stream.feed.channel import Channels, Point
 from stream.feed.delivery import Outbox, Traffic
 from stream.feed.hub import NOBODY, Hub, Subscriptions
-from stream.wire.channels import BOOK, parse
+from stream.wire.channels import BOOK, BY_ORDER, ChannelName, parse
 from stream.wire.codec import MSGPACK
-from stream.wire.frames import Book
+from stream.wire.frames import Book, Gap, MarketByOrder
 from stream.wire.framing import payload_of
 from stream.wire.messages import Subscribe
-from stream.wire.mirror import BookMirror, Verdict
+from stream.wire.mirror import BookMirror, ByOrderMirror, Verdict
+from stream.wire.times import MILLISECOND
 
 log = logging.getLogger("deltabook")
 
@@ -26,8 +30,10 @@ class SelfAudit(Outbox):
         self._interval_ms = interval_ms
         self._subscriptions: Subscriptions = {}
         self.mirrors: dict[str, BookMirror] = {}
+        self.by_order: dict[str, ByOrderMirror] = {}
         self._to_begin: set[str] = set()
         self._known = 0    # channels of the feed
+        self._look_at = 0    # when to look again who listens to books by order, in ns
         self.frames = 0
         self.failures = 0
 
@@ -42,21 +48,47 @@ class SelfAudit(Outbox):
             new = {name for name in self._feed.public if parse(name).kind == BOOK} - self.mirrors.keys()
             self.mirrors |= {name: BookMirror(name) for name in new}
             self._to_begin |= new
+        if self._interval_ms and at.now >= self._look_at:
+            self._look_at = at.now + self._interval_ms * MILLISECOND
+            self._look(at)
         if self._to_begin:
             names, self._to_begin = list(map(parse, sorted(self._to_begin))), set()
             _, _, frames = self._hub.subscribe(self, self._subscriptions, names, NOBODY, Subscribe(1, [], 0, self._interval_ms), at)
             for subscription, frame, seq in frames:
                 subscription.push([frame], seq)
 
+    def _look(self, at: Point) -> None:
+        """Follow the books by order that others listen to, and no others."""
+        heard = {name for name, listeners in self._hub.listeners(BY_ORDER).items() if listeners > (name in self.by_order)}
+        for name in self.by_order.keys() - heard:
+            del self.by_order[name]
+            self._to_begin.discard(name)
+            self._hub.unsubscribe(self._subscriptions, [parse(name)], at)
+        new = heard - self.by_order.keys()
+        self.by_order |= {name: ByOrderMirror(name) for name in new}
+        self._to_begin |= new
+
     def put(self, frame: bytes) -> int:
         """Take in a frame as a client would."""
-        book = MSGPACK.decode_answer(payload_of(frame))
-        assert isinstance(book, Book)
-        mirror = self.mirrors[book.channel]
-        verdict = mirror.receive(book)
+        told = MSGPACK.decode_answer(payload_of(frame))
+        if isinstance(told, Gap):
+            return 0
+        assert isinstance(told, Book | MarketByOrder)
+        mirror = self.by_order[told.channel] if isinstance(told, MarketByOrder) else self.mirrors[told.channel]
+        verdict = mirror.receive(told)    # type: ignore[arg-type]
         self.frames += 1
-        if verdict in (Verdict.GAP, Verdict.MISMATCH) or mirror.levels.crossed:
+        crossed = mirror.queues.crossed if isinstance(mirror, ByOrderMirror) else mirror.levels.crossed
+        if verdict in (Verdict.GAP, Verdict.MISMATCH) or crossed or (isinstance(told, Book) and self._disagrees(told)):
             self.failures += 1
-            self._to_begin.add(book.channel)
-            log.error("the server sends a wrong book", extra={"channel": book.channel, "verdict": verdict.name.lower(), "prev": book.prev, "seq": book.seq})
+            self._to_begin.add(told.channel)
+            log.error("the server sends a wrong book", extra={"channel": told.channel, "verdict": verdict.name.lower(), "prev": told.prev, "seq": told.seq})
         return 0
+
+    def _disagrees(self, book: Book) -> bool:
+        """Whether the orders that were sent, as of the same sequence, do not add up to the book."""
+        name = str(ChannelName(BY_ORDER, parse(book.channel).instrument))
+        mirror, channel = self.by_order.get(name), self._feed.public.get(name)
+        if not mirror or not channel or mirror.epoch != book.epoch:
+            return False
+        whole = channel.point(Point(book.epoch, book.seq, 0, 0)).seq == book.seq and channel.seq <= mirror.seq <= book.seq
+        return whole and mirror.queues.levels_digest != book.digest

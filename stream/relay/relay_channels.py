@@ -11,17 +11,18 @@ from msgspec.structs import replace
 
 from engine import PriceLevels
 from stream.feed.book_frames import Window
+from stream.feed.by_order_log import ByOrderLog
 from stream.feed.channel import Channel, Point
 from stream.feed.hub import Refused
-from stream.feed.public_channels import BookChannel, TradesChannel
+from stream.feed.public_channels import BookChannel, ByOrderChannel, TradesChannel
 from stream.settings.config import Config
 from stream.wire.channels import BOOK, TICKER, ChannelName, parse
 from stream.wire.codec import Shared
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import PhaseName
-from stream.wire.frames import Book, Ticker, Trades
+from stream.wire.frames import Book, MarketByOrder, Ticker, Trades
 from stream.wire.messages import Frame
-from stream.wire.mirror import BookMirror, Mirror, TickerMirror, TradesMirror, Verdict
+from stream.wire.mirror import BookMirror, ByOrderMirror, Mirror, TickerMirror, TradesMirror, Verdict
 
 
 class Relayed(Channel):
@@ -94,6 +95,23 @@ class RelayedBook(Relayed, BookChannel):
         return super().window_since(before, window, prev, at, self._counted(prev, batches))
 
 
+class RelayedByOrder(Relayed, ByOrderChannel):
+    """An order book order by order. What the other server no longer had is missing here too."""
+
+    def __init__(self, instrument: str, config: Config) -> None:
+        super().__init__(instrument)
+        self.mirror = self._orders = ByOrderMirror(self.name)
+        self.log = ByOrderLog(self.name, self._orders.queues, config.market_by_order_kept, 0)
+
+    def _took(self, frame: MarketByOrder, before: int | None) -> None:
+        self.engine_time = frame.engine_time
+        if frame.prev is None:
+            self.log.restart(self._orders.queues, frame.seq)
+        else:
+            assert self._orders.frame
+            self.log.follow(self._orders.frame, self._orders.queues)
+
+
 class RelayedTrades(Relayed, TradesChannel):
     """Every trade of an instrument. What the other server no longer had is missing here too, and told as it was told."""
 
@@ -141,7 +159,7 @@ class RelayedTicker(Relayed):
 
 
 class InstrumentChannels(NamedTuple):
-    """The channels of one."""
+    """The channels of one that every server has."""
 
     book: RelayedBook
     trades: RelayedTrades
@@ -168,6 +186,9 @@ class RelayedFeed:
             instrument = InstrumentChannels(RelayedBook(name, self._config), RelayedTrades(name, self._config), RelayedTicker(name))
             self._instruments[name] = instrument
             self.all |= {channel.name: channel for channel in instrument}
+            if self._config.upstream_market_by_order:
+                by_order = RelayedByOrder(name, self._config)
+                self.all[by_order.name] = by_order
 
     def apply(self, frame: Frame) -> Verdict:
         """Take in a frame of a known channel; what became of it."""

@@ -11,15 +11,15 @@ from typing import Any, Literal, NamedTuple
 
 from msgspec import structs
 
-from stream.client.allowance import CHANNELS_MAX, Allowance, cost_of
+from stream.client.allowance import Allowance, cost_of
 from stream.feed.hub import Refused
 from stream.relay.relay_channels import RelayedFeed
 from stream.settings.config import Config
 from stream.wire.candles import CandlePage, ListCandles
-from stream.wire.channels import PUBLIC
+from stream.wire.channels import BY_ORDER, parse
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
-from stream.wire.frames import Book, Ticker, Trades
+from stream.wire.frames import Book, MarketByOrder, Ticker, Trades
 from stream.wire.messages import Answer, Error, Instruments, InstrumentTerms, ListInstruments, Ping, Stale, Subscribe, Subscribed, Unsubscribed
 from stream.wire.mirror import Verdict
 from stream.wire.times import MILLISECOND, NEVER
@@ -63,7 +63,8 @@ class Upstream:
         self.to_ask: dict[str, bool] = {}    # channels, and whether to resume
         self.asked: list[str] = []           # those of the request that is under way
         self._answered: set[str] = set()      # those whose next frame will bring them up to date
-        self._together = CHANNELS_MAX
+        self._one_by_one = False              # whether each instrument is asked for alone
+        self._by_order = True                 # whether the other server knows of books by order
         self._ask_at = self._heard_at = self._pinged_at = now
         self._asked_at = now - RECOVERY
         self._stale_since = 0    # as the other server says
@@ -88,7 +89,7 @@ class Upstream:
         self._under_way = 0
         self._listed = False
         self.to_ask, self.asked, self._answered = {}, [], set()
-        self._together = CHANNELS_MAX
+        self._one_by_one, self._by_order = False, True
         self._ask_at = self._heard_at = self._pinged_at = now
         self._stale_since = 0
 
@@ -130,7 +131,7 @@ class Upstream:
                 self.to_ask |= dict.fromkeys(message.channels, True)    # the token does not allow them any more: the answer says so
             case Stale():
                 self._stale_since = message.since
-            case Book() | Trades() | Ticker():
+            case Book() | MarketByOrder() | Trades() | Ticker():
                 self._follow(message, now)
         if self.follows and not self._stale_since:
             self.complete_at = now
@@ -173,7 +174,8 @@ class Upstream:
         self.terms = {terms.name: terms for terms in instruments}
         for name in self.terms:
             self._feed.add(name)
-        channels, most = list(self._feed.all), self._allowance.subscriptions_max
+        channels = [name for name in self._feed.all if self._by_order or parse(name).kind != BY_ORDER]
+        most = self._allowance.subscriptions_max
         self.wanted = max(1, -(-len(channels) // most))
         self.to_ask = dict.fromkeys(channels[self._number * most : (self._number + 1) * most], True)
         self._listed = True
@@ -190,23 +192,37 @@ class Upstream:
             self._under_way = self._send(ListInstruments)
         else:
             self._asked_at = now
-            self.asked = next(self._allowance.parts(list(self.to_ask)[: self._together], resumed=True))
+            self.asked = next(self._allowance.parts(self._next_channels(), resumed=True))
             resume = {name: self._feed.all[name].mirror.resume for name in self.asked if self.to_ask.pop(name)}
             self._under_way = self._send(Subscribe, self.asked, 0, self._interval_ms, {name: point for name, point in resume.items() if point})
 
+    def _next_channels(self) -> list[str]:
+        """The channels to ask for next: all, or those of one instrument."""
+        channels = list(self.to_ask)
+        if self._one_by_one:
+            instrument = parse(channels[0]).instrument
+            channels = [channel for channel in channels if parse(channel).instrument == instrument]
+        return channels
+
     def _refused(self, error: Error, now: int) -> None:
-        """Ask again later. One instrument that is there no longer must not keep the others waiting: from then on each is asked for alone."""
+        """Ask again later. One instrument that is there no longer must not keep the others waiting: from then on each is asked for alone.
+
+        A server of an earlier version knows nothing of books by order: they are not asked for again.
+        """
         log.warning("the upstream refused a request", extra={"code": error.code, "reason": error.message})
         self.to_ask |= dict.fromkeys(self.asked, True)
         self.asked, self._under_way = [], 0
         if error.code == ErrorCode.TOO_MANY_REQUESTS:
             self._allowance.exhausted(now)
-        alone = self._together == len(PUBLIC)
-        if error.code == ErrorCode.UNKNOWN_INSTRUMENT:
-            self._together = len(PUBLIC)
-        self._ask_at = now if self._together == len(PUBLIC) and not alone else now + RECOVERY
+        at_once = False
+        if error.code == ErrorCode.UNKNOWN_CHANNEL and self._by_order:
+            at_once, self._by_order = True, False
+            self._list(list(self.terms.values()))
+        elif error.code == ErrorCode.UNKNOWN_INSTRUMENT and not self._one_by_one:
+            at_once = self._one_by_one = True
+        self._ask_at = now if at_once else now + RECOVERY
 
-    def _follow(self, frame: Book | Trades | Ticker, now: int) -> None:
+    def _follow(self, frame: Book | MarketByOrder | Trades | Ticker, now: int) -> None:
         if frame.channel not in self._feed.all:
             return
         self.frames += 1

@@ -117,6 +117,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     upstream: Annotated[str, Meta(pattern="^(wss?://.+)?$", description="The WebSocket address of another server, such as `ws://127.0.0.1:8080/v1`. This server then relays the public channels of the other one and has no market of its own.")] = ""
     upstream_token_file: Annotated[str, Meta(description="A file with a token for the upstream server. It is read at each connection.")] = ""
     upstream_interval_ms: Annotated[Milliseconds, Meta(description="The interval at which the relay follows the channels of the upstream server. 0: it gets every batch.")] = 0
+    upstream_market_by_order: Annotated[bool, Meta(description="Whether the relay also follows every book by order. The upstream server then follows all its books by order, too.")] = True
     upstream_stale_ms: Annotated[int, Meta(ge=100, le=1 << 31, description="If the relay does not have all channels of the upstream server for this long, it tells its clients that what they see may have fallen behind.")] = 2000
 
     role: Annotated[Role, Meta(description="What this process does. `all`: one process is the whole market. With `redis`: an `engine` runs the orders, a `gateway` serves its clients, and a `standby` is an engine that never begins a new market.")] = "all"
@@ -141,6 +142,9 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     heartbeat_ms: Annotated[int, Meta(ge=100, description="A channel on which nothing happens sends an empty frame this often.")] = 2000
     tombstones_max: Annotated[int, Meta(ge=0, le=1 << 24, description="How many emptied levels a book remembers, for patches.")] = 16384
     trades_kept: Annotated[Count, Meta(description="How many trades an instrument remembers, for snapshots and patches.")] = 1000
+    market_by_order_kept: Annotated[Count, Meta(description="How many changes of orders a book that is followed by order remembers, for patches. Each takes 56 bytes.")] = 50_000
+    market_by_order_resume_s: Annotated[Count, Meta(description="How long a book is followed by order after the last subscription to `market_by_order:<instrument>` has ended.")] = 300
+    market_by_order_always: Annotated[bool, Meta(description="Whether every book is followed by order from the start. A client can then also resume at a server at which nobody listened to the channel before. Otherwise it gets a snapshot there, and books to which nobody listens cost nothing.")] = False
     candles_kept: Annotated[int, Meta(ge=1440, le=1 << 20, description="How many candles of each interval, from a second to a month, an instrument remembers.")] = 1500
     trades_in_snapshot: Annotated[Count, Meta(description="How many of the latest trades a snapshot holds.")] = 100
     account_events_kept: Annotated[Count, Meta(description="How many order events and balance changes an account remembers, for patches.")] = 2000

@@ -3,12 +3,13 @@
 from typing import NamedTuple
 
 BOOK = "orderbook"
+BY_ORDER = "market_by_order"
 TRADES = "trades"
 TICKER = "ticker"
 ORDERS = "orders"
 BALANCES = "balances"
 
-PUBLIC = (BOOK, TRADES, TICKER)
+PUBLIC = (BOOK, BY_ORDER, TRADES, TICKER)
 PRIVATE = (ORDERS, BALANCES)
 
 MARKET_SCOPE = "market"

@@ -20,6 +20,7 @@ ClientId = Annotated[int, Meta(ge=0, lt=1 << 53, description="The client's own n
 RequestKey = Annotated[int, Meta(ge=0, lt=1 << 53, description="The client's own number for a request; 0 for none. If the account sends another request with the same number, the server does not carry it out, but answers it like the first one, even after a crash of the server. The server remembers the latest 65,536 keys of an account, each for at least a minute.")]
 FirstSent = Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="With `key`: when the client first sent the request, in nanoseconds, by the server's clock as `welcome` and `pong` show it; 0: not given. If the server may have forgotten the key since then, it refuses the request and does not carry it out.")]
 Levels = Annotated[list[int], Meta(description="Price in ticks, size in lots, price, size, and so on. Sizes are absolute; size 0 removes the level. In a snapshot the best levels come first.")]
+PublicOrder = Annotated[int, Meta(ge=1, lt=1 << 53, description="The public number of an order in the book. It says nothing of the account, the order's own id, or any other order. What an iceberg displays next has another number.")]
 Digest = Annotated[int, Meta(ge=0, description="The 64-bit sum over all levels of the book (or of the window) as of `seq`.")]
 SideName = Annotated[Literal["buy", "sell"], Meta(description="The side of an order, or of a trade's aggressor.")]
 OrderTypeName = Annotated[

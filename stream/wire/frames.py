@@ -20,6 +20,7 @@ from stream.wire.fields import (
     OrderTypeName,
     PhaseName,
     Prev,
+    PublicOrder,
     Seq,
     SideName,
     Ticks,
@@ -38,6 +39,79 @@ class Book(Message, tag="book"):
     digest: Digest
     batches: Annotated[int, Meta(description="How many of the engine's batches that changed the book are merged into the frame; 0 if that is not known.")]
     engine_time: Annotated[Nanoseconds, Meta(description="The time of the latest command that is merged into the frame.")]
+    server_time: Annotated[Nanoseconds, Meta(description="When the server made the frame.")]
+
+
+class OrderAdded(MessagePart, tag="add", tag_field="tag"):
+    """An order comes behind all others at its price. In a snapshot: one of the orders in the book, the best price first and by priority at each price."""
+
+    order: PublicOrder
+    side: SideName
+    price: Ticks
+    size: Annotated[Lots, Meta(description="The size that the book shows of the order.")]
+
+
+class OrderReduced(MessagePart, tag="reduce", tag_field="tag"):
+    """An order is smaller now, and keeps its place."""
+
+    order: PublicOrder
+    size: Annotated[Lots, Meta(description="How many lots were taken off.")]
+
+
+class OrderMoved(MessagePart, tag="move", tag_field="tag"):
+    """An order has a new price or a larger size, and is behind all others at that price."""
+
+    order: PublicOrder
+    price: Ticks
+    size: Annotated[Lots, Meta(description="The size that the book shows of the order.")]
+
+
+class OrderExecuted(MessagePart, tag="fill", tag_field="tag"):
+    """An order in the book was filled, and keeps its place. If nothing of it is left, it is gone."""
+
+    order: PublicOrder
+    size: Annotated[Lots, Meta(description="How many lots were filled.")]
+    trade: Annotated[Seq, Meta(description="The trade: its `seq` on `trades:<instrument>`.")]
+
+
+class OrderDeleted(MessagePart, tag="delete", tag_field="tag"):
+    """An order is gone."""
+
+    order: PublicOrder
+    reason: Annotated[
+        Literal["cancelled", "expired", "filled", "replaced"],
+        Meta(description="`filled`: the order was replaced, and filled as it arrived at its new price. `replaced`: of an iceberg, which comes back under another number."),
+    ]
+
+
+class BookCleared(MessagePart, tag="clear", tag_field="tag"):
+    """All orders are gone. The book collects for an auction, unseen; when that ends, each order that is left is added. Or what the server showed was wrong, and it adds all orders anew."""
+
+
+OrderChange = OrderAdded | OrderReduced | OrderMoved | OrderExecuted | OrderDeleted | BookCleared
+
+
+class OrderBatch(MessagePart):
+    """What one of the engine's batches changed, in order. The book may be crossed in the middle of a batch, but never at its end."""
+
+    seq: Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="The sequence of the batch's last event.")]
+    time: Nanoseconds
+    changes: list[OrderChange]
+
+
+class MarketByOrder(Message, tag="market_by_order"):
+    """A frame of `market_by_order:<instrument>`: every change of every order in the book, in whole batches. A frame without batches is a heartbeat.
+
+    A snapshot is one batch, which adds all orders to an empty book.
+    """
+
+    channel: Channel
+    epoch: Epoch
+    prev: Prev
+    seq: Seq
+    batches: list[OrderBatch]
+    digest: Annotated[int, Meta(ge=0, description="The 64-bit sum over all orders of the book as of `seq`.")]
+    engine_time: Annotated[Nanoseconds, Meta(description="The time of the latest command that is in the frame.")]
     server_time: Annotated[Nanoseconds, Meta(description="When the server made the frame.")]
 
 

@@ -38,7 +38,7 @@ from stream.wire.fields import (
     Ticks,
     TimeInForceName,
 )
-from stream.wire.frames import Balances, Book, Gap, Orders, Ticker, Trades
+from stream.wire.frames import Balances, Book, Gap, MarketByOrder, Orders, Ticker, Trades
 from stream.wire.history import HistoryRequest, OrderPage, TradePage
 
 # From the client
@@ -434,5 +434,5 @@ class Leaving(Message, tag="leaving"):
 
 
 Reply = LoggedIn | Subscribed | Unsubscribed | Subscriptions | Instruments | CandlePage | Pong | Done | AllCancelled | OrderPage | TradePage | Connections | Confirmed | Error
-Frame = Book | Trades | Ticker | Orders | Balances
+Frame = Book | MarketByOrder | Trades | Ticker | Orders | Balances
 Answer = Welcome | Reply | Frame | Gap | Pacing | Stale | Leaving

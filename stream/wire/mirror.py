@@ -14,11 +14,30 @@ from typing import Generic, TypeVar
 
 from msgspec.structs import replace
 
-from engine import PriceLevels
-from stream.wire.frames import Balance, Balances, Book, Orders, OrderUpdate, Ticker, Trade, Trades
+from engine import IndexedQueues, PriceLevels, Side
+from stream.wire.frames import (
+    Balance,
+    Balances,
+    Book,
+    BookCleared,
+    MarketByOrder,
+    OrderAdded,
+    OrderChange,
+    OrderDeleted,
+    OrderExecuted,
+    OrderMoved,
+    OrderReduced,
+    Orders,
+    OrderUpdate,
+    Ticker,
+    Trade,
+    Trades,
+)
 from stream.wire.messages import Frame
 
 F = TypeVar("F", bound=Frame)
+
+SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 
 NOTHING = PriceLevels(tombstones=0)
 """An empty book."""
@@ -150,6 +169,55 @@ class BookMirror(Mirror[Book]):
 
     def _holds_anything(self, frame: Book) -> bool:
         return bool(frame.bids or frame.asks)
+
+
+class ByOrderMirror(Mirror[MarketByOrder]):
+    """The orders of a book in their queues, always as the server had them at some time. `verified` says whether this is true after the last frame, too."""
+
+    kind = MarketByOrder
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(channel)
+        self.queues = IndexedQueues()
+        self.verified = False
+        self.changes = 0
+
+    def _trim(self, frame: MarketByOrder) -> MarketByOrder:
+        return replace(frame, prev=self.seq, batches=[batch for batch in frame.batches if batch.seq > self.seq])
+
+    def _take(self, frame: MarketByOrder, fresh: bool) -> bool:
+        queues = IndexedQueues() if fresh else self.queues
+        queues.begin()
+        try:
+            for batch in frame.batches:
+                for change in batch.changes:
+                    self._apply(queues, change)
+            self.verified = queues.digest == frame.digest
+        except ValueError:
+            self.verified = False
+        if self.verified:
+            queues.keep()
+            self.queues = queues
+            self.changes += sum(len(batch.changes) for batch in frame.batches)
+        else:
+            queues.roll_back()
+        return self.verified
+
+    def _apply(self, queues: IndexedQueues, change: OrderChange) -> None:
+        match change:
+            case OrderAdded():
+                queues.add(change.order, SIDES[change.side], change.price, change.size)
+            case OrderExecuted() | OrderReduced():
+                queues.take(change.order, change.size)
+            case OrderDeleted():
+                queues.delete(change.order)
+            case OrderMoved():
+                queues.move(change.order, change.price, change.size)
+            case BookCleared():
+                queues.clear()
+
+    def _holds_anything(self, frame: MarketByOrder) -> bool:
+        return bool(frame.batches)
 
 
 class TradesMirror(Mirror[Trades]):

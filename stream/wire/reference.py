@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 
 from engine.levels import digest_of
+from engine.queues import order_share
 from stream.wire import candles, frames, history, messages
 from stream.wire.codes import CloseCode, Code, ErrorCode
 from stream.wire.fields import Message, MessagePart
@@ -39,8 +40,8 @@ five rules, and the first one that fits decides; rule 5 comes after rule 1 and r
 2. If the `epoch` is not yours, or `prev` is above your `seq`, there is a gap. Subscribe again with `resume`.
 3. If `seq` is not above yours, drop the frame.
 4. Otherwise apply the frame, whatever your `seq` is, and take its `seq`. Size 0 removes a level. Ignore the removal of a level
-   that you do not have. Ignore trades and order events that are not above your `seq`.
-5. For books, compare your digest with the frame's. If they differ, subscribe again without `resume`.
+   that you do not have. Ignore trades, order events and batches of a book by order that are not above your `seq`.
+5. For books, and books by order, compare your digest with the frame's. If they differ, subscribe again without `resume`.
 
 A frame that holds nothing is a heartbeat: the channel is complete up to its `seq`. The same five rules apply to it. If a channel
 is silent for much longer than `heartbeat_ms`, it is lost. After `subscribed` with `recovered: none`, keep what you have.
@@ -55,7 +56,15 @@ the levels of the window. `side` is 0 for bids and 1 for asks, and all arithmeti
     z = (z ^ (z >> 27)) * 0x94D049BB133111EB
     mix = z ^ (z >> 31)
 
-For example, a book with a single bid of 5 lots at 100 ticks has the digest {example}."""
+For example, a book with a single bid of 5 lots at 100 ticks has the digest {example}.
+
+The digest of a book by order is the sum, mod 2^64, of one term for each order. `ahead` is the number of the order directly ahead of it in the queue of its
+price, 0 for none; so the digest also proves the priority:
+
+    term = mix(0, mix(side, price, size), mix(0, order, ahead))
+
+For example, if that bid is one order with the number 7, the digest of the book by order is {by_order}. Add up the sizes at each price, and you have the
+book of `orderbook:<instrument>` at the same `seq`, with its digest."""
 
 
 def words_of(hint: Any) -> tuple[str, str]:
@@ -67,7 +76,7 @@ def words_of(hint: Any) -> tuple[str, str]:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         inner = [words_of(argument) for argument in arguments if argument is not types.NoneType]
-        return f"{inner[0][0]} or null", description or inner[0][1]
+        return " or ".join([words for words, _ in inner] + ["null"] * (types.NoneType in arguments)), description or inner[0][1]
     if origin is Literal:
         return " ".join(f"`{value}`" if value else '`""`' for value in arguments), description
     if origin is list:
@@ -118,14 +127,16 @@ def reference() -> str:
     told = get_args(Frame)
     replies = get_args(Reply)
     others = [kind for kind in get_args(Answer) if kind not in (*told, *replies)]
-    lines = [INTRODUCTION.format(example=digest_of([100, 5], []))]
+    lines = [INTRODUCTION.format(example=digest_of([100, 5], []), by_order=order_share(7, 0, 0, 100, 5))]
     lines += section("What a client sends", get_args(Request))
     lines += section("What a server answers", replies)
     lines += section("Frames", told)
     lines += section("What else a server sends", others)
-    lines += ["\n## Parts of messages\n\nThese are arrays without a tag, inside messages."]
+    lines += ["\n## Parts of messages\n\nThese are arrays inside messages. They have no tag, unless one is named."]
     for record in records:
-        lines += [f"\n### {record.__name__}\n\n{inspect.cleandoc(record.__doc__ or '')}\n", *table(record)]
+        tag = record.__struct_config__.tag
+        said = f"{inspect.cleandoc(record.__doc__ or '')}{f' The first element is its tag, `{tag}`.' if tag else ''}"
+        lines += [f"\n### {record.__name__}\n\n{said}\n", *(table(record) if record.__struct_fields__ else ())]
     lines += codes("Errors", "These are the numbers of `error` messages. The [table of all errors](ERRORS.md) also says what was expected.", ErrorCode)
     comes_back = (
         "A client comes back after 4000 to 4499, with growing and jittered delays. "

@@ -181,7 +181,7 @@ async def test_the_welcome_tells_the_limits_and_a_login_tells_its_own() -> None:
 @run
 async def test_a_relay_takes_as_many_connections_as_its_channels_want() -> None:
     async with serving(**MANY, **NARROW | {"subscriptions_max": 20}) as server, relaying(server, upstream_interval_ms=0) as relay:
-        assert len(relay.relay.upstreams) == len(relay.links) == 5    # for 90 channels
+        assert len(relay.relay.upstreams) == len(relay.links) == 6    # for 120 channels
         async with trader(server, "bob") as bob, Client(f"ws://127.0.0.1:{relay.port}/v1", None, NoDelay()) as client:
             books = await client.orderbooks(NAMES)
             for name in NAMES:

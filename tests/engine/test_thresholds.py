@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine import Commands, Event, Exchange
+from engine import Commands, Event, Exchange, IndexedQueues
 from engine.thresholds import Threshold, sides_met
 from tests.engine.random_flow import RandomFlow, new_exchange, new_oracle
 
@@ -36,6 +36,9 @@ def test_a_small_run_meets_both_sides_of_every_threshold() -> None:
     expected, told, exchange = expected_and_told(seed=1, rounds=15)
     assert told == expected
     assert Exchange.restore(exchange.snapshot()).state_hash() == exchange.state_hash()
+    queues = IndexedQueues()
+    for order in range(1, 9):
+        queues.add(order, 0, 100, 1)
     met = {name: (below - before[name][0], above - before[name][1]) for name, (below, above) in sides_met().items()}
     assert met.keys() == {threshold.name for threshold in Threshold}
     assert {name: sides for name, sides in met.items() if not all(sides)} == {}

@@ -193,7 +193,7 @@ def test_a_snapshot_of_a_version_without_candles_is_read() -> None:
     taker.ask(Place, "BTC-USD", "buy", 100, 5)
     assert market.feed.candles[0].last is not None
     state = msgspec.msgpack.decode(market.feed.dump())
-    assert len(state) == 3
+    assert len(state) > 2
     feed = Feed(market.exchange, market.config)
     feed.restore(msgspec.msgpack.encode(state[:2]))
     assert [candles.last for candles in feed.candles] == [None] * len(feed.candles)

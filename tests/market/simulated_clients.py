@@ -5,9 +5,25 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from engine.queues import order_share
 from stream.venue.venue import Venue
 from stream.wire.codec import MSGPACK
-from stream.wire.frames import Balances, Book, Gap, Orders, OrderUpdate, Ticker, Trades
+from stream.wire.frames import (
+    Balances,
+    Book,
+    BookCleared,
+    Gap,
+    MarketByOrder,
+    OrderAdded,
+    OrderDeleted,
+    OrderExecuted,
+    OrderMoved,
+    OrderReduced,
+    Orders,
+    OrderUpdate,
+    Ticker,
+    Trades,
+)
 from stream.wire.messages import Cancel, Error, Login, Pacing, Ping, SetPhase, Stale, Subscribe, Subscribed, Welcome
 from tests.setting import NAMES, digest_of, messages_in, token
 
@@ -17,7 +33,8 @@ if TYPE_CHECKING:
 
 def is_heartbeat(frame: Any) -> bool:
     """Whether a frame tells of no change."""
-    return not any(getattr(frame, part, None) for part in ("bids", "asks", "trades", "orders", "balances"))
+    parts = ["batches"] if isinstance(frame, MarketByOrder) else ["bids", "asks", "trades", "orders", "balances"]
+    return not any(getattr(frame, part, None) for part in parts)
 
 
 class View:
@@ -28,6 +45,7 @@ class View:
         self.epoch = self.seq = -1
         self.told: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self.open: dict[int, OrderUpdate] = {}
+        self.queued: dict[int, tuple[int, int, int]] = {}    # side, price and size of each order, in the order in which they came to where they are
         self.frames = 0
         self.heard_at = 0
 
@@ -36,12 +54,38 @@ class View:
         if frame.prev is None:
             self.told = ({}, {})
             self.open = {}
+            self.queued = {}
         else:
             assert frame.epoch == self.epoch, "another epoch without a snapshot"
             assert frame.prev <= self.seq, f"a gap on {frame.channel}: {frame.prev} after {self.seq}"
             assert frame.seq > self.seq or is_heartbeat(frame), "the client has this frame already"
         self.epoch, self.seq = frame.epoch, frame.seq
         self.frames += 1
+
+
+    def change(self, change: Any) -> None:
+        """Follow one change of an order in a book."""
+        match change:
+            case OrderAdded():
+                assert change.order not in self.queued
+                self.queued[change.order] = ("buy", "sell").index(change.side), change.price, change.size
+            case OrderMoved():
+                self.queued[change.order] = self.queued.pop(change.order)[0], change.price, change.size
+            case OrderReduced() | OrderExecuted():
+                side, price, size = self.queued[change.order]
+                assert size >= change.size
+                self.queued[change.order] = side, price, size - change.size
+                if size == change.size:
+                    del self.queued[change.order]
+            case OrderDeleted():
+                del self.queued[change.order]
+            case BookCleared():
+                self.queued = {}
+
+    def listed(self) -> list[tuple[int, int, int, int]]:
+        """Number, side, price and size of each order, by priority."""
+        orders = [(number, *order) for number, order in self.queued.items()]
+        return sorted(orders, key=lambda order: (order[1], order[2] if order[1] else -order[2]))
 
 
 class Client:
@@ -136,6 +180,8 @@ class Client:
         match message:
             case Book():
                 self.take_book(message)
+            case MarketByOrder():
+                self.take_orders(message)
             case Trades() | Orders() | Balances():
                 self.take_log(message)
             case Ticker():
@@ -184,6 +230,22 @@ class Client:
                 {price: expected[1][price] for price in sorted(expected[1])[: view.depth]},
             )
         assert view.told == expected, "the book differs from the engine's"
+
+    def take_orders(self, frame: MarketByOrder) -> None:
+        view = self.views[frame.channel]
+        had = view.seq if frame.prev is not None else -1
+        view.takes(frame)
+        for batch in frame.batches:
+            if batch.seq > had:
+                for change in batch.changes:
+                    view.change(change)
+        expected = self.world.history(frame.epoch).queues[frame.seq][NAMES.index(frame.channel.partition(":")[2])]
+        assert view.listed() == expected, "the queues differ from the engine's"
+        digest, last = 0, (-1, -1, 0)
+        for number, side, price, size in view.listed():
+            digest += order_share(number, last[2] if last[:2] == (side, price) else 0, side, price, size)
+            last = side, price, number
+        assert digest % (1 << 64) == frame.digest, "the digest differs"
 
     def take_log(self, frame: Trades | Orders | Balances) -> None:
         view = self.views[frame.channel]

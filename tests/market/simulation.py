@@ -39,6 +39,7 @@ class RecordingMarket(Market):
         self.own: dict[tuple[str, int], list[int]] = {}
         self.seen: set[tuple[EventKind, Reason]] = set()
         self.books: dict[int, list[tuple[dict[int, int], dict[int, int]]]] = {}
+        self.queues: dict[int, list[list[tuple[int, int, int, int]]]] = {}    # number, side, price and size of each order, by priority
         self.hashes: dict[int, int] = {}
         self._record_state()
 
@@ -64,6 +65,14 @@ class RecordingMarket(Market):
             tuple(dict(zip(side[::2], side[1::2], strict=True)) for side in book.levels.depth())    # type: ignore[misc]
             for book in self.exchange.books
         ]
+        number = self.feed.public_orders.number
+        self.queues[self.exchange.seq] = [
+            [
+                (number(order.order), side, price, order.displayed)
+                for side, levels in enumerate(book.levels.depth()) for price in levels[::2] for order in book.queue(side, price)
+            ]
+            for book in self.exchange.books
+        ]
 
 
 def shown(order: Order | OrderUpdate) -> tuple[object, ...]:
@@ -81,6 +90,7 @@ class World:
         self.config = msgspec.structs.replace(
             CONFIG,
             write_bytes_max=self.random.choice((3_000, 1 << 18)), audit_interval_ms=self.random.choice((0, 100)), trade_flush_ms=self.random.choice((0, 10)),
+            market_by_order_always=self.random.choice((False, True)),
             loaded_intervals_ms=(50, 200), load_patience_ms=100, messages_burst=400, messages_per_s=1000, errors_max=20,
         )
         self.disk = FakeDisk(random.Random(seed)) if crashing else None
@@ -120,6 +130,7 @@ class World:
         assert before.hashes.get(seq, self.market.exchange.state_hash()) == self.market.exchange.state_hash(), "another state came back"
         self.market.trades, self.market.own, self.market.seen = before.trades, before.own, before.seen
         self.market.books, self.market.hashes = before.books | self.market.books, before.hashes | self.market.hashes
+        self.market.queues = before.queues | self.market.queues
         self.market.record(more)
         self.crashes += 1
         for client in (*self.clients, *self.liars):
@@ -204,7 +215,7 @@ class World:
         elif kind == 4:
             client.send(ListInstruments(client.next_id()))
         else:
-            public = [f"{kind}:{name}" for kind in ("orderbook", "trades", "ticker") for name in NAMES]
+            public = [f"{kind}:{name}" for kind in ("orderbook", "market_by_order", "trades", "ticker") for name in NAMES]
             own = ["orders", "balances"] if client.subject else []
             channels = [name for name in self.random.sample(public + own, self.random.randrange(1, 4)) if name not in client.views]
             if channels:
@@ -268,6 +279,8 @@ class World:
                 assert view.frames, f"{channel} never came"
                 if kind == "orderbook" and not view.depth:
                     assert view.told == books[NAMES.index(name)]
+                if kind == "market_by_order":
+                    assert view.listed() == self.market.queues[self.market.exchange.seq][NAMES.index(name)]
                 if kind == "orders":
                     orders = self.market.exchange.orders(client.session.account)
                     assert list(map(shown, view.open.values())) == list(map(shown, orders))

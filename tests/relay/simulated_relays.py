@@ -8,13 +8,20 @@ from stream.access.keys import key_of
 from stream.feed.public_channels import BookChannel, TradesChannel
 from stream.relay.relay import Relay
 from stream.venue.venue import Venue
-from stream.wire.frames import Book
+from stream.wire.frames import Book, MarketByOrder, OrderAdded, OrderBatch
 from stream.wire.messages import Welcome
 from tests.market.simulated_clients import Client, Liar
 from tests.market.simulation import RecordingMarket, World
 from tests.setting import CONFIG, MILLISECOND, NAMES, SECRET
 
 STALE_MS = 2000
+
+
+def falsified(frame: Book | MarketByOrder) -> Book | MarketByOrder:
+    """A frame that says something else."""
+    if isinstance(frame, Book):
+        return msgspec.structs.replace(frame, bids=[*frame.bids, 1, 77])
+    return msgspec.structs.replace(frame, batches=[*frame.batches, OrderBatch(frame.seq, 0, [OrderAdded(1, "buy", 1, 77)])])
 
 
 class Roaming(Client):
@@ -63,9 +70,9 @@ class Link(Client):
         random, now = self.world.random, self.world.now
         if isinstance(message, Welcome):
             self.relay.upstream.linked(self.send, now)
-        elif isinstance(message, Book) and message.prev is not None and random.random() < self.world.faults:
+        elif isinstance(message, Book | MarketByOrder) and message.prev is not None and random.random() < self.world.faults:
             if random.random() < 0.5:
-                self.relay.upstream.receive(msgspec.structs.replace(message, bids=[*message.bids, 1, 77]), now)
+                self.relay.upstream.receive(falsified(message), now)
         else:
             self.relay.upstream.receive(message, now)
 
@@ -171,8 +178,9 @@ class RelayWorld(World):
                 for subscription in watcher.session.subscriptions.values():
                     conflation = subscription.conflation
                     view = watcher.views[conflation.channel.name]
-                    was_ahead = subscription.in_force.reason == "ahead" and view.seq >= conflation.sent    # it hears nothing until the relay is where it is
-                    assert was_ahead or self.now - view.heard_at < (CONFIG.heartbeat_ms + 600) * MILLISECOND, f"{conflation.channel.name} is silent"
+                    if subscription.in_force.reason == "ahead" and view.seq >= conflation.sent:    # it hears nothing until the relay is where it is
+                        view.heard_at = self.now
+                    assert self.now - view.heard_at < (CONFIG.heartbeat_ms + 600) * MILLISECOND, f"{conflation.channel.name} is silent"
 
     def recover(self) -> None:
         """Everybody reads again, no link is lost; in the end every book is the engine's, on every node."""
@@ -209,6 +217,8 @@ class RelayWorld(World):
                 assert view.epoch == self.market.point(0).epoch
                 if kind == "orderbook" and not view.depth:
                     assert view.told == books[NAMES.index(name)]
+                if kind == "market_by_order":
+                    assert view.listed() == self.market.queues[self.market.exchange.seq][NAMES.index(name)]
 
 
 def simulate(seed: int, steps: int = 300) -> RelayWorld:

@@ -2,6 +2,7 @@
 
 const FRAMES = {
   book: ["channel", "epoch", "prev", "seq", "bids", "asks", "digest", "batches", "engine_time", "server_time"],
+  market_by_order: ["channel", "epoch", "prev", "seq", "batches", "digest", "engine_time", "server_time"],
   trades: ["channel", "epoch", "prev", "seq", "trades", "server_time"],
   ticker: ["channel", "epoch", "prev", "seq", "last", "last_size", "bid", "bid_size", "ask", "ask_size", "open", "high", "low", "volume", "value", "trades", "server_time", "phase", "indicative_price", "indicative_size", "volume_beyond", "value_beyond"],
   orders: ["channel", "epoch", "prev", "seq", "orders", "server_time"],
