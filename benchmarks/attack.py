@@ -26,6 +26,7 @@ from benchmarks.attacked import Attacked, serving
 from benchmarks.attackers import ATTACKS, INSTRUMENTS
 from benchmarks.machine import describe, processor_ns, resident
 from stream.client.client import Client
+from stream.client.counts import Lots, Ticks
 from stream.client.errors import ClientError
 from stream.client.live import LiveBook
 from stream.wire.mirror import Verdict
@@ -79,11 +80,11 @@ class Honest:
         while True:
             book = self.books[id % len(self.books)]
             instrument = book.channel.partition(":")[2]
-            bid = book.best_bid
+            bid = book.mirror.best_bid
             id += 1
             try:
                 began = time.monotonic_ns()
-                order = (await self.client.place(instrument, "buy", (bid[0] if bid else 1000) * 9 // 10, 10 + self._number)).order
+                order = (await self.client.place(instrument, "buy", Ticks((bid[0] if bid else 1000) * 9 // 10), Lots(10 + self._number))).order
                 placed = time.monotonic_ns()
                 await self.client.cancel(order)
                 self.latencies += [placed - began, time.monotonic_ns() - placed]
@@ -95,12 +96,12 @@ class Honest:
 
     async def place_first(self) -> None:
         """Place an order, with a key, that stays."""
-        self._first = (await self.client.place(INSTRUMENTS[0], "buy", 1, 1, key=1)).order
+        self._first = (await self.client.place(INSTRUMENTS[0], "buy", Ticks(1), Lots(1), key=1)).order
 
     async def first_is_forgotten(self) -> bool:
         """Whether the first request is carried out anew if it is sent again."""
         try:
-            return (await self.client.place(INSTRUMENTS[0], "buy", 1, 1, key=1)).order != self._first
+            return (await self.client.place(INSTRUMENTS[0], "buy", Ticks(1), Lots(1), key=1)).order != self._first
         except ClientError:
             return True
 

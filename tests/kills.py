@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from stream.client.client import Client
+from stream.client.counts import Lots, Ticks
 from stream.client.errors import ClientError, RequestRefused
 from stream.commands.directory import AccountOf
 from stream.commands.results import result_of
@@ -122,8 +123,8 @@ class Trader:
         chance = self._random
         if self._open and chance.random() < 0.45:
             order = self._open.pop(chance.randrange(len(self._open)))
-            return ("cancel", (order,)) if chance.random() < 0.7 else ("reduce", (order, 1))
-        return "place", (chance.choice(NAMES), chance.choice(("buy", "sell")), 1000 + chance.randrange(-400, 401), chance.randrange(1, 50))
+            return ("cancel", (order,)) if chance.random() < 0.7 else ("reduce", (order, Lots(1)))
+        return "place", (chance.choice(NAMES), chance.choice(("buy", "sell")), Ticks(1000 + chance.randrange(-400, 401)), Lots(chance.randrange(1, 50)))
 
     async def _insist(self, key: int, request: tuple[str, tuple[object, ...]]) -> Answer:
         """Send a request until it is answered."""
@@ -140,9 +141,9 @@ class Trader:
                 self.again += 1
                 await self.client.connected()
             else:
-                if done.remaining:
+                if done.remaining_lots:
                     self._open.append(done.order)
-                return done.seq, done.order, done.remaining
+                return done.seq, done.order, done.remaining_lots
         raise RuntimeError(f"no answer to {kind} {fields}")
 
 

@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from stream.client.client import Client
+from stream.client.counts import Lots, Ticks
 from stream.client.errors import ClientError, RequestRefused
 from stream.client.live import LiveBook, LiveOrders
 from stream.client.requests import Side
@@ -154,19 +155,19 @@ class Subject:
             await self._client.unsubscribe([chance.choice(public)])
 
     def _place(self, price: int, side: Side = "buy", client_id: int = 0) -> Coroutine[Any, Any, Done]:
-        return self._client.place(self._chance.choice(NAMES), side, price, self._chance.randrange(1, 20), client_id=client_id)
+        return self._client.place(self._chance.choice(NAMES), side, Ticks(price), Lots(self._chance.randrange(1, 20)), client_id=client_id)
 
     async def _placed(self, price: int, side: Side = "buy") -> int:
         """The number of an order that has been taken."""
         done = await self._place(price, side)
-        self.answers.append((done.seq, done.order, done.remaining))
+        self.answers.append((done.seq, done.order, done.remaining_lots))
         return done.order
 
     async def _cancel(self, order: int = 0, client_id: int = 0) -> None:
         """Cancel an order, which may be gone."""
         with suppress(RequestRefused):
             done = await self._client.cancel(order, client_id)
-            self.answers.append((done.seq, done.order, done.remaining))
+            self.answers.append((done.seq, done.order, done.remaining_lots))
 
     async def _rest(self) -> set[int]:
         """Some orders away from the market."""

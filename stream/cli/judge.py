@@ -17,10 +17,10 @@ from stream.cli.shares import deal
 from stream.cli.verify import DEFAULT_URL
 from stream.client.client import connect
 from stream.client.errors import ClientError
+from stream.client.readings import Book
 from stream.harness.judge import Case, Statement
 from stream.system import loop
-from stream.wire.frames import Book, Gap
-from stream.wire.messages import Frame
+from stream.wire.frames import Gap
 
 HEALING_S = 60.0
 """How long a client has, after the run, to say something right about every book."""
@@ -72,13 +72,13 @@ async def judge(url: str, seconds: float, token: str | None, said: asyncio.Strea
         books = {book.channel: book for client, names in shares if names for book in await client.orderbooks(names, depth=0, interval_ms=0)}
         cases = {channel: Case() for channel in books}
 
-        def hear(message: Frame | Gap) -> None:
-            if isinstance(message, Book):
-                cases[message.channel].hear(message)
+        def hear(read: Book | Gap) -> None:
+            if isinstance(read, Book):
+                cases[read.channel].hear(read.wire)
 
         for book in books.values():
             if book.mirror.frame:
-                hear(book.mirror.frame)
+                cases[book.channel].hear(book.mirror.frame)
             book.on(hear)
         spoken: set[str] = set()
 

@@ -17,10 +17,10 @@ from stream.cli.shares import deal
 from stream.client.client import Client, connect
 from stream.client.errors import ClientError
 from stream.client.live import LiveBook, LiveTicker, LiveTrades
+from stream.client.readings import Book, Trades
 from stream.system import loop
 from stream.wire.channels import BOOK, TICKER, TRADES, ChannelName
-from stream.wire.frames import Book, Gap
-from stream.wire.messages import Frame
+from stream.wire.frames import Gap
 from stream.wire.mirror import Verdict
 
 DEFAULT_URL = "ws://127.0.0.1:8080/v1"
@@ -75,13 +75,13 @@ class Watch:
         trades.on(self._heard_trades)
         ticker.on(lambda _: self._compare_ticker())
 
-    def _heard_trades(self, message: Frame | Gap) -> None:
+    def _heard_trades(self, message: Trades | Gap) -> None:
         self.gap_markers += isinstance(message, Gap)
 
-    def _heard_book(self, frame: Frame | Gap) -> None:
+    def _heard_book(self, frame: Book | Gap) -> None:
         self.look()
         self._heard_at = time.monotonic()
-        if len(self.latencies_ms) < LATENCIES_MAX and isinstance(frame, Book) and (frame.bids or frame.asks):
+        if len(self.latencies_ms) < LATENCIES_MAX and isinstance(frame, Book) and (frame.wire.bids or frame.wire.asks):
             self.latencies_ms.append((time.time_ns() - frame.server_time) / 1e6)
         self._compare_ticker()
 

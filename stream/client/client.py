@@ -3,7 +3,7 @@
     async with connect("ws://127.0.0.1:8080/v1") as client:
         book = await client.orderbook("BTC-USDT", interval_ms=100)
         async for frame in book:
-            print(book.best_bid, book.best_ask, book.seq, book.verified)
+            print(book.best_bid, book.best_ask, book.verified)
 
 When the connection is lost, the requests that were under way fail, since the client cannot know whether the server saw them.
 The subscriptions stay: the client reconnects, and resumes each channel from its own `(epoch, seq)`.
@@ -21,12 +21,13 @@ from stream.client.allowance import Allowance, cost_of
 from stream.client.errors import ClientError, Closed, ConnectionLost, RequestRefused
 from stream.client.kept_connection import DELAY_S_MAX, KeptConnection, Token
 from stream.client.live import KINDS, Callback, Listener, Live, LiveBalances, LiveOrders, Lossless, tell
+from stream.client.readings import scale_in_force
 from stream.client.requests import R, Requests
 from stream.system.clock import running
 from stream.wire.channels import BALANCES, ORDERS, parse
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
-from stream.wire.frames import Gap
+from stream.wire.frames import Gap, Orders
 from stream.wire.messages import (
     Answer,
     Error,
@@ -212,6 +213,7 @@ class Client(KeptConnection, Requests, Listener):
                 for entry in message.channels:
                     key = entry.recovered, entry.reason
                     self.resumed[key] = self.resumed.get(key, 0) + 1
+                    self.scales |= scale_in_force(entry)
                     live, depth = self.live.get(entry.channel), waiting.depth if waiting else None
                     if live:
                         live.in_force = entry
@@ -245,6 +247,8 @@ class Client(KeptConnection, Requests, Listener):
             if verdict is Verdict.SNAPSHOT and before and before != live.mirror.resume and isinstance(live, Lossless):
                 live.heard(Gap(message.channel, message.epoch, before[1], message.seq))    # for a returning client the snapshot is the only sign of the gap
             assert live.mirror.frame is not None
+            if isinstance(message, Orders):
+                self._in_background(self.learn({each.instrument for each in message.orders}))    # one may be new
             live.heard(live.mirror.frame)
 
     def _distrust(self, live: Live[Any]) -> None:
@@ -345,7 +349,7 @@ class Client(KeptConnection, Requests, Listener):
         kinds = {channel: KINDS[parse(channel).kind] for channel in channels}
         for channel, (live_kind, mirror_kind) in kinds.items():
             if channel not in self.live:
-                self.live[channel] = live_kind(mirror_kind(channel), depth, interval_ms)
+                self.live[channel] = live_kind(mirror_kind(channel), depth, interval_ms, self.scales)
         return [self.live[channel] for channel in channels]
 
     def release(self, lives: list[Live[Any]]) -> None:
@@ -418,6 +422,7 @@ class Client(KeptConnection, Requests, Listener):
 
     async def orders(self) -> LiveOrders:
         """Subscribe to the account's own orders. Needs a token with the scope `account`."""
+        await self.learn(self.terms or {""})    # an order may be of any instrument
         return cast(LiveOrders, (await self.subscribe([ORDERS]))[0])
 
     async def balances(self) -> LiveBalances:

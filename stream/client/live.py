@@ -1,4 +1,4 @@
-"""Channels to iterate over. A book or a ticker gives its latest state; trades, orders and balances give every event."""
+"""Channels to iterate over, in decimals. A book or a ticker gives its latest state; trades, orders and balances give every event."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -9,10 +9,11 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from stream.client.errors import ClientError, TooSlow
-from stream.client.tables import BOOK_COLUMNS, TRADE_COLUMNS, book_rows, to_pandas, to_polars, trade_rows
-from stream.wire.channels import BALANCES, BOOK, BY_ORDER, ORDERS, TICKER, TRADES, ChannelName
+from stream.client.readings import Balance, Balances, Book, Level, Orders, OrderUpdate, Reading, Scales, Ticker, Trade, Trades, levels_of, scale_of
+from stream.client.tables import BOOK_COLUMNS, TRADE_COLUMNS, to_pandas, to_polars
+from stream.wire.channels import BALANCES, BOOK, BY_ORDER, ORDERS, TICKER, TRADES, ChannelName, parse
 from stream.wire.fields import SideName
-from stream.wire.frames import Balance, Book, Gap, OrderBatch, OrderUpdate, Ticker, Trade
+from stream.wire.frames import Gap, OrderBatch
 from stream.wire.messages import Frame, InForce
 from stream.wire.mirror import SIDES, BalancesMirror, BookMirror, ByOrderMirror, Mirror, OrdersMirror, TickerMirror, TradesMirror
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pandas import DataFrame
     from polars import DataFrame as PolarsFrame
-
-    from stream.wire.messages import InstrumentTerms
 
 ITEMS_MAX = 100_000
 """The most items of a lossless channel that wait for a consumer. If there are more, the consumer gets TooSlow."""
@@ -104,22 +103,25 @@ class Reader(Generic[Item]):
 
 
 class Live(ABC, Generic[Item]):
-    """One subscribed channel. Iterate over it, or look at its `mirror` at any time.
+    """One subscribed channel. Iterate over it, or look at it at any time. Its `mirror` counts in ticks, lots and units, as the wire does.
 
     Each task that iterates gets everything from when it began to iterate; the first one gets everything since the subscription. If a task ends, the next one
     that begins gets what it left. Iterating raises Closed, RequestRefused or another ClientError when the channel ends.
     """
 
     kept: ClassVar[int | None] = None    # how many items wait for a reader; None: all
+    reading: ClassVar[type[Reading]]
 
-    def __init__(self, mirror: Mirror[Any], depth: int | None, interval_ms: int | None) -> None:
+    def __init__(self, mirror: Mirror[Any], depth: int | None, interval_ms: int | None, scales: Scales) -> None:
         self.mirror = mirror
+        self.scales = scales
+        self.instrument = parse(mirror.channel).instrument
         self.depth = depth
         self.interval_ms = interval_ms
         self.in_force: InForce | None = None
         self.held_depth: int | None = depth    # the depth requested when the copy began; the copy cannot resume at another depth
         self.holders = 0    # subscriptions that were granted or requested
-        self._callbacks: list[Callback[Frame | Gap]] = []
+        self._callbacks: list[Callback[Any]] = []
         self.readers: dict[Any, Reader[Item]] = {None: Reader(deque(maxlen=self.kept))}    # None: no task has begun yet
         self._stirred = asyncio.Event()
         self.watchers: list[Callable[[], None]] = []
@@ -172,8 +174,8 @@ class Live(ABC, Generic[Item]):
         if self._failure:
             raise self._failure
 
-    def on(self, callback: Callable[[Frame | Gap], object]) -> Callable[[], None]:
-        """Call `callback` with every message of the channel, after the mirror has applied it. Returns a function that ends this.
+    def on(self, callback: Callable[[Any], object]) -> Callable[[], None]:
+        """Call `callback` with every frame of the channel, and every Gap, after the mirror has applied it. Returns a function that ends this.
 
         A coroutine function is awaited before it is called again. An exception goes to the event loop's exception handler, and the channel goes on.
         """
@@ -183,12 +185,16 @@ class Live(ABC, Generic[Item]):
 
     def heard(self, message: Frame | Gap) -> None:
         """A message has come, and the mirror has applied it."""
-        self._collect(message)
-        tell(self._callbacks, message)
+        read = message if isinstance(message, Gap) else self._read(message)
+        self._collect(read)
+        tell(self._callbacks, read)
         self._wake()
 
+    def _read(self, frame: Frame) -> Any:
+        return self.reading(frame, self.scales, self.instrument)
+
     @abstractmethod
-    def _collect(self, message: Frame | Gap) -> None:
+    def _collect(self, read: Any) -> None:
         ...
 
     def _wake(self) -> None:
@@ -209,11 +215,11 @@ class Conflated(Live[Item]):
     kept = 1
 
     def _new_reader(self) -> Reader[Item]:
-        return Reader(deque(filter(None, [self.mirror.frame]), maxlen=1))
+        return Reader(deque([self._read(self.mirror.frame)] if self.mirror.frame else (), maxlen=1))
 
-    def _collect(self, message: Frame | Gap) -> None:
+    def _collect(self, read: Any) -> None:
         for reader in self.readers.values():
-            reader.items.append(message)    # type: ignore[arg-type]
+            reader.items.append(read)
 
 
 class Lossless(Live[Item]):
@@ -225,11 +231,11 @@ class Lossless(Live[Item]):
     def _new_reader(self) -> Reader[Item]:
         return Reader(deque())
 
-    def _collect(self, message: Frame | Gap) -> None:
-        items = [message] if isinstance(message, Gap) else self._items_of(message) if message.prev is not None else ()
+    def _collect(self, read: Any) -> None:
+        items: Iterable[Any] = [read] if isinstance(read, Gap) else self._items_of(read) if read.prev is not None else ()
         for reader in self.readers.values():
             if not reader.too_slow:
-                reader.items.extend(items)    # type: ignore[arg-type]
+                reader.items.extend(items)
                 if len(reader.items) > ITEMS_MAX:
                     reader.items.clear()
                     reader.too_slow = True
@@ -243,44 +249,52 @@ class LiveBook(Conflated[Book]):
     """An order book. Iterating gives the latest frame."""
 
     mirror: BookMirror
+    reading = Book
 
     @property
-    def best_bid(self) -> tuple[int, int] | None:
-        """Price in ticks and size in lots of the highest bid, None if there are no bids."""
-        return self.mirror.best_bid
+    def best_bid(self) -> Level | None:
+        """The highest bid: its `price` and `size`, `price_ticks` and `size_lots`. None if there are no bids."""
+        return self._level(self.mirror.best_bid)
 
     @property
-    def best_ask(self) -> tuple[int, int] | None:
-        """Price in ticks and size in lots of the lowest ask, None if there are no asks."""
-        return self.mirror.best_ask
+    def best_ask(self) -> Level | None:
+        """The lowest ask, None if there are no asks."""
+        return self._level(self.mirror.best_ask)
+
+    def _level(self, level: tuple[int, int] | None) -> Level | None:
+        return levels_of(list(level), self.scales, self.instrument)[0] if level else None
 
     @property
     def verified(self) -> bool:
         """Whether the digest of the book was the same as the server's at `seq`."""
         return self.mirror.verified
 
-    def levels(self, n: int = 0) -> tuple[list[int], list[int]]:
-        """The best `n` bids and asks (0: all), best first, as price, size, price, size, and so on, in ticks and lots."""
-        return self.mirror.depth(n)
+    def levels(self, n: int = 0) -> tuple[list[Level], list[Level]]:
+        """The best `n` bids and asks (0: all), best first."""
+        bids, asks = self.mirror.depth(n)
+        return levels_of(bids, self.scales, self.instrument), levels_of(asks, self.scales, self.instrument)
 
-    def arrays(self, n: int = 0) -> tuple["NDArray[int64]", "NDArray[int64]"]:
+    def ticks_and_lots(self, n: int = 0) -> tuple["NDArray[int64]", "NDArray[int64]"]:
         """The best `n` bids and asks (0: all), best first, as NumPy arrays of 64-bit integers. Each row is a level: price in ticks, size in lots."""
         from numpy import array, int64
 
-        bids, asks = (array(side, int64).reshape(-1, 2) for side in self.levels(n))
+        bids, asks = (array(side, int64).reshape(-1, 2) for side in self.mirror.depth(n))
         return bids, asks
 
-    def pandas(self, n: int = 0, terms: "InstrumentTerms | None" = None) -> "DataFrame":
-        """The best `n` bids and asks (0: all), best first, as a pandas.DataFrame of `side`, `price`, `size`: in ticks and lots, or as decimals with `terms`."""
-        return to_pandas(book_rows(*self.levels(n)), BOOK_COLUMNS, terms)
+    def _rows(self, n: int) -> list[tuple[Any, ...]]:
+        return [(name, *level) for name, side in zip(("bid", "ask"), self.levels(n), strict=True) for level in side]
 
-    def polars(self, n: int = 0, terms: "InstrumentTerms | None" = None) -> "PolarsFrame":
+    def pandas(self, n: int = 0) -> "DataFrame":
+        """The best `n` bids and asks (0: all), best first, as a pandas.DataFrame of `side`, `price`, `size`, `price_ticks` and `size_lots`."""
+        return to_pandas(self._rows(n), BOOK_COLUMNS)
+
+    def polars(self, n: int = 0) -> "PolarsFrame":
         """The same as a polars.DataFrame."""
-        return to_polars(book_rows(*self.levels(n)), BOOK_COLUMNS, terms)
+        return to_polars(self._rows(n), BOOK_COLUMNS, scale_of(self.scales, self.instrument))
 
 
 class LiveByOrder(Lossless[OrderBatch | Gap]):
-    """An order book order by order. Iterating gives every batch of changes; a Gap means that a snapshot has replaced the book."""
+    """An order book order by order, in ticks and lots. Iterating gives every batch of changes; a Gap means that a snapshot has replaced the book."""
 
     mirror: ByOrderMirror
 
@@ -289,9 +303,10 @@ class LiveByOrder(Lossless[OrderBatch | Gap]):
         """Whether the digest of the orders, with their priority, was the same as the server's at `seq`."""
         return self.mirror.verified
 
-    def levels(self, n: int = 0) -> tuple[list[int], list[int]]:
-        """The best `n` bids and asks (0: all) that the orders add up to, best first, as price, size, price, size, and so on, in ticks and lots."""
-        return self.mirror.queues.depth(n)
+    def levels(self, n: int = 0) -> tuple[list[Level], list[Level]]:
+        """The best `n` bids and asks (0: all) that the orders add up to, best first."""
+        bids, asks = self.mirror.queues.depth(n)
+        return levels_of(bids, self.scales, self.instrument), levels_of(asks, self.scales, self.instrument)
 
     def queue(self, side: SideName, price: int) -> list[tuple[int, int]]:
         """The orders at a price by priority: public number and size in lots of each."""
@@ -311,6 +326,9 @@ class LiveByOrder(Lossless[OrderBatch | Gap]):
         bids, asks = (frombuffer(self.mirror.queues.rows(side), int64).reshape(-1, 3) for side in SIDES.values())
         return bids, asks
 
+    def _read(self, frame: Frame) -> Any:
+        return frame
+
     def _items_of(self, frame: Any) -> Iterable[OrderBatch]:
         return frame.batches    # type: ignore[no-any-return]
 
@@ -319,20 +337,35 @@ class LiveTicker(Conflated[Ticker]):
     """The ticker of an instrument. Iterating gives the latest frame."""
 
     mirror: TickerMirror
+    reading = Ticker
+
+    @property
+    def latest(self) -> Ticker | None:
+        """The latest frame, None if there is none yet."""
+        return self._read(self.mirror.frame) if self.mirror.frame else None
 
 
 class LiveTrades(Lossless[Trade | Gap]):
     """The trades of an instrument. Iterating gives every trade."""
 
     mirror: TradesMirror
+    reading = Trades
 
-    def pandas(self, terms: "InstrumentTerms | None" = None) -> "DataFrame":
-        """The latest trades, oldest first, as a pandas.DataFrame of `seq`, `time`, `price`, `size`, `side`: in ns, ticks and lots; decimals with `terms`."""
-        return to_pandas(trade_rows(self.mirror.latest), TRADE_COLUMNS, terms)
+    @property
+    def latest(self) -> list[Trade]:
+        """The latest trades, up to 1000, oldest first."""
+        return [Trade(each, self.scales, self.instrument) for each in self.mirror.latest]
 
-    def polars(self, terms: "InstrumentTerms | None" = None) -> "PolarsFrame":
+    def _rows(self) -> list[tuple[Any, ...]]:
+        return [tuple(getattr(trade, column) for column in TRADE_COLUMNS) for trade in self.latest]
+
+    def pandas(self) -> "DataFrame":
+        """The latest trades, oldest first, as a pandas.DataFrame of `seq`, `time`, `price`, `size`, `side`, `price_ticks` and `size_lots`."""
+        return to_pandas(self._rows(), TRADE_COLUMNS)
+
+    def polars(self) -> "PolarsFrame":
         """The same as a polars.DataFrame."""
-        return to_polars(trade_rows(self.mirror.latest), TRADE_COLUMNS, terms)
+        return to_polars(self._rows(), TRADE_COLUMNS, scale_of(self.scales, self.instrument))
 
     def _items_of(self, frame: Any) -> Iterable[Trade]:
         return frame.trades    # type: ignore[no-any-return]
@@ -342,6 +375,12 @@ class LiveOrders(Lossless[OrderUpdate | Gap]):
     """The account's own orders. Iterating gives every event."""
 
     mirror: OrdersMirror
+    reading = Orders
+
+    @property
+    def open(self) -> dict[int, OrderUpdate]:
+        """The open orders, by id."""
+        return {order: OrderUpdate(each, self.scales, each.instrument) for order, each in self.mirror.open.items()}
 
     def _items_of(self, frame: Any) -> Iterable[OrderUpdate]:
         return frame.orders    # type: ignore[no-any-return]
@@ -351,6 +390,12 @@ class LiveBalances(Lossless[Balance | Gap]):
     """The account's own balances. Iterating gives every change."""
 
     mirror: BalancesMirror
+    reading = Balances
+
+    @property
+    def assets(self) -> dict[str, Balance]:
+        """The balances, by asset."""
+        return {asset: Balance(each, self.scales, asset) for asset, each in self.mirror.assets.items()}
 
     def _items_of(self, frame: Any) -> Iterable[Balance]:
         return frame.balances    # type: ignore[no-any-return]

@@ -17,6 +17,7 @@ from stream.client.client import Client
 from stream.client.errors import ClientError, Closed
 from stream.client.kept_connection import Token
 from stream.client.live import Listener, Live, Lossless
+from stream.client.readings import Scale
 from stream.wire.channels import parse
 from stream.wire.frames import Gap
 from stream.wire.messages import Frame
@@ -30,6 +31,7 @@ class Line(Client):
         super().__init__(url, token, jitter)
         self._feed = feed
         self.live = feed.live
+        self.scales = feed.scales
         self.first = 0
         self.over: ClientError | None = None
         self.refused: dict[str, ClientError] = {}
@@ -95,6 +97,7 @@ class RedundantFeed(Listener):
 
     def __init__(self, urls: Sequence[str], token: Token = None, jitter: random.Random | None = None) -> None:
         self.live: dict[str, Live[Any]] = {}
+        self.scales: dict[str, Scale] = {}
         self.lines = [Line(self, url, token, jitter) for url in urls]
 
     async def __aenter__(self) -> "RedundantFeed":

@@ -1,14 +1,19 @@
-"""The requests of a client about instruments and orders, as methods. They convert decimal text and dates to integers, exactly."""
+"""The requests of a client about instruments and orders, as methods. They convert decimals and dates to integers, exactly, and replies to decimals."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeVar, cast
+from decimal import Decimal
+from typing import Any, Literal, TypeVar
 
+from stream.client.counts import Amount, Lots, Price, Size, Ticks, Units, count
 from stream.client.errors import ClientError
-from stream.wire.candles import CandlePage, IntervalName, ListCandles
+from stream.client.readings import CandlePage, Done, OrderPage, OrderUpdate, PastOrder, Scale, TradePage, scale
+from stream.wire import candles, history, messages
+from stream.wire.candles import IntervalName, ListCandles
 from stream.wire.fields import Message
-from stream.wire.history import ListOrders, ListTrades, OrderPage, TradePage
+from stream.wire.history import ListOrders, ListTrades
 from stream.wire.messages import (
     AllCancelled,
     Cancel,
@@ -16,7 +21,6 @@ from stream.wire.messages import (
     CancelOnDisconnect,
     Confirmed,
     DeadMan,
-    Done,
     Instruments,
     InstrumentTerms,
     ListInstruments,
@@ -28,7 +32,6 @@ from stream.wire.messages import (
     Replace,
     Scope,
 )
-from stream.wire.scale import from_text
 
 R = TypeVar("R", bound=Message)
 
@@ -36,10 +39,20 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Side = Literal["buy", "sell"]
 
+KINDS = [Ticks, Lots, Units]    # as in a Scale
+
+Order = int | Done | OrderUpdate | PastOrder
+"""An order: the exchange's id of it, or what the client has read of it, which knows its instrument as well."""
+
 
 def nanoseconds(time: int | datetime) -> int:
     """A time in ns since 1970. Raises TypeError if a datetime has no time zone."""
     return time if isinstance(time, int) else (time - EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def named(order: Order, instrument: str) -> str:
+    """The instrument of an order, "" if it is not known."""
+    return instrument if isinstance(order, int) else order.instrument
 
 
 class Requests(ABC):
@@ -47,6 +60,7 @@ class Requests(ABC):
 
     def __init__(self) -> None:
         self.terms: dict[str, InstrumentTerms] = {}
+        self.scales: dict[str, Scale] = {}
 
     @abstractmethod
     async def request(self, kind: Callable[..., Message], reply: type[R], *fields: Any, **named: Any) -> R:
@@ -56,7 +70,14 @@ class Requests(ABC):
         """Ask for the terms of every instrument, by name."""
         answer = await self.request(ListInstruments, Instruments)
         self.terms = {terms.name: terms for terms in answer.instruments}
+        self.scales |= {terms.name: scale(terms.tick, terms.lot, terms.quote_decimals) for terms in answer.instruments}
         return self.terms
+
+    async def learn(self, instruments: Collection[str]) -> None:
+        """Know the scales of these instruments, as far as the server has them and can be asked. It is asked only if there is something to learn."""
+        if not self.scales.keys() >= set(instruments):
+            with suppress(ClientError):    # what is read has counts nevertheless
+                await self.instruments()
 
     async def ping(self) -> Pong:
         """Ask the server for a sign of life. The reply has the time on its clock."""
@@ -69,57 +90,79 @@ class Requests(ABC):
 
         Times are in ns since 1970, or datetimes, and say when candles begin. At most 1000 candles.
         """
-        return await self.request(
-            ListCandles, CandlePage, instrument=instrument, interval=interval, since=nanoseconds(since), until=nanoseconds(until), count=count,
+        page = await self.request(
+            ListCandles, candles.CandlePage, instrument=instrument, interval=interval, since=nanoseconds(since), until=nanoseconds(until), count=count,
         )
+        await self.learn({instrument})
+        return CandlePage(page, self.scales, instrument)
 
-    async def _count(self, instrument: str, unit: Literal["tick", "lot", "money"], value: int | str) -> int:
-        """The number of ticks, lots or units of the quote asset, from that number or from decimal text."""
-        if type(value) is int:
-            return value
-        terms = self.terms or await self.instruments()
-        if instrument not in terms:
+    async def _scale(self, instrument: str) -> Scale:
+        if instrument not in self.scales:
+            await self.instruments()
+        if instrument not in self.scales:
             raise ClientError(f"instrument {instrument!r}: the server has no instrument of that name")
-        of = terms[instrument]
-        return from_text(cast(str, value), {"tick": of.tick, "lot": of.lot, "money": f"1e-{of.quote_decimals}"}[unit])
+        return self.scales[instrument]
+
+    async def _counts(self, instrument: str, kind: type[int], **values: Decimal | str | int | None) -> dict[str, int]:
+        """The counts of these values, 0 for None."""
+        found = dict.fromkeys(values, 0)
+        for name, value in values.items():
+            if type(value) is kind:
+                found[name] = int(value)
+            elif value is not None and not instrument:
+                raise ValueError(f"{name}={value!r}: expected {name}={kind.__name__}(...), or the order itself instead of its id, or its instrument")
+            elif value is not None:
+                found[name] = count(name, value, kind, (await self._scale(instrument))[KINDS.index(kind)])
+        return found
+
+    async def _change(self, kind: Callable[..., Message], order: Order, instrument: str, **fields: Any) -> Done:
+        id = order if isinstance(order, int) else order.order
+        return Done(await self.request(kind, messages.Done, order=id, **fields), self.scales, named(order, instrument))
 
     async def place(
-        self, instrument: str, side: Side, price: int | str = 0, size: int | str = 0,
+        self, instrument: str, side: Side, price: Price | None = None, size: Amount | None = None,
         type: Literal["limit", "market", "stop", "stop_limit", "trailing_stop", "take_profit", "take_profit_limit"] = "limit",
         time_in_force: Literal["gtc", "ioc", "fok", "gtd", "day"] = "gtc", post_only: bool = False, client_id: int = 0,
-        *, slide: bool = False, quote: bool = False, stop: int | str = 0, display: int | str = 0, min_size: int | str = 0,
+        *, slide: bool = False, quote: bool = False, stop: Price | None = None, display: Size | None = None, min_size: Size | None = None,
         expires: int | datetime = 0, linked: int = 0,
         self_trade: Literal["account", "allow", "cancel_newest", "cancel_oldest", "cancel_both", "decrement"] = "account", key: int = 0, sent: int = 0,
     ) -> Done:
         """Place an order, and return the order as it is after that. PROTOCOL.md says what the options mean.
 
-        Prices (`price`, `stop`) are in ticks, and sizes (`size`, `display`, `min_size`) in lots; with `quote`, `size` is in units of the quote asset. All of
-        them may also be decimal text, which is converted exactly; it raises ValueError if that is not possible. A market order without `price` trades at
-        any price. `expires` is in ns since 1970, or a datetime.
+        Prices (`price`, `stop`) and sizes (`size`, `display`, `min_size`) are decimal text or Decimals, which are converted exactly, or counts: `Ticks(5)`,
+        `Lots(5)`. A bare number raises ValueError, since nobody can know what it counts; so does what does not fit the tick or the lot. With `quote`, `size` is
+        money, in decimals or `Units(5)`. A market order without `price` trades at any price. `expires` is in ns since 1970, or a datetime.
 
         If the reply is lost, send the request again with the same `key`: a number but 0 that the account has not used. The server carries it out only once.
         The client tells the server when it first sent the request. If the server may have forgotten the key by now, it refuses the request (KEY_FORGOTTEN)
         and does not carry it out again. To send it again from another process, store `server_time()` together with the key, and pass it as `sent`.
         """
-        return await self.request(
-            Place, Done, instrument=instrument, side=side, price=await self._count(instrument, "tick", price),
-            size=await self._count(instrument, "money" if quote else "lot", size), type=type, time_in_force=time_in_force,
-            post_only=post_only, client_id=client_id, slide=slide, quote=quote, stop=await self._count(instrument, "tick", stop),
-            display=await self._count(instrument, "lot", display), min_size=await self._count(instrument, "lot", min_size),
-            expires=nanoseconds(expires), linked=linked, self_trade=self_trade, key=key, sent=sent,
+        counts = await self._counts(instrument, Ticks, price=price, stop=stop) | await self._counts(instrument, Lots, display=display, min_size=min_size)
+        counts |= await self._counts(instrument, Units if quote else Lots, size=size)
+        done = await self.request(
+            Place, messages.Done, instrument=instrument, side=side, type=type, time_in_force=time_in_force, post_only=post_only, client_id=client_id,
+            slide=slide, quote=quote, expires=nanoseconds(expires), linked=linked, self_trade=self_trade, key=key, sent=sent, **counts,
         )
+        return Done(done, self.scales, instrument)
 
-    async def cancel(self, order: int = 0, client_id: int = 0, *, key: int = 0, sent: int = 0) -> Done:
-        """Cancel an order. Name it by the exchange's id, `order`, or by your own `client_id`."""
-        return await self.request(Cancel, Done, order=order, client_id=client_id, key=key, sent=sent)
+    async def cancel(self, order: Order = 0, client_id: int = 0, *, instrument: str = "", key: int = 0, sent: int = 0) -> Done:
+        """Cancel an order. Name it by `order`, which is the exchange's id or what the client has read of the order, or by your own `client_id`.
 
-    async def reduce(self, order: int, by: int, client_id: int = 0, *, key: int = 0, sent: int = 0) -> Done:
-        """Reduce an order by `by` lots. It keeps its place in the queue."""
-        return await self.request(Reduce, Done, order=order, by=by, client_id=client_id, key=key, sent=sent)
+        With an id alone, and no `instrument`, the reply has counts and no decimals.
+        """
+        return await self._change(Cancel, order, instrument, client_id=client_id, key=key, sent=sent)
 
-    async def replace(self, order: int, price: int, size: int, client_id: int = 0, *, stop: int = 0, key: int = 0, sent: int = 0) -> Done:
-        """Give an order a new price in ticks and a new remaining size in lots. `stop` gives a stop that waits a new trigger in ticks."""
-        return await self.request(Replace, Done, order=order, price=price, size=size, client_id=client_id, stop=stop, key=key, sent=sent)
+    async def reduce(self, order: Order, by: Size, client_id: int = 0, *, instrument: str = "", key: int = 0, sent: int = 0) -> Done:
+        """Reduce an order by a size. It keeps its place in the queue. With an id alone, and no `instrument`, sizes are `Lots(5)`."""
+        counts = await self._counts(named(order, instrument), Lots, by=by)
+        return await self._change(Reduce, order, instrument, client_id=client_id, key=key, sent=sent, **counts)
+
+    async def replace(
+        self, order: Order, price: Price, size: Size, client_id: int = 0, *, stop: Price | None = None, instrument: str = "", key: int = 0, sent: int = 0,
+    ) -> Done:
+        """Give an order a new price and a new remaining size, and a stop that waits a new trigger. With an id alone they are counts, as in `reduce`."""
+        counts = await self._counts(named(order, instrument), Ticks, price=price, stop=stop) | await self._counts(named(order, instrument), Lots, size=size)
+        return await self._change(Replace, order, instrument, client_id=client_id, key=key, sent=sent, **counts)
 
     async def cancel_on_disconnect(self, scope: Scope, grace_ms: int = 0) -> None:
         """Set what happens to open orders when this connection ends without `logout`. It is for one connection: call it again after each reconnect."""
@@ -136,9 +179,11 @@ class Requests(ABC):
 
         `since` and `until` are in ns since 1970, or datetimes. With `latest` it is the last page, not the first. At most 1000 orders.
         """
-        return await self.request(
-            ListOrders, OrderPage, instrument=instrument, after=after, since=nanoseconds(since), until=nanoseconds(until), latest=latest, count=count,
+        page = await self.request(
+            ListOrders, history.OrderPage, instrument=instrument, after=after, since=nanoseconds(since), until=nanoseconds(until), latest=latest, count=count,
         )
+        await self.learn({each.instrument for each in page.orders})
+        return OrderPage(page, self.scales, "")
 
     async def trade_history(
         self, instrument: str | None = None, *, after: int = 0, order: int = 0, since: int | datetime = 0, until: int | datetime = 0, latest: bool = False,
@@ -148,10 +193,12 @@ class Requests(ABC):
 
         The other parameters are those of `order_history`.
         """
-        return await self.request(
-            ListTrades, TradePage, instrument=instrument, after=after, order=order, since=nanoseconds(since), until=nanoseconds(until), latest=latest,
+        page = await self.request(
+            ListTrades, history.TradePage, instrument=instrument, after=after, order=order, since=nanoseconds(since), until=nanoseconds(until), latest=latest,
             count=count,
         )
+        await self.learn({each.instrument for each in page.trades})
+        return TradePage(page, self.scales, "")
 
     async def logout(self) -> None:
         """Sign out. The subscriptions to own channels end, and `cancel_on_disconnect` does not apply."""

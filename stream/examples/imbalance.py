@@ -16,7 +16,7 @@ async def signals(url: str, levels: int, percent: int) -> AsyncIterator[tuple[st
         books = await client.orderbooks(await client.instruments(), interval_ms=100)
         beyond: set[str] = set()
         async for book in changes(*books):
-            bids, asks = (sum(side[1::2]) for side in book.levels(levels))
+            bids, asks = (sum(level.size_lots for level in side) for side in book.levels(levels))
             imbalance = 100 * (bids - asks) // (bids + asks) if bids + asks else 0
             if abs(imbalance) < percent:
                 beyond.discard(book.channel)

@@ -8,32 +8,31 @@ The server cancels its orders whenever the connection is lost. It does not look 
 import argparse
 import asyncio
 
-from stream import ConnectionLost, Gap, RequestRefused, connect
+from stream import ConnectionLost, Gap, RequestRefused, Ticks, connect
+from stream.client.readings import Orders
 from stream.client.requests import Side
-from stream.wire.frames import Orders
-from stream.wire.messages import Frame
 
 DIRECTIONS: dict[Side, int] = {"buy": -1, "sell": 1}
 
 
-def tell_fills(message: Frame | Gap) -> None:
+def tell_fills(message: Orders | Gap) -> None:
     """Say what was traded."""
     for update in message.orders if isinstance(message, Orders) else ():
         if update.event == "filled":
-            print(f"{update.side} {update.fill_size} lots at {update.fill_price} as {update.liquidity}", flush=True)
+            print(f"{update.side} {update.fill_size} at {update.fill_price} as {update.liquidity}", flush=True)
 
 
-async def make(url: str, token: str, instrument: str, reach: int, size: int, moves: int) -> None:
-    """Quote `size` lots so many ticks from the middle, until the quotes have been moved so often; 0 for no end."""
+async def make(url: str, token: str, instrument: str, reach: int, size: str, moves: int) -> None:
+    """Quote a size so many ticks from the middle, until the quotes have been moved so often; 0 for no end."""
     async with connect(url, token) as client:
         orders, book = await client.orders(), await client.orderbook(instrument, depth=5, interval_ms=100)
         orders.on(tell_fills)
-        quotes: dict[Side, tuple[int, int]] = {}    # the order and its price
+        quotes: dict[Side, tuple[int, int]] = {}    # the order and its price, in ticks
         connection = moved = 0
         async for _ in book:
             if not book.best_bid or not book.best_ask:
                 continue
-            middle = (book.best_bid[0] + book.best_ask[0]) // 2
+            middle = (book.best_bid.price_ticks + book.best_ask.price_ticks) // 2
             try:
                 if connection != client.connections:
                     await client.cancel_on_disconnect("connection")
@@ -42,9 +41,9 @@ async def make(url: str, token: str, instrument: str, reach: int, size: int, mov
                     order, price = quotes.pop(side, (0, 0))
                     wanted = middle + direction * reach
                     if order not in orders.mirror.open:
-                        order = (await client.place(instrument, side, wanted, size, post_only=True)).order
+                        order = (await client.place(instrument, side, Ticks(wanted), size, post_only=True)).order
                     elif abs(wanted - price) > reach // 4:
-                        await client.replace(order, wanted, size)
+                        await client.replace(order, Ticks(wanted), size, instrument=instrument)
                         moved += 1
                     else:
                         wanted = price
@@ -62,7 +61,7 @@ if __name__ == "__main__":
     parser.add_argument("--token", required=True)
     parser.add_argument("--url", default="ws://127.0.0.1:8080/v1")
     parser.add_argument("--reach", type=int, default=20, help="ticks from the middle")
-    parser.add_argument("--size", type=int, default=100, help="lots of a quote")
+    parser.add_argument("--size", default="0.01", help="the size of a quote")
     parser.add_argument("--moves", type=int, default=0, help="moves of a quote until the end")
     given = parser.parse_args()
     asyncio.run(make(given.url, given.token, given.instrument, given.reach, given.size, given.moves))

@@ -8,6 +8,17 @@ import argparse
 import asyncio
 from collections.abc import Iterator
 
+from stream import Gap, connect
+from stream.client.readings import Book, Trade
+
+ARGUMENTS = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+ARGUMENTS.add_argument("instrument")
+ARGUMENTS.add_argument("--url", default="ws://127.0.0.1:8080/v1")
+ARGUMENTS.add_argument("--frames", type=int, default=100)
+
+if __name__ == "__main__":
+    given = ARGUMENTS.parse_args()    # its help needs no library
+
 try:
     from nautilus_trader.model.book import OrderBook
     from nautilus_trader.model.data import BookOrder, OrderBookDelta, OrderBookDeltas, TradeTick
@@ -19,20 +30,14 @@ except ModuleNotFoundError as error:
         raise SystemExit(f"{error}: `pip install nautilus_trader`") from None
     raise
 
-from stream import Gap, connect
-from stream.wire.frames import Book, Trade
-from stream.wire.messages import Frame, InstrumentTerms
-from stream.wire.scale import to_text
-
 VENUE = Venue("DELTABOOK")
 
 
 class Adapter:
     """Converts the frames and trades of one instrument to NautilusTrader's types. Nothing is rounded."""
 
-    def __init__(self, terms: InstrumentTerms) -> None:
-        self.instrument = InstrumentId(Symbol(terms.name), VENUE)
-        self._terms = terms
+    def __init__(self, instrument: str) -> None:
+        self.instrument = InstrumentId(Symbol(instrument), VENUE)
 
     def deltas(self, frame: Book) -> OrderBookDeltas | None:
         """A frame of a book, as the client has taken it; None of one that changes nothing."""
@@ -42,39 +47,30 @@ class Adapter:
     def trade(self, trade: Trade) -> TradeTick:
         """A trade."""
         side = AggressorSide.BUYER if trade.side == "buy" else AggressorSide.SELLER
-        return TradeTick(self.instrument, self._price(trade.price), self._size(trade.size), side, TradeId(str(trade.seq)), trade.time, trade.time)
+        price, size = Price.from_str(f"{trade.price:f}"), Quantity.from_str(f"{trade.size:f}")
+        return TradeTick(self.instrument, price, size, side, TradeId(str(trade.seq)), trade.time, trade.time)
 
     def _deltas(self, frame: Book) -> Iterator[OrderBookDelta]:
-        levels = [
-            (side, price, size)
-            for side, flat in ((OrderSide.BUY, frame.bids), (OrderSide.SELL, frame.asks))
-            for price, size in zip(flat[::2], flat[1::2], strict=True)
-        ]
+        levels = [(side, level) for side, all in ((OrderSide.BUY, frame.bids), (OrderSide.SELL, frame.asks)) for level in all]
         flags = RecordFlag.F_MBP
         if frame.prev is None:
             flags |= RecordFlag.F_SNAPSHOT
             last = 0 if levels else RecordFlag.F_LAST
             yield OrderBookDelta(self.instrument, BookAction.CLEAR, None, flags | last, frame.seq, frame.engine_time, frame.server_time)
-        for n, (side, price, size) in enumerate(levels, 1):
-            action = BookAction.UPDATE if size else BookAction.DELETE
-            order = BookOrder(side, self._price(price), self._size(size), price)
+        for n, (side, level) in enumerate(levels, 1):
+            action = BookAction.UPDATE if level.size else BookAction.DELETE
+            order = BookOrder(side, Price.from_str(f"{level.price:f}"), Quantity.from_str(f"{level.size:f}"), level.price_ticks)
             last = RecordFlag.F_LAST if n == len(levels) else 0
             yield OrderBookDelta(self.instrument, action, order, flags | last, frame.seq, frame.engine_time, frame.server_time)
-
-    def _price(self, ticks: int) -> Price:
-        return Price.from_str(to_text(ticks, self._terms.tick))
-
-    def _size(self, lots: int) -> Quantity:
-        return Quantity.from_str(to_text(lots, self._terms.lot))
 
 
 async def follow(url: str, instrument: str, frames: int) -> OrderBook:
     """NautilusTrader's book, after so many frames and a few more."""
     async with connect(url) as client:
-        adapter = Adapter((await client.instruments())[instrument])
+        adapter = Adapter(instrument)
         copy = OrderBook(adapter.instrument, BookType.L2_MBP)
 
-        def apply(frame: Frame | Gap) -> None:
+        def apply(frame: Book | Gap) -> None:
             deltas = adapter.deltas(frame) if isinstance(frame, Book) else None
             if deltas:
                 copy.apply_deltas(deltas)
@@ -87,9 +83,4 @@ async def follow(url: str, instrument: str, frames: int) -> OrderBook:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("instrument")
-    parser.add_argument("--url", default="ws://127.0.0.1:8080/v1")
-    parser.add_argument("--frames", type=int, default=100)
-    given = parser.parse_args()
     print(asyncio.run(follow(given.url, given.instrument, given.frames)).pprint(10))

@@ -34,7 +34,7 @@ def writing(path: str, columns: list[str]) -> Iterator[Callable[[Rows], None]]:
 
 async def record(url: str, instrument: str, path: str, depth: int, count: int) -> str:
     """Record so many rows; what was recorded, in words."""
-    names = [f"{side}_{what}_{n}" for side in ("bid", "ask") for n in range(1, depth + 1) for what in ("price", "size")]
+    names = [f"{side}_{what}_{n}" for side in ("bid", "ask") for n in range(1, depth + 1) for what in ("price_ticks", "size_lots")]
     async with connect(url) as client:
         terms = (await client.instruments())[instrument]
         book = await client.orderbook(instrument, depth, interval_ms=0)
@@ -42,7 +42,7 @@ async def record(url: str, instrument: str, path: str, depth: int, count: int) -
             rows: Rows = []
             for written in range(1, count + 1):
                 frame = await anext(book)
-                bids, asks = (side + [0] * (2 * depth - len(side)) for side in book.levels(depth))
+                bids, asks = (side + [0] * (2 * depth - len(side)) for side in book.mirror.depth(depth))
                 rows.append([frame.engine_time, book.seq, *bids, *asks])
                 if len(rows) == 1000 or written == count:
                     write(rows)

@@ -19,7 +19,7 @@ async def watch(urls: list[str], instrument: str, basis_points: int, count: int)
                 continue
             wide = not wide
             verdict = "wide \a" if wide else "narrow"
-            print(f"{instrument}: {spread} ticks between {ticker.bid} and {ticker.ask}, {verdict}", flush=True)
+            print(f"{instrument}: {spread} between {ticker.bid} and {ticker.ask}, {verdict}", flush=True)
             count -= 1
             if count == 0:
                 return

@@ -31,6 +31,7 @@ class ExchangeVenue(Venue):
         self._epoch = history.epoch
         self._engine_time = history.time
         self._terms: list[InstrumentTerms] = []
+        self._terms_by_name: dict[str, InstrumentTerms] = {}
         self._terms_seq = -1
 
     @property
@@ -72,7 +73,13 @@ class ExchangeVenue(Venue):
                 )
                 for book in self.exchange.books for each, (maker_fee, taker_fee) in [(book.instrument, book.rates())]
             ]
+            self._terms_by_name = {terms.name: terms for terms in self._terms}
         return self._terms
+
+    def terms_of(self, instrument: str) -> InstrumentTerms | None:
+        """The terms of an instrument, None if there is none of that name."""
+        self.instrument_terms()
+        return self._terms_by_name.get(instrument)
 
     @abstractmethod
     def engine_time(self, time: int) -> int:

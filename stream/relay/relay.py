@@ -64,6 +64,10 @@ class Relay(Venue):
         phases = ((terms, self.feed.phase_of(name)) for name, terms in self.upstream.terms.items())
         return [terms if terms.phase == phase else replace(terms, phase=phase) for terms, phase in phases if phase]
 
+    def terms_of(self, instrument: str) -> InstrumentTerms | None:
+        """The other server's terms of an instrument, None if they are not here."""
+        return self.upstream.terms.get(instrument)
+
     def tick(self, now: int) -> int:
         """Ask for what is missing, tell clients whether anything is, and send what is due. Returns when the next tick is due, in ns."""
         due = self.upstreams.tick(now)

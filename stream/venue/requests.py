@@ -152,6 +152,9 @@ class RequestHandler:
             raise Refused(ErrorCode.TOO_MANY_SUBSCRIPTIONS, f"expected at most {allowed} subscriptions", "subscriptions_max")
         at = self._venue.point(now)
         at, in_force, frames = self._venue.hub.subscribe(session, session.subscriptions, names, session.account, request, at)
+        for name, entry in zip(names, in_force, strict=True):
+            if terms := self._venue.terms_of(name.instrument):
+                entry.tick, entry.lot, entry.quote_decimals = terms.tick, terms.lot, terms.quote_decimals
         session.say(Subscribed(request.id, at.epoch, at.seq, in_force))
         for subscription, frame, seq in frames:
             if session.takes_frames:

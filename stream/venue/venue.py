@@ -123,6 +123,10 @@ class Venue(ABC):
         """The terms of every instrument."""
 
     @abstractmethod
+    def terms_of(self, instrument: str) -> InstrumentTerms | None:
+        """The terms of an instrument, None if they are not known here. O(1)."""
+
+    @abstractmethod
     def list_candles(self, request: ListCandles, now: int, done: Callable[[Message], None]) -> None:
         """Call `done` with candles of an instrument. Refused if there is no such instrument, or if they cannot be had at the moment."""
 

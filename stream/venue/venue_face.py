@@ -59,6 +59,10 @@ class VenueFace(Protocol):
         """The terms of every instrument."""
         ...
 
+    def terms_of(self, instrument: str) -> InstrumentTerms | None:
+        """The terms of an instrument, None if they are not known here. O(1)."""
+        ...
+
     def list_candles(self, request: ListCandles, now: int, done: Callable[[Message], None]) -> None:
         """Call `done` with candles of an instrument. Raises Refused if there is no such instrument, or if they cannot be had at the moment."""
 

@@ -277,6 +277,9 @@ class InForce(MessagePart):
     reason: RecoveredReason
     depth: Depth
     interval_ms: IntervalMs
+    tick: Annotated[str, Meta(description="For a channel of one instrument: the size of one tick, as decimal text. Empty if the server does not know it yet.")] = ""
+    lot: Annotated[str, Meta(description="The size of one lot, likewise.")] = ""
+    quote_decimals: Annotated[int, Meta(description="The number of decimals of the quote asset, likewise.")] = 0
 
 
 class Subscribed(Message, tag="subscribed"):

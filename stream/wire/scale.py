@@ -32,6 +32,11 @@ def from_text(text: str, step: Decimal | str) -> int:
     raise ValueError(f"{shown!r}: expected a whole multiple of {step}")
 
 
+def to_decimal(count: int, step: Decimal) -> Decimal:
+    """A number of steps as a decimal, with all the digits of the step."""
+    return _EXACT.multiply(Decimal(count), step)
+
+
 def to_text(count: int, step: Decimal | str) -> str:
     """A number of steps as decimal text, with all the digits of the step."""
     return format(_EXACT.multiply(Decimal(count), Decimal(step)), "f")

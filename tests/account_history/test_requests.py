@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stream import connect
+from stream import Lots, Ticks, connect
 from stream.account_history.database import Database, Wanted
 from stream.client.errors import RequestRefused
 from stream.settings.config import ConfigError
@@ -128,7 +128,7 @@ def test_a_server_has_its_history_after_a_restart_whether_the_file_is_there_or_n
                 serving(history=str(path), journal=journal) as server,
                 connect(f"ws://127.0.0.1:{server.port}/v1", token("alice", server.clock.now())) as client,
             ):
-                await client.place("BTC-USD", "buy", 100 + life, 1, client_id=life + 1)
+                await client.place("BTC-USD", "buy", Ticks(100 + life), Lots(1), client_id=life + 1)
                 page = await client.order_history()
                 assert [each.client_id for each in page.orders] == list(range(1, life + 2))
                 assert page.orders[:life] == found

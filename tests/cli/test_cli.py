@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from engine import Phase
-from stream import connect
+from stream import Lots, Ticks, connect
 from stream.cli import COMMANDS, main
 from stream.cli.watch import watch
 from stream.feed.channel import Point
@@ -225,8 +225,8 @@ async def test_watch_shows_both_sides_in_any_terminal_and_cuts_no_id() -> None:
             return console.file.getvalue()
 
         async with connect(url, signed) as alice:
-            bids = [await alice.place("BTC-USD", "buy", price, 10) for price in range(10_000, 10_015)]
-            asks = [await alice.place("BTC-USD", "sell", price, 10) for price in range(10_100, 10_115)]
+            bids = [await alice.place("BTC-USD", "buy", Ticks(price), Lots(10)) for price in range(10_000, 10_015)]
+            asks = [await alice.place("BTC-USD", "sell", Ticks(price), Lots(10)) for price in range(10_100, 10_115)]
             book = await shown("orderbook:BTC-USD")
             assert all(price in book for price in ("101.08", "101.00", "100.14", "100.06"))
             assert "..." not in book

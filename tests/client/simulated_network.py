@@ -17,7 +17,7 @@ import msgspec
 from picows import WSListener
 
 import stream.client.kept_connection
-from stream import Client, ClientError, Closed, ConnectionLost, RequestRefused
+from stream import Client, ClientError, Closed, ConnectionLost, Lots, RequestRefused, Ticks
 from stream.access.auth import TokenRefused
 from stream.access.claims import Claims
 from stream.access.keys import key_of
@@ -275,7 +275,7 @@ class Person:
         if self.kind != "nobody":
             random = self.world.random
             side, price = random.choice((("buy", random.randrange(60, 101)), ("sell", random.randrange(100, 140))))
-            await self.client.place(random.choice(NAMES), side, price, 1, self_trade="allow")    # type: ignore[arg-type]
+            await self.client.place(random.choice(NAMES), side, Ticks(price), Lots(1), self_trade="allow")    # type: ignore[arg-type]
 
 
 class World:
@@ -375,7 +375,7 @@ class World:
 
     def _is_right(self, live: Any) -> bool:
         """Whether a copy of a book is the market's, to the depth in force."""
-        return bool(live.levels() == self.market.exchange.book(live.channel.partition(":")[2]).levels.depth(live.in_force.depth))
+        return bool(live.mirror.depth() == self.market.exchange.book(live.channel.partition(":")[2]).levels.depth(live.in_force.depth))
 
     def _check(self) -> None:
         """Everybody has what the market has, nobody was refused for asking too much, and who has no token any more knows why."""

@@ -4,14 +4,15 @@ import asyncio
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
-from stream import Client, ClientError, Closed, ConnectionLost, Gap, RequestRefused, changes, connect
+from stream import Client, ClientError, Closed, ConnectionLost, Gap, Lots, RequestRefused, Ticks, changes, connect
 from stream.client.live import LiveBook
+from stream.client.readings import OrderUpdate, Trade
 from stream.server.market_server import MarketServer
 from stream.wire.codes import CloseCode, ErrorCode
-from stream.wire.frames import OrderUpdate, Trade
 from stream.wire.mirror import Verdict
 from tests.faulty import NoDelay
 from tests.setting import token
@@ -65,11 +66,11 @@ async def test_a_book_follows_and_proves_itself() -> None:
     async with serving() as server, trader(server) as client:
         book = await client.orderbook("BTC-USD", interval_ms=0)
         for price in range(100, 150):
-            await client.place("BTC-USD", "buy", price, 5)
+            await client.place("BTC-USD", "buy", Ticks(price), Lots(5))
         await followed(book, lambda: book.seq == server.market.exchange.seq)
         assert book.verified
-        assert book.best_bid == (149, 5)
-        assert book.levels() == server.market.exchange.book("BTC-USD").levels.depth()
+        assert book.mirror.best_bid == (149, 5)
+        assert book.mirror.depth() == server.market.exchange.book("BTC-USD").levels.depth()
         assert book.mirror.counts[Verdict.GAP] == book.mirror.counts[Verdict.MISMATCH] == 0
         window = await client.orderbook("BTC-USD", depth=5)
         assert window is book
@@ -86,19 +87,19 @@ async def test_a_lost_connection_comes_back_with_a_patch() -> None:
         book = await client.orderbook("BTC-USD", interval_ms=0)
         trades, orders = await client.trades("BTC-USD"), await client.orders()
         for price in range(100, 120):
-            await other.place("BTC-USD", "buy", price, 5)
+            await other.place("BTC-USD", "buy", Ticks(price), Lots(5))
         await followed(book, lambda: len(book.mirror.levels) == 20)
         cut_all(server)    # the other is back first, and trades while the client is away
         await asyncio.gather(pings_until_lost(client), pings_until_lost(other))
         await other.connected()
-        await other.place("BTC-USD", "sell", 119, 1)
+        await other.place("BTC-USD", "sell", Ticks(119), Lots(1))
         await followed(book, lambda: book.seq == server.market.exchange.seq)
         assert book.verified
         assert client.resumed[("merged", "patch")] >= 1
         assert book.mirror.counts[Verdict.SNAPSHOT] == 1
         trade = await anext(trades)
         assert isinstance(trade, Trade)
-        assert (trade.price, trade.size, trade.side) == (119, 1, "sell")
+        assert (trade.price_ticks, trade.size_lots, trade.side) == (119, 1, "sell")
         assert orders.mirror.counts[Verdict.GAP] == 0
 
 
@@ -106,25 +107,25 @@ async def test_a_lost_connection_comes_back_with_a_patch() -> None:
 async def test_a_wrong_book_is_found_out_and_fetched_again() -> None:
     async with serving() as server, trader(server) as client:
         book = await client.orderbook("BTC-USD", interval_ms=0)
-        await client.place("BTC-USD", "buy", 100, 5)
-        await followed(book, lambda: book.best_bid == (100, 5))
+        await client.place("BTC-USD", "buy", Ticks(100), Lots(5))
+        await followed(book, lambda: book.mirror.best_bid == (100, 5))
         book.mirror.levels.set(0, 50, 1, book.seq)
-        await client.place("BTC-USD", "buy", 99, 5)
+        await client.place("BTC-USD", "buy", Ticks(99), Lots(5))
         await followed(book, lambda: book.mirror.counts[Verdict.SNAPSHOT] == 2)
         assert book.mirror.counts[Verdict.MISMATCH] == 1
         assert book.verified
-        assert book.levels() == ([100, 5, 99, 5], [])
+        assert book.mirror.depth() == ([100, 5, 99, 5], [])
 
 
 @run
 async def test_a_gap_is_closed_by_a_patch() -> None:
     async with serving() as server, trader(server) as client:
         book = await client.orderbook("BTC-USD", interval_ms=0)
-        await client.place("BTC-USD", "buy", 100, 5)
-        await followed(book, lambda: book.best_bid == (100, 5))
+        await client.place("BTC-USD", "buy", Ticks(100), Lots(5))
+        await followed(book, lambda: book.mirror.best_bid == (100, 5))
         book.mirror.seq -= 1
-        await client.place("BTC-USD", "buy", 101, 5)
-        await followed(book, lambda: book.best_bid == (101, 5))
+        await client.place("BTC-USD", "buy", Ticks(101), Lots(5))
+        await followed(book, lambda: book.mirror.best_bid == (101, 5))
         assert book.mirror.counts[Verdict.GAP] >= 1
         assert client.resumed[("merged", "patch")] == 1
         assert book.verified
@@ -141,14 +142,14 @@ async def test_two_users_trade_and_nobody_sees_the_other() -> None:
             while len(balances.mirror.assets) < 3:
                 await balances.changed()
         resting = await alice.place("BTC-USD", "sell", price="200.00", size="0.5")
-        assert (resting.status, resting.remaining) == ("open", 5000)
+        assert (resting.status, resting.remaining, resting.remaining_lots) == ("open", Decimal("0.5000"), 5000)
         taken = await bob.place("BTC-USD", "buy", price="210.00", size="0.2")
-        assert (taken.status, taken.filled, taken.value) == ("filled", 2000, 40 * 10**6)
+        assert (taken.status, taken.filled_lots, taken.value_units) == ("filled", 2000, 40 * 10**6)
         updates = [[await anext(orders) for _ in range(2)] for orders, _ in own]
         mine, theirs = ([update for update in side if isinstance(update, OrderUpdate)] for side in updates)
         assert [(update.event, update.order) for update in mine] == [("accepted", resting.order), ("filled", resting.order)]
         assert [(update.event, update.order) for update in theirs] == [("accepted", taken.order), ("filled", taken.order)]
-        assert (mine[1].liquidity, mine[1].fee, theirs[1].liquidity, theirs[1].fee) == ("maker", 4_000, "taker", 12_000)
+        assert (mine[1].liquidity, mine[1].fee_units, theirs[1].liquidity, theirs[1].fee_units) == ("maker", 4_000, "taker", 12_000)
         for account, (orders, balances) in enumerate(own):
             while balances.seq < taken.seq:
                 await balances.changed()
@@ -177,12 +178,15 @@ async def test_every_request_has_its_method() -> None:
     async with serving() as server, trader(server) as client:
         assert list(await client.instruments()) == ["BTC-USD", "ETH-USD"]
         assert (await client.ping()).time > 0
-        done = await client.place("BTC-USD", "buy", 100, 50, post_only=True, client_id=4)
-        assert (await client.reduce(done.order, 10)).remaining == 40
-        assert (await client.replace(done.order, 101, 60)).remaining == 60
+        done = await client.place("BTC-USD", "buy", Ticks(100), Lots(50), post_only=True, client_id=4)
+        assert (await client.reduce(done.order, Lots(10))).remaining_lots == 40
+        assert (await client.replace(done, "1.01", "0.0060")).remaining == Decimal("0.0060")
+        assert (await client.reduce(done.order, "0.0010", instrument="BTC-USD")).remaining_lots == 50
+        with pytest.raises(ValueError, match=r"by='0.1': expected by=Lots.*, or the order itself"):
+            await client.reduce(done.order, "0.1")
         assert (await client.cancel(client_id=4)).status == "cancelled"
-        assert (await client.place("BTC-USD", "buy", size=5, type="market")).status == "cancelled"
-        await client.place("ETH-USD", "buy", 100, 50)
+        assert (await client.place("BTC-USD", "buy", size=Lots(5), type="market")).status == "cancelled"
+        await client.place("ETH-USD", "buy", Ticks(100), Lots(50))
         assert await client.cancel_all("BTC-USD") == 0
         assert await client.cancel_all() == 1
         assert (await client.login(token("alice", server.clock.now()))).subject == "alice"
@@ -191,8 +195,9 @@ async def test_every_request_has_its_method() -> None:
         assert not client.live
         for bad in ("100.005", "x", "1e400"):
             with pytest.raises(ValueError, match="expected"):
-                await client.place("BTC-USD", "buy", bad, 5)
-        for place in (client.place("BTC-USD", "up", 100, 5), client.place("BTC-USD", "buy", -1, 5), client.orderbook("BTC-USD", depth=-1)):
+                await client.place("BTC-USD", "buy", bad, Lots(5))
+        order = "BTC-USD", "buy", Ticks(-1), Lots(5)
+        for place in (client.place("BTC-USD", "up", Ticks(100), Lots(5)), client.place(*order), client.orderbook("BTC-USD", depth=-1)):
             with pytest.raises(RequestRefused) as refused:
                 await place
             assert refused.value.code == ErrorCode.MALFORMED
@@ -209,13 +214,13 @@ async def test_every_kind_of_order_is_placed_in_decimal_text() -> None:
 
         async def events(count: int) -> list[tuple[str, int, str]]:
             updates = [await anext(orders) for _ in range(count)]
-            return [(update.event, update.remaining, update.reason) for update in updates if isinstance(update, OrderUpdate)]
+            return [(update.event, int(update.remaining_lots), update.reason) for update in updates if isinstance(update, OrderUpdate)]
 
-        iceberg = await alice.place("BTC-USD", "sell", "10.00", "0.0050", display="0.0020", min_size=0, post_only=True, slide=True)
+        iceberg = await alice.place("BTC-USD", "sell", "10.00", "0.0050", display="0.0020", post_only=True, slide=True)
         assert await events(2) == [("accepted", 50, ""), ("displayed", 50, "")]
         assert orders.mirror.open[iceberg.order].displayed == 20
-        spent = await bob.place("BTC-USD", "buy", 0, "0.012", "market", "ioc", quote=True)
-        assert (spent.filled, spent.value) == (11, 11_000)
+        spent = await bob.place("BTC-USD", "buy", None, "0.012", "market", "ioc", quote=True)
+        assert (spent.filled_lots, spent.value_units) == (11, 11_000)
         assert await events(1) == [("filled", 39, "")]
         with pytest.raises(RequestRefused, match="min_size"):
             await bob.place("BTC-USD", "buy", "10.00", "0.0050", min_size="0.0040")
@@ -227,7 +232,7 @@ async def test_every_kind_of_order_is_placed_in_decimal_text() -> None:
         assert (stop.status, pair.status) == ("waiting", "open")
         assert await events(3) == [("accepted", 10, ""), ("waiting", 10, ""), ("accepted", 10, "")]
         assert [(each.type, each.stop, each.linked) for each in orders.mirror.open.values()] == [("stop_limit", 950, 0), ("limit", 0, stop.order)]
-        assert (await alice.replace(stop.order, 900, 10, stop=960)).status == "waiting"
+        assert (await alice.replace(stop.order, Ticks(900), Lots(10), stop=Ticks(960))).status == "waiting"
         assert await alice.cancel_all("BTC-USD", "buy") == 0
         assert await alice.cancel_all(side="sell") == 2
         assert await events(4) == [("replaced", 10, ""), ("waiting", 10, ""), ("cancelled", 0, "requested"), ("cancelled", 0, "linked")]
@@ -292,8 +297,8 @@ async def test_lost_trades_come_as_a_gap() -> None:
         (session,) = [session for session in server.market.sessions if session.subscriptions]
         session.pause_writing(server.clock.now())
         for _ in range(5):
-            await client.place("BTC-USD", "sell", 100, 1)
-            await client.place("BTC-USD", "buy", 100, 1)
+            await client.place("BTC-USD", "sell", Ticks(100), Lots(1))
+            await client.place("BTC-USD", "buy", Ticks(100), Lots(1))
         session.resume_writing(server.clock.now())
         server.wake()
         assert isinstance(await anext(trades), Gap)
@@ -305,16 +310,16 @@ async def test_lost_trades_come_as_a_gap() -> None:
 async def test_many_books_on_one_connection() -> None:
     async with serving() as server, trader(server) as client:
         books = await client.orderbooks(["BTC-USD", "ETH-USD"], interval_ms=0)
-        await client.place("ETH-USD", "buy", 100, 5)
-        await client.place("BTC-USD", "buy", 50, 5)
+        await client.place("ETH-USD", "buy", Ticks(100), Lots(5))
+        await client.place("BTC-USD", "buy", Ticks(50), Lots(5))
         best = {}
         async for book in changes(*books):
-            best[book.channel] = book.best_bid
+            best[book.channel] = book.mirror.best_bid
             if all(best.values()) and len(best) == 2:
                 break
         assert best == {"orderbook:BTC-USD": (50, 5), "orderbook:ETH-USD": (100, 5)}
         once = changes(*books)
-        await client.place("BTC-USD", "buy", 51, 5)
+        await client.place("BTC-USD", "buy", Ticks(51), Lots(5))
         await anext(once)
         await once.aclose()
         assert not any(book.watchers for book in books)
@@ -331,11 +336,11 @@ async def test_levels_as_arrays() -> None:
     async with serving() as server, trader(server) as client:
         book = await client.orderbook("BTC-USD", interval_ms=0)
         for price in (100, 101):
-            await client.place("BTC-USD", "buy", price, price - 95)
+            await client.place("BTC-USD", "buy", Ticks(price), Lots(price - 95))
         await followed(book, lambda: len(book.mirror.levels) == 2)
-        bids, asks = book.arrays()
+        bids, asks = book.ticks_and_lots()
         assert (bids.dtype, bids.tolist(), asks.shape) == (numpy.int64, [[101, 6], [100, 5]], (0, 2))
-        assert book.arrays(1)[0].tolist() == [[101, 6]]
+        assert book.ticks_and_lots(1)[0].tolist() == [[101, 6]]
 
 
 @run
@@ -347,14 +352,14 @@ async def test_callbacks_are_called_until_they_are_ended_and_may_fail() -> None:
         seen: list[int] = []
         end = book.on(lambda frame: seen.append(frame.seq))
         book.on(lambda frame: [].remove(frame.seq))
-        await client.place("BTC-USD", "buy", 100, 5)
-        await followed(book, lambda: book.best_bid == (100, 5))
+        await client.place("BTC-USD", "buy", Ticks(100), Lots(5))
+        await followed(book, lambda: book.mirror.best_bid == (100, 5))
         end()
         heard = len(seen)
         assert heard == len(failures) >= 1
         assert {type(failure) for failure in failures} == {ValueError}
-        await client.place("BTC-USD", "buy", 101, 5)
-        await followed(book, lambda: book.best_bid == (101, 5))
+        await client.place("BTC-USD", "buy", Ticks(101), Lots(5))
+        await followed(book, lambda: book.mirror.best_bid == (101, 5))
         assert len(seen) == heard < len(failures)
         assert client.connections == 1
 
@@ -378,7 +383,7 @@ async def test_a_subscription_that_was_given_up_leaves_the_terms_of_others() -> 
     async with serving() as server, trader(server) as client:
         book = await client.orderbook("BTC-USD", interval_ms=0)
         for price in range(100, 120):
-            await client.place("BTC-USD", "buy", price, 5)
+            await client.place("BTC-USD", "buy", Ticks(price), Lots(5))
         await followed(book, lambda: len(book.mirror.levels) == 20)
         for turns in range(4):
             window = asyncio.create_task(client.orderbook("BTC-USD", depth=5))
@@ -389,6 +394,6 @@ async def test_a_subscription_that_was_given_up_leaves_the_terms_of_others() -> 
             await until(lambda: client.idle)
             cut(client)
             await until(lambda: client.connections >= turns + 2 and client.follows(book.channel))    # noqa: B023 - it is waited for
-            await client.place("BTC-USD", "buy", 50 + turns, 5)
+            await client.place("BTC-USD", "buy", Ticks(50 + turns), Lots(5))
             await followed(book, lambda: len(book.mirror.levels) == 21 + turns)    # noqa: B023 - it is waited for
-            assert book.levels() == server.market.exchange.book("BTC-USD").levels.depth()
+            assert book.mirror.depth() == server.market.exchange.book("BTC-USD").levels.depth()

@@ -59,7 +59,7 @@ async def test_a_connection_that_is_lost_while_it_resumes_is_made_again() -> Non
                 peer.hang_up()
 
     async with faulty(script) as server, client_of(server) as client:
-        assert await anext(await client.trades("X")) == Trade(2, 0, 5, 1, "buy")
+        assert (await anext(await client.trades("X"))).wire == Trade(2, 0, 5, 1, "buy")
         assert client.connections == 3
 
 
@@ -122,7 +122,7 @@ async def test_a_channel_that_is_no_longer_granted_ends_and_the_others_go_on() -
         stays, goes = await client.trades("X"), await client.trades("Y")
         with pytest.raises(RequestRefused, match="no Y"):
             await anext(goes)
-        assert await anext(stays) == Trade(2, 0, 5, 1, "buy")
+        assert (await anext(stays)).wire == Trade(2, 0, 5, 1, "buy")
         assert list(client.live) == [TRADES]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from stream import Client, ClientError, connect
+from stream import Client, ClientError, Lots, Ticks, connect
 from stream.cli.judge import judge
 from stream.cli.load import add_arguments as add_load_arguments
 from stream.cli.load import plan_of
@@ -60,7 +60,7 @@ def test_all_channels_come_back_by_patches_while_orders_go_on(at_once: bool, sig
         async with serving(**MANY, **NARROW) as server, trader(server, "bob") as bob, (
                 trader(server, "alice") if signed_in else Client(url(server), None, NoDelay())) as client:
             for name in NAMES:
-                await bob.place(name, "buy", 50, 1)
+                await bob.place(name, "buy", Ticks(50), Lots(1))
             if at_once:
                 await client.subscribe(CHANNELS)
             else:
@@ -73,7 +73,7 @@ def test_all_channels_come_back_by_patches_while_orders_go_on(at_once: bool, sig
                 while trading:
                     price += 1
                     for name in NAMES[:3]:
-                        await bob.place(name, "buy", 10 + price % 30, 1)
+                        await bob.place(name, "buy", Ticks(10 + price % 30), Lots(1))
 
             going_on = asyncio.create_task(trade())
             for _ in range(2):
@@ -111,7 +111,7 @@ async def test_one_channel_too_many_is_told_at_once_and_takes_none_with_it() -> 
 async def test_requests_wait_for_their_turn_in_their_order() -> None:
     async with serving(messages_burst=5, messages_per_s=200, errors_max=1, under_way_max=2) as server, trader(server, "alice") as client:
         await client.instruments()
-        placed = await asyncio.gather(*(client.place("BTC-USD", "buy", 100 + number, 1) for number in range(60)))
+        placed = await asyncio.gather(*(client.place("BTC-USD", "buy", Ticks(100 + number), Lots(1)) for number in range(60)))
         assert [done.order for done in placed] == sorted(done.order for done in placed)
         assert not server.venue.limits.hit
 
@@ -185,13 +185,13 @@ async def test_a_relay_takes_as_many_connections_as_its_channels_want() -> None:
         async with trader(server, "bob") as bob, Client(f"ws://127.0.0.1:{relay.port}/v1", None, NoDelay()) as client:
             books = await client.orderbooks(NAMES)
             for name in NAMES:
-                await bob.place(name, "buy", 77, 2)
-            await until(lambda: all(book.best_bid == (77, 2) for book in books))
+                await bob.place(name, "buy", Ticks(77), Lots(2))
+            await until(lambda: all(book.mirror.best_bid == (77, 2) for book in books))
             for upstream in relay.links.values():
                 cut(upstream)
             for name in NAMES:
-                await bob.place(name, "buy", 78, 2)
-            await until(lambda: all(book.best_bid == (78, 2) for book in books))
+                await bob.place(name, "buy", Ticks(78), Lots(2))
+            await until(lambda: all(book.mirror.best_bid == (78, 2) for book in books))
             assert all(book.mirror.counts[Verdict.SNAPSHOT] == 1 for book in books)
         assert not server.venue.limits.hit
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from stream import Client, ClientError, RequestRefused
+from stream import Client, ClientError, Lots, RequestRefused, Ticks
 from stream.client.errors import SignInRefused
 from stream.client.kept_connection import Token
 from stream.server.market_server import MarketServer
@@ -56,10 +56,10 @@ def test_without_a_token_public_channels_go_on_and_own_ones_say_why_they_do_not(
                 assert told[1] is None    # it is back
                 assert isinstance(told[2], SignInRefused)    # without the token
                 assert client.sign_in_refused is told[2]
-                await bob.place("BTC-USD", "buy", 100, 1)
-                await until(lambda: book.best_bid == (100, 1))
+                await bob.place("BTC-USD", "buy", Ticks(100), Lots(1))
+                await until(lambda: book.mirror.best_bid == (100, 1))
                 with pytest.raises(RequestRefused) as refused:
-                    await client.place("BTC-USD", "buy", 100, 1)
+                    await client.place("BTC-USD", "buy", Ticks(100), Lots(1))
                 assert refused.value.code == ErrorCode.NOT_SIGNED_IN
                 await client.login(fresh(server, id="two"))
                 await client.orders()
@@ -92,8 +92,8 @@ def test_a_callable_is_asked_for_a_fresh_one_and_nothing_ends(end: str, kind: st
                 await until(lambda: client.connections == 2 and client.follows("orders"))
                 assert asked == 2
                 assert not client.sign_in_refused
-                await client.place("BTC-USD", "buy", 100, 1)
-                assert (await anext(orders)).price == 100
+                await client.place("BTC-USD", "buy", Ticks(100), Lots(1))
+                assert (await anext(orders)).price_ticks == 100
 
     test()
 
@@ -117,8 +117,8 @@ async def test_a_callable_that_fails_is_asked_again_and_its_error_told() -> None
             cut(client)
             await until(lambda: told and told[-1] is None)
             assert [str(why) for why in told[1:-1]] == ["the callable gave no token: the vault is sealed"] * 2
-            await client.place("BTC-USD", "buy", 100, 1)
-            assert (await anext(orders)).price == 100
+            await client.place("BTC-USD", "buy", Ticks(100), Lots(1))
+            assert (await anext(orders)).price_ticks == 100
         fails[:] = [True]
         with pytest.raises(ClientError, match="the callable gave no token: the vault is sealed"):
             await client_of(server, get).open()
@@ -151,5 +151,5 @@ async def test_a_key_set_that_is_away_refuses_no_token_for_good() -> None:
             await until(lambda: front.ended > ended + 1)
             front.ending = None
             await until(lambda: client.follows("orders"))
-            await client.place("BTC-USD", "buy", 100, 1)
-            assert (await anext(orders)).price == 100
+            await client.place("BTC-USD", "buy", Ticks(100), Lots(1))
+            assert (await anext(orders)).price_ticks == 100

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from engine.levels import digest_of
-from stream import ClientError, Closed, Gap, RedundantFeed, RequestRefused, connect
+from stream import ClientError, Closed, Gap, Lots, RedundantFeed, RequestRefused, Ticks, connect
+from stream.client import readings
 from stream.client.live import LiveBook
 from stream.server.server import Server
 from stream.settings.config import FaultConfig
@@ -82,7 +83,7 @@ async def test_the_first_frame_wins_and_the_second_is_passed_over() -> None:
         await until(lambda: live.seq >= 5)
         other.peer.say(book(4, 4, [], [9, 2, 8, 1, 7, 1]), book(4, 6, [6, 2], [9, 2, 8, 1, 7, 1, 6, 2]))    # a late heartbeat too is passed over
         await until(lambda: live.seq >= 6)
-        assert live.levels()[0] == [9, 2, 8, 1, 7, 1, 6, 2]
+        assert live.mirror.depth()[0] == [9, 2, 8, 1, 7, 1, 6, 2]
         assert seen[-4:] == [3, 4, 5, 6]
         assert live.mirror.counts[Verdict.GAP] == live.mirror.counts[Verdict.MISMATCH] == 0
         assert feed.lines[1].first >= 2
@@ -97,7 +98,7 @@ async def test_an_old_snapshot_takes_nothing_back() -> None:
         late.peer.subscribed(late.asked[0], book(None, 3, [9, 3]), book(3, 6, [9, 6]))
         live = await asked
         await until(lambda: live.seq >= 6)
-        assert live.levels()[0] == [9, 6]
+        assert live.mirror.depth()[0] == [9, 6]
         assert live.mirror.counts[Verdict.SNAPSHOT] == live.mirror.counts[Verdict.APPLIED] == 1
 
 
@@ -126,7 +127,7 @@ async def test_a_window_is_not_taken_by_half_steps() -> None:
         await until(lambda: live.seq >= 20)
         other.peer.say(book(10, 15, [9, 0, 7, 1], [7, 1]), book(15, 25, [7, 0, 6, 1], [6, 1]), book(25, 28, [6, 0, 5, 5], [5, 5]))
         await until(lambda: live.seq >= 30)    # past 20 the other has a gap, and asks again
-        assert live.levels()[0] == [5, 5]
+        assert live.mirror.depth()[0] == [5, 5]
         assert live.mirror.counts[Verdict.MISMATCH] == 0
         assert other.asked[1].resume == {BOOK: (EPOCH, 20)}
 
@@ -280,12 +281,12 @@ def test_a_market_and_its_relay_are_one_feed(faults: FaultConfig | None) -> None
                     if i % 50 == 25:
                         await until(lambda: all(line.follows("trades:BTC-USD") for line in feed.lines))
                         cut_all((server, relay)[i // 50 % 2], "")
-                    await alice.place("BTC-USD", "buy", 50 + i % 9, 1)
-                    await alice.place("BTC-USD", "sell", 100 + i % 7, 1 + i)
-                    await alice.place("BTC-USD", "buy", 100 + i % 7, 1 + i)
+                    await alice.place("BTC-USD", "buy", Ticks(50 + i % 9), Lots(1))
+                    await alice.place("BTC-USD", "sell", Ticks(100 + i % 7), Lots(1 + i))
+                    await alice.place("BTC-USD", "buy", Ticks(100 + i % 7), Lots(1 + i))
                 told = [await anext(trades) for _ in range(300)]
-                assert [each.size for each in told if isinstance(each, Trade)] == list(range(1, 301))
-                await until(lambda: book.levels() == server.market.exchange.book("BTC-USD").levels.depth())
+                assert [each.size_lots for each in told if isinstance(each, readings.Trade)] == list(range(1, 301))
+                await until(lambda: book.mirror.depth() == server.market.exchange.book("BTC-USD").levels.depth())
                 assert all(line.connections > 1 for line in feed.lines)
 
     test()

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 import stream.examples
-from stream import ClientError, Closed, RequestRefused
+from stream import ClientError, Closed, Lots, RequestRefused, Ticks
 from stream.client.errors import SignInRefused
-from stream.client.tables import BOOK_COLUMNS, book_rows, library, scaled, to_pandas, to_polars
+from stream.client.readings import Trade
+from stream.client.tables import library
 from stream.server.market_server import MarketServer
 from stream.sources.simulated import SimulatedSource
 from stream.sync import Client, Loop, connect
-from stream.wire.frames import Trade
 from tests.setting import token
 from tests.sockets import run, serving
 
@@ -50,23 +50,23 @@ def test_the_verbs_are_the_same_and_wait() -> None:
             book, trades, orders = client.orderbook("BTC-USD", interval_ms=0), client.trades("BTC-USD"), client.orders()
             order = client.place("BTC-USD", "buy", "1.00", "0.0005").order
             update = orders.next(5)
-            assert (update.order, update.price, update.remaining) == (order, 100, 5)
-            while book.best_bid != (100, 5):
+            assert (update.order, update.price, update.remaining_lots) == (order, Decimal("1.00"), 5)
+            while book.mirror.best_bid != (100, 5):
                 book.next(5)
             assert book.verified
-            assert book.levels() == ([100, 5], [])
+            assert book.mirror.depth() == ([100, 5], [])
             assert client.cancel(order).status == "cancelled"
-            client.place("BTC-USD", "buy", 100, 5, self_trade="allow")
-            client.place("BTC-USD", "sell", 100, 2, self_trade="allow")
+            client.place("BTC-USD", "buy", Ticks(100), Lots(5), self_trade="allow")
+            client.place("BTC-USD", "sell", Ticks(100), Lots(2), self_trade="allow")
             trade = next(iter(trades))
             assert isinstance(trade, Trade)
-            assert (trade.price, trade.size) == (100, 2)
+            assert (trade.price, trade.size, trade.price_ticks, trade.size_lots) == (Decimal("1.00"), Decimal("0.0002"), 100, 2)
             with pytest.raises(TimeoutError):
                 trades.next(0.01)
             with pytest.raises(RequestRefused):
                 client.cancel(12345)
             with pytest.raises(ValueError, match="a float"):
-                client.place("BTC-USD", "buy", 0.1, 1)
+                client.place("BTC-USD", "buy", 0.1, Lots(1))
             with pytest.raises(AttributeError):
                 client.nonsense()
             books = client.orderbooks(["BTC-USD", "ETH-USD"])
@@ -97,8 +97,8 @@ def test_threads_share_a_client_and_each_gets_everything() -> None:
             def trade(number: int) -> None:
                 ready.wait(60)
                 for _ in range(10):
-                    client.place("BTC-USD", "buy", 100, 1, self_trade="allow")
-                    client.place("BTC-USD", "sell", 100, 1, self_trade="allow")
+                    client.place("BTC-USD", "buy", Ticks(100), Lots(1), self_trade="allow")
+                    client.place("BTC-USD", "sell", Ticks(100), Lots(1), self_trade="allow")
 
             trades = client.trades("BTC-USD")    # the first reader of all is this thread
             readers = [threading.Thread(target=read, args=(number,)) for number in range(3)]
@@ -168,7 +168,7 @@ def test_a_callback_may_not_wait_and_says_so() -> None:
                     told.put(error)
 
             end = book.on(heard)
-            client.place("BTC-USD", "buy", 100, 1)
+            client.place("BTC-USD", "buy", Ticks(100), Lots(1))
             assert "a callback must not block" in str(told.get(timeout=10))
             end()
 
@@ -188,15 +188,7 @@ def test_what_cannot_be_reached_is_an_error_and_leaves_no_thread() -> None:
     scene(play)
 
 
-def test_rows_and_columns_are_exact() -> None:
-    class Terms:
-        tick, lot = "0.01", "0.0001"
-
-    rows = book_rows([101, 5, 100, 7], [103, 1])
-    assert rows == [("bid", 101, 5), ("bid", 100, 7), ("ask", 103, 1)]
-    assert scaled(rows, BOOK_COLUMNS, None)["price"] == [101, 100, 103]
-    assert scaled(rows, BOOK_COLUMNS, Terms)["price"] == [Decimal("1.01"), Decimal("1.00"), Decimal("1.03")]    # type: ignore[arg-type]
-    assert scaled([], BOOK_COLUMNS, Terms) == {"side": [], "price": [], "size": []}    # type: ignore[arg-type]
+def test_what_is_not_installed_is_named() -> None:
     with pytest.raises(ImportError, match="nonsense is not installed: pip install"):
         library("nonsense")
 
@@ -207,24 +199,22 @@ def test_frames_of_books_and_trades(which: str) -> None:
 
     def play(url: str, server: MarketServer) -> None:
         with trader(url, server) as client:
-            terms = client.instruments()["BTC-USD"]
             book, trades = client.orderbook("BTC-USD", interval_ms=0), client.trades("BTC-USD")
-            client.place("BTC-USD", "buy", 100, 5, self_trade="allow")
-            client.place("BTC-USD", "sell", 102, 3)
-            client.place("BTC-USD", "sell", 100, 1, self_trade="allow")
+            client.place("BTC-USD", "buy", Ticks(100), Lots(5), self_trade="allow")
+            client.place("BTC-USD", "sell", Ticks(102), Lots(3))
+            client.place("BTC-USD", "sell", Ticks(100), Lots(1), self_trade="allow")
             trades.next(10)
-            while book.best_bid != (100, 4):
+            while book.mirror.best_bid != (100, 4):
                 book.next(10)
-            plain, exact, traded = getattr(book, which)(), getattr(book, which)(1, terms), getattr(trades, which)(terms)
-            assert list(plain.columns) == ["side", "price", "size"]
-            assert list(plain["price"]) == [100, 102]
-            assert list(plain["side"]) == ["bid", "ask"]
-            assert [str(price) for price in exact["price"]] == ["1.00", "1.02"]
-            assert [str(size) for size in exact["size"]] == ["0.0004", "0.0003"]
+            whole, best, traded = getattr(book, which)(), getattr(book, which)(1), getattr(trades, which)()
+            assert list(whole.columns) == ["side", "price", "size", "price_ticks", "size_lots"]
+            assert list(whole["price_ticks"]) == [100, 102]
+            assert list(whole["side"]) == ["bid", "ask"]
+            assert [str(price) for price in best["price"]] == ["1.00", "1.02"]
+            assert [str(size) for size in best["size"]] == ["0.0004", "0.0003"]
             assert list(traded["side"]) == ["sell"]
             assert "2" in str(traded["time"][0])[:1]    # a time of this millennium
-            empty = (to_pandas if which == "pandas" else to_polars)([], BOOK_COLUMNS, terms)
-            assert len(empty) == 0
+            assert len(getattr(client.orderbook("ETH-USD"), which)()) == 0
 
     scene(play)
 

@@ -10,6 +10,7 @@ import msgspec
 
 from stream.access.keys import key_of
 from stream.client.client import Client
+from stream.client.counts import Lots, Ticks
 from stream.client.errors import ClientError, SignInRefused
 from stream.journal.files import Disk
 from stream.market.history import recover
@@ -91,7 +92,7 @@ class Guarded:
         try:
             await client.cancel_all()
             await client.cancel_on_disconnect(scope)
-            await client.place(instrument, "buy", self._price, 1)
+            await client.place(instrument, "buy", Ticks(self._price), Lots(1))
         except ClientError:
             return False
         finally:
@@ -119,7 +120,7 @@ class Steady:
         """Place its orders, before anything breaks."""
         client = await insist(self._urls[0], "steady")
         for number in range(STEADY_ORDERS):
-            self.orders.append((await client.place(NAMES[number % len(NAMES)], "buy", STEADY_PRICE, 1)).order)
+            self.orders.append((await client.place(NAMES[number % len(NAMES)], "buy", Ticks(STEADY_PRICE), Lots(1))).order)
         await drop(client)
 
     async def trade(self) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from stream.access.keys import key_of
 from stream.client.client import Client
+from stream.client.counts import Lots, Ticks
 from stream.client.errors import ClientError
 from stream.cluster.engine_server import EngineServer, Node
 from stream.cluster.gateway_server import GatewayServer, start_redis_gateway
@@ -107,5 +108,5 @@ async def placed(client: Client, price: int) -> Done:
     """An offer of 5 lots, sent until it is answered."""
     while True:
         with suppress(ClientError):
-            return await client.place("BTC-USD", "sell", price, 5, key=price)
+            return await client.place("BTC-USD", "sell", Ticks(price), Lots(5), key=price)
         await asyncio.sleep(0.01)

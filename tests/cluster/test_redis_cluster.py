@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from stream.client.counts import Lots, Ticks
 from stream.client.errors import ClientError, RequestRefused
 from stream.client.live import LiveBook
 from stream.cluster.overview import look
@@ -37,11 +38,11 @@ def test_an_order_at_one_gateway_trades_with_one_at_another(tmp_path: Path, redi
             one, two = there.gateways
             alice, bob = await there.client(one, "alice"), await there.client(two, "bob")
             book, orders = await bob.orderbook("BTC-USD", interval_ms=0), await alice.orders()
-            placed = await alice.place("BTC-USD", "sell", 100, 5)
-            await until(lambda: book.levels()[1] == [100, 5])
-            filled = await bob.place("BTC-USD", "buy", 100, 2)
-            assert (placed.status, filled.status, filled.filled) == ("open", "filled", 2)
-            await until(lambda: book.levels()[1] == [100, 3])
+            placed = await alice.place("BTC-USD", "sell", Ticks(100), Lots(5))
+            await until(lambda: book.mirror.depth()[1] == [100, 5])
+            filled = await bob.place("BTC-USD", "buy", Ticks(100), Lots(2))
+            assert (placed.status, filled.status, filled.filled_lots) == ("open", "filled", 2)
+            await until(lambda: book.mirror.depth()[1] == [100, 3])
             await until(lambda: [order.remaining for order in orders.mirror.open.values()] == [3])
             assert book.verified
             engine = (await there.leader()).server.engine
@@ -56,16 +57,16 @@ def test_a_redis_that_dies_and_comes_back_empty_costs_nothing(tmp_path: Path, re
             alice = await there.client(there.gateways[0], "alice")
             watcher = await there.client(there.gateways[1])
             book = await watcher.orderbook("BTC-USD", interval_ms=0)
-            await alice.place("BTC-USD", "sell", 100, 5)
+            await alice.place("BTC-USD", "sell", Ticks(100), Lots(5))
             redis.kill()
             await until(lambda: alice.stale_since and watcher.stale_since)
             with pytest.raises(RequestRefused) as refused:
-                await alice.place("BTC-USD", "sell", 101, 5)
+                await alice.place("BTC-USD", "sell", Ticks(101), Lots(5))
             assert refused.value.code == ErrorCode.NO_ENGINE
             redis.start()
             await until(lambda: not alice.stale_since and not watcher.stale_since)
-            await alice.place("BTC-USD", "sell", 102, 5)
-            await until(lambda: book.levels()[1] == [100, 5, 102, 5])
+            await alice.place("BTC-USD", "sell", Ticks(102), Lots(5))
+            await until(lambda: book.mirror.depth()[1] == [100, 5, 102, 5])
             assert (watcher.resumed, book.verified) == ({("snapshot", "new"): 1}, True)
     scene()
 
@@ -83,7 +84,7 @@ def test_what_is_flushed_is_told_again(tmp_path: Path, redis: RedisServer) -> No
             await until(lambda: late.gateway.exchange.state_hash() == there.gateways[0].gateway.exchange.state_hash())
             watcher = await there.client(late)
             book = await watcher.orderbook("BTC-USD", interval_ms=0)
-            assert len(book.levels()[1]) == 100
+            assert len(book.mirror.depth()[1]) == 100
     scene()
 
 
@@ -95,12 +96,12 @@ def test_a_standby_goes_on_where_the_leader_ended(tmp_path: Path, redis: RedisSe
             second = await there.node("b", "standby")
             alice = await there.client(there.gateways[0], "alice")
             book = await alice.orderbook("BTC-USD", interval_ms=0)
-            await alice.place("BTC-USD", "sell", 100, 5)
+            await alice.place("BTC-USD", "sell", Ticks(100), Lots(5))
             epoch = book.mirror.epoch
             await first.stop()
             await until(lambda: second.leads)
-            done = await alice.place("BTC-USD", "sell", 101, 5)
-            await until(lambda: book.levels()[1] == [100, 5, 101, 5])
+            done = await alice.place("BTC-USD", "sell", Ticks(101), Lots(5))
+            await until(lambda: book.mirror.depth()[1] == [100, 5, 101, 5])
             assert (book.mirror.epoch, alice.resumed, done.status) == (epoch, {("snapshot", "new"): 2}, "open")
             await until(lambda: second.server.engine.exchange.state_hash() == there.gateways[1].gateway.exchange.state_hash())
     scene()
@@ -115,7 +116,7 @@ def test_a_leader_that_has_been_replaced_gets_nothing_through(tmp_path: Path, re
             second = await there.node("b", "standby")
             alice = await there.client(there.gateways[0], "alice")
             leader = await there.leader()
-            done = await alice.place("BTC-USD", "sell", 100, 5)
+            done = await alice.place("BTC-USD", "sell", Ticks(100), Lots(5))
             assert done.status == "open"
             assert first.leads != second.leads
             assert leader.server.engine.exchange.order_count == 1
@@ -128,7 +129,7 @@ def test_a_redis_that_stands_still_makes_gateways_stale(tmp_path: Path, redis: R
         async with market(tmp_path, redis.url) as there:
             alice = await there.client(there.gateways[0], "alice")
             redis.signal(signal.SIGSTOP)
-            placing = asyncio.create_task(alice.place("BTC-USD", "sell", 100, 5))
+            placing = asyncio.create_task(alice.place("BTC-USD", "sell", Ticks(100), Lots(5)))
             await until(lambda: alice.stale_since, 3)
             redis.signal(signal.SIGCONT)
             await until(lambda: not alice.stale_since)
@@ -141,10 +142,10 @@ async def trade_across_gateways(there: RedisMarket) -> LiveBook:
     one, two = there.gateways
     alice, bob = await there.client(one, "alice"), await there.client(two, "bob")
     book = await bob.orderbook("BTC-USD", interval_ms=0)
-    await alice.place("BTC-USD", "sell", 100, 5)
-    filled = await bob.place("BTC-USD", "buy", 100, 2)
-    assert (filled.status, filled.filled) == ("filled", 2)
-    await until(lambda: book.levels()[1] == [100, 3])
+    await alice.place("BTC-USD", "sell", Ticks(100), Lots(5))
+    filled = await bob.place("BTC-USD", "buy", Ticks(100), Lots(2))
+    assert (filled.status, filled.filled_lots) == ("filled", 2)
+    await until(lambda: book.mirror.depth()[1] == [100, 3])
     return book
 
 
@@ -159,15 +160,15 @@ def test_sentinels_say_where_redis_is_and_a_new_master_that_lags_is_told_what_it
             book = await trade_across_gateways(there)
             alice = there.clients[0]
             sentinels.replica.signal(signal.SIGSTOP)    # it misses what comes now
-            await alice.place("BTC-USD", "sell", 101, 5, key=1)
+            await alice.place("BTC-USD", "sell", Ticks(101), Lots(5), key=1)
             sentinels.master.kill()
             sentinels.replica.signal(signal.SIGCONT)
             done = None
             while done is None:
                 with suppress(ClientError):
                     await asyncio.sleep(0.01)
-                    done = await alice.place("BTC-USD", "sell", 102, 5, key=2)
-            await until(lambda: book.levels()[1] == [100, 3, 101, 5, 102, 5])
+                    done = await alice.place("BTC-USD", "sell", Ticks(102), Lots(5), key=2)
+            await until(lambda: book.mirror.depth()[1] == [100, 3, 101, 5, 102, 5])
             assert book.verified
             late = await there.gateway()
             leader = await there.leader()

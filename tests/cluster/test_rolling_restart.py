@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stream.client.client import Client
+from stream.client.counts import Lots, Ticks
 from stream.client.errors import ClientError
 from stream.client.live import LiveBook
 from stream.commands.directory import GracePeriod, GuardedConnection
@@ -94,7 +95,7 @@ class Trader:
             with suppress(ClientError):
                 await asyncio.sleep(0)
                 await self.client.connected()
-                done = await self.client.place("BTC-USD", "sell" if key % 2 else "buy", 100, 1, key=key)
+                done = await self.client.place("BTC-USD", "sell" if key % 2 else "buy", Ticks(100), Lots(1), key=key)
                 self.answers.append(done.order)
 
     async def stop(self) -> None:
@@ -151,7 +152,7 @@ def test_a_gateway_that_leaves_cancels_what_is_guarded_before_it_is_gone(tmp_pat
             await alice.cancel_on_disconnect("connection")
             await bob.cancel_on_disconnect("session", 60_000)
             for client in (alice, bob):
-                await client.place("BTC-USD", "sell", 100, 5)
+                await client.place("BTC-USD", "sell", Ticks(100), Lots(5))
             redis.signal(signal.SIGSTOP)    # it does not answer at once
             asyncio.get_running_loop().call_later(0.3, redis.signal, signal.SIGCONT)
             await there.gateways.pop().stop()

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from stream.cli.cluster import show
+from stream.client.counts import Lots, Ticks
 from stream.client.errors import ClientError
 from stream.cluster import messages, redis_snapshot
 from stream.cluster.messages import LINK, Batch, Beat, Forward, OpenAccount, Status, decode_batch, decode_beat, decode_request, decode_status, encode
@@ -113,7 +114,7 @@ def test_an_upgrade_one_by_one_answers_every_request_once(tmp_path: Path, monkey
                     with suppress(ClientError):
                         await asyncio.sleep(0.01)
                         key = len(answers) + 1
-                        answers[key] = (await client.place("BTC-USD", "sell", 100, 1, key=key)).order
+                        answers[key] = (await client.place("BTC-USD", "sell", Ticks(100), Lots(1), key=key)).order
 
             trading = asyncio.create_task(trade("alice"))
             await until(lambda: answers)

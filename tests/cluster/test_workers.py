@@ -16,6 +16,7 @@ import pytest
 
 from stream.access.keys import key_of
 from stream.client.client import Client
+from stream.client.counts import Lots, Ticks
 from stream.cluster.messages import Beat, News
 from stream.cluster.socket_link import SocketEngineEnd, SocketGatewayEnd
 from stream.cluster.workers import Workers
@@ -129,17 +130,17 @@ def test_clients_of_different_workers_trade_and_go_on_when_one_dies(tmp_path: Pa
             clients = [await client_of(there.port, f"trader{number}") for number in range(6)]
             books = [await client.orderbook("BTC-USD", interval_ms=0) for client in clients]
             for number, client in enumerate(clients):
-                await client.place("BTC-USD", "sell", 100 + number, 5)
+                await client.place("BTC-USD", "sell", Ticks(100 + number), Lots(5))
             everything = [value for number in range(6) for value in (100 + number, 5)]
-            await until(lambda: all(book.levels()[1] == everything for book in books))
+            await until(lambda: all(book.mirror.depth()[1] == everything for book in books))
             workers = there.workers()
             assert len(workers) == 2
             os.kill(workers[0], signal.SIGKILL)
             await until(lambda: len(there.workers()) == 2 and workers[0] not in there.workers())
             for client in clients:
                 await client.connected()
-                await client.place("BTC-USD", "buy", 99, 1, key=7)
-            await until(lambda: all(book.levels()[0] == [99, 6] and book.verified for book in books))
+                await client.place("BTC-USD", "buy", Ticks(99), Lots(1), key=7)
+            await until(lambda: all(book.mirror.depth()[0] == [99, 6] and book.verified for book in books))
             assert all(reason in ("new", "patch", "current", "ahead") for client in clients for _, reason in client.resumed)
             head, body = await get(there.engine_port, "/metrics")
             assert " 200 " in head

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from stream.client.client import Client
+from stream.client.counts import Lots, Ticks
 from stream.client.errors import SignInRefused
 from stream.cluster.gateway import CONNECTIONS_MAX
 from stream.wire.messages import CancelOnDisconnect, Confirmed, Connections, Disconnect, ListConnections, Revoke
@@ -60,13 +61,13 @@ def test_two_workers_agree_on_who_is_connected_and_who_may_be(tmp_path: Path) ->
             alices = [alice, *await at_both_workers(there, root, "alice")]
             for client in alices[1:]:
                 await client.cancel_on_disconnect("session", 0)
-            await alice.place("BTC-USD", "buy", 100, 1)
+            await alice.place("BTC-USD", "buy", Ticks(100), Lots(1))
             for client in alices[1:]:
                 await drop(client)
             for _ in range(10):
                 await guard_and_drop(there, f"Authorization: Bearer {token('alice', time.time_ns())}\r\n")
             await until_answered(lambda: connected(root), lambda found: len(found) == 2)    # alice's first connection, and root's
-            await alice.place("BTC-USD", "buy", 99, 1)
+            await alice.place("BTC-USD", "buy", Ticks(99), Lots(1))
             assert len(open_orders(alice)) == 2, "somebody is still connected"
             mallories = await at_both_workers(there, root, "mallory")
             await root.request(Revoke, Confirmed, "mallory")

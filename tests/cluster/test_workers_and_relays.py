@@ -5,6 +5,7 @@ from pathlib import Path
 
 from stream.cli.verify import verify
 from stream.client.client import Client
+from stream.client.counts import Lots, Ticks
 from tests.cluster.test_workers import client_of, serving
 from tests.sockets import cut, relaying, run
 from tests.waiting import until
@@ -21,7 +22,7 @@ async def trade(client: Client) -> None:
     number = 0
     while True:
         number += 1
-        await client.place("BTC-USD", "buy" if number % 3 else "sell", 90 + number % 17, 1 + number % 5)
+        await client.place("BTC-USD", "buy" if number % 3 else "sell", Ticks(90 + number % 17), Lots(1 + number % 5))
 
 
 def test_workers_and_relays_of_relays_are_verified_and_interchangeable(tmp_path: Path) -> None:

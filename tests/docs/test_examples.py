@@ -11,19 +11,19 @@ from typing import Any
 
 import pytest
 
+from stream.client.readings import Book, Trade, scale
 from stream.server.market_server import MarketServer
 from stream.sources.simulated import SimulatedSource
+from stream.wire import frames
 from stream.wire.codec import MSGPACK
-from stream.wire.frames import Trade
-from stream.wire.messages import ListInstruments
 from stream.wire.scale import to_text
 from tests.cli.test_cli import ROOT, Outcome
 from tests.setting import token
 from tests.sockets import relaying, run, serving
 from tests.wire.test_vectors import CHANNELS, ids
-from tests.worlds import Desk, QuietMarket
 
 ETH = "ETH-USDT"
+SCALES = {"BTC-USD": scale("0.01", "0.0001", 6)}
 DEPOSIT = {"ETH": "50", "USDT": "1000000"}
 
 
@@ -60,8 +60,8 @@ def recorded(path: Path) -> str:
 
 def check(columns: list[str], rows: list[list[int]]) -> None:
     """Times and sequences go up, and the best bid is below the best ask."""
-    assert columns[:4] == ["time_ns", "seq", "bid_price_1", "bid_size_1"]
-    assert columns[-1] == "ask_size_3"
+    assert columns[:4] == ["time_ns", "seq", "bid_price_ticks_1", "bid_size_lots_1"]
+    assert columns[-1] == "ask_size_lots_3"
     assert len(rows) == 100
     assert [row[:2] for row in rows] == sorted(row[:2] for row in rows)
     both = [(row[2], row[8]) for row in rows if row[2] and row[8]]
@@ -97,13 +97,13 @@ async def test_spread_alert() -> None:
         urls = ["--url", url, "--url", f"ws://127.0.0.1:{relay.port}/v1"]
         outcome = await example("spread_alert", ETH, *urls, "--basis-points", "0", "--count", "1")
         assert (outcome.status, outcome.err) == (0, "")
-        assert re.fullmatch(r"ETH-USDT: \d+ ticks between \d+ and \d+, wide \a\n", outcome.out)
+        assert re.fullmatch(r"ETH-USDT: [\d.]+ between [\d.]+ and [\d.]+, wide \a\n", outcome.out)
 
 
 @run
 async def test_market_maker() -> None:
     async with market() as (server, url):
-        given = ["--token", token("maker", server.clock.now(), "market account trade"), "--url", url, "--reach", "4", "--size", "10", "--moves", "5"]
+        given = ["--token", token("maker", server.clock.now(), "market account trade"), "--url", url, "--reach", "4", "--size", "0.01", "--moves", "5"]
         outcome = await example("market_maker", ETH, *given)
         assert (outcome.status, outcome.err) == (0, "")
         assert re.search(r"^[56] moves, [012] quotes cancelled$", outcome.out, re.MULTILINE)
@@ -117,8 +117,7 @@ def adapter() -> Any:
     pytest.importorskip("nautilus_trader", reason="nautilus_trader is not installed")
     from stream.examples.nautilus import Adapter
 
-    [listed] = Desk(QuietMarket()).ask(ListInstruments)
-    return Adapter(listed.instruments[0])
+    return Adapter("BTC-USD")
 
 
 def shown(flat: list[int]) -> list[tuple[str, str]]:
@@ -135,7 +134,7 @@ def test_a_book_of_nautilus_is_the_same(vector: dict[str, Any]) -> None:
     book = OrderBook(turns.instrument, BookType.L2_MBP)
     for step in vector["steps"]:
         if step["verdict"] in ("snapshot", "applied", "heartbeat"):
-            deltas = turns.deltas(MSGPACK.decode_answer(bytes.fromhex(step["msgpack"])))
+            deltas = turns.deltas(Book(MSGPACK.decode_answer(bytes.fromhex(step["msgpack"])), SCALES, "BTC-USD"))
             if deltas:
                 book.apply_deltas(deltas)
             sides = [[(str(level.price), str(level.orders()[0].size)) for level in side] for side in (book.bids(), book.asks())]
@@ -143,7 +142,7 @@ def test_a_book_of_nautilus_is_the_same(vector: dict[str, Any]) -> None:
 
 
 def test_a_trade_of_nautilus_is_the_same() -> None:
-    tick = adapter().trade(Trade(7, 1_700_000_000_000_000_001, 6_000_000, 25, "sell"))
+    tick = adapter().trade(Trade(frames.Trade(7, 1_700_000_000_000_000_001, 6_000_000, 25, "sell"), SCALES, "BTC-USD"))
     assert (str(tick.price), str(tick.size), str(tick.trade_id), tick.ts_event) == ("60000.00", "0.0025", "7", 1_700_000_000_000_000_001)
     assert tick.aggressor_side.name == "SELLER"
 

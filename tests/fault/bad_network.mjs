@@ -10,12 +10,12 @@ const say = (value) => process.stdout.write(`${JSON.stringify(value, (_, each) =
 
 function stateOf(mirror) {
   if (mirror instanceof Book) return mirror.levels.digest.value.toString();
-  if (mirror instanceof Trades) return mirror.latest.slice(-20).map(({ seq, price, size }) => [seq, price, size]);
+  if (mirror instanceof Trades) return mirror.latest.slice(-20).map(({ seq, price_ticks, size_lots }) => [seq, price_ticks, size_lots]);
   if (mirror instanceof Ticker) {
     const { frame } = mirror;
     return frame && [frame.last, frame.bid, frame.bid_size, frame.ask, frame.ask_size, frame.trades];
   }
-  return [...mirror.open.values()].map(({ order, remaining }) => [order, remaining]).sort(([one], [other]) => (one < other ? -1 : 1));
+  return [...mirror.open.values()].map(({ order, remaining_lots }) => [order, remaining_lots]).sort(([one], [other]) => (one < other ? -1 : 1));
 }
 
 const client = new Client(url, { token: async () => token });

@@ -21,7 +21,7 @@ from typing import Any
 
 import uvloop
 
-from stream import Client, ClientError, ConnectionLost, RequestRefused, connect
+from stream import Client, ClientError, ConnectionLost, Lots, RequestRefused, Ticks, connect
 from stream.client.live import LiveBook, LiveOrders, LiveTicker, LiveTrades
 from stream.fault import FaultProxy, kinds, scripted, seeded
 from stream.server.market_server import MarketServer
@@ -74,9 +74,9 @@ async def trade(server: MarketServer, chance: random.Random, rate: float, stop: 
             side, price = chance.choice(("buy", "sell")), 1000 + chance.randrange(-20, 20)
             victim = orders.pop(chance.randrange(len(orders))) if len(orders) > 300 else 0
             try:
-                done = await client.place(name, side, price, chance.randint(1, 50))
+                done = await client.place(name, side, Ticks(price), Lots(chance.randint(1, 50)))
                 count += 1
-                if client is alice and done.remaining:
+                if client is alice and done.remaining_lots:
                     orders.append(done.order)
                 if victim:
                     await alice.cancel(victim)

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
-from stream import Client, ClientError, ConnectionLost, connect
+from stream import Client, ClientError, ConnectionLost, Lots, Ticks, connect
 from stream.client.live import LiveBook
 from stream.fault import FaultProxy, kinds, scripted
 from stream.server.market_server import MarketServer
@@ -44,8 +44,8 @@ async def following(proxies: dict[str, FaultProxy]) -> AsyncIterator[dict[str, t
 async def end_right(server: MarketServer, books: dict[str, LiveBook]) -> None:
     """Change the book, and wait until all have the change."""
     async with trader(server) as other:
-        await other.place("BTC-USD", "buy", 300, 5)
-        await asyncio.gather(*(followed(book, lambda book=book: book.best_bid == (300, 5)) for book in books.values()))    # type: ignore[misc]
+        await other.place("BTC-USD", "buy", Ticks(300), Lots(5))
+        await asyncio.gather(*(followed(book, lambda book=book: book.mirror.best_bid == (300, 5)) for book in books.values()))    # type: ignore[misc]
     digest = server.market.exchange.book("BTC-USD").levels.digest
     assert [name for name, book in books.items() if book.mirror.levels.digest != digest] == []
 
@@ -95,13 +95,13 @@ async def test_every_kind_of_break_in_a_stream_is_lived_through() -> None:
                         [book] = await client.subscribe(["orderbook:BTC-USD"], 0, 0)
                         break
                 await ready.wait()
-                await followed(book, lambda: book.best_bid == (300, 5))
+                await followed(book, lambda: book.mirror.best_bid == (300, 5))
                 return int(book.mirror.levels.digest)
 
         follows = {name: asyncio.create_task(follow(proxy)) for name, proxy in proxies.items()}
         await ready.wait()
         await until(lambda: all(proxies[name].connections >= 2 for name in breaks))
-        await other.place("BTC-USD", "buy", 300, 5)
+        await other.place("BTC-USD", "buy", Ticks(300), Lots(5))
         digest = server.market.exchange.book("BTC-USD").levels.digest
         assert {name: await follow for name, follow in follows.items()} == dict.fromkeys(STREAMS, digest)
 

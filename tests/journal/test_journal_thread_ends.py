@@ -8,6 +8,7 @@ import pytest
 
 from stream.access.keys import key_of
 from stream.client.client import Client
+from stream.client.counts import Lots, Ticks
 from stream.client.errors import RequestRefused
 from stream.journal.files import Disk
 from stream.journal.format import Kind
@@ -123,13 +124,13 @@ def test_clients_and_supervisors_are_told_that_the_thread_has_ended(tmp_path: Pa
         await server.start()
         client = Client(f"ws://127.0.0.1:{server.port}/v1", token("alice", server.clock.now()))
         await client.open()
-        await client.place("BTC-USD", "buy", 100, 5)
+        await client.place("BTC-USD", "buy", Ticks(100), Lots(5))
         disk.breaking = True
         with pytest.raises(RequestRefused) as unknown:
-            await client.place("BTC-USD", "buy", 100, 5)
+            await client.place("BTC-USD", "buy", Ticks(100), Lots(5))
         assert unknown.value.code == ErrorCode.OUTCOME_UNKNOWN
         with pytest.raises(RequestRefused) as frozen:
-            await client.place("BTC-USD", "buy", 100, 5)
+            await client.place("BTC-USD", "buy", Ticks(100), Lots(5))
         assert frozen.value.code == ErrorCode.FROZEN
         await until(lambda: client.stale_since)
         assert " 503 " in (await get(server.port, "/health"))[0]

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from stream.access.keys import key_of
 from stream.client.client import Client
+from stream.client.counts import Lots, Ticks
 from stream.client.errors import RequestRefused
 from stream.journal.files import Disk
 from stream.journal.recovery import Locked
@@ -39,13 +40,13 @@ def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
             client = client_of(server)
             await client.open()
             book = await client.orderbook("BTC-USD", interval_ms=0)
-            orders = [(await client.place("BTC-USD", "buy", price, 5)).order for price in range(100, 110)]
+            orders = [(await client.place("BTC-USD", "buy", Ticks(price), Lots(5))).order for price in range(100, 110)]
             port, epoch = server.port, server.market.point(0).epoch
         async with serving(journal=str(tmp_path), port=port) as server:
             assert server.market.point(0).epoch == epoch
             await client.connected()
             assert (await client.cancel(orders[0])).status == "cancelled"
-            while len(book.levels()[0]) != 2 * 9:
+            while len(book.mirror.depth()[0]) != 2 * 9:
                 await book.changed()
             assert {recovered for recovered, reason in client.resumed if reason != "new"} <= {"merged", "none"}
             await client.close()
@@ -74,10 +75,10 @@ def test_a_disk_that_fails_freezes_the_market(tmp_path: Path, number: int, caplo
         client = client_of(server)
         await client.open()
         book = await client.orderbook("BTC-USD", interval_ms=0)
-        resting = await client.place("BTC-USD", "buy", 100, 5)
+        resting = await client.place("BTC-USD", "buy", Ticks(100), Lots(5))
         disk.failing = number
         with pytest.raises(RequestRefused) as unknown:
-            await client.place("BTC-USD", "buy", 101, 5)
+            await client.place("BTC-USD", "buy", Ticks(101), Lots(5))
         assert unknown.value.code == ErrorCode.OUTCOME_UNKNOWN
         with pytest.raises(RequestRefused, match=os.strerror(number)) as frozen:
             await client.cancel(resting.order)
@@ -86,7 +87,7 @@ def test_a_disk_that_fails_freezes_the_market(tmp_path: Path, number: int, caplo
         assert client.stale_since
         assert "deltabook_frozen 1.0" in (await get(server.port, "/metrics"))[1].decode()
         await until(lambda: "the journal has failed" in caplog.text)
-        assert book.levels()[0] == [100, 5]
+        assert book.mirror.depth()[0] == [100, 5]
         for path in ("/health", "/ready"):
             assert " 503 " in (await get(server.port, path))[0]
         await client.close()
@@ -107,14 +108,14 @@ def test_below_the_reserve_only_what_cancels_is_taken(tmp_path: Path) -> None:
         async with serving(journal=str(tmp_path)) as server:
             client = client_of(server)
             await client.open()
-            order = (await client.place("BTC-USD", "buy", 100, 5)).order
+            order = (await client.place("BTC-USD", "buy", Ticks(100), Lots(5))).order
             await client.close()
         async with serving(journal=str(tmp_path), journal_reserve_bytes=1 << 60) as server:
             client = client_of(server)
             await client.open()
-            assert (await client.reduce(order, 1)).remaining == 4    # and with it the room on the disk is known
+            assert (await client.reduce(order, Lots(1))).remaining_lots == 4    # and with it the room on the disk is known
             with pytest.raises(RequestRefused) as refused:
-                await client.place("BTC-USD", "buy", 100, 5)
+                await client.place("BTC-USD", "buy", Ticks(100), Lots(5))
             assert refused.value.code == ErrorCode.DISK_NEARLY_FULL
             assert (await client.cancel(order)).status == "cancelled"
             await client.close()
@@ -183,7 +184,7 @@ def test_snapshots_are_taken_beside_the_market(tmp_path: Path) -> None:
             client = client_of(server)
             await client.open()
             while sum(name.endswith(".snapshot") for name in os.listdir(tmp_path)) < 2:
-                await client.place("BTC-USD", "buy", 100, 5)
+                await client.place("BTC-USD", "buy", Ticks(100), Lots(5))
             state = server.market.exchange.state_hash()
             await client.close()
         assert recover(Disk(), str(tmp_path), CONFIG, [], START).exchange.state_hash() == state

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from stream.client.client import Client
+from stream.client.counts import Lots, Ticks
 from stream.client.errors import ConnectionLost, RequestRefused
 from stream.commands import results
 from stream.commands.results import KEY_TIME, KEYS_MAX, SENT_MARGIN, Result, Results
@@ -143,7 +144,7 @@ def test_what_is_forgotten_is_known_behind_a_snapshot_and_a_replay(tmp_path: Pat
             async with serving(journal=str(tmp_path)) as server:
                 client = Client(f"ws://127.0.0.1:{server.port}/v1", token("alice", server.clock.now()))
                 await client.open()
-                order = await client.place("BTC-USD", "buy", 100, 5, key=77)
+                order = await client.place("BTC-USD", "buy", Ticks(100), Lots(5), key=77)
                 first = first or order
                 assert order == msgspec.structs.replace(first, id=order.id)
                 await client.close()
@@ -193,12 +194,12 @@ async def test_the_client_says_when_it_first_sent_a_request() -> None:
         await client.open()
         before = server.clock.now()
         with pytest.raises(ConnectionLost):
-            await client.place("BTC-USD", "buy", 100, 5, key=77)
+            await client.place("BTC-USD", "buy", Ticks(100), Lots(5), key=77)
         after = server.clock.now()
         await asyncio.sleep(0)
         await client.connected()
-        order = await client.place("BTC-USD", "buy", 100, 5, key=77)
-        assert order.order == (await client.place("BTC-USD", "buy", 100, 5, key=77)).order
+        order = await client.place("BTC-USD", "buy", Ticks(100), Lots(5), key=77)
+        assert order.order == (await client.place("BTC-USD", "buy", Ticks(100), Lots(5), key=77)).order
         first, *again = client.said
         assert before - S < first <= after
         assert len(again) == 2

@@ -15,6 +15,7 @@ import stream.market.trial
 from engine import Commands, Exchange, OrderType, Side
 from stream.cli.serve import UNRECOVERABLE
 from stream.client.client import Client
+from stream.client.counts import Lots, Ticks
 from stream.client.errors import ClientError
 from stream.commands.directory import AccountOf, Entry
 from stream.journal.files import Disk
@@ -114,8 +115,8 @@ def test_from_the_crash_to_a_market_that_goes_on(in_faulty: Path, tmp_path: Path
         async with Client(url, token("alice", time.time_ns())) as alice, Client(url, token("bob", time.time_ns())) as bob:
             orders = await alice.orders()
             (book,) = await bob.subscribe(["orderbook:BTC-USD"], interval_ms=0)
-            bid = await alice.place("BTC-USD", "buy", 100, 5, key=1)
-            stop = await alice.place("ETH-USD", "sell", 40, 7, type="stop", stop=50, client_id=SEGFAULT, key=2)
+            bid = await alice.place("BTC-USD", "buy", Ticks(100), Lots(5), key=1)
+            stop = await alice.place("ETH-USD", "sell", Ticks(40), Lots(7), type="stop", stop=Ticks(50), client_id=SEGFAULT, key=2)
             epoch = book.mirror.epoch
             with pytest.raises(ClientError):
                 await alice.cancel(client_id=SEGFAULT, key=3)
@@ -144,7 +145,7 @@ def test_from_the_crash_to_a_market_that_goes_on(in_faulty: Path, tmp_path: Path
             await bob.ping()
             assert {order.order for order in orders.mirror.open.values()} == {bid.order, stop.order}
             assert book.mirror.epoch > epoch
-            assert (await alice.place("BTC-USD", "buy", 100, 5, key=1)).order == bid.order
+            assert (await alice.place("BTC-USD", "buy", Ticks(100), Lots(5), key=1)).order == bid.order
             assert (await alice.cancel(stop.order, key=4)).status == "cancelled"
         assert await server.end(signal.SIGTERM) == 0
         assert (Path(copy) / CRASH).read_bytes() == b""

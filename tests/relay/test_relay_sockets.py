@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 import pytest
 
-from stream import Client, ClientError, RequestRefused, connect
+from stream import Client, ClientError, Lots, RequestRefused, Ticks, connect
 from stream.cli.verify import verify
 from stream.relay.relay_server import RelayLink, RelayServer
 from stream.server.server import Server
@@ -52,13 +52,13 @@ async def test_a_client_resumes_on_any_of_them_with_a_patch() -> None:
             heard: list[object] = []
             trades.on(heard.append)
             for price in range(100, 120):
-                await trader.place("BTC-USD", "buy", price, 5)
+                await trader.place("BTC-USD", "buy", Ticks(price), Lots(5))
             for turn, node in enumerate((relay, leaf, server, leaf)):
                 client.url = url(node)
                 cut(client)
-                await trader.place("BTC-USD", "buy", 130 + turn, 5)
-                await trader.place("BTC-USD", "sell", 130 + turn, 2)
-                await until(lambda: book.levels() == server.market.exchange.book("BTC-USD").levels.depth())
+                await trader.place("BTC-USD", "buy", Ticks(130 + turn), Lots(5))
+                await trader.place("BTC-USD", "sell", Ticks(130 + turn), Lots(2))
+                await until(lambda: book.mirror.depth() == server.market.exchange.book("BTC-USD").levels.depth())
                 await until(lambda: trades.mirror.count == turn + 1)    # noqa: B023
             assert client.connections == 5
             assert {key: count for key, count in client.resumed.items() if key[0] == "snapshot"} == {("snapshot", "new"): 2}
@@ -72,7 +72,8 @@ async def test_orders_are_refused_with_a_code_of_their_own() -> None:
         everything = token("alice", server.clock.now(), "market account trade admin")
         async with connect(url(relay), everything) as client:
             requests = (
-                client.place("BTC-USD", "buy", 100, 5), client.cancel(1), client.cancel_all(), client.orders(), client.balances(), client.dead_man(1000),
+                client.place("BTC-USD", "buy", Ticks(100), Lots(5)), client.cancel(1), client.cancel_all(), client.orders(), client.balances(),
+                client.dead_man(1000),
             )
             for request in requests:
                 with pytest.raises(RequestRefused) as refused:

@@ -212,6 +212,7 @@ def test_the_clients_ask() -> None:
             assert refused.value.code == ErrorCode.UNKNOWN_INSTRUMENT
             for found in pages:
                 (candle,) = found.candles
-                assert (candle.open, candle.high, candle.low, candle.close, candle.size, candle.trades) == (100, 102, 99, 99, 15, 3)
+                assert str(candle.size) == "0.0015"
+                assert (str(candle.open), candle.high_ticks, candle.low_ticks, str(candle.close), candle.trades) == ("1.00", 102, 99, "0.99", 3)
 
     scene()

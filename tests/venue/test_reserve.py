@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from stream.access.keys import key_of
 from stream.client.client import Client
+from stream.client.counts import Lots, Ticks
 from stream.client.errors import RequestRefused
 from stream.journal.files import Disk
 from stream.journal.writer import Journal, JournalOptions, JournalWriter
@@ -250,7 +251,7 @@ def test_a_flood_below_the_reserve_writes_nothing_and_room_is_seen_when_it_is_th
         assert journal.appended == before
         disk.room = 1000
         await until(lambda: not server.market.low)
-        assert (await client.place("BTC-USD", "buy", 100, 5)).status == "open"
+        assert (await client.place("BTC-USD", "buy", Ticks(100), Lots(5))).status == "open"
         await client.close()
         await server.stop()
 

@@ -81,7 +81,7 @@ timed("a channel resumes from where it was", async () => {
   assert.deepEqual(latest().heard, [["subscribe", 2, [BOOK], null, 100, { [BOOK]: [EPOCH, 5] }]]);
   latest().subscribed("merged");
   latest().say("book", BOOK, EPOCH, 5, 9, [100, 0, 101, 2], [], mix64(0, 101, 2), 0, 0, 0);
-  assert.deepEqual([book.seq, book.bestBid, book.verified, book.patches], [9, [101, 2], true, 1]);
+  assert.deepEqual([book.seq, book.levels.best(0), book.verified, book.patches], [9, [[101, 2]], true, 1]);
   assert.deepEqual(client.recoveries, { none: 0, merged: 1, snapshot: 1 });
 });
 
@@ -95,7 +95,7 @@ timed("a gap is recovered with `resume`, a mismatch without, at most once a seco
   latest().subscribed("merged");
   await settled();
   latest().say("book", BOOK, EPOCH, 5, 9, [101, 3], [], 1, 0, 0, 0);
-  assert.deepEqual([book.counts.mismatch, book.verified, book.bestBid], [1, false, [100, 5]]);
+  assert.deepEqual([book.counts.mismatch, book.verified, book.levels.best(0)], [1, false, [[100, 5]]]);
   mock.timers.tick(999);
   assert.equal(latest().heard.length, 2);
   mock.timers.tick(1);
@@ -135,7 +135,7 @@ timed("an iteration of a lossless channel has all, and tells what is missing", a
   const say = (prev, seq, ...prices) => latest().say("trades", "trades:BTC-USD", EPOCH, prev, seq, prices.map((price) => [seq, 0, price, 1, "buy"]), 0);
   say(null, 3, 10);
   say(3, 5, 11, 12);
-  const iterating = (async () => { for await (const item of trades) had.push(item instanceof Gap ? [item.since, item.seq] : item.price); })();
+  const iterating = (async () => { for await (const item of trades) had.push(item instanceof Gap ? [item.since, item.seq] : item.price_ticks); })();
   await settled();
   latest().say("gap", "trades:BTC-USD", EPOCH, 5, 8);
   say(null, 8, 20);
@@ -155,17 +155,17 @@ const ordered = (rows) => rows.sort(([one], [other]) => (one < other ? -1 : 1));
 
 const STATES = {
   orderbook: (book) => ({ bids: book.levels.best(0).flat(), asks: book.levels.best(1).flat(), digest: text(book.levels.digest.value) }),
-  trades: (trades) => ({ trades: trades.latest.map(({ seq, price, size, side }) => [seq, price, size, side]) }),
+  trades: (trades) => ({ trades: trades.latest.map(({ seq, price_ticks, size_lots, side }) => [seq, price_ticks, size_lots, side]) }),
   ticker: ({ frame }) => Object.fromEntries(
     ["last", "last_size", "bid", "bid_size", "ask", "ask_size", "open", "high", "low", "volume", "trades", "value", "phase"]
       .map((name) => [name, name === "value" ? text(frame.value) : frame[name]]),
   ),
   orders: (orders) => ({
-    open: ordered([...orders.open.values()].map((each) => [each.order, each.client_id, each.side, each.price, each.remaining, each.filled])),
+    open: ordered([...orders.open.values()].map((each) => [each.order, each.client_id, each.side, each.price_ticks, each.remaining_lots, each.filled_lots])),
   }),
   balances: (balances) => ({
-    balances: ordered([...balances.assets.values()].filter((each) => each.available || each.held)
-      .map((each) => [each.asset, each.decimals, text(each.available), text(each.held)])),
+    balances: ordered([...balances.assets.values()].filter((each) => each.available_units || each.held_units)
+      .map((each) => [each.asset, each.decimals, text(each.available_units), text(each.held_units)])),
   }),
 };
 
@@ -194,18 +194,47 @@ timed("vector candles", async () => {
   for (const { steps } of vectors("candles")) {
     const client = await opened();
     for (const { msgpack, state } of steps) {
+      client.scales.set("BTC-USD", { ticks: "0.01", lots: "0.0001", units: "0.000001" });
       const asking = client.candles("BTC-USD", "1m", { count: 10 });
       assert.deepEqual(latest().heard.at(-1).slice(2), ["BTC-USD", "1m", 0, 0, 10]);
       const [tag, , ...fields] = deltabook.decode(bytes(msgpack));
       latest().say(tag, latest().heard.at(-1)[1], ...fields);
-      const total = (candle, name) => text(BigInt(candle[name]) + (BigInt(candle[`${name}_beyond`]) << 63n));
       const { candles } = await asking;
       assert.deepEqual(candles.map((each) => [
-        text(each.start), each.open, each.high, each.low, each.close, ...["size", "value", "bought", "bought_value"].map((name) => total(each, name)),
+        text(each.start), each.open_ticks, each.high_ticks, each.low_ticks, each.close_ticks,
+        ...[each.size_lots, each.value_units, each.bought_lots, each.bought_value_units].map(text),
         each.trades, each.first, each.last,
       ]), state.candles);
     }
   }
+});
+
+timed("what is read is in decimals, with the counts beside it", async () => {
+  const client = await opened();
+  const subscribing = client.subscribe([BOOK, "trades:BTC-USD", "orders", "balances"], { intervalMs: 0 });
+  const { id } = latest().asked("subscribe");
+  const channels = [BOOK, "trades:BTC-USD", "orders", "balances"].map((channel) => [channel, "snapshot", "new", 0, 0, ...(channel.includes(":") ? ["0.01", "0.0001", 6] : [])]);
+  latest().say("subscribed", id, EPOCH, 0, channels);
+  const [book, trades, orders, balances] = await subscribing;
+  latest().say("book", BOOK, EPOCH, null, 5, [6000000, 5], [], mix64(0, 6000000, 5), 0, 0, 0);
+  latest().say("trades", "trades:BTC-USD", EPOCH, null, 5, [[5, 0, 6000001, 2n ** 60n, "buy"]], 0);
+  latest().say("orders", "orders", EPOCH, null, 5, [[5, 0, "open", 7, 0, "ETH-USD", "buy", 100, 5, 0, 0, 0, 0, 0, "", "limit", 0, 5, 0, 0, ""]], 0);
+  latest().say("balances", "balances", EPOCH, null, 5, [["USD", 6, 5000001, 0]], 0);
+  assert.deepEqual(book.bestBid, { price: "60000.00", size: "0.0005", price_ticks: 6000000, size_lots: 5 });
+  for await (const frame of book) { assert.deepEqual(frame.bids, [book.bestBid]); break; }
+  assert.deepEqual([trades.latest[0].price, trades.latest[0].size, trades.latest[0].price_ticks], ["60000.01", "115292150460684.6976", 6000001]);
+  assert.equal(balances.assets.get("USD").available, "5.000001");
+  const order = orders.open.get(7);
+  assert.equal(JSON.parse(JSON.stringify(order)).price_ticks, 100); // the instrument is not known yet
+  assert.throws(() => order.price, /ETH-USD.*not known here/);
+  assert.equal(latest().tags.at(-1), "instruments");
+  client.scales.set("ETH-USD", { ticks: "0.5", lots: "1", units: "1" });
+  assert.equal(JSON.parse(JSON.stringify(order)).price, "50.0");
+  const replacing = client.replace(order, "60.5", "2");
+  assert.deepEqual(latest().heard.at(-1).slice(2, 5), [7, 121, 2]);
+  latest().say("done", latest().asked("replace").id, 6, 7, 0, "open", 2, 0, 0);
+  assert.equal((await replacing).remaining, "2");
+  await assert.rejects(client.reduce(7, "1"), /by: "1": expected { lots: ... }, or the order instead of its id, or its instrument/);
 });
 
 test("vector digest", () => {

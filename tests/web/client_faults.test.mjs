@@ -51,7 +51,7 @@ timed("whatever a handshake comes to is a refusal of the first connection, and o
     await returned(200);
     latest().subscribed("none");
     await settled();
-    assert.deepEqual([client.state, client.connections, book.bestBid], ["open", 2, [100, 5]], name);
+    assert.deepEqual([client.state, client.connections, book.levels.best(0)], ["open", 2, [[100, 5]]], name);
     client.close();
   }
 });
@@ -295,7 +295,7 @@ timed("a token that is refused on a return ends own channels, and public ones go
 timed("what is no fault of the token is one more attempt", async () => {
   for (const code of [204, 500, 505]) {
     const client = await opened({ token: "t" });
-    const listening = client.orders();
+    const listening = client.subscribe(["orders"]);
     latest().subscribed();
     await listening;
     latest().lose();
@@ -539,7 +539,7 @@ timed("a return that is told to be slower is one more attempt, and costs no chan
 
 timed("others' requests wait while a connection signs in and subscribes again", async () => {
   const client = await opened({ token: "t" });
-  const listening = client.orders();
+  const listening = client.subscribe(["orders"]);
   latest().subscribed();
   await listening;
   latest().lose();
@@ -578,7 +578,7 @@ timed("several iterations of one channel each get all of it, two subscriptions o
   say(5, 6, 12, 13);
   client.close();
   for (const each of iterating) await assert.rejects(each, Closed);
-  assert.deepEqual(had.map((items) => items.map(({ price }) => price)), [[11, 12, 13], [11, 12, 13], [12, 13], []]);
+  assert.deepEqual(had.map((items) => items.map((each) => each.price_ticks)), [[11, 12, 13], [11, 12, 13], [12, 13], []]);
 });
 
 timed("several iterations of a book each get the latest", async () => {
@@ -632,16 +632,18 @@ timed("a subscription that is aborted leaves the terms of others", async () => {
 
 const TERMS = { name: "BTC-USD", tick: "0.05", lot: "0.001", quote_decimals: 2 };
 
-test("prices and sizes that are no counts are told with what is expected", () => {
+test("prices and sizes that nobody can know are told with what is expected", () => {
   const wrong = [
-    [[0.1, 1], /price: expected a whole number of steps of 0.05, or decimal text such as "0.05", got 0.1$/],
-    [[1, 0.5], /size: expected a whole number of steps of 0.001/], [[NaN, 1], /got NaN/], [[2 ** 53, 1], /got 9007199254740992/],
-    [[null, 1], /price: .* got a value of type object/], [["0.07", 1], /price "0.07": expected a multiple of 0.05$/],
-    [["1e400", 1], /price "1e400": expected a decimal number as text, such as "0.05"$/], [["-5", 1], /a decimal number/], [["", 1], /a decimal number/],
-    [[1, 1, { stop: 0.1 }], /stop: /], [[1, 1, { display: "0.0001" }], /display "0.0001": expected a multiple of 0.001/], [[1, 1, { no: 1 }], /no: there is no such option/],
+    [[60000, "1"], /price: 60000: expected decimal text such as "60000", or { ticks: 60000 }, which counts steps of 0.05$/],
+    [["1", 0.5], /size: 0.5: expected .* counts steps of 0.001$/], [["1", 5n], /size: 5: .* { lots: 5 }/], [[{ lots: 1 }, "1"], /price: {"lots":1}: .* { ticks: 1 }/],
+    [[{ ticks: 2 ** 53 }, "1"], /price: /], [["0.07", "1"], /price "0.07": expected a multiple of 0.05$/], [[true, "1"], /price: true: expected/],
+    [["1e400", "1"], /price "1e400": expected a decimal number as text, such as "0.05"$/], [["-5", "1"], /a decimal number/], [["", "1"], /a decimal number/],
+    [["1", "1", { stop: 0.1 }], /stop: /], [["1", "1", { display: "0.0001" }], /display "0.0001": expected a multiple of 0.001/],
+    [["1", "1", { no: 1 }], /no: there is no such option/],
   ];
   for (const [[price, size, options], words] of wrong) assert.throws(() => placing(TERMS, "buy", price, size, options), words);
-  assert.deepEqual(placing(TERMS, "buy", "0.10", 2n ** 60n).slice(2, 4), [2, 2n ** 60n]);
+  assert.deepEqual(placing(TERMS, "buy", "0.10", { lots: 2n ** 60n }).slice(2, 4), [2, 2n ** 60n]);
+  assert.deepEqual(placing(TERMS, "buy", null, { units: 7 }, { quote: true }).slice(2, 4), [0, 7]);
   assert.equal(fromText("123456789012345678.05", "0.05"), 2469135780246913561n);
   assert.throws(() => fromText(5, "0.05"), /expected a decimal number as text/);
 });

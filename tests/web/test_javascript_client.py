@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from stream.client.counts import Lots, Ticks
 from stream.settings.config import FaultConfig
 from stream.sources.simulated import SimulatedSource
 from tests.client.test_client import cut_all, trader
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.skipif(not has_websocket(), reason="node 20 or later is
 
 async def in_node(script: str, *arguments: str) -> list[str]:
     """What a script prints, line by line."""
-    program = f'import {{ connect, newKey, toText }} from "{CLIENT.as_uri()}/index.js";\n{script}'
+    program = f'import {{ connect, newKey }} from "{CLIENT.as_uri()}/index.js";\n{script}'
     assert NODE
     process = await asyncio.create_subprocess_exec(
         NODE, SOCKETS, "--no-warnings", "--input-type=module", "-e", program, "--", *arguments,
@@ -55,12 +56,13 @@ TRADES = """
     const [orders, balances] = await client.subscribe(["orders", "balances"]);
     const until = async (holds) => { while (!holds()) await new Promise((resolve) => client.addEventListener("frame", resolve, { once: true })); };
     const placed = await client.place("BTC-USD", "sell", "600.05", "0.001", { key: newKey() });
-    await until(() => book.bestAsk && orders.open.has(placed.order) && balances.assets.get("BTC")?.held);
-    console.log(book.bestAsk.join(), toText(book.bestAsk[0], client.terms.get("BTC-USD").tick), balances.assets.get("BTC").held, book.verified);
+    await until(() => book.bestAsk && orders.open.has(placed.order) && balances.assets.get("BTC")?.held_units);
+    console.log(book.bestAsk.price_ticks, book.bestAsk.size_lots, book.bestAsk.price, balances.assets.get("BTC").held, book.verified);
     const key = newKey();
-    const [first, again] = [await client.place("BTC-USD", "buy", 100, 5, { key }), await client.place("BTC-USD", "buy", 100, 5, { key })];
+    const order = ["BTC-USD", "buy", "1.00", { lots: 5 }, { key }];
+    const [first, again] = [await client.place(...order), await client.place(...order)];
     console.log(first.order === again.order);
-    await client.place("BTC-USD", "buy", 0, 5).catch((error) => console.log(error.name, error.code));
+    await client.place("BTC-USD", "buy", { ticks: 0 }, { lots: 5 }).catch((error) => console.log(error.name, error.code));
     await client.cancel(placed.order);
     await until(() => !book.bestAsk && !orders.open.has(placed.order));
     console.log(await client.cancelAll("BTC-USD"), orders.open.size, (await client.instruments()).size);
@@ -72,14 +74,14 @@ TRADES = """
 async def test_it_trades() -> None:
     async with serving() as server:
         lines = await in_node(TRADES, f"ws://127.0.0.1:{server.port}/v1", token("alice", server.clock.now(), "market account trade"))
-        assert lines == ["60005,10 600.05 100000 true", "true", "RequestRefused 407", "1 0 2"]
+        assert lines == ["60005 10 600.05 0.00100000 true", "true", "RequestRefused 407", "1 0 2"]
         assert server.market.exchange.book("BTC-USD").levels.depth() == ([], [])
 
 
 RETURNS = """
     const client = await connect(process.argv[1]);
     const [book] = await client.subscribe(["orderbook:BTC-USD", "trades:BTC-USD", "ticker:BTC-USD"], { intervalMs: 0 });
-    for await (const frame of book) if (book.bestBid?.[0] === 200) break;
+    for await (const frame of book) if (book.bestBid?.price_ticks === 200) break;
     console.log(book.verified, client.connections, book.counts.snapshot, client.recoveries.merged > 0);
     client.close();
 """
@@ -92,7 +94,7 @@ async def test_it_returns_with_a_patch() -> None:
         await until(lambda: any(connection.session.subscriptions for connection in server.connections.values()))
         cut_all(server)
         async with trader(server) as other:
-            await other.place("BTC-USD", "buy", 200, 5)
+            await other.place("BTC-USD", "buy", Ticks(200), Lots(5))
             assert await following == ["true 2 1 true"]
 
 

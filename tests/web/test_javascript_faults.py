@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from stream.client.counts import Lots, Ticks
 from stream.fault import FaultProxy, kinds, scripted
 from stream.server.market_server import MarketServer
 from tests.client.test_client import trader
@@ -117,7 +118,7 @@ async def returns(server: MarketServer, names: set[str], run_all: Runtime) -> No
         following = asyncio.create_task(run_all(urls_of(proxies), "follow", ready))
         await asyncio.wait([following, asyncio.create_task(all_ready.wait())], return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE_S)
         await until(lambda: following.done() or all(proxies[name].connections >= 3 for name in waiting))
-        await other.place("BTC-USD", "buy", 300, 5)
+        await other.place("BTC-USD", "buy", Ticks(300), Lots(5))
         outcomes = await following
     assert set(outcomes) == set(proxies)
     assert [name for name, outcome in outcomes.items() if not outcome["verified"]] == []

@@ -6,6 +6,7 @@ import { read } from "./messages.js";
 import { MIRRORS } from "./mirrors.js";
 import { encode } from "./msgpack.js";
 import { Outstanding } from "./outstanding.js";
+import { scaleOf } from "./readings.js";
 import { Requests } from "./requests.js";
 import { addressOf, tokenOf } from "./token.js";
 
@@ -281,6 +282,7 @@ export class Client extends Requests {
       const [, , , depth = null] = this.#outstanding.messageOf(reply.id) ?? [];
       for (const entry of reply.channels) {
         this.recoveries[entry.recovered] += 1;
+        if (entry.tick) this.scales.set(entry.channel.split(":")[1], scaleOf(entry));
         const mirror = this.mirrors.get(entry.channel);
         if (mirror) {
           mirror.inForce = entry;
@@ -298,6 +300,7 @@ export class Client extends Requests {
   #follow(mirror, frame) {
     const verdict = mirror.receive(frame);
     if (verdict === "mismatch") mirror.forget();
+    if (mirror.tag === "orders" && mirror.items?.some((each) => !this.scales.has(each.instrument))) this.instruments().catch(() => {}); // one may be new
     if ((verdict === "gap" || verdict === "mismatch") && this.#following.delete(mirror.channel)) this.#recover(mirror);
     this.#tell("frame", { mirror, frame, verdict });
   }
@@ -362,7 +365,7 @@ export class Client extends Requests {
 
   #mirror(channel, depth, intervalMs) {
     if (this.mirrors.has(channel)) return this.mirrors.get(channel);
-    const mirror = Object.assign(new MIRRORS[channel.split(":")[0]](channel), { depth, heldDepth: depth, intervalMs });
+    const mirror = Object.assign(new MIRRORS[channel.split(":")[0]](channel, this.scales), { depth, heldDepth: depth, intervalMs });
     mirror.expect();
     this.mirrors.set(channel, mirror);
     return mirror;

@@ -1,14 +1,25 @@
-/** The JavaScript client of deltabook. PROTOCOL.md says what the fields of messages mean. */
+/**
+ * The JavaScript client of deltabook. PROTOCOL.md says what the fields of messages mean. A field that is counted there is here twice: `price` is exact
+ * decimal text, `price_ticks` the count.
+ */
 
 /** An integer: a number, or a bigint if it is beyond 2^53, so that it is never rounded. */
 export type Integer = number | bigint;
-/** A number of ticks, lots or units; or decimal text, which is converted exactly. */
-export type Amount = Integer | string;
+/** Decimal text, which is converted exactly, or a count that says what it counts. A bare number is refused. */
+export type Price = string | { ticks: Integer };
+export type Size = string | { lots: Integer };
+/** For `quote`, a size is money, which is counted in units of the quote asset. */
+export type Amount = Size | { units: Integer };
 export type Side = "buy" | "sell";
 export type Phase = "trading" | "halt" | "auction";
 export type Verdict = "snapshot" | "applied" | "heartbeat" | "dropped" | "gap" | "mismatch";
-/** Price in ticks and size in lots. */
-export type Level = [price: number, size: Integer];
+/** A level of a book: exact decimal text, and the counts. */
+export interface Level {
+  price: string;
+  size: string;
+  price_ticks: number;
+  size_lots: Integer;
+}
 
 /** The base class of what a client throws. */
 export class ClientError extends Error {}
@@ -43,37 +54,53 @@ export interface Frame {
   server_time: Integer;
 }
 export interface BookFrame extends Frame {
-  /** Price, size, price, size, and so on. Sizes are absolute; size 0 removes the level. */
-  bids: Integer[];
-  asks: Integer[];
+  /** Sizes are absolute; size 0 removes the level. */
+  readonly bids: Level[];
+  readonly asks: Level[];
+  /** Price, size, price, size, and so on. */
+  bids_ticks_lots: Integer[];
+  asks_ticks_lots: Integer[];
   digest: Integer;
   batches: number;
   engine_time: Integer;
 }
 export interface TickerFrame extends Frame {
-  last: number;
-  last_size: Integer;
-  bid: number;
-  bid_size: Integer;
-  ask: number;
-  ask_size: Integer;
-  open: number;
-  high: number;
-  low: number;
-  volume: Integer;
-  value: Integer;
+  readonly last: string;
+  last_ticks: Integer;
+  readonly last_size: string;
+  last_size_lots: Integer;
+  readonly bid: string;
+  bid_ticks: Integer;
+  readonly bid_size: string;
+  bid_size_lots: Integer;
+  readonly ask: string;
+  ask_ticks: Integer;
+  readonly ask_size: string;
+  ask_size_lots: Integer;
+  readonly open: string;
+  open_ticks: Integer;
+  readonly high: string;
+  high_ticks: Integer;
+  readonly low: string;
+  low_ticks: Integer;
+  readonly volume: string;
+  volume_lots: Integer;
+  readonly value: string;
+  value_units: Integer;
   trades: number;
   phase: Phase;
-  indicative_price: number;
-  indicative_size: Integer;
-  volume_beyond: Integer;
-  value_beyond: Integer;
+  readonly indicative_price: string;
+  indicative_price_ticks: Integer;
+  readonly indicative_size: string;
+  indicative_size_lots: Integer;
 }
 export interface Trade {
   seq: number;
   time: Integer;
-  price: number;
-  size: Integer;
+  readonly price: string;
+  price_ticks: Integer;
+  readonly size: string;
+  size_lots: Integer;
   side: Side;
 }
 export interface OrderUpdate {
@@ -84,39 +111,52 @@ export interface OrderUpdate {
   client_id: Integer;
   instrument: string;
   side: Side;
-  price: number;
-  remaining: Integer;
-  filled: Integer;
-  value: Integer;
-  fill_price: number;
-  fill_size: Integer;
-  fee: Integer;
+  readonly price: string;
+  price_ticks: Integer;
+  readonly remaining: string;
+  remaining_lots: Integer;
+  readonly filled: string;
+  filled_lots: Integer;
+  readonly value: string;
+  value_units: Integer;
+  readonly fill_price: string;
+  fill_price_ticks: Integer;
+  readonly fill_size: string;
+  fill_size_lots: Integer;
+  readonly fee: string;
+  fee_units: Integer;
   liquidity: "" | "maker" | "taker";
   type: "limit" | "market" | "stop" | "stop_limit" | "trailing_stop" | "take_profit" | "take_profit_limit";
-  stop: number;
-  displayed: Integer;
+  readonly stop: string;
+  stop_ticks: Integer;
+  readonly displayed: string;
+  displayed_lots: Integer;
   expires: Integer;
   linked: Integer;
   reason: "" | "requested" | "unfilled" | "expired" | "self_trade" | "linked" | "insufficient_funds" | "price_out_of_band";
 }
-/** The trades of one interval, which begins at `start`, in ns. What is `bought` is the takers' part; `..._beyond` says how many times 2^63 a figure is more. */
+/** The trades of one interval, which begins at `start`, in ns. What is `bought` is the takers' part. */
 export interface Candle {
   start: Integer;
-  open: number;
-  high: number;
-  low: number;
-  close: number;
-  size: Integer;
-  value: Integer;
-  bought: Integer;
-  bought_value: Integer;
+  readonly open: string;
+  open_ticks: Integer;
+  readonly high: string;
+  high_ticks: Integer;
+  readonly low: string;
+  low_ticks: Integer;
+  readonly close: string;
+  close_ticks: Integer;
+  readonly size: string;
+  size_lots: Integer;
+  readonly value: string;
+  value_units: Integer;
+  readonly bought: string;
+  bought_lots: Integer;
+  readonly bought_value: string;
+  bought_value_units: Integer;
   trades: number;
   first: number;
   last: number;
-  size_beyond: Integer;
-  value_beyond: Integer;
-  bought_beyond: Integer;
-  bought_value_beyond: Integer;
 }
 export type Interval = "1s" | "1m" | "3m" | "5m" | "15m" | "30m" | "1h" | "2h" | "4h" | "6h" | "8h" | "12h" | "1d" | "3d" | "1w" | "1M";
 /** One's own order as it is now, or as it was when it was done. */
@@ -128,13 +168,19 @@ export interface PastOrder {
   type: "limit" | "market" | "stop" | "stop_limit" | "trailing_stop" | "take_profit" | "take_profit_limit";
   time_in_force: "gtc" | "ioc" | "fok" | "gtd" | "day";
   post_only: boolean;
-  price: Integer;
-  size: Integer;
-  stop: Integer;
-  display: Integer;
+  readonly price: string;
+  price_ticks: Integer;
+  readonly size: string;
+  size_lots: Integer;
+  readonly stop: string;
+  stop_ticks: Integer;
+  readonly display: string;
+  display_lots: Integer;
   expires: Integer;
-  filled: Integer;
-  value: Integer;
+  readonly filled: string;
+  filled_lots: Integer;
+  readonly value: string;
+  value_units: Integer;
   status: "open" | "waiting" | "filled" | "cancelled";
   reason: string;
   time: Integer;
@@ -149,10 +195,14 @@ export interface PastTrade {
   client_id: Integer;
   instrument: string;
   side: Side;
-  price: Integer;
-  size: Integer;
-  value: Integer;
-  fee: Integer;
+  readonly price: string;
+  price_ticks: Integer;
+  readonly size: string;
+  size_lots: Integer;
+  readonly value: string;
+  value_units: Integer;
+  readonly fee: string;
+  fee_units: Integer;
   liquidity: "maker" | "taker";
   time: Integer;
 }
@@ -166,8 +216,10 @@ export interface PageOptions {
 export interface Balance {
   asset: string;
   decimals: number;
-  available: Integer;
-  held: Integer;
+  readonly available: string;
+  available_units: Integer;
+  readonly held: string;
+  held_units: Integer;
 }
 export interface InForce {
   channel: string;
@@ -175,6 +227,9 @@ export interface InForce {
   reason: "new" | "current" | "patch" | "epoch" | "forgotten" | "ahead" | "larger" | "window";
   depth: number;
   interval_ms: number;
+  tick?: string;
+  lot?: string;
+  quote_decimals?: number;
 }
 export interface Terms {
   name: string;
@@ -228,10 +283,15 @@ export interface Done {
   seq: number;
   order: Integer;
   client_id: Integer;
+  /** "" if the request did not say. Then only the counts can be read. */
+  instrument: string;
   status: "open" | "waiting" | "filled" | "cancelled";
-  remaining: Integer;
-  filled: Integer;
-  value: Integer;
+  readonly remaining: string;
+  remaining_lots: Integer;
+  readonly filled: string;
+  filled_lots: Integer;
+  readonly value: string;
+  value_units: Integer;
 }
 
 /**
@@ -254,12 +314,12 @@ interface Mirror<F extends Frame, Item> extends AsyncIterable<Item> {
   forget(): void;
 }
 
-/** The levels of a book. Side 0 is the bids, side 1 the asks. */
+/** The levels of a book, in ticks and lots. Side 0 is the bids, side 1 the asks. */
 export interface Levels {
   size(side: 0 | 1, price: number): Integer;
   count(side: 0 | 1): number;
   /** The best n levels of a side, best first; all levels without n. */
-  best(side: 0 | 1, n?: number): Level[];
+  best(side: 0 | 1, n?: number): [price: number, size: Integer][];
   readonly digest: { readonly value: bigint; equals(value: Integer): boolean };
 }
 
@@ -269,6 +329,9 @@ export class Book implements Mirror<BookFrame, BookFrame> {
   readonly levels: Levels;
   readonly bestBid: Level | null;
   readonly bestAsk: Level | null;
+  /** The best n bids, best first; all of them without n. */
+  bids(n?: number): Level[];
+  asks(n?: number): Level[];
   /** Whether the last frame led to a book with the server's digest. A frame that does not is not applied. */
   readonly verified: boolean;
   /** How many frames hold several batches, merged. */
@@ -292,6 +355,7 @@ export interface Trades extends Mirror<Frame & { trades: Integer[][] }, Trade | 
 
 export class Ticker implements Mirror<TickerFrame, TickerFrame> {
   constructor(channel: string);
+  readonly latest: TickerFrame | null;
 }
 export interface Ticker extends Mirror<TickerFrame, TickerFrame> {}
 
@@ -339,9 +403,9 @@ export interface OrderOptions {
   slide?: boolean;
   /** For a market order: the size is an amount of money. */
   quote?: boolean;
-  stop?: Amount;
-  display?: Amount;
-  min_size?: Amount;
+  stop?: Price | null;
+  display?: Size | null;
+  min_size?: Size | null;
   /** Nanoseconds since 1970, or a Date. */
   expires?: Integer | Date;
   linked?: Integer;
@@ -365,12 +429,17 @@ export interface ClientEvents {
   message: { sent: boolean; bytes: Uint8Array; fields: unknown[] };
 }
 
+/** An order: the exchange's id of it, or what was read of it, which says its instrument, so that decimals can be used. */
+export type Order = Integer | { order: Integer; instrument: string };
+
 export class Client extends EventTarget {
   constructor(url: string, options?: Options);
   readonly url: string;
   readonly state: "new" | ClientEvents["state"]["state"];
   readonly mirrors: Map<string, Book | Trades | Ticker | Orders | Balances>;
   readonly terms: Map<string, Terms>;
+  /** What one tick, one lot and one unit of the quote asset are, as decimal text, by instrument. */
+  readonly scales: Map<string, { ticks: string; lots: string; units: string }>;
   readonly welcome: Welcome | null;
   /** How many connections were opened. */
   readonly connections: number;
@@ -406,10 +475,10 @@ export class Client extends EventTarget {
   /** They hold every trade up to `seq`: to go on from them, take in the later ones of the channel. At most 1000 candles. */
   candles(instrument: string, interval: Interval, options?: { since?: Integer; until?: Integer; count?: number }): Promise<{ id: number; epoch: number; seq: number; candles: Candle[] }>;
   ping(): Promise<{ id: number; time: Integer }>;
-  place(instrument: string, side: Side, price: Amount, size: Amount, options?: OrderOptions): Promise<Done>;
-  cancel(order: Integer | null, options?: Keyed & { client_id?: Integer }): Promise<Done>;
-  reduce(order: Integer, by: Integer, options?: Keyed & { client_id?: Integer }): Promise<Done>;
-  replace(order: Integer, price: Integer, size: Integer, options?: Keyed & { client_id?: Integer; stop?: Integer }): Promise<Done>;
+  place(instrument: string, side: Side, price: Price | null, size: Amount, options?: OrderOptions): Promise<Done>;
+  cancel(order: Order | null, options?: Keyed & { client_id?: Integer; instrument?: string }): Promise<Done>;
+  reduce(order: Order, by: Size, options?: Keyed & { client_id?: Integer; instrument?: string }): Promise<Done>;
+  replace(order: Order, price: Price, size: Size, options?: Keyed & { client_id?: Integer; instrument?: string; stop?: Price | null }): Promise<Done>;
   /** Resolves to the number of orders that were cancelled. */
   cancelAll(instrument?: string | null, side?: Side | null, options?: Keyed): Promise<number>;
   /** For the next page, `after` is the last order of this one. Times are in ns since 1970. At most 1000 orders. */
@@ -434,7 +503,7 @@ export function mix64(side: 0 | 1, price: Integer, size: Integer): bigint;
 /** A new number for a request, which nobody has used. */
 export function newKey(): number;
 /** The fields of `place`. */
-export function placing(terms: Terms, side: Side, price: Amount, size: Amount, options?: OrderOptions): unknown[];
+export function placing(terms: Terms, side: Side, price: Price | null, size: Amount, options?: OrderOptions): unknown[];
 /** A whole message with the names of its fields, for people to read. */
 export function describe(message: unknown[]): Record<string, unknown>;
 /** Read one MessagePack value. */

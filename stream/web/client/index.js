@@ -2,7 +2,7 @@
 //
 //     const client = await connect("ws://127.0.0.1:8080/v1");
 //     const book = await client.orderbook("BTC-USDT", { intervalMs: 100 });
-//     for await (const frame of book) console.log(book.bestBid, book.bestAsk, book.seq, book.verified);
+//     for await (const frame of book) console.log(book.bestBid.price, book.bestAsk.price, book.seq, book.verified);
 
 export { Client, connect } from "./client.js";
 export { fromText, stepOf, toText } from "./decimal.js";

@@ -1,5 +1,7 @@
 // The protocol's messages: what the fields of each are called. The wire has them as arrays, with the tag first.
 
+import { readingOf } from "./readings.js";
+
 const FRAMES = {
   book: ["channel", "epoch", "prev", "seq", "bids", "asks", "digest", "batches", "engine_time", "server_time"],
   market_by_order: ["channel", "epoch", "prev", "seq", "batches", "digest", "engine_time", "server_time"],
@@ -52,7 +54,7 @@ const REQUESTS = {
 };
 const PARTS = {
   TERMS: ["name", "base", "quote", "tick", "lot", "base_decimals", "quote_decimals", "price_max", "size_min", "size_max", "maker_fee", "taker_fee", "notional_max", "orders_max", "band", "hold_fee", "day_end", "phase", "parts_max", "stops_max", "fills_max", "market_notional"],
-  IN_FORCE: ["channel", "recovered", "reason", "depth", "interval_ms"],
+  IN_FORCE: ["channel", "recovered", "reason", "depth", "interval_ms", "tick", "lot", "quote_decimals"],
   TRADE: ["seq", "time", "price", "size", "side"],
   ORDER: ["seq", "time", "event", "order", "client_id", "instrument", "side", "price", "remaining", "filled", "value", "fill_price", "fill_size", "fee", "liquidity", "type", "stop", "displayed", "expires", "linked", "reason"],
   CANDLE: ["start", "open", "high", "low", "close", "size", "value", "bought", "bought_value", "trades", "first", "last", "size_beyond", "value_beyond", "bought_beyond", "bought_value_beyond"],
@@ -62,6 +64,12 @@ const PARTS = {
 };
 const ALL = { ...FRAMES, ...NOTICES, ...REPLIES, ...REQUESTS };
 const ROLES = new Map(Object.entries({ frame: FRAMES, notice: NOTICES, reply: REPLIES }).flatMap(([role, of]) => Object.keys(of).map((tag) => [tag, role])));
+
+/** The classes of what is read, in decimals. */
+export const READINGS = {
+  ticker: readingOf(FRAMES.ticker, { last: "ticks" }), trade: readingOf(PARTS.TRADE), order: readingOf(PARTS.ORDER), balance: readingOf(PARTS.BALANCE),
+  candle: readingOf(PARTS.CANDLE), past_order: readingOf(PARTS.PAST_ORDER), past_trade: readingOf(PARTS.PAST_TRADE), done: readingOf(REPLIES.done),
+};
 
 /** Values under their names. */
 function named(names, values) {

@@ -2,8 +2,9 @@
 
 import { Gap } from "./errors.js";
 import { ASK, BID, Levels } from "./levels.js";
-import { readBalances, readOrders, readTrades } from "./messages.js";
+import { READINGS, readBalances, readOrders, readTrades } from "./messages.js";
 import { Reader } from "./reader.js";
+import { BookFrame, known, levelsOf } from "./readings.js";
 
 const TRADES_KEPT = 1000;
 
@@ -19,8 +20,20 @@ class Mirror {
   #readers = new Set();
   #failure = null;
 
-  constructor(channel) {
+  /** `scales` has what a tick, a lot and a unit of an instrument are, by its name. */
+  constructor(channel, scales = new Map()) {
     this.channel = channel;
+    this.instrument = channel.split(":")[1];
+    this.scales = scales;
+  }
+
+  get scale() {
+    return known(this.scales, this.instrument);
+  }
+
+  /** What an iteration gives of a frame, in decimals. */
+  read(frame) {
+    return frame;
   }
 
   /** What a returning client tells of this channel, null if it has nothing. */
@@ -44,7 +57,7 @@ class Mirror {
     // A returning client is told by the snapshot alone that something is missing.
     const moved = verdict === "snapshot" && before && (before[0] !== this.epoch || before[1] !== this.seq);
     if (moved && this.lossless) this.tell(new Gap(this.channel, frame.epoch, before[1], frame.seq));
-    if (!this.lossless) this.tell(frame);
+    if (!this.lossless) this.tell(this.read(frame));
     else if (frame.prev !== null) for (const item of this.items) this.tell(item);
     return verdict;
   }
@@ -95,7 +108,7 @@ class Mirror {
     const reader = this.#early?.fork() ?? new Reader(this.lossless);
     this.#readers.add(reader);
     if (this.#failure) reader.fail(this.#failure);
-    else if (!this.lossless && this.frame && !this.#early) reader.push(this.frame);
+    else if (!this.lossless && this.frame && !this.#early) reader.push(this.read(this.frame));
     try {
       yield* reader.items();
     } finally {
@@ -115,11 +128,25 @@ export class Book extends Mirror {
   changes = 0; // levels in frames
 
   get bestBid() {
-    return this.levels.best(BID, 1)[0] ?? null;
+    return this.bids(1)[0] ?? null;
   }
 
   get bestAsk() {
-    return this.levels.best(ASK, 1)[0] ?? null;
+    return this.asks(1)[0] ?? null;
+  }
+
+  /** The best n bids, all for Infinity, best first. */
+  bids(n = Infinity) {
+    return levelsOf(this.levels.best(BID, n), this.scale);
+  }
+
+  /** The best n asks. */
+  asks(n = Infinity) {
+    return levelsOf(this.levels.best(ASK, n), this.scale);
+  }
+
+  read(frame) {
+    return new BookFrame(frame, this.scales, this.instrument);
   }
 
   take(frame, fresh) {
@@ -150,7 +177,7 @@ export class Trades extends Mirror {
   }
 
   take(frame, fresh) {
-    this.items = readTrades(frame.trades);
+    this.items = readTrades(frame.trades).map((each) => new READINGS.trade(each, this.scales, this.instrument));
     if (fresh) this.latest = [];
     else this.count += this.items.length;
     this.latest.push(...this.items);
@@ -163,10 +190,18 @@ export class Trades extends Mirror {
   }
 }
 
-/** The latest ticker, in `frame`. */
+/** The latest ticker, in `latest`. */
 export class Ticker extends Mirror {
   tag = "ticker";
   lossless = false;
+
+  get latest() {
+    return this.frame && this.read(this.frame);
+  }
+
+  read(frame) {
+    return new READINGS.ticker(frame, this.scales, this.instrument);
+  }
 
   take() {
     return true;
@@ -187,10 +222,10 @@ export class Orders extends Mirror {
   }
 
   take(frame, fresh) {
-    this.items = readOrders(frame.orders);
+    this.items = readOrders(frame.orders).map((each) => new READINGS.order(each, this.scales));
     if (fresh) this.open.clear();
     for (const update of this.items) {
-      if (update.remaining) this.open.set(update.order, update);
+      if (update.remaining_lots) this.open.set(update.order, update);
       else this.open.delete(update.order);
     }
     return true;
@@ -207,7 +242,7 @@ export class Balances extends Mirror {
   assets = new Map();
 
   take(frame, fresh) {
-    this.items = readBalances(frame.balances);
+    this.items = readBalances(frame.balances).map((each) => new READINGS.balance(each, this.scales));
     if (fresh) this.assets.clear();
     for (const balance of this.items) this.assets.set(balance.asset, balance);
     return true;

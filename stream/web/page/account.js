@@ -1,6 +1,5 @@
 // Signing in, balances, and one's open orders.
 
-import { stepOf, toText } from "../client/index.js";
 import { $, make, put, rows } from "./dom.js";
 
 const TOKEN = "token"; // what is kept for as long as the tab is open
@@ -52,8 +51,8 @@ export class Account {
   #draw() {
     const { balances, orders } = this.#market;
     const lines = rows($("balances").tBodies[0], balances.length, () => line(3));
-    balances.forEach(({ asset, decimals, available, held }, i) => {
-      [asset, short(available, decimals), short(held, decimals)].forEach((text, n) => put(lines[i].cells[n], text));
+    balances.forEach(({ asset, available, held }, i) => {
+      [asset, short(available), short(held)].forEach((text, n) => put(lines[i].cells[n], text));
     });
     const entries = rows($("orders").tBodies[0], orders.length, () => this.#orderLine());
     orders.forEach((order, i) => this.#drawOrder(entries[i], order));
@@ -62,13 +61,12 @@ export class Account {
   }
 
   #drawOrder(line, order) {
-    const { tick, lot } = this.#market.client.terms.get(order.instrument);
     const [what, price, rest] = line.cells;
     line.order = order;
     what.className = order.side;
     put(what, `${order.side} ${order.instrument}`);
-    put(price, order.stop ? `at ${toText(order.stop, tick)}` : toText(order.price, tick));
-    put(rest, toText(order.remaining, lot));
+    put(price, order.stop_ticks ? `at ${order.stop}` : order.price);
+    put(rest, order.remaining);
     const label = `Cancel: ${order.side} ${rest.textContent} ${order.instrument} at ${price.textContent}`;
     const button = line.querySelector("button");
     if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
@@ -86,7 +84,6 @@ export class Account {
 const line = (cells) => make("tr", {}, ...Array.from({ length: cells }, () => make("td")));
 
 /** An amount without the zeros at its end, but exact. */
-function short(amount, decimals) {
-  const text = toText(amount, stepOf(decimals));
+function short(text) {
   return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }

@@ -23,7 +23,7 @@ export class Candles {
   }
 }
 
-function grow(series, at, { price, size }) {
+function grow(series, at, { price_ticks: price, size_lots: size }) {
   const last = series.at(-1);
   if (last && at <= last.at) {
     if (price > last.high) last.high = price;

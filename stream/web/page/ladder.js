@@ -68,9 +68,9 @@ export class Ladder {
   #mine() {
     const mine = new Map();
     for (const order of this.#market.orders) {
-      if (order.instrument !== this.#market.instrument || !order.displayed) continue;
-      const key = `${order.side === "sell" ? ASK : 0} ${order.price}`;
-      mine.set(key, BigInt(mine.get(key) ?? 0) + BigInt(order.displayed));
+      if (order.instrument !== this.#market.instrument || !order.displayed_lots) continue;
+      const key = `${order.side === "sell" ? ASK : 0} ${order.price_ticks}`;
+      mine.set(key, BigInt(mine.get(key) ?? 0) + BigInt(order.displayed_lots));
     }
     return mine;
   }

@@ -84,11 +84,10 @@ export class OrderForm {
 
   async #place() {
     const { client, instrument } = this.#market;
-    const text = (id) => ($(id).disabled ? 0 : $(id).value);
+    const text = (id) => ($(id).disabled || !$(id).value ? null : $(id).value);
     try {
       const done = await client.place(instrument, this.#side, text("price"), $("size").value, { ...TYPES[$("kind").value], stop: text("stop"), key: newKey() });
-      const { base, lot } = client.terms.get(instrument);
-      this.#notice(OUTCOMES[done.status](`${toText(done.filled, lot)} ${base}`));
+      this.#notice(OUTCOMES[done.status](`${done.filled} ${client.terms.get(instrument).base}`));
     } catch (error) {
       this.#notice(error);
     }

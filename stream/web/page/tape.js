@@ -34,14 +34,13 @@ export function drawTicker(market) {
 }
 
 export function drawTrades(market) {
-  const { terms } = market;
   const latest = market.trades?.latest.slice(-TRADES).reverse() ?? [];
   const elements = rows($("trades"), latest.length, () => make("li", { className: "row" }, ...[0, 1, 2].map(() => make("span"))));
   latest.forEach((trade, i) => {
     const [price, size, when] = elements[i].children;
     price.className = trade.side;
-    put(price, toText(trade.price, terms.tick));
-    put(size, toText(trade.size, terms.lot));
+    put(price, trade.price);
+    put(size, trade.size);
     put(when, time.format(milliseconds(trade.time)));
   });
 }
