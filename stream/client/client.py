@@ -20,7 +20,8 @@ from typing import Any, NamedTuple, cast
 from stream.client.allowance import Allowance, cost_of
 from stream.client.errors import ClientError, Closed, ConnectionLost, RequestRefused
 from stream.client.kept_connection import DELAY_S_MAX, KeptConnection, Token
-from stream.client.live import KINDS, Callback, Listener, Live, LiveBalances, LiveOrders, Lossless, tell
+from stream.client.listener import Listener
+from stream.client.live import KINDS, Callback, Live, LiveBalances, LiveOrders, Lossless, tell
 from stream.client.readings import scale_in_force
 from stream.client.requests import R, Requests
 from stream.system.clock import running
@@ -62,8 +63,7 @@ RETRIES_S = (0.25, 0.5, 1.0, 2.0, 4.0)
 RECOVERY_S = 1.0
 """The shortest time between two recoveries of one channel, so that a server that is always wrong is not flooded."""
 
-KEYS_DATED_MAX = 1 << 16
-"""For how many keys a client remembers when it first sent them."""
+KEYS_DATED_MAX = 1 << 16    # for how many keys a client remembers when it first sent them
 
 
 class Waiting(NamedTuple):

@@ -16,7 +16,8 @@ from typing import Any
 from stream.client.client import Client
 from stream.client.errors import ClientError, Closed
 from stream.client.kept_connection import Token
-from stream.client.live import Listener, Live, Lossless
+from stream.client.listener import Listener
+from stream.client.live import Live, Lossless
 from stream.client.readings import Scale
 from stream.wire.channels import parse
 from stream.wire.frames import Gap
