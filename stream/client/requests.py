@@ -108,7 +108,7 @@ class Requests(ABC):
         found = dict.fromkeys(values, 0)
         for name, value in values.items():
             if type(value) is kind:
-                found[name] = int(value)
+                found[name] = count(name, value, kind, Decimal(1))
             elif value is not None and not instrument:
                 raise ValueError(f"{name}={value!r}: expected {name}={kind.__name__}(...), or the order itself instead of its id, or its instrument")
             elif value is not None:

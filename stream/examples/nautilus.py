@@ -16,8 +16,7 @@ ARGUMENTS.add_argument("instrument")
 ARGUMENTS.add_argument("--url", default="ws://127.0.0.1:8080/v1")
 ARGUMENTS.add_argument("--frames", type=int, default=100)
 
-if __name__ == "__main__":
-    given = ARGUMENTS.parse_args()    # its help needs no library
+given = ARGUMENTS.parse_args() if __name__ == "__main__" else None    # its help needs no library
 
 try:
     from nautilus_trader.model.book import OrderBook
@@ -82,5 +81,5 @@ async def follow(url: str, instrument: str, frames: int) -> OrderBook:
         return copy
 
 
-if __name__ == "__main__":
+if given:
     print(asyncio.run(follow(given.url, given.instrument, given.frames)).pprint(10))

@@ -79,7 +79,7 @@ def test_an_orders_options_are_the_servers() -> None:
         const terms = { name: "BTC-USD", tick: "0.01", lot: "0.0001", quote_decimals: 6 };
         const all = { type: "stop_limit", time_in_force: "gtd", post_only: true, client_id: 7, slide: true, stop: "0.05", display: "0.0002",
                       min_size: "0.0003", expires: new Date(1_700_000_000_000), linked: 2n ** 60n, self_trade: "decrement" };
-        const orders = [["0.04", "0.0005", {}], ["0.04", "0.0005", all], [0, "0.05", { type: "market", quote: true }]];
+        const orders = [["0.04", "0.0005", {}], ["0.04", "0.0005", all], [null, "0.05", { type: "market", quote: true }]];
         const texts = orders.map(([price, size, options]) => encode(["place", 1, ...placing(terms, "buy", price, size, options)]));
         const refused = (() => { try { placing(terms, "buy", 4, 5, { stp: 6 }); } catch (error) { return error.message; } })();
         print([texts.map((bytes) => Buffer.from(bytes).toString("hex")), refused]);
