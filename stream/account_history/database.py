@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from stream.account_history.facts import Facts, FillFact, OrderFact
 
-VERSION = 1
+VERSION = 2
 """Of the tables. A database of another version is begun anew out of the journal."""
 
 TABLES = """
@@ -15,9 +15,11 @@ CREATE TABLE orders (
     account INTEGER NOT NULL, id INTEGER NOT NULL, client_id INTEGER NOT NULL, instrument INTEGER NOT NULL, side TEXT NOT NULL, type TEXT NOT NULL,
     time_in_force TEXT NOT NULL, post_only INTEGER NOT NULL, price INTEGER NOT NULL, size INTEGER NOT NULL, stop INTEGER NOT NULL, display INTEGER NOT NULL,
     expires INTEGER NOT NULL, filled INTEGER NOT NULL, value INTEGER NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL, time INTEGER NOT NULL,
-    updated INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (account, id)
+    updated INTEGER NOT NULL, seq INTEGER NOT NULL, working_since INTEGER NOT NULL, ticket BLOB NOT NULL, PRIMARY KEY (account, id)
 ) WITHOUT ROWID;
 CREATE INDEX orders_of_instrument ON orders (account, instrument, id);
+CREATE INDEX orders_of_client_id ON orders (account, client_id, id) WHERE client_id > 0;
+CREATE INDEX ended_orders ON orders (updated) WHERE status IN ('filled', 'cancelled');
 CREATE TABLE trades (
     account INTEGER NOT NULL, id INTEGER NOT NULL, trade INTEGER NOT NULL, of_order INTEGER NOT NULL, client_id INTEGER NOT NULL, instrument INTEGER NOT NULL,
     side TEXT NOT NULL, price INTEGER NOT NULL, size INTEGER NOT NULL, value INTEGER NOT NULL, fee INTEGER NOT NULL, liquidity TEXT NOT NULL,
@@ -29,8 +31,13 @@ CREATE INDEX trades_of_order ON trades (account, of_order, id);
 
 CHANGE = """
 UPDATE orders SET filled = ?, value = ?, size = ?, status = coalesce(?, status), reason = ?, price = coalesce(?, price), stop = coalesce(?, stop), updated = ?,
-seq = ? WHERE account = ? AND id = ?
+seq = ?, working_since = coalesce(?, working_since) WHERE account = ? AND id = ?
 """
+
+ENDED = "SELECT account, id, updated FROM orders WHERE status IN ('filled', 'cancelled')"
+
+FORGOTTEN_AT_ONCE = 1024
+"""So many orders beyond the bound gather before they are forgotten, as many as this in one transaction at least."""
 
 
 class Position(NamedTuple):
@@ -44,7 +51,7 @@ class Position(NamedTuple):
 class Wanted(NamedTuple):
     """A page: of one account, in the order of ids, those after `after`, from `since` up to before `until` (0: no end); the last of them with `latest`.
 
-    `instrument` is an index, None for all. `order` is for trades: those of this order alone, 0 for all.
+    `instrument` is an index, None for all. `order` is for trades: those of this order alone, 0 for all. `client_id` is for orders, in the same way.
     """
 
     account: int
@@ -55,17 +62,26 @@ class Wanted(NamedTuple):
     until: int = 0
     latest: bool = False
     size: int = 100
+    client_id: int = 0
 
 
 class Database:
-    """The tables. Raises sqlite3.Error if the disk or the file fails. For one thread at a time."""
+    """The tables. Raises sqlite3.Error if the disk or the file fails. For one thread at a time.
 
-    def __init__(self, path: str) -> None:
+    It keeps the `ended_max` orders that ended last, of all accounts together, and their fills.
+    """
+
+    def __init__(self, path: str, ended_max: int = 1 << 62) -> None:
+        self._ended_max = ended_max
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")    # what a power cut takes comes again out of the journal
         if self._db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
             self._begin_anew()
+        self._ended = self._count_ended()
+
+    def _count_ended(self) -> int:
+        return int(self._db.execute(f"SELECT count(*) FROM ({ENDED})").fetchone()[0])
 
     def _begin_anew(self) -> None:
         for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
@@ -78,6 +94,11 @@ class Database:
         row = self._db.execute("SELECT epoch, seq, since FROM position").fetchone()
         return Position(*row) if row else None
 
+    @property
+    def since(self) -> int:
+        """Since when it is complete."""
+        return self.position.since if self.position else 0
+
     def begin(self, at: Position, orders: Iterable[OrderFact] = ()) -> None:
         """Forget everything, and begin with the orders that are open at a position. One transaction."""
         with self._db:
@@ -86,15 +107,27 @@ class Database:
                 self._db.execute(f"DELETE FROM {table}")
             self._place(orders)
             self._db.execute("INSERT INTO position VALUES (?, ?, ?)", at)
+        self._ended = 0
 
     def write(self, facts: Facts, seq: int) -> None:
-        """Add what is new up to a sequence, in one transaction. About 5 us for an order, and as much for a fill."""
+        """Add what is new up to a sequence, in one transaction, and forget what is too much. About 5 us for an order, and as much for a fill."""
         with self._db:
             self._db.execute("BEGIN")
             self._place(facts.placed.values())
             self._db.executemany(CHANGE, [(*change, *key) for key, change in facts.changes.items()])
             self._db.executemany("INSERT INTO trades VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", facts.fills)
             self._db.execute("UPDATE position SET seq = ?", (seq,))
+            self._ended += facts.ended
+            if self._ended > self._ended_max + FORGOTTEN_AT_ONCE:
+                self._forget(self._ended - self._ended_max)
+
+    def _forget(self, count: int) -> None:
+        """Forget the orders that ended first. From then on the history is complete since the last of these ended."""
+        oldest = self._db.execute(f"{ENDED} ORDER BY updated LIMIT ?", (count,)).fetchall()
+        self._db.executemany("DELETE FROM trades WHERE account = ? AND of_order = ?", (each[:2] for each in oldest))
+        self._db.executemany("DELETE FROM orders WHERE account = ? AND id = ?", (each[:2] for each in oldest))
+        self._db.execute("UPDATE position SET since = max(since, ?)", (oldest[-1][2] + 1,))
+        self._ended -= len(oldest)
 
     def _place(self, orders: Iterable[OrderFact]) -> None:
         self._db.executemany(f"INSERT INTO orders VALUES ({', '.join('?' * len(OrderFact._fields))})", orders)
@@ -109,7 +142,10 @@ class Database:
 
     def _page(self, table: str, wanted: Wanted) -> list[tuple[Any, ...]]:
         """O(log of all) and O(the page)."""
-        first, last = wanted.after + 1, (1 << 63) - 1
+        last = (1 << 63) - 1
+        if wanted.after >= last:
+            return []
+        first = wanted.after + 1
         if wanted.since:
             first = max(first, self._first_from(table, wanted.account, wanted.since))
         if wanted.until:
@@ -119,6 +155,8 @@ class Database:
             where, values = f"{where} AND instrument = ?", [*values, wanted.instrument]
         if wanted.order:
             where, values = f"{where} AND of_order = ?", [*values, wanted.order]
+        if wanted.client_id:
+            where, values = f"{where} AND client_id = ? AND client_id > 0", [*values, wanted.client_id]
         direction = "DESC" if wanted.latest else "ASC"
         rows = self._db.execute(f"SELECT * FROM {table} WHERE {where} ORDER BY id {direction} LIMIT ?", [*values, wanted.size]).fetchall()
         return rows[::-1] if wanted.latest else rows

@@ -5,6 +5,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from engine import CommandKind, EventKind, Order, OrderType, Reason, Side, TimeInForce
+from stream.commands.directory import Directory, Entry, OrderTicket
 from stream.commands.results import Status
 
 COMMAND = Struct("<qQQqqqqqqIHBBBBBB4x")
@@ -31,7 +32,8 @@ REASONS = {int(reason): reason.name.lower() if reason else "" for reason in Reas
 class OrderFact(NamedTuple):
     """An order as it is now. Prices in ticks, sizes in lots, `value` in units of the quote asset, times in ns since 1970. `instrument` is an index.
 
-    `size` is what was ordered, less what was taken off since. `price` and `stop` are the latest. `seq` is that of the last event.
+    `size` is what was ordered, less what was taken off since. `price` and `stop` are the latest. `seq` is that of the last event. `working_since` is 0 while it
+    waits. `ticket` is what a dialect's client said about it.
     """
 
     account: int
@@ -54,6 +56,8 @@ class OrderFact(NamedTuple):
     time: int
     updated: int
     seq: int
+    working_since: int
+    ticket: bytes = b""
 
 
 class FillFact(NamedTuple):
@@ -86,6 +90,7 @@ class Change(NamedTuple):
     stop: int | None
     updated: int
     seq: int
+    working_since: int | None = None
 
 
 class Facts:
@@ -97,9 +102,12 @@ class Facts:
         self.placed: dict[tuple[int, int], OrderFact] = {}
         self.changes: dict[tuple[int, int], Change] = {}
         self.fills: list[FillFact] = []
+        self.ended = 0    # how many orders have
+        self._latest: dict[tuple[int, int], tuple[int, int]] = {}    # the orders that the last group placed, by account and client id
 
     def take(self, commands: bytes, events: bytes, time: int) -> None:
         """Take in what a group has done. ValueError if the events are not those of the commands. About 3 us for each event of an order."""
+        self._latest = {}
         asked = iter(COMMAND.iter_unpack(commands))
         command = next(asked, None)
         trade = (0, 0, 0, 0)    # the sequence of the trade that comes before its two fills, its notional, and the fees of taker and maker
@@ -122,11 +130,13 @@ class Facts:
                 raise ValueError(f"order {order} was accepted, but not by a command that places one")
             self.placed[key] = OrderFact(
                 account, order, client_id, instrument, SIDES[side], TYPES[command[13]], TIMES_IN_FORCE[command[14]], bool(command[15] & POST_ONLY),
-                price, size, command[5], command[6], command[8], 0, 0, "open", "", time, time, seq,
+                price, size, command[5], command[6], command[8], 0, 0, "open", "", time, time, seq, time,
             )
+            if client_id:
+                self._latest[account, client_id] = key
             return
         status: Status | None = None
-        new_price = stop = None
+        new_price = stop = working = None
         match kind:
             case EventKind.FILLED:
                 status = None if remaining else "filled"
@@ -140,10 +150,18 @@ class Facts:
             case EventKind.REPLACED:
                 new_price = price
             case EventKind.TRIGGERED:
-                status = "open"
+                status, working = "open", time
             case EventKind.WAITING:
-                status, stop = "waiting", price
-        self._change(key, Change(filled, value, filled + remaining, status, REASONS[reason] if kind == CANCELLED else "", new_price, stop, time, seq))
+                status, stop, working = "waiting", price, 0
+        self.ended += status in ("filled", "cancelled")
+        self._change(key, Change(filled, value, filled + remaining, status, REASONS[reason] if kind == CANCELLED else "", new_price, stop, time, seq, working))
+
+    def attach(self, entries: Iterable[Entry]) -> None:
+        """Take in what was remembered in the group that was taken last: what clients said about the orders that it placed."""
+        for entry in entries:
+            key = isinstance(entry.key, OrderTicket) and self._latest.get((entry.key.account, entry.key.client_id))
+            if key and isinstance(entry.value, bytes):
+                self.placed[key] = self.placed[key]._replace(ticket=entry.value)
 
     def _change(self, key: tuple[int, int], change: Change) -> None:
         placed = self.placed.get(key)
@@ -151,7 +169,7 @@ class Facts:
             self.placed[key] = placed._replace(
                 filled=change.filled, value=change.value, size=change.size, status=change.status or placed.status, reason=change.reason,
                 price=placed.price if change.price is None else change.price, stop=placed.stop if change.stop is None else change.stop,
-                updated=change.updated, seq=change.seq,
+                updated=change.updated, seq=change.seq, working_since=placed.working_since if change.working_since is None else change.working_since,
             )
             return
         before = self.changes.get(key)
@@ -159,6 +177,7 @@ class Facts:
             change = change._replace(
                 status=change.status or before.status, price=before.price if change.price is None else change.price,
                 stop=before.stop if change.stop is None else change.stop,
+                working_since=before.working_since if change.working_since is None else change.working_since,
             )
         self.changes[key] = change
 
@@ -167,14 +186,16 @@ class Facts:
         self.placed.clear()
         self.changes.clear()
         self.fills.clear()
+        self.ended = 0
+        self._latest.clear()
 
 
-def open_orders(orders: Iterable[Order], time: int, seq: int) -> Iterator[OrderFact]:
+def open_orders(orders: Iterable[Order], directory: Directory, time: int, seq: int) -> Iterator[OrderFact]:
     """Orders that were placed before the history begins, as far as they are known: not when, nor for how long, nor what they were before they rested."""
     for order in orders:
-        waits = order.type != OrderType.LIMIT
+        waits, ticket = order.type != OrderType.LIMIT, directory.get(OrderTicket(order.account, order.client_id))
         yield OrderFact(
             order.account, order.order, order.client_id, order.instrument, SIDES[order.side], TYPES[order.type], "gtd" if order.expires else "gtc",
             bool(order.post_only), order.price, order.filled + order.remaining, order.stop, 0, order.expires, order.filled, order.value,
-            "waiting" if waits else "open", "", time, time, seq,
+            "waiting" if waits else "open", "", time, time, seq, 0 if waits else time, ticket if isinstance(ticket, bytes) else b"",
         )

@@ -5,7 +5,7 @@ from typing import cast
 
 from stream.account_history.database import Wanted
 from stream.account_history.facts import FillFact, OrderFact
-from stream.account_history.recorder import Question
+from stream.account_history.recorder import Page, Question
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
 from stream.wire.history import HistoryRequest, ListTrades, OrderPage, PastOrder, PastTrade, TradePage
@@ -16,9 +16,9 @@ def question_of(account: int, instrument: int | None, request: HistoryRequest, n
     """The question behind a request about an account. `done` is called with the page, or with an error. `names` are those of the instruments by index."""
     trades = isinstance(request, ListTrades)
 
-    def answered(found: Sequence[OrderFact] | Sequence[FillFact] | None, since: int) -> None:
-        if found is None:
-            done(Error(request.id, ErrorCode.NO_HISTORY, ErrorCode.NO_HISTORY.text))
+    def answered(found: Page | ErrorCode, since: int) -> None:
+        if isinstance(found, ErrorCode):
+            done(Error(request.id, found, found.text))
         elif trades:
             done(TradePage(request.id, since, [trade_of(fill, names) for fill in cast(Sequence[FillFact], found)]))
         else:
@@ -30,7 +30,7 @@ def question_of(account: int, instrument: int | None, request: HistoryRequest, n
 
 def order_of(fact: OrderFact, names: Sequence[str]) -> PastOrder:
     """An order as a client is told of it."""
-    _, order, client_id, instrument, *others = fact
+    _, order, client_id, instrument, *others, _, _ = fact
     return PastOrder(order, client_id, names[instrument], *others)    # type: ignore[arg-type]
 
 

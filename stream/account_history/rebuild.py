@@ -5,8 +5,9 @@ from collections.abc import Collection
 from engine import Exchange
 from stream.account_history.database import Database, Position
 from stream.account_history.facts import Facts, open_orders
+from stream.commands.directory import Directory
 from stream.commands.forwarded import runnable
-from stream.journal.entries import OF_GROUPS, group_in
+from stream.journal.entries import OF_ENTRIES, OF_GROUPS, entry_in, group_in
 from stream.journal.files import Files
 from stream.journal.format import Kind, Record
 from stream.journal.parts import commands_of
@@ -23,10 +24,10 @@ class _BeginsTooLate(Exception):
     """The newest snapshot is of a time for which the database is not complete."""
 
 
-def begin(database: Database, exchange: Exchange, epoch: int, time: int) -> None:
+def begin(database: Database, exchange: Exchange, directory: Directory, epoch: int, time: int) -> None:
     """Begin a history with an exchange of which nothing else is known. O(accounts and open orders)."""
     orders = [order for account in range(exchange.accounts) for order in exchange.orders(account)]
-    database.begin(Position(epoch, exchange.seq, time if exchange.seq else 0), open_orders(orders, time, exchange.seq))
+    database.begin(Position(epoch, exchange.seq, time if exchange.seq else 0), open_orders(orders, directory, time, exchange.seq))
 
 
 class Rebuild:
@@ -76,14 +77,18 @@ class Rebuild:
             if self._seq and exchange.seq > self._seq:
                 raise _BeginsTooLate
             if not self._seq:
-                begin(self._database, exchange, self._epoch, state.time)
+                begin(self._database, exchange, state.directory, self._epoch, state.time)
                 self._seq = exchange.seq
         elif record.kind in OF_COMMANDS and exchange.seq > self._seq:
-            self._facts.take(self._commands, bytes(exchange.events), record.time)
-            self._seq = exchange.seq
             self._records += 1
             if self._records % WRITE_EVERY == 0:
                 self._write()
+            self._facts.take(self._commands, bytes(exchange.events), record.time)
+            self._seq = exchange.seq
+        if record and record.kind in OF_GROUPS:
+            self._facts.attach(group_in(record).entries)
+        elif record and record.kind in OF_ENTRIES:    # of the group in the record before
+            self._facts.attach([entry_in(record)])
 
     def _write(self) -> None:
         if self._seq:

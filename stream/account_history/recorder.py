@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from stream.account_history.database import Database, Wanted
 from stream.account_history.facts import Facts, FillFact, OrderFact
+from stream.commands.directory import Entry
+from stream.wire.codes import ErrorCode
 
 LINGER_S = 0.02
 """How long groups gather for one transaction, unless somebody asks for a page."""
@@ -17,17 +19,20 @@ LINGER_S = 0.02
 WAITING_BYTES_MAX = 64 << 20
 """Of commands and events that wait to be written. A disk that is further behind than this is taken for one that fails."""
 
-Answered = Callable[[Sequence[OrderFact] | Sequence[FillFact] | None, int], None]
-"""Called with a page, None if there is none any more, and with the time since which the history is complete."""
+Page = Sequence[OrderFact] | Sequence[FillFact]
+
+Answered = Callable[[Page | ErrorCode, int], None]
+"""Called with a page, or with why there is none, and with the time since which the history is complete."""
 
 
 class RanGroup(NamedTuple):
-    """What a group has done: its commands and events as the engine has them in memory, when, and the sequence of its last event."""
+    """What a group has done: its commands and events as the engine has them in memory, when, the sequence of its last event, and what was remembered."""
 
     commands: bytes
     events: bytes
     time: int
     seq: int
+    entries: Sequence[Entry] = ()
 
 
 class Question(NamedTuple):
@@ -57,9 +62,6 @@ class Recorder:
         self._closing = False
         self._answers: deque[Callable[[], None]] = deque()
         self.failure = ""
-        at = database.position
-        assert at
-        self._since = at.since
         self._thread = threading.Thread(target=self._run, name="account history", daemon=True)
         self._thread.start()
 
@@ -78,7 +80,7 @@ class Recorder:
         """Have a page read, behind all that was taken until now."""
         with self._wake:
             if self.failure or self._closing:
-                self._answers.append(partial(question.answered, None, 0))
+                self._answers.append(partial(question.answered, ErrorCode.NO_HISTORY, 0))
             else:
                 self._questions.append(question)
             self._wake.notify()
@@ -104,7 +106,7 @@ class Recorder:
             self.failure = self.failure or why
             self._groups.clear()
             self.waiting_bytes = 0
-            self._answers.extend(partial(question.answered, None, 0) for question in self._questions)
+            self._answers.extend(partial(question.answered, ErrorCode.NO_HISTORY, 0) for question in self._questions)
             self._questions.clear()
             self._wake.notify()
 
@@ -126,7 +128,7 @@ class Recorder:
                     break
                 try:
                     self._write(groups)
-                    answers = [partial(question.answered, self._read(question), self._since) for question in questions]
+                    answers = [partial(question.answered, self._read(question), self._database.since) for question in questions]
                 except BaseException:
                     self._questions += questions    # which are told, like all others
                     raise
@@ -141,21 +143,25 @@ class Recorder:
     def _write(self, groups: list[RanGroup]) -> None:
         for group in groups:
             self._facts.take(group.commands, group.events, group.time)
+            self._facts.attach(group.entries)
         if groups:
             self._database.write(self._facts, groups[-1].seq)
             self._facts.clear()
 
-    def _read(self, question: Question) -> Sequence[OrderFact] | Sequence[FillFact]:
+    def _read(self, question: Question) -> Page:
         return self._database.trades(question.wanted) if question.trades else self._database.orders(question.wanted)
 
 
-def open_database(path: str) -> Database:
-    """The database at a path. One that cannot be read is removed: all of it comes again out of the journal. Raises sqlite3.Error if that does not help."""
+def open_database(path: str, ended_max: int) -> Database:
+    """The database at a path, which keeps so many orders that have ended.
+
+    One that cannot be read is removed: all of it comes again out of the journal. Raises sqlite3.Error if that does not help.
+    """
     try:
-        return Database(path)
+        return Database(path, ended_max)
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):    # the disk, or another process
             raise
     for suffix in ("", "-wal", "-shm"):
         Path(path + suffix).unlink(missing_ok=True)
-    return Database(path)
+    return Database(path, ended_max)

@@ -6,10 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from msgspec.structs import replace
 
 from stream.access.keys import Key
-from stream.cluster.messages import LINK, Batch, Beat, Forward, OpenAccount, Request, Status
+from stream.account_history.recorder import Page, Question
+from stream.cluster.messages import LINK, AskHistory, Batch, Beat, Forward, OpenAccount, Request, Status, ToldHistory
 from stream.cluster.shipper import Shipper
 from stream.commands.directory import DirectoryKey, GatewayName, KeptAccount, Term
 from stream.commands.forwarded import COMMAND_BYTES, Forwarded, fault, last_number, not_run
+from stream.feed.hub import Refused
 from stream.journal import snapshots
 from stream.journal.recovery import mark_of
 from stream.market.history import History, keep
@@ -37,7 +39,7 @@ def gateways_of(keys: Collection[DirectoryKey]) -> set[int]:
 
 
 class Engine(Market):
-    """The one process that runs the market's commands. `publish` must send its batches to every gateway.
+    """The one process that runs the market's commands. `publish` must send its batches to every gateway, `tell` an answer to the one that has asked.
 
     `position` is where its journal ends at the start. Up to `began`, that journal is also the history of the leader before.
     """
@@ -49,7 +51,7 @@ class Engine(Market):
 
     def __init__(
         self, config: Config, keys: list[Key], sources: Sequence[Source], now: int, history: History, journal: JournalFace | None, position: int, began: int,
-        term: int, publish: Callable[[Batch], None],
+        term: int, publish: Callable[[Batch], None], tell: Callable[[ToldHistory], None] = lambda told: None,
     ) -> None:
         self.shipper = Shipper(journal, position)
         self.term = term
@@ -58,6 +60,7 @@ class Engine(Market):
         self.gateways: dict[int, tuple[Status, int]] = {}    # by origin, and when the latest beat was seen
         self.gone: set[int] = set()
         self.publish = publish
+        self._tell_asker = tell
         self._marked_at = now
         self._beats = 0
         self._taken: dict[int, int] = {}    # the last number of each origin, run or gathered
@@ -94,6 +97,20 @@ class Engine(Market):
                 known = self.gateways.get(request.origin)
                 if not known or known[0].beat != request.beat:
                     self.gateways[request.origin] = (request, now)
+            case AskHistory():
+                self._answer(request)
+
+    def _answer(self, asked: AskHistory) -> None:
+        def answered(found: Page | ErrorCode, since: int) -> None:
+            if isinstance(found, ErrorCode):
+                self._tell_asker(ToldHistory(asked.origin, asked.number, int(found), 0))
+            else:
+                self._tell_asker(ToldHistory(asked.origin, asked.number, 0, since, **{"trades" if asked.trades else "orders": found}))    # type: ignore[arg-type]
+
+        try:
+            self.read_history(Question(asked.trades, asked.wanted, answered))
+        except Refused as refused:
+            answered(refused.code, 0)
 
     def _take(self, forward: Forward, now: int) -> None:
         """Run a group if it is the next one of its origin. An earlier one is already on its way; a missing one will be sent again."""

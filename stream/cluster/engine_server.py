@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from stream.access.keys import Key
 from stream.cluster.engine import Engine
-from stream.cluster.messages import STANDBY, Batch, Beat, Request, Snapshot, Status
+from stream.cluster.messages import STANDBY, Batch, Beat, Request, Snapshot, Status, ToldHistory
 from stream.cluster.overview import follower_of
 from stream.cluster.redis_client import AGAIN_S, BEAT_S, TIMEOUT_S, TROUBLE, close, connect, keys_of, require_noeviction
 from stream.cluster.redis_engine import Lease, RedisEngineEnd, fence
@@ -40,13 +40,13 @@ class EngineServer(ArchivedServer):
 
     def __init__(
         self, config: Config, keys: Sequence[Key], sources: Sequence[Source], clock: Clock, inheritance: Inheritance, term: int,
-        publish: Callable[[Batch], None],
+        publish: Callable[[Batch], None], tell: Callable[[ToldHistory], None],
     ) -> None:
         archive, history = inheritance.archive, inheritance.history
         clock = Clock(history.time)
         self.engine = Engine(
             config=config, keys=list(keys), sources=sources, now=clock.now(), history=history, journal=archive.journal if archive else None,
-            position=inheritance.position, began=inheritance.began, term=term, publish=publish,
+            position=inheritance.position, began=inheritance.began, term=term, publish=publish, tell=tell,
         )
         super().__init__(config, self.engine, clock, archive)
         self.gone = self.engine.gone
@@ -102,8 +102,9 @@ class Node:
         self.term = 0
         self.failure = ""    # why it led no longer, unless that was wanted
 
-    def _hear(self, news: Batch | Beat | Snapshot) -> None:
-        self.replica.receive(news, self._clock.now())
+    def _hear(self, news: Batch | Beat | Snapshot | ToldHistory) -> None:
+        if not isinstance(news, ToldHistory):
+            self.replica.receive(news, self._clock.now())
 
     def _wants(self, term: int, position: int) -> bool:
         return self.replica.wants(term, position)
@@ -224,7 +225,7 @@ class Node:
             )
         finally:
             renewing.cancel()
-        server = self._server = EngineServer(self._config, self._keys, sources, self._clock, inheritance, self.term, self._publish)
+        server = self._server = EngineServer(self._config, self._keys, sources, self._clock, inheritance, self.term, self._publish, self._tell)
         self.link = RedisEngineEnd(self._redis, self.redis_keys, self.lease, server, self._config.link_bytes_kept, self._ended)
         if inheritance.records is not None and inheritance.position > inheritance.began:
             self.link.publish(Batch(self.term, inheritance.began, inheritance.began, inheritance.position, inheritance.records))
@@ -242,6 +243,10 @@ class Node:
     def _publish(self, batch: Batch) -> None:
         if self.link:
             self.link.publish(batch)
+
+    def _tell(self, told: ToldHistory) -> None:
+        if self.link:
+            self.link.tell(told)
 
     def _wake_from_thread(self) -> None:
         if self._server:

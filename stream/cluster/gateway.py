@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from stream.access.keys import Key
+from stream.account_history.recorder import Question
 from stream.cluster.forwarder import SEND_AGAIN, Forwarder
 from stream.cluster.messages import OpenAccount, Request, Status
+from stream.cluster.remote_history import RemoteHistory
 from stream.cluster.replica import Replica
 from stream.cluster.roll_call import Listed, RollCall
 from stream.commands.directory import AccountOf, Directory, Entry, GatewayName, KeptAccount
@@ -62,6 +64,7 @@ class Gateway(Market):
             exchange=state.exchange, directory=state.directory, results=state.results, epoch=state.epoch, time=state.time, feed=replica.feed,
         ))
         self._numbers_from = (origin % NUMBERED + 1) * CONNECTIONS_MAX
+        self.history = RemoteHistory(origin, send, config.command_patience_ms * MILLISECOND)
         self.roll_call = RollCall(self, self.sequencer, origin, config.command_patience_ms * MILLISECOND)
         self.deadlines.say(GatewayName(origin), (config.node or str(origin)).encode())
         replica.ran, replica.restored = self._ran, self._restored
@@ -163,6 +166,12 @@ class Gateway(Market):
             self._opening_since.setdefault(subject, now)
             self._forward(OpenAccount(subject))
 
+    def read_history(self, question: Question) -> None:
+        """Have the engine's process read a page of the history. Raises Refused if it is not there, or if too many pages are under way."""
+        if self.stale_since:
+            raise Refused(ErrorCode.NO_ENGINE)
+        self.history.ask(question)
+
     # Time
 
     def engine_time(self, time: int) -> int:
@@ -170,7 +179,7 @@ class Gateway(Market):
 
     def tick(self, now: int) -> int:
         """Forward what has gathered, tell clients if this gateway has fallen behind, and send what is due. Returns when the next tick is due, in ns."""
-        due = min(self.replica.tick(now), self._send_openings(now), self.roll_call.tick(now))
+        due = min(self.replica.tick(now), self._send_openings(now), self.roll_call.tick(now), self.history.tick(now))
         self.sequencer.advance(now)
         self.tell_stale(self.replica.complete_at if self.replica.stale(now) else 0)
         return min(due, self._send(now), self.sequencer.next_due)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from stream.access.keys import Key
 from stream.cluster.gateway import Gateway
 from stream.cluster.link import GatewayEnd, HearNews, Wants
-from stream.cluster.messages import Batch, Beat, Request, Snapshot, Status
+from stream.cluster.messages import Batch, Beat, Request, Snapshot, Status, ToldHistory
 from stream.cluster.redis_client import connect, keys_of, without_password
 from stream.cluster.redis_gateway import RedisGatewayEnd
 from stream.cluster.replica import Replica
@@ -72,8 +72,11 @@ async def start_gateway(config: Config, keys: Sequence[Key], make_end: Callable[
     clock = Clock()
     server: GatewayServer | None = None
 
-    def hear(news: Batch | Beat | Snapshot) -> None:
-        replica.receive(news, clock.now())
+    def hear(news: Batch | Beat | Snapshot | ToldHistory) -> None:
+        if not isinstance(news, ToldHistory):
+            replica.receive(news, clock.now())
+        elif server:
+            server.gateway.history.take(news)
         if server:
             server.wake()
 

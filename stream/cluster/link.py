@@ -6,9 +6,9 @@ The engine's end hands each `Request` to its `Leader`; a gateway's end calls bac
 from collections.abc import Callable
 from typing import Protocol
 
-from stream.cluster.messages import Batch, Beat, Request, Snapshot, StatePart
+from stream.cluster.messages import Batch, Beat, Request, Snapshot, StatePart, ToldHistory
 
-HearNews = Callable[[Batch | Beat | Snapshot], None]
+HearNews = Callable[[Batch | Beat | Snapshot | ToldHistory], None]
 
 Wants = Callable[[int, int], bool]
 """Whether the state at a term and a position is needed. It is costly to send and to decode."""
@@ -63,6 +63,10 @@ class EngineEnd(Protocol):
 
     def publish(self, batch: Batch) -> None:
         """Send a batch to all followers. Never waits: a follower that is too far behind gets a snapshot instead."""
+        ...
+
+    def tell(self, told: ToldHistory) -> None:
+        """Send an answer to the gateway that has asked."""
         ...
 
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from stream.account_history.database import Wanted
+from stream.account_history.facts import FillFact, OrderFact
 from stream.commands.forwarded import Forwarded, not_run
 from stream.journal.format import Mark
 from stream.journal.snapshots import State
@@ -62,8 +64,19 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag=3):
     link: int = LINK
 
 
-News = Batch | StatePart | Beat
-"""What an engine tells."""
+class ToldHistory(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """The answer to the question `number` of the process `asker`: a page of orders or of trades, or the number of the error."""
+
+    asker: int
+    number: int
+    refused: int
+    since: int
+    orders: list[OrderFact] = []
+    trades: list[FillFact] = []
+
+
+News = Batch | StatePart | Beat | ToldHistory
+"""What an engine tells. An answer to a question is told to who has asked, and everything else to all."""
 
 
 class Snapshot(NamedTuple):
@@ -106,16 +119,26 @@ class Ask(msgspec.Struct, frozen=True, array_like=True, tag=4):
     """A request for the present state, and for all batches from then on."""
 
 
+class AskHistory(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """The question `number` of the process `origin`: a page of the history of accounts."""
+
+    origin: int
+    number: int
+    trades: bool
+    wanted: Wanted
+
+
 STANDBY = "standby"
 """The role in the status of a node that could lead."""
 
 
-Request = Forward | OpenAccount | Status | Ask
+Request = Forward | OpenAccount | Status | Ask | AskHistory
 """What a gateway tells."""
 
 decode_news = msgspec.msgpack.Decoder(News).decode
 decode_batch = msgspec.msgpack.Decoder(Batch).decode
 decode_beat = msgspec.msgpack.Decoder(Beat).decode
+decode_told = msgspec.msgpack.Decoder(ToldHistory).decode
 decode_status = msgspec.msgpack.Decoder(Status).decode
 encode = msgspec.msgpack.encode
 

@@ -50,6 +50,10 @@ class Keys(NamedTuple):
     nodes: str       # a hash of the gateways' and standbys' latest status, by origin
     handover: str    # exists while a planned hand-over is requested
 
+    def answers_to(self, origin: int) -> str:
+        """A list of what one gateway has asked and waits for."""
+        return f"{self.nodes}:{origin}:answers"
+
 
 def keys_of(market: str) -> Keys:
     """The keys of a market."""

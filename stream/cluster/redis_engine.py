@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from stream.cluster import redis_snapshot
 from stream.cluster.link import EncodedState, Leader
-from stream.cluster.messages import Batch, decode_request, decode_status, encode, merged, parts, size_of
+from stream.cluster.messages import Batch, ToldHistory, decode_request, decode_status, encode, merged, parts, size_of
 from stream.cluster.redis_client import BEAT_S, BLOCK_MS, FIELD, TROUBLE, Client, Keys
 from stream.cluster.redis_gateway import Deposed, Step, cancelled, persist
 from stream.cluster.redis_strays import of_wrong_type, readable, remove_stray, remove_wrong_types
@@ -32,6 +32,9 @@ LINGER_S = 0.001
 """After an entry. What comes meanwhile is one entry: four times fewer at 5,000 commands a second, and as much less work for Redis and each gateway."""
 
 LAST_WORDS_S = 2.0
+ANSWERS_MS = 10_000
+"""How long an answer waits for a gateway that may be gone."""
+
 POSITION_MAX = (1 << 64) - 1
 REFUSED = "equal or smaller"
 FULL = "used memory > 'maxmemory'"
@@ -162,11 +165,13 @@ class RedisEngineEnd:
         self._offering = asyncio.Lock()
         self._log_size = 0         # since the last snapshot
         self._told = self._term, 0    # the last id that Redis took
+        self._answers: list[ToldHistory] = []
+        self._answers_due = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to tell, the state of now first."""
-        steps = {"the log": self._send, "the snapshot": self._tell_state, "requests": self._read, "the lease": self._beat}
+        steps = {"the log": self._send, "the snapshot": self._tell_state, "requests": self._read, "answers": self._answer, "the lease": self._beat}
         self._tasks = [asyncio.create_task(self.persist(what, step)) for what, step in steps.items()]
 
     async def persist(self, what: str, step: Step) -> None:
@@ -212,6 +217,11 @@ class RedisEngineEnd:
             self._owe_snapshot(batch.position)
         self._news.set()
         self._all_told.clear()
+
+    def tell(self, told: ToldHistory) -> None:
+        """Send an answer to the gateway that has asked. If Redis is away it is lost, and asked for again."""
+        self._answers.append(told)
+        self._answers_due.set()
 
     def _owe_snapshot(self, position: int) -> None:
         self._owes_snapshot = True
@@ -311,6 +321,16 @@ class RedisEngineEnd:
             request = readable(f"request {self._last_command}", fields.get(FIELD, b""), decode_request)
             if request:
                 self._leader.hear(request)
+
+    async def _answer(self) -> None:
+        await self._answers_due.wait()
+        self._answers_due.clear()
+        answers, self._answers = self._answers, []
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for told in answers:
+                pipeline.rpush(self._keys.answers_to(told.asker), encode(told))
+                pipeline.pexpire(self._keys.answers_to(told.asker), ANSWERS_MS)
+            await pipeline.execute()
 
     # Signs of life
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from stream.cluster import redis_snapshot
 from stream.cluster.link import HearNews, Wants
-from stream.cluster.messages import Request, Status, decode_batch, decode_beat, encode
+from stream.cluster.messages import AskHistory, Request, Status, decode_batch, decode_beat, decode_told, encode
 from stream.cluster.redis_client import AGAIN_S, BEAT_S, BLOCK_MS, FIELD, TROUBLE, Client, Keys, close
 from stream.cluster.redis_strays import readable
 
@@ -24,6 +24,9 @@ PENDING_BYTES_MAX = 16 << 20
 
 OF_PIPELINE = "of pipeline caused error: "
 """What the client puts before an error of a pipeline, behind the command, whose bytes are nothing to read."""
+
+ANSWERS_S = 10.0
+"""So long after its last question a gateway looks for answers."""
 
 Step = Callable[[], Coroutine[Any, Any, None]]
 
@@ -77,10 +80,13 @@ class RedisGatewayEnd:
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.status: Callable[[], Status] | None = None
+        self._asked = asyncio.Event()    # set while answers may come
+        self._asker = 0
+        self._asked_at = 0.0
 
     def start(self) -> None:
         """Begin to read, to send and to beat."""
-        steps: dict[str, Step] = {"the log": self._read_news, "requests": self._send, "beats": self._beat}
+        steps: dict[str, Step] = {"the log": self._read_news, "requests": self._send, "answers": self._read_answers, "beats": self._beat}
         self._tasks = [asyncio.create_task(persist(what, step)) for what, step in steps.items()]
 
     async def stop(self) -> None:
@@ -93,6 +99,9 @@ class RedisGatewayEnd:
 
     def send(self, request: Request) -> None:
         """Send a request to the engine. If too much already waits for a Redis that is away, it is dropped; it will be sent again."""
+        if isinstance(request, AskHistory):
+            self._asker, self._asked_at = request.origin, asyncio.get_running_loop().time()
+            self._asked.set()
         if self._pending_bytes <= PENDING_BYTES_MAX:
             self.pending.append(encode(request))
             self._pending_bytes += len(self.pending[-1])
@@ -147,6 +156,15 @@ class RedisGatewayEnd:
             for request in pending:
                 pipeline.xadd(self._keys.commands, {FIELD: request}, maxlen=COMMANDS_KEPT, approximate=True)
             await pipeline.execute()
+
+    async def _read_answers(self) -> None:
+        await self._asked.wait()
+        found = await self._redis.blpop([self._keys.answers_to(self._asker)], timeout=BLOCK_MS / 1000)
+        told = found and readable("an answer", found[1], decode_told)
+        if told:
+            self._hear(told)
+        elif asyncio.get_running_loop().time() - self._asked_at > ANSWERS_S:
+            self._asked.clear()
 
     async def _beat(self) -> None:
         async with self._redis.pipeline(transaction=False) as pipeline:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from stream.cluster.link import EncodedState, HearNews, Leader, Wants
-from stream.cluster.messages import Ask, Batch, Request, Snapshot, StatePart, Status, decode_news, decode_request, encode
+from stream.cluster.messages import Ask, AskHistory, Batch, Request, Snapshot, StatePart, Status, ToldHistory, decode_news, decode_request, encode
 from stream.cluster.state_file import decode_aside
 from stream.system.tasks import going_on, once
 
@@ -48,6 +48,7 @@ class SocketEngineEnd:
         self._path = path
         self.workers: dict[asyncio.StreamWriter, bool] = {}    # and whether it is told the batches, for its state is on the way
         self.telling: Telling | None = None
+        self._askers: dict[int, asyncio.StreamWriter] = {}    # by origin
         self._tasks: set[asyncio.Task[None]] = set()
         self._beating: asyncio.Task[None] | None = None
         self._server: asyncio.Server | None = None
@@ -81,6 +82,12 @@ class SocketEngineEnd:
             if follows:
                 self._write(writer, data)
 
+    def tell(self, told: ToldHistory) -> None:
+        """Send an answer to the worker that has asked, if it is there."""
+        writer = self._askers.get(told.asker)
+        if writer in self.workers:
+            self._write(writer, framed(encode(told)))
+
     def _write(self, writer: asyncio.StreamWriter, data: bytes) -> None:
         if writer.transport.get_write_buffer_size() > WAITING_BYTES_MAX:
             writer.transport.abort()
@@ -101,6 +108,8 @@ class SocketEngineEnd:
                     if not telling or telling.done():
                         telling = once("the state to a worker", self._tell_state(writer))
                 else:
+                    if isinstance(request, AskHistory):
+                        self._askers[request.origin] = writer
                     self._leader.hear(request)
         except (asyncio.IncompleteReadError, OSError):
             pass
@@ -113,6 +122,7 @@ class SocketEngineEnd:
                 telling.cancel()
                 await asyncio.gather(telling, return_exceptions=True)
             del self.workers[writer]
+            self._askers = {origin: other for origin, other in self._askers.items() if other is not writer}
             self._tasks.discard(task)
             writer.close()
 

@@ -49,7 +49,7 @@ class Workers:
         nothing = Replica(config, lambda: None, clock.now())
         inheritance = inherit(Disk(), config, sources, nothing, clock.now(), lambda: self.server.wake_from_thread(), lambda: None)
         inside = replace(config, host="127.0.0.1", port=0)
-        self.server = EngineServer(inside, keys, sources, clock, inheritance, int(time.time()), self._publish)
+        self.server = EngineServer(inside, keys, sources, clock, inheritance, int(time.time()), self._publish, self._end.tell)
         self.port = 0
         self._settings = {"role": "gateway", "engine_socket": str(path), "workers": config.workers}
         self._holder: socket.socket | None = None

@@ -1,11 +1,12 @@
 """A venue that shows an exchange, wherever the exchange's commands come from: its books, and each account's orders and balances. It runs no command."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from engine import Event
 from stream.access.keys import Key
-from stream.commands.directory import AccountOf, Directory
+from stream.account_history.recorder import Question
+from stream.commands.directory import AccountOf, Directory, Entry
 from stream.feed.candle_pages import page_of
 from stream.feed.channel import PHASES, Point
 from stream.feed.hub import Refused
@@ -103,7 +104,11 @@ class ExchangeVenue(Venue):
         yield Figure("deltabook_sequence", "The engine's sequence", self.exchange.seq)
         yield Figure("deltabook_open_orders", "Open orders", self.exchange.order_count)
 
-    def _applied(self, time: int, commands: Buffer) -> None:
-        """A group of commands has run."""
+    def read_history(self, question: Question) -> None:
+        """Have a page of what an account has done read. Raises Refused if there is no history here."""
+        raise Refused(ErrorCode.NO_HISTORY)
+
+    def _applied(self, time: int, commands: Buffer, entries: Sequence[Entry]) -> None:
+        """A group of commands has run, and what was remembered with it is in the directory."""
         self._engine_time = time
         self.feed.apply(time)

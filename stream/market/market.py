@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from engine import MONEY_MAX, Event, EventKind, OrderType, Phase, Reason, SelfTrade, Side, TimeInForce
 from stream.access.keys import Key
 from stream.account_history.pages import question_of
-from stream.account_history.recorder import RanGroup, Recorder
+from stream.account_history.recorder import Question, RanGroup, Recorder
 from stream.commands.directory import AccountOf, Directory, Entry, KeptAccount
 from stream.commands.results import KEY_TIME, KEYS_MAX, SENT_MARGIN, Reply
 from stream.feed.hub import Refused
@@ -270,13 +270,17 @@ class Market(ExchangeVenue):
         super().forget_what_is_over(now)
         self._announcements.forget(now, self.wall_time(now), self.sequencer)
 
-    def list_history(self, account: int, request: HistoryRequest, done: Callable[[Message], None]) -> None:
-        """Call `done` with a page of what an account has done, as of now. Raises Refused if no history is kept here, or the instrument is unknown."""
+    def read_history(self, question: Question) -> None:
+        """Have a page of the history read, as of now. Raises Refused if no history is kept here."""
         if not self.recorder or self.recorder.failure:
             raise Refused(ErrorCode.NO_HISTORY, f"the history cannot be written: {self.recorder.failure}" if self.recorder else "")
+        self.recorder.ask(question)
+
+    def list_history(self, account: int, request: HistoryRequest, done: Callable[[Message], None]) -> None:
+        """Call `done` with a page of what an account has done, as of now. Raises Refused if no history is kept here, or the instrument is unknown."""
         index = None if request.instrument is None else self.index_of(request.instrument)
         names = [book.instrument.name for book in self.exchange.books]
-        self.recorder.ask(question_of(account, index, request, names, done))
+        self.read_history(question_of(account, index, request, names, done))
 
     # Time
 
@@ -296,12 +300,12 @@ class Market(ExchangeVenue):
         yield Figure("deltabook_disk_nearly_full", "1 if only what cancels or reduces is taken", self.sequencer.low)
         yield from super().figures()
 
-    def _applied(self, time: int, commands: Buffer) -> None:
+    def _applied(self, time: int, commands: Buffer, entries: Sequence[Entry]) -> None:
         if self._paying:
             self._tell_unpaid()
-        super()._applied(time, commands)
+        super()._applied(time, commands, entries)
         if self.recorder and len(commands):
-            self.recorder.take(RanGroup(bytes(commands), bytes(self.exchange.events), time, self.exchange.seq))
+            self.recorder.take(RanGroup(bytes(commands), bytes(self.exchange.events), time, self.exchange.seq, tuple(entries)))
 
     def _tell_unpaid(self) -> None:
         """Log the deposits of new accounts that could not be paid, because all accounts together would have more than can be counted."""

@@ -4,7 +4,7 @@ So the engine never holds a state that is not on disk, and nothing that clients 
 being synced, the next one gathers. Without a journal, a group runs at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import msgspec
 
 from engine import Exchange
 from stream.commands import forwarded
-from stream.commands.directory import Directory
+from stream.commands.directory import Directory, Entry
 from stream.commands.forwarded import Forwarded
 from stream.commands.results import Results
 from stream.journal.format import Buffer, JournalError, Kind, encode_keyed
@@ -54,9 +54,10 @@ class Sequencer(Gatherer):
     """Carries commands to the exchange. `ran` is the last record of the group that ran last."""
 
     def __init__(
-        self, exchange: Exchange, directory: Directory, results: Results, applied: Callable[[int, Buffer], None], journal: JournalFace | None = None,
+        self, exchange: Exchange, directory: Directory, results: Results, applied: Callable[[int, Buffer, Sequence[Entry]], None],
+        journal: JournalFace | None = None,
     ) -> None:
-        """`applied` is called with the time of a group and its commands after they have run, and before its replies."""
+        """`applied` is called with the time of a group, its commands and its entries after it has run, and before its replies."""
         super().__init__(directory, results)
         self.ran = 0
         self.taken: Callable[[Forwarded], None] = lambda group: None    # called when a forwarded group has run
@@ -134,7 +135,7 @@ class Sequencer(Gatherer):
                 del self._under_way[account, key]
         for entry in group.entries:
             entry.change(self.directory)
-        self._applied(group.time, group.commands)
+        self._applied(group.time, group.commands, group.entries)
         answers = self._answers(group) if group.replies or group.after else []
         self.ran = group.last
         others = group.forwarded
@@ -148,7 +149,7 @@ class Sequencer(Gatherer):
         commands = forwarded.runnable(self.results, group)[0]
         indexes = forwarded.run(self._exchange, self.directory, self.results, group, time)
         self.executed += len(indexes)
-        self._applied(time, commands)
+        self._applied(time, commands, group.entries)
         self.taken(group)
 
     def _answers(self, group: Group) -> list[Callable[[], None] | Waiter]:

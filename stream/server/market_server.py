@@ -70,21 +70,22 @@ class ArchivedServer(Server):
 
 def recorder_of(config: Config, market: Market, archive: Archive | None, report: Callable[[], None]) -> Recorder | None:
     """The history of accounts as it is configured, brought up to where the market is. None if none is kept. Raises ConfigError if that fails."""
-    if not config.history:
+    if not config.history and not config.dialects:
         return None
+    path = config.history or (":memory:" if config.journal == "none" else f"{config.journal}/history.sqlite")
     at, database = market.point(0), None
     left_out = {account for key, accounts in market.directory.items() if isinstance(key, SourceAccounts) and isinstance(accounts, list) for account in accounts}
     try:
-        database = open_database(config.history)
+        database = open_database(path, config.history_orders_max)
         if archive:
             Rebuild(database, archive.files, config.journal, left_out).run(at.epoch, at.seq)
         else:
-            begin(database, market.exchange, at.epoch, at.engine_time)
+            begin(database, market.exchange, market.directory, at.epoch, at.engine_time)
         return Recorder(database, left_out, report)
     except (sqlite3.Error, OSError) as error:
         if database:
             database.close()
-        raise ConfigError(f"history {config.history}: {error}") from error
+        raise ConfigError(f"history {path}: {error}") from error
 
 
 class MarketServer(ArchivedServer):

@@ -156,7 +156,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     journal_snapshot_commands: Annotated[Count, Meta(description="How many commands there are between two snapshots of the state. This bounds how long a start takes.")] = 2_000_000
     journal_snapshots_kept: Annotated[int, Meta(ge=2, description="How many snapshots are kept, together with the records after the oldest of them.")] = 2
 
-    history: Annotated[str, Meta(description="The file of the history of all accounts' orders and trades, an SQLite database, for `order_history` and `trade_history`. The process that has the journal writes it, behind the journal, and makes it again from the journal when it is missing. Empty: no history is kept.")] = ""
+    history: Annotated[str, Meta(description="The file of the history of all accounts' orders and trades, an SQLite database, for `order_history` and `trade_history`. The process that has the journal writes it, behind the journal, and makes it again from the journal when it is missing. Empty: with `dialects`, `history.sqlite` in the folder of the journal, or in memory where there is no journal; without them no history is kept.")] = ""
+    history_orders_max: Annotated[Count, Meta(description="How many orders that have ended the history keeps, of all accounts together, with their fills. The oldest ones are forgotten; `complete_since` of the answers says since when nothing is missing.")] = 10_000_000
 
     orders_max: Annotated[Count, Meta(description="The most open orders in the exchange.")] = 1 << 20
     accounts_max: Annotated[Count, Meta(description="The most accounts in the exchange.")] = 1 << 20

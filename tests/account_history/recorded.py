@@ -1,6 +1,7 @@
 """A market with a history, in one thread but for the recorder's own."""
 
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +13,27 @@ PATIENCE_S = 30
 
 
 class RecordedMarket(QuietMarket):
-    """A market with a history."""
+    """A market with a history, which ends with the market."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
+    def __init__(self, path: Path | str = ":memory:", **changes: Any) -> None:
+        super().__init__(**changes)
         self.news = threading.Event()
         database = Database(str(path))
         database.begin(Position(1, self.exchange.seq, 0))
         self.recorder = Recorder(database, (), self.news.set)
+        self.close = weakref.finalize(self, self.recorder.close)
+
+    def await_answers(self) -> None:
+        """Wait until the history has answered something."""
+        assert self.news.wait(PATIENCE_S)
+        self.news.clear()
+        self.tick(self.now)
 
 
 def ask(market: RecordedMarket, desk: Desk, *request: Any, **named: Any) -> Any:
     """Ask, and have the one answer, which may come later."""
     heard = desk.ask(*request, **named)
     while not heard:
-        assert market.news.wait(PATIENCE_S)
-        market.news.clear()
-        market.tick(market.now)
+        market.await_answers()
         heard = desk.hear()
     return heard[0]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from stream.account_history import database as database_module
 from stream.account_history.database import Database, Position, Wanted
 from stream.account_history.facts import COMMAND, EVENT, Facts
 from tests.account_history.twin import Twin
@@ -13,11 +14,11 @@ from tests.engine.random_flow import RandomFlow, new_exchange, new_oracle
 EVERYTHING = 1 << 30
 
 
-def played(seed: int, commands: int, path: Path, left_out: tuple[int, ...] = ()) -> tuple[Database, Twin, int]:
+def played(seed: int, commands: int, path: Path, left_out: tuple[int, ...] = (), ended_max: int = EVERYTHING) -> tuple[Database, Twin, int]:
     """A database and its twin, after random commands in groups of random sizes, of which random numbers are written at once."""
     chance, exchange, oracle, twin = random.Random(seed), new_exchange(seed), new_oracle(seed), Twin()
     flow = RandomFlow(seed, oracle)
-    database, facts = Database(str(path)), Facts(left_out)
+    database, facts = Database(str(path), ended_max), Facts(left_out)
     database.begin(Position(1, 0, 0))
     time = 0
     while commands > 0:
@@ -35,7 +36,8 @@ def played(seed: int, commands: int, path: Path, left_out: tuple[int, ...] = ())
             database.write(facts, exchange.seq)
             facts.clear()
     database.write(facts, exchange.seq)
-    assert database.position == Position(1, exchange.seq, 0)
+    assert database.position
+    assert database.position[:2] == (1, exchange.seq)
     return database, twin, exchange.accounts
 
 
@@ -49,6 +51,34 @@ def test_the_history_is_what_a_list_of_all_events_says(seed: int, tmp_path: Path
     assert database.trades(Wanted(accounts)) == []
     kinds = {each.status for account in range(accounts) for each in database.orders(Wanted(account, size=EVERYTHING))}
     assert kinds | {"waiting"} == {"open", "waiting", "filled", "cancelled"}
+
+
+@pytest.mark.parametrize("ended_max", [1, 60])
+def test_the_orders_that_ended_first_are_forgotten_and_their_fills(ended_max: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_module, "FORGOTTEN_AT_ONCE", 5)
+    database, twin, accounts = played(3, 1200, tmp_path / "history", ended_max=ended_max)
+    assert database.since > 0
+    ended = 0
+    for account in range(accounts):
+        wanted = Wanted(account, size=EVERYTHING)
+        all_orders, kept = twin.orders(wanted), database.orders(wanted)
+        ids = {each.order for each in kept}
+        assert kept == [each for each in all_orders if each.order in ids]
+        assert {each.order for each in all_orders if each.status in ("open", "waiting") or each.updated >= database.since} <= ids
+        assert database.trades(wanted) == [each for each in twin.trades(wanted) if each.order in ids]
+        ended += sum(each.status in ("filled", "cancelled") for each in kept)
+    assert ended_max <= ended <= ended_max + 5
+    database.close()
+
+
+def test_a_client_id_names_the_latest_order_that_had_it(tmp_path: Path) -> None:
+    database, twin, accounts = played(7, 800, tmp_path / "history")
+    for account in range(accounts):
+        orders = twin.orders(Wanted(account, size=EVERYTHING))
+        for number in {each.client_id for each in orders if each.client_id}:
+            named = [each for each in orders if each.client_id == number]
+            assert database.orders(Wanted(account, client_id=number)) == named
+            assert database.orders(Wanted(account, latest=True, size=1, client_id=number)) == named[-1:]
 
 
 def test_pages_are_whole_and_have_no_doubles(tmp_path: Path) -> None:

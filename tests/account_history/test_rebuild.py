@@ -10,15 +10,19 @@ import pytest
 
 from stream.account_history.database import Database, Position, Wanted
 from stream.account_history.facts import FillFact, OrderFact
-from stream.account_history.rebuild import Rebuild
+from stream.account_history.rebuild import Rebuild, begin
+from stream.account_history.recorder import Recorder
+from stream.commands.directory import OrderTicket
 from stream.journal.format import Kind
 from stream.journal.parts import commands_of
 from stream.journal.reader import SUFFIX, numbers
 from stream.journal.recovery import replay
 from stream.journal.snapshots import State
+from stream.wire.messages import Cancel, Place
 from tests.account_history.twin import Twin
 from tests.journal.fake_disk import FakeDisk, PowerCut
 from tests.journal.journals import EPOCH, FOLDER, World
+from tests.market.test_journaled_market import JournaledMarket
 
 EVERYTHING = 1 << 30
 BEGUN = 1
@@ -170,6 +174,39 @@ def test_a_history_that_begins_with_a_snapshot_has_its_open_orders_and_says_sinc
         assert {each.order for each in by_order.values() if each.time > begun_at or each.status == "open"} <= {each.order for each in made.orders(wanted)}
     kept.close()
     made.close()
+
+
+def test_what_clients_said_of_their_orders_is_there_live_and_again(tmp_path: Path) -> None:
+    """A ticket comes with its order, in the same group, and belongs to that order alone."""
+    journaled = JournaledMarket()
+    alice = journaled.desk("alice")
+    market, account = journaled.market, journaled.market.account_of("alice")
+    live = Database(str(tmp_path / "live"))
+    begin(live, market.exchange, market.directory, market.point(0).epoch, 0)
+    market.recorder = Recorder(live, (), lambda: None)
+
+    def place(client_id: int, price: int, ticket: bytes | None) -> None:
+        if ticket:
+            market.sequencer.remember(OrderTicket(account, client_id), ticket)
+        journaled.ask(alice, Place, "BTC-USD", "buy", price, 5, client_id=client_id)
+
+    place(7, 100, b"seven")
+    place(8, 101, None)
+    place(8, 102, b"refused, since that was used")
+    journaled.ask(alice, Cancel, client_id=7)
+    place(9, 0, b"refused, since it has no price")
+    place(10, 103, b"ten")
+    market.recorder.close()
+    made = Database(str(tmp_path / "made"))
+    brought_up(journaled.disk, made)
+    again = Database(str(tmp_path / "live"))
+    for database in (made, again):
+        assert [(each.client_id, each.ticket) for each in database.orders(Wanted(account))] == [(7, b"seven"), (8, b""), (10, b"ten")]
+    journaled.stop()
+    begin(again, journaled.market.exchange, journaled.market.directory, 1, 5)
+    assert [(each.client_id, each.ticket) for each in again.orders(Wanted(account))] == [(8, b"refused, since that was used"), (10, b"ten")]
+    for database in (made, again):
+        database.close()
 
 
 def test_tables_of_another_version_are_made_anew(tmp_path: Path) -> None:

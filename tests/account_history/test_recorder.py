@@ -12,6 +12,7 @@ from stream.account_history import recorder
 from stream.account_history.database import Database, Position, Wanted
 from stream.account_history.facts import Facts
 from stream.account_history.recorder import Question, RanGroup, Recorder, open_database
+from stream.wire.codes import ErrorCode
 from tests.engine.random_flow import RandomFlow, new_exchange, new_oracle
 from tests.sockets import run, serving
 
@@ -82,11 +83,11 @@ def test_whatever_ends_the_thread_ends_the_history_and_nothing_else(error: BaseE
 
     monkeypatch.setattr(Database, "write", fail)
     waiting.recorder.take(some[0])
-    assert waiting.ask() == (None, 0)
+    assert waiting.ask() == (ErrorCode.NO_HISTORY, 0)
     assert type(error).__name__ in waiting.recorder.failure
     for group in some:
         waiting.recorder.take(group)
-    assert waiting.ask() == (None, 0)
+    assert waiting.ask() == (ErrorCode.NO_HISTORY, 0)
     assert not waiting.recorder.waiting_bytes, "nothing gathers that nobody will write"
     waiting.recorder.close()
 
@@ -101,19 +102,19 @@ def test_a_disk_that_is_too_far_behind_is_given_up(tmp_path: Path, monkeypatch: 
         waiting.recorder.take(group)
     assert "wait to be written" in waiting.recorder.failure
     stuck.set()
-    assert waiting.ask() == (None, 0)
+    assert waiting.ask() == (ErrorCode.NO_HISTORY, 0)
     waiting.recorder.close()
 
 
 def test_a_file_that_is_no_database_is_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "history"
     path.write_bytes(b"this is not a database, however long one looks at it" * 100)
-    database = open_database(str(path))
+    database = open_database(str(path), 1000)
     assert database.position is None
     database.close()
     (tmp_path / "folder").mkdir()
     with pytest.raises(sqlite3.OperationalError):
-        open_database(str(tmp_path / "folder"))
+        open_database(str(tmp_path / "folder"), 1000)
 
 
 def test_a_server_goes_on_without_its_history_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -24,8 +24,7 @@ from tests.worlds import Desk, QuietMarket
 def market(tmp_path: Path) -> Iterator[RecordedMarket]:
     made = RecordedMarket(tmp_path / "history")
     yield made
-    assert made.recorder
-    made.recorder.close()
+    made.close()
 
 
 def test_an_account_sees_its_own_orders_and_fills_at_once(market: RecordedMarket) -> None:
@@ -70,6 +69,13 @@ def test_pages_follow_each_other(market: RecordedMarket) -> None:
     assert [each.order for each in ask(market, alice, ListOrders, "BTC-USD").orders] == placed[1::2]
     assert [each.order for each in ask(market, alice, ListOrders, since=START + 3000, until=START + 5000).orders] == placed[2:4]
     assert ask(market, alice, ListTrades, order=placed[0]).trades == []
+
+
+def test_the_last_of_all_numbers_has_nothing_behind_it(market: RecordedMarket) -> None:
+    alice, last = Desk(market).sign_in("alice"), (1 << 63) - 1
+    assert ask(market, alice, ListOrders, after=last, since=last, until=last).orders == []
+    assert ask(market, alice, ListTrades, after=last, order=last, since=last, until=last).trades == []
+    assert ask(market, alice, ListOrders).orders == []
 
 
 def test_who_may_not_or_asks_nonsense_is_refused(market: RecordedMarket) -> None:

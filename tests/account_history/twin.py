@@ -43,10 +43,12 @@ class Twin:
         status = "cancelled" if cancelled else "filled" if last.kind == EventKind.FILLED and not last.remaining else "open"
         if status == "open" and told and told[-1] == EventKind.WAITING:
             status = "waiting"
+        working = {EventKind.ACCEPTED: accepted.time, EventKind.WAITING: 0}
+        since = next(working.get(each.event.kind, each.time) for each in mine[::-1] if each.event.kind in {*working, EventKind.TRIGGERED})
         return OrderFact(
             account, order, first.client_id, first.instrument, SIDES[first.side], TYPES[type], TIMES_IN_FORCE[time_in_force], bool(flags & POST_ONLY),
             replaced[-1].price, last.filled + (last.size if cancelled else last.remaining), waited[-1].price if waited else stop, display, expires,
-            last.filled, last.value, status, REASONS[last.reason] if cancelled else "", accepted.time, mine[-1].time, last.seq,    # type: ignore[arg-type]
+            last.filled, last.value, status, REASONS[last.reason] if cancelled else "", accepted.time, mine[-1].time, last.seq, since,    # type: ignore[arg-type]
         )
 
     def orders(self, wanted: Wanted) -> list[OrderFact]:

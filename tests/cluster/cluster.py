@@ -8,7 +8,7 @@ import msgspec
 from stream.access.keys import key_of
 from stream.cluster.engine import Engine
 from stream.cluster.gateway import Gateway
-from stream.cluster.messages import Batch, Beat, Request, Snapshot, StatePart
+from stream.cluster.messages import Batch, Beat, Request, Snapshot, StatePart, ToldHistory
 from stream.cluster.replica import Replica
 from stream.market.history import begin
 from stream.settings.config import Config
@@ -55,15 +55,18 @@ class Cluster:
     def lead(self) -> Engine:
         """An engine that begins the market."""
         history = begin(self.config, (), self.now)
-        engine = Engine(self.config, KEYS, (), self.now, history, None, 1, 1, self.term, self.link.publish)
+        engine = Engine(self.config, KEYS, (), self.now, history, None, 1, 1, self.term, self.link.publish, self.link.tell_asker)
         engine.tick(self.now)
         self.link.snapshot = state_of(engine, self.now)
         return engine
 
     def add_gateway(self) -> QuietGateway:
         """Another gateway, once it has a state."""
-        def hear(news: Batch | Beat | Snapshot) -> None:
-            replica.receive(news, self.now)
+        def hear(news: Batch | Beat | Snapshot | ToldHistory) -> None:
+            if isinstance(news, ToldHistory):
+                gateway.history.take(news)
+            else:
+                replica.receive(news, self.now)
 
         end = self.link.join(hear)
         replica = Replica(self.config, end.ask, self.now)

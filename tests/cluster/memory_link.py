@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 
 from stream.cluster.link import HearNews
-from stream.cluster.messages import Batch, News, Request, Snapshot, StatePart, decode_news, decode_request, encode
+from stream.cluster.messages import Batch, News, Request, Snapshot, StatePart, ToldHistory, decode_news, decode_request, encode
 from stream.journal import snapshots
 
 
@@ -67,6 +67,12 @@ class MemoryLink:
         for end in self.ends:
             for _ in range(0 if end.cut else self.copies()):
                 end.inbox.append(encode(news))
+
+    def tell_asker(self, told: ToldHistory) -> None:
+        """Send to the one that has asked: the gateways' numbers are in their order, from 100 on."""
+        end = self.ends[told.asker - 100]
+        for _ in range(0 if end.cut else self.copies()):
+            end.inbox.append(encode(told))
 
     def join(self, hear: HearNews) -> MemoryGatewayEnd:
         """Another gateway's end."""

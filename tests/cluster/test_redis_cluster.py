@@ -50,6 +50,20 @@ def test_an_order_at_one_gateway_trades_with_one_at_another(tmp_path: Path, redi
     scene()
 
 
+def test_gateways_have_the_engines_history(tmp_path: Path, redis: RedisServer) -> None:
+    @run
+    async def scene() -> None:
+        async with market(tmp_path, redis.url, history=str(tmp_path / "history")) as there:
+            one, two = there.gateways
+            alice, again, bob = await there.client(one, "alice"), await there.client(two, "alice"), await there.client(two, "bob")
+            await alice.place("BTC-USD", "sell", 100, 5, client_id=7)
+            await bob.place("BTC-USD", "buy", 100, 2)
+            for client in (alice, again):
+                assert [(each.client_id, each.filled) for each in (await client.order_history()).orders] == [(7, 2)]
+            assert [each.liquidity for each in (await bob.trade_history()).trades] == ["taker"]
+    scene()
+
+
 def test_a_redis_that_dies_and_comes_back_empty_costs_nothing(tmp_path: Path, redis: RedisServer) -> None:
     @run
     async def scene() -> None:

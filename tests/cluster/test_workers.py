@@ -41,7 +41,8 @@ class Running(NamedTuple):
 @asynccontextmanager
 async def serving(folder: Path) -> AsyncIterator[Running]:
     config = msgspec.structs.replace(
-        CONFIG, port=0, workers=2, journal=str(folder / "journal"), keys=(KeyConfig("HS256", SECRET),), drain_timeout_s=1, return_window_ms=50,
+        CONFIG, port=0, workers=2, journal=str(folder / "journal"), history=str(folder / "history"), keys=(KeyConfig("HS256", SECRET),),
+        drain_timeout_s=1, return_window_ms=50,
     )
     process = await asyncio.create_subprocess_exec(sys.executable, "-u", "-m", "stream", "serve", env=os.environ | as_environment(config), stdout=PIPE)
     ports = []
@@ -120,6 +121,25 @@ def test_a_worker_goes_on_after_an_answer_that_failed(tmp_path: Path) -> None:
         await until(lambda: len(heard) > 3)
         await worker.stop()
         await engine.stop()
+    scene()
+
+
+def test_workers_have_the_engines_history_and_its_candles(tmp_path: Path) -> None:
+    @run
+    async def scene() -> None:
+        async with serving(tmp_path) as there:
+            clients = [await client_of(there.port, subject) for subject in ("alice", "bob", "alice", "alice")]
+            placed = await clients[0].place("BTC-USD", "sell", 100, 5, client_id=7)
+            await clients[1].place("BTC-USD", "buy", 100, 2)
+            for client in clients[2:]:
+                [order] = (await client.order_history()).orders
+                assert (order.order, order.client_id) == (placed.order, 7)
+            [fill] = (await clients[1].trade_history()).trades
+            assert (fill.size, fill.liquidity) == (2, "taker")
+            [candle] = (await clients[1].candles("BTC-USD", "1M")).candles
+            assert (candle.size, candle.close) == (2, 100)
+            for client in clients:
+                await client.close()
     scene()
 
 

@@ -5,7 +5,7 @@ is compared with the engine's at that sequence, and after every step the promise
 """
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -13,6 +13,7 @@ import msgspec
 
 from engine import Event, EventKind, Order, OrderType, Phase, Reason
 from stream.access.keys import key_of
+from stream.commands.directory import Entry
 from stream.commands.results import ORDER_KINDS
 from stream.journal.format import Buffer, Kind, Record
 from stream.journal.recovery import replay
@@ -43,8 +44,8 @@ class RecordingMarket(Market):
         self.hashes: dict[int, int] = {}
         self._record_state()
 
-    def _applied(self, time: int, commands: Buffer) -> None:
-        super()._applied(time, commands)
+    def _applied(self, time: int, commands: Buffer, entries: Sequence[Entry]) -> None:
+        super()._applied(time, commands, entries)
         self.record(self.exchange.events)
         self._record_state()
 
