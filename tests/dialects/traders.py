@@ -1,6 +1,7 @@
 """Who trades through the spot dialect without a socket: an API key, requests that it signs, and user data streams."""
 
 from base64 import b64encode
+from collections.abc import Callable
 from hmac import digest
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from stream.access.api_keys import ApiKey, secret_of
 from stream.dialects.binance.request import Answer, Request
+from tests.account_history.recorded import RecordedMarket
 from tests.dialects.spot import MILLISECOND, SECOND, Client, Spot
 from tests.worlds import QuietMarket
 
@@ -26,8 +28,17 @@ class Trading(Spot):
     """A market behind the dialect, with API keys."""
 
     def __init__(self, market: QuietMarket | None = None, **changes: Any) -> None:
-        super().__init__(market, **changes)
+        super().__init__(market or RecordedMarket(**changes))
         self.keys: dict[str, ApiKey] = {}
+
+    def settle(self, answered: Callable[[], bool]) -> None:
+        """Let the market tick until there is an answer, which may have to come from the history."""
+        for _ in range(4):
+            self.tick()
+        while not answered():
+            assert isinstance(self.market, RecordedMarket)
+            self.market.await_answers()
+            self.tick()
 
     def add(self, key: ApiKey) -> ApiKey:
         """Another key."""
@@ -66,8 +77,7 @@ class Hand:
         answers: list[Answer] = []
         path = path if path.startswith("/") else f"/api/v3/{path}"
         self.spot.dialect.request(Request(method, path, query, body, named, "10.0.0.1"), self.spot.market.now, answers.append)
-        for _ in range(4):
-            self.spot.tick()
+        self.spot.settle(lambda: bool(answers))
         [answer] = answers
         return answer
 
@@ -109,6 +119,7 @@ class Hand:
 class UserClient(Client):
     """A connection of the WebSocket API."""
 
+    spot: Trading
     hand: Hand
 
     def call(self, method: str, signed: bool = True, **parameters: Any) -> Any:
@@ -117,9 +128,13 @@ class UserClient(Client):
             parameters |= {"apiKey": self.hand.key.id, "timestamp": self.hand.timestamp}
             parameters["signature"] = self.hand.sign("&".join(f"{name}={parameters[name]}" for name in sorted(parameters)))
         self.send({"id": "a-1", "method": method, "params": parameters})
-        for _ in range(4):
-            self.spot.tick()
-        heard = self.hear()
+        heard: list[Any] = []
+
+        def answered() -> bool:
+            heard.extend(self.hear())
+            return any("event" not in each for each in heard)
+
+        self.spot.settle(answered)
         self.events = [each["event"] for each in heard if "event" in each]
         [answer] = [each for each in heard if "event" not in each]
         assert answer["id"] == "a-1"

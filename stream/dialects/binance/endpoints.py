@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from stream.dialects.binance import market_requests as market
+from stream.dialects.binance import own_account as own
 from stream.dialects.binance import signed_requests as signed
 from stream.dialects.binance.market_requests import Asked, always, by_symbols, depth_weight, per_symbol
 from stream.dialects.binance.request import Parameters, stamp
@@ -59,25 +60,25 @@ class Signed(NamedTuple):
 SIGNED: dict[tuple[str, str], Signed] = {
     ("POST", "/api/v3/order"): Signed(1, signed.order_place, places=True),
     ("POST", "/api/v3/order/test"): Signed(1, signed.order_test),
-    ("GET", "/api/v3/order"): Signed(4, signed.order_status),
+    ("GET", "/api/v3/order"): Signed(4, own.order_status),
     ("DELETE", "/api/v3/order"): Signed(1, signed.order_cancel),
     ("POST", "/api/v3/order/cancelReplace"): Signed(1, signed.cancel_replace, places=True),
     ("PUT", "/api/v3/order/amend/keepPriority"): Signed(4, signed.amend),
-    ("GET", "/api/v3/openOrders"): Signed(6, signed.open_orders),
+    ("GET", "/api/v3/openOrders"): Signed(6, own.open_orders),
     ("DELETE", "/api/v3/openOrders"): Signed(1, signed.cancel_open_orders),
-    ("GET", "/api/v3/allOrders"): Signed(20, signed.all_orders),
-    ("GET", "/api/v3/myTrades"): Signed(20, signed.my_trades),
-    ("GET", "/api/v3/account"): Signed(20, signed.account),
-    ("GET", "/api/v3/account/commission"): Signed(20, signed.account_commission),
-    ("GET", "/api/v3/rateLimit/order"): Signed(40, signed.order_counts),
-    ("GET", "/api/v3/openOrderList"): Signed(6, signed.nothing),
-    ("GET", "/api/v3/allOrderList"): Signed(20, signed.nothing),
-    ("GET", "/api/v3/myPreventedMatches"): Signed(20, signed.nothing),
-    ("GET", "/api/v3/myAllocations"): Signed(20, signed.nothing),
-    ("GET", "/sapi/v1/capital/config/getall"): Signed(10, signed.coins),
-    ("GET", "/sapi/v1/asset/tradeFee"): Signed(1, signed.trade_fees),
-    ("GET", "/sapi/v1/margin/allPairs"): Signed(1, signed.nothing),
-    ("GET", "/sapi/v1/margin/isolated/allPairs"): Signed(10, signed.nothing),
+    ("GET", "/api/v3/allOrders"): Signed(20, own.all_orders),
+    ("GET", "/api/v3/myTrades"): Signed(20, own.my_trades),
+    ("GET", "/api/v3/account"): Signed(20, own.account),
+    ("GET", "/api/v3/account/commission"): Signed(20, own.account_commission),
+    ("GET", "/api/v3/rateLimit/order"): Signed(40, own.order_counts),
+    ("GET", "/api/v3/openOrderList"): Signed(6, own.nothing),
+    ("GET", "/api/v3/allOrderList"): Signed(20, own.nothing),
+    ("GET", "/api/v3/myPreventedMatches"): Signed(20, own.nothing),
+    ("GET", "/api/v3/myAllocations"): Signed(20, own.nothing),
+    ("GET", "/sapi/v1/capital/config/getall"): Signed(10, own.coins),
+    ("GET", "/sapi/v1/asset/tradeFee"): Signed(1, own.trade_fees),
+    ("GET", "/sapi/v1/margin/allPairs"): Signed(1, own.nothing),
+    ("GET", "/sapi/v1/margin/isolated/allPairs"): Signed(10, own.nothing),
 }
 
 LISTEN_KEYS = "/api/v3/userDataStream"

@@ -1,19 +1,30 @@
-"""An account's orders as clients are told them: what each one's ticket says, and what has become of it."""
+"""An account's orders as clients are told them: what each one's ticket says, and what has become of it.
 
-from collections import deque
+Open ones are known from the channel of own orders. Those that have ended come from the account's history; only the latest are remembered here, for the
+answers to requests that have ended them.
+"""
+
 from typing import NamedTuple
 
+from stream.account_history.facts import FillFact, OrderFact
 from stream.dialects.binance.request import stamp
 from stream.dialects.binance.symbols import Symbol
-from stream.dialects.binance.tickets import Ticket, text_of
+from stream.dialects.binance.tickets import Ticket, decode_ticket, text_of
 from stream.wire.frames import OrderUpdate
 
 ENDED_MAX = 1000
-"""How many orders that have ended are remembered for each key, and how many fills."""
+"""How many orders that have ended are remembered for each key."""
 
 TYPES = {"limit": "LIMIT", "market": "MARKET", "stop": "STOP_LOSS", "stop_limit": "STOP_LOSS_LIMIT", "trailing_stop": "STOP_LOSS"}
 SIDES = {"buy": "BUY", "sell": "SELL"}
 NO_LIST = -1
+
+
+def status_of(event: str, reason: str, filled: int, remaining: int) -> str:
+    """The status of an order after an event that may have ended it."""
+    if event == "cancelled":
+        return {"requested": "CANCELED", "self_trade": "EXPIRED_IN_MATCH"}.get(reason, "EXPIRED")
+    return "FILLED" if not remaining else "PARTIALLY_FILLED" if filled else "NEW"
 
 
 class Fill(NamedTuple):
@@ -39,15 +50,15 @@ class Fill(NamedTuple):
             "commissionAsset": symbol.terms.quote,
         }
 
-    def trade_fields(self, micro: bool) -> dict[str, object]:
-        """As `myTrades` tells it."""
-        order = self.order
-        symbol = order.symbol
-        return {
-            "symbol": symbol.name, "id": self.trade, "orderId": order.number, "orderListId": order.list, **self._amounts(),
-            "quoteQty": symbol.money.text(self.value), "time": stamp(self.time, micro), "isBuyer": order.side == "BUY",
-            "isMaker": self.maker, "isBestMatch": True,
-        }
+
+def past_trade(symbol: Symbol, fact: FillFact, micro: bool) -> dict[str, object]:
+    """A fill of the history as `myTrades` tells it."""
+    return {
+        "symbol": symbol.name, "id": fact.trade, "orderId": fact.order, "orderListId": NO_LIST, "price": symbol.price.text(fact.price),
+        "qty": symbol.size.text(fact.size), "commission": symbol.money.text(fact.fee), "commissionAsset": symbol.terms.quote,
+        "quoteQty": symbol.money.text(fact.value), "time": stamp(fact.time, micro), "isBuyer": fact.side == "buy", "isMaker": fact.liquidity == "maker",
+        "isBestMatch": True,
+    }
 
 
 class Order:
@@ -75,6 +86,22 @@ class Order:
         self.price = self.size = self.remaining = self.filled = self.value = self.stop = self.updated = self.seq = 0
         self.take(update)
         self.size = update.remaining + update.filled
+
+    @classmethod
+    def of_past(cls, symbol: Symbol, fact: OrderFact, self_trade: str) -> "Order":
+        """An order of the history."""
+        ticket = decode_ticket(fact.ticket) if fact.ticket else Ticket(
+            text_of(fact.client_id), "LIMIT_MAKER" if fact.post_only else TYPES[fact.type], fact.time_in_force.upper(), fact.price, fact.size, 0, fact.stop,
+            fact.display, self_trade, fact.time,
+        )
+        update = OrderUpdate(
+            fact.seq, fact.updated, "open", fact.order, fact.client_id, symbol.terms.name, fact.side, fact.price, fact.size - fact.filled, fact.filled,    # type: ignore[arg-type]
+            fact.value, 0, 0, 0, "", fact.type, fact.stop, fact.display, fact.expires, 0,    # type: ignore[arg-type]
+        )
+        order = cls(symbol, update, ticket, self_trade)
+        order.status = status_of(fact.status, fact.reason, fact.filled, fact.size - fact.filled)
+        order.created, order.working_since = fact.time, fact.working_since
+        return order
 
     def take(self, update: OrderUpdate) -> None:
         """Take in what every event says."""
@@ -127,12 +154,11 @@ class Order:
 
 
 class Orders:
-    """The open orders of an account, the latest of those that have ended, and the latest fills."""
+    """The open orders of an account, and the latest of those that have ended."""
 
     def __init__(self) -> None:
         self.open: dict[int, Order] = {}
         self.ended: dict[int, Order] = {}
-        self.fills: deque[Fill] = deque(maxlen=ENDED_MAX)
         self._named: dict[str, Order] = {}
 
     def add(self, order: Order) -> None:
@@ -155,7 +181,3 @@ class Orders:
             found = self.open.get(number) or self.ended.get(number)
             return found if found and text in (None, found.ticket.text) else None
         return self._named.get(text or "")
-
-    def all(self) -> list[Order]:
-        """All that are known, the oldest first."""
-        return sorted([*self.open.values(), *self.ended.values()], key=lambda order: order.number)

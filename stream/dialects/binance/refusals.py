@@ -11,6 +11,7 @@ from stream.dialects.binance.errors import (
     OUTCOME_UNKNOWN,
     OVERLOADED,
     TOO_MANY_ORDERS,
+    UNSUPPORTED,
     ApiError,
     ErrorKind,
 )
@@ -48,6 +49,8 @@ def refusal(answer: Any, orders_per_s: int, rejected: ErrorKind = ORDER_REJECTED
         return ApiError(BAD_KEY)
     if code in CLOSED:
         return ApiError(CLOSED_MARKET)
+    if code == ErrorCode.NO_HISTORY:
+        return ApiError(UNSUPPORTED)
     if code in FILTERS:
         return ApiError(FILTER, FILTERS[ErrorCode(code)])
     if code == ErrorCode.UNKNOWN_ORDER and rejected is not ORDER_REJECTED:

@@ -1,4 +1,4 @@
-"""The requests of those who trade: what each one takes, and what is done and answered.
+"""The requests that place, change and end orders: what each one takes, and what is done and answered.
 
 Each function reads the parameters of a call and returns what is to be done once they have all been read and the account is known.
 """
@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from stream.dialects.binance.errors import (
     AMEND_REJECTED,
-    BAD_COMBINATION,
     BAD_PARAMETER,
     BAD_QUANTITY,
     CANCEL_REJECTED,
@@ -19,7 +18,7 @@ from stream.dialects.binance.errors import (
     REPLACED_IN_PART,
     ApiError,
 )
-from stream.dialects.binance.exchange_info import order_limits
+from stream.dialects.binance.fees import commission
 from stream.dialects.binance.market_requests import Asked
 from stream.dialects.binance.new_order import CLIENT_ID, DECIMAL, NewOrder, OrderReader, choice, steps
 from stream.dialects.binance.own_orders import Order
@@ -28,16 +27,11 @@ from stream.dialects.binance.request import words
 from stream.dialects.binance.symbols import Symbol
 from stream.dialects.binance.tickets import number_of
 from stream.dialects.binance.trader import Trader
-from stream.dialects.binance.user_events import money_text
 from stream.dialects.order_counts import OrderCounts
 from stream.wire.channels import TRADE_SCOPE
 from stream.wire.messages import Cancel, CancelAll, Error, Reduce
-from stream.wire.scale import ratio
 
 Act = Callable[[], None]
-
-ORDERS_MAX = 1000
-PARTS_PER_MILLION = 10**6
 
 
 class Call(NamedTuple):
@@ -67,12 +61,6 @@ class Call(NamedTuple):
         if number is not None and number >= 1 << 63:
             raise ApiError(BAD_PARAMETER, number_name)
         return number, text
-
-
-def found(call: Call, symbol: Symbol, number: int | None, text: str | None) -> Order | None:
-    """The order that is named, if it is known and of the symbol."""
-    order = call.trader.orders.find(number, text)
-    return order if order and order.symbol is symbol else None
 
 
 # New orders
@@ -254,8 +242,8 @@ def amend(call: Call) -> Act:
         raise ApiError(BAD_PARAMETER, "newClientOrderId")    # an order keeps its id here
 
     def act() -> None:
-        order = found(call, symbol, number, text)
-        if order is None or not order.open:
+        order = call.trader.orders.find(number, text)
+        if order is None or not order.open or order.symbol is not symbol:
             raise ApiError(NO_ORDER)
         if not order.filled < size < order.size:
             raise ApiError(AMEND_REJECTED)
@@ -277,157 +265,3 @@ def amend(call: Call) -> Act:
         call.trader.ask(Reduce, order.number, order.size - size, now=call.now, then=call.guard(reduced))
 
     return act
-
-
-# What is known
-
-
-def order_status(call: Call) -> Act:
-    """GET order."""
-    symbol, (number, text) = call.asked.symbol, call.order_named()
-
-    def act() -> None:
-        order = found(call, symbol, number, text)
-        if order is None:
-            raise ApiError(NO_ORDER)
-        call.say(order.fields(call.asked.micro))
-
-    return act
-
-
-def open_orders(call: Call) -> Act:
-    """GET openOrders."""
-    symbol = call.asked.optional_symbol
-
-    def act() -> None:
-        call.say([order.fields(call.asked.micro) for order in call.trader.orders.all() if order.open and symbol in (None, order.symbol)])
-
-    return act
-
-
-def _window(call: Call) -> tuple[int | None, int | None, int]:
-    begin, end, limit = call.asked.time("startTime"), call.asked.time("endTime"), call.asked.limit(500, ORDERS_MAX)
-    if begin is not None and end is not None and begin > end:
-        raise ApiError(BAD_COMBINATION)
-    return begin, end, limit
-
-
-def all_orders(call: Call) -> Act:
-    """GET allOrders: those that are known."""
-    symbol, first, (begin, end, limit) = call.asked.symbol, call.asked.parameters.number("orderId"), _window(call)
-
-    def act() -> None:
-        known = [
-            order for order in call.trader.orders.all()
-            if order.symbol is symbol and order.number >= (first or 0) and (begin or 0) <= order.created <= (call.now if end is None else end)
-        ]
-        call.say([order.fields(call.asked.micro) for order in (known[-limit:] if first is None and begin is None else known[:limit])])
-
-    return act
-
-
-def my_trades(call: Call) -> Act:
-    """GET myTrades: those that are known."""
-    symbol, number, first = call.asked.symbol, call.asked.parameters.number("orderId"), call.asked.parameters.number("fromId")
-    begin, end, limit = _window(call)
-
-    def act() -> None:
-        known = [
-            fill for fill in call.trader.orders.fills
-            if fill.order.symbol is symbol and number in (None, fill.order.number) and fill.trade >= (first or 0)
-            and (begin or 0) <= fill.time <= (call.now if end is None else end)
-        ]
-        call.say([fill.trade_fields(call.asked.micro) for fill in (known[-limit:] if first is None and begin is None else known[:limit])])
-
-    return act
-
-
-def _rates(symbol: Symbol) -> dict[str, object]:
-    maker, taker = (ratio(rate, PARTS_PER_MILLION, 8) for rate in (symbol.terms.maker_fee, symbol.terms.taker_fee))
-    return {"maker": maker, "taker": taker, "buyer": "0.00000000", "seller": "0.00000000"}
-
-
-def commission(symbol: Symbol) -> dict[str, object]:
-    """The fees of a symbol."""
-    nothing = dict.fromkeys(("maker", "taker", "buyer", "seller"), "0.00000000")
-    return {
-        "symbol": symbol.name, "standardCommission": _rates(symbol), "specialCommission": nothing, "taxCommission": nothing,
-        "discount": {"enabledForAccount": False, "enabledForSymbol": False, "discountAsset": "", "discount": "0.00000000"},
-    }
-
-
-def account_commission(call: Call) -> Act:
-    """GET account/commission."""
-    symbol = call.asked.symbol
-    return lambda: call.say(commission(symbol))
-
-
-def account(call: Call) -> Act:
-    """GET account."""
-    nonzero = call.asked.parameters.optional("omitZeroBalances", "^(true|false)$") == "true"
-
-    def act() -> None:
-        trader = call.trader
-        symbols = call.asked.data.symbols.all
-        decimals = {terms.base: terms.base_decimals for terms in (each.terms for each in symbols)}
-        decimals |= {terms.quote: terms.quote_decimals for terms in (each.terms for each in symbols)}
-        held = {name: (each.available, each.held) for name, each in trader.balances.items()}
-        decimals |= {name: each.decimals for name, each in trader.balances.items()}
-        balances = [
-            {"asset": name, "free": money_text(places, free), "locked": money_text(places, locked)}
-            for name, places in sorted(decimals.items()) for free, locked in [held.get(name, (0, 0))] if free or locked or not nonzero
-        ]
-        rates = _rates(symbols[0]) if symbols else dict.fromkeys(("maker", "taker", "buyer", "seller"), "0.00000000")
-        maker, taker = (symbols[0].terms.maker_fee // 100, symbols[0].terms.taker_fee // 100) if symbols else (0, 0)
-        trades = TRADE_SCOPE in trader.claims.scopes
-        call.say({
-            "makerCommission": maker, "takerCommission": taker, "buyerCommission": 0, "sellerCommission": 0, "commissionRates": rates,
-            "canTrade": trades, "canWithdraw": False, "canDeposit": False, "brokered": False, "requireSelfTradePrevention": False, "preventSor": False,
-            "updateTime": call.asked.stamp(trader.updated), "accountType": "SPOT", "balances": balances, "permissions": ["SPOT"], "uid": trader.account,
-        })
-
-    return act
-
-
-def order_counts(call: Call) -> Act:
-    """GET rateLimit/order."""
-    def act() -> None:
-        counts = call.counts.read(call.trader.account, call.now).values()
-        call.say([limit | {"count": count} for limit, count in zip(order_limits(call.asked.config), counts, strict=True)])
-
-    return act
-
-
-def trade_fees(call: Call) -> Act:
-    """GET /sapi/v1/asset/tradeFee."""
-    symbol = call.asked.optional_symbol
-    symbols = [symbol] if symbol else call.asked.data.symbols.all
-    rates = [(each.name, _rates(each)) for each in symbols]
-    return lambda: call.say([{"symbol": name, "makerCommission": rate["maker"], "takerCommission": rate["taker"]} for name, rate in rates])
-
-
-def coins(call: Call) -> Act:
-    """GET /sapi/v1/capital/config/getall: the assets. Nothing can be brought in or taken out in this way, so they have no networks."""
-    def act() -> None:
-        names = sorted({name for each in call.asked.data.symbols.all for name in (each.terms.base, each.terms.quote)})
-        held = call.trader.balances
-        told = []
-        for name in names:
-            balance = held.get(name)
-            told.append({
-                "coin": name, "name": name, "depositAllEnable": False, "withdrawAllEnable": False, "trading": True, "isLegalMoney": False,
-                "free": money_text(balance.decimals, balance.available) if balance else "0",
-                "locked": money_text(balance.decimals, balance.held) if balance else "0",
-                "freeze": "0", "withdrawing": "0", "ipoing": "0", "ipoable": "0", "storage": "0", "networkList": [],
-            })
-        call.say(told)
-
-    return act
-
-
-def nothing(call: Call) -> Act:
-    """A list of what there is none of."""
-    call.asked.optional_symbol    # noqa: B018
-    for name in ("startTime", "endTime", "limit", "fromId"):
-        call.asked.parameters.number(name)
-    return lambda: call.say([])

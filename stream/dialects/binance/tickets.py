@@ -34,7 +34,7 @@ class Ticket(msgspec.Struct, array_like=True, frozen=True):
     list_text: str = ""
 
 
-_decode = msgspec.msgpack.Decoder(Ticket).decode
+decode_ticket = msgspec.msgpack.Decoder(Ticket).decode
 encode_ticket = msgspec.msgpack.Encoder().encode
 
 
@@ -53,4 +53,4 @@ def text_of(client_id: int) -> str:
 def find_ticket(directory: Directory, account: int, client_id: int) -> Ticket | None:
     """The ticket of an open order; None if there is none."""
     value = directory.get(OrderTicket(account, client_id))
-    return _decode(value) if isinstance(value, bytes) else None
+    return decode_ticket(value) if isinstance(value, bytes) else None

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from stream.access.claims import Claims
+from stream.account_history.recorder import Question
 from stream.commands.directory import Directory, DirectoryKey, OrderTicket, Value
 from stream.dialects.binance import user_events
 from stream.dialects.binance.market_data import MarketData
-from stream.dialects.binance.own_orders import Fill, Order, Orders
+from stream.dialects.binance.own_orders import Fill, Order, Orders, status_of
 from stream.dialects.binance.tickets import Ticket, encode_ticket, find_ticket, number_of
 from stream.dialects.binance.user_events import Said
 from stream.venue.session import Session
@@ -51,6 +52,10 @@ class TradingVenue(Protocol):
     @property
     def failure(self) -> str:
         """Why no request can be carried out any more."""
+        ...
+
+    def read_history(self, question: Question) -> None:
+        """Have a page of the history read. Raises Refused if there is none."""
         ...
 
     def connect(self, codec: Codec, now: int, address: str = "") -> Session:
@@ -155,6 +160,10 @@ class Trader:
         self.ask(Place, client_id=number, now=now, then=placed, **fields)
         return True
 
+    def read_history(self, question: Question) -> None:
+        """Have a page of the account's history read. Raises Refused if there is none."""
+        self._venue.read_history(question)
+
     def cancelling(self, order: int, text: str) -> None:
         """Note the id of a request that cancels an order."""
         self._cancelling[order] = text
@@ -257,11 +266,11 @@ class Trader:
         order.take(update)
         match update.event:
             case "filled":
-                order.status = "PARTIALLY_FILLED" if order.remaining else "FILLED"
+                order.status = status_of(update.event, "", order.filled, order.remaining)
                 fill = self._fill(order, update, order.value - value, order.filled - filled)
                 self._report(order, "TRADE", now, fill)
             case "cancelled":
-                order.status = {"requested": "CANCELED", "self_trade": "EXPIRED_IN_MATCH"}.get(update.reason, "EXPIRED")
+                order.status = status_of(update.event, update.reason, order.filled, order.remaining)
                 execution = "CANCELED" if update.reason == "requested" else "EXPIRED"
                 self._report(order, execution, now, cancel=self._cancelling.pop(order.number, ""))
             case "reduced" if update.reason:
@@ -280,7 +289,6 @@ class Trader:
         maker = update.liquidity == "maker"
         fill = Fill(update.seq - (1 if maker else 2), order, update.fill_price, update.fill_size, value, update.fee, maker, update.time)
         order.fills.append(fill)
-        self.orders.fills.append(fill)
         sign, terms = (1 if order.side == "BUY" else -1), order.symbol.terms
         self._move(terms.base, -sign * size * order.symbol.lot_units)
         self._move(terms.quote, sign * value + update.fee)
