@@ -21,7 +21,13 @@ class RecordedMarket(QuietMarket):
         database = Database(str(path))
         database.begin(Position(1, self.exchange.seq, 0))
         self.recorder = Recorder(database, (), self.news.set)
-        self.close = weakref.finalize(self, self.recorder.close)
+        self._thread_ends = weakref.finalize(self, self.recorder.fail, "the market is gone")    # whatever thread collects it, so nothing waits for the end
+
+    def close(self) -> None:
+        """End the history when all is written."""
+        assert self.recorder
+        if self._thread_ends.detach():
+            self.recorder.close()
 
     def await_answers(self) -> None:
         """Wait until the history has answered something."""

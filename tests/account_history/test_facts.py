@@ -50,7 +50,7 @@ def test_the_history_is_what_a_list_of_all_events_says(seed: int, tmp_path: Path
         assert database.trades(wanted) == twin.trades(wanted)
     assert database.trades(Wanted(accounts)) == []
     kinds = {each.status for account in range(accounts) for each in database.orders(Wanted(account, size=EVERYTHING))}
-    assert kinds | {"waiting"} == {"open", "waiting", "filled", "cancelled"}
+    assert {"filled", "cancelled"} <= kinds <= {"open", "waiting", "filled", "cancelled"}
 
 
 @pytest.mark.parametrize("ended_max", [1, 60])

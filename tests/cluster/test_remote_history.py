@@ -65,6 +65,8 @@ def test_a_gateway_has_the_history_of_its_engine(faults: float) -> None:
     found: list[Any] = []
     alice.market.read_history(Question(False, Wanted(alice.session.account), lambda page, since: found.extend(page)))    # type: ignore[arg-type]
     while not found:
+        cluster.news.wait(0.01)
+        cluster.news.clear()
         cluster.step(100)
     assert [each.ticket for each in found] == [b"said at a gateway"]
     cluster.close()
