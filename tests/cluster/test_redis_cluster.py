@@ -5,6 +5,7 @@ import gc
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -56,10 +57,10 @@ def test_gateways_have_the_engines_history(tmp_path: Path, redis: RedisServer) -
         async with market(tmp_path, redis.url, history=str(tmp_path / "history")) as there:
             one, two = there.gateways
             alice, again, bob = await there.client(one, "alice"), await there.client(two, "alice"), await there.client(two, "bob")
-            await alice.place("BTC-USD", "sell", 100, 5, client_id=7)
-            await bob.place("BTC-USD", "buy", 100, 2)
+            await alice.place("BTC-USD", "sell", Ticks(100), Lots(5), client_id=7)
+            await bob.place("BTC-USD", "buy", Ticks(100), Lots(2))
             for client in (alice, again):
-                assert [(each.client_id, each.filled) for each in (await client.order_history()).orders] == [(7, 2)]
+                assert [(each.client_id, each.filled) for each in (await client.order_history()).orders] == [(7, Decimal("0.0002"))]
             assert [each.liquidity for each in (await bob.trade_history()).trades] == ["taker"]
     scene()
 

@@ -8,6 +8,7 @@ import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -129,15 +130,15 @@ def test_workers_have_the_engines_history_and_its_candles(tmp_path: Path) -> Non
     async def scene() -> None:
         async with serving(tmp_path) as there:
             clients = [await client_of(there.port, subject) for subject in ("alice", "bob", "alice", "alice")]
-            placed = await clients[0].place("BTC-USD", "sell", 100, 5, client_id=7)
-            await clients[1].place("BTC-USD", "buy", 100, 2)
+            placed = await clients[0].place("BTC-USD", "sell", Ticks(100), Lots(5), client_id=7)
+            await clients[1].place("BTC-USD", "buy", Ticks(100), Lots(2))
             for client in clients[2:]:
                 [order] = (await client.order_history()).orders
                 assert (order.order, order.client_id) == (placed.order, 7)
             [fill] = (await clients[1].trade_history()).trades
-            assert (fill.size, fill.liquidity) == (2, "taker")
+            assert (fill.size, fill.liquidity) == (Decimal("0.0002"), "taker")
             [candle] = (await clients[1].candles("BTC-USD", "1M")).candles
-            assert (candle.size, candle.close) == (2, 100)
+            assert (candle.size, candle.close) == (Decimal("0.0002"), Decimal("1.00"))
             for client in clients:
                 await client.close()
     scene()
