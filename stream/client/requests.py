@@ -107,11 +107,13 @@ class Requests(ABC):
         """The counts of these values, 0 for None."""
         found = dict.fromkeys(values, 0)
         for name, value in values.items():
+            if value is None:
+                continue
             if type(value) is kind:
                 found[name] = count(name, value, kind, Decimal(1))
-            elif value is not None and not instrument:
+            elif not instrument:
                 raise ValueError(f"{name}={value!r}: expected {name}={kind.__name__}(...), or the order itself instead of its id, or its instrument")
-            elif value is not None:
+            else:
                 found[name] = count(name, value, kind, (await self._scale(instrument))[KINDS.index(kind)])
         return found
 
