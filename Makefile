@@ -43,7 +43,7 @@ lint: .venv/linters
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml --ignore-missing-stub --ignore-unused-allowlist --allowlist tests/stubtest.txt engine.levels engine.events engine.commands engine.book engine.exchange engine.model engine.queues engine.recipient engine.thresholds stream.feed.book_frames stream.feed.books_by_order stream.feed.by_order_log stream.feed.conflation stream.cli.build_facts stream.commands.outcomes stream.journal.crc32c stream.feed.delivery stream.feed.own_logs stream.feed.public_orders stream.journal.records stream.market.order_entry stream.server.socket_writer stream.settings.histogram stream.venue.allowances stream.venue.trader stream.wire.bucket stream.wire.order_reader
+	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml --ignore-missing-stub --ignore-unused-allowlist --allowlist tests/stubtest.txt engine.levels engine.events engine.commands engine.book engine.exchange engine.model engine.queues engine.recipient engine.thresholds stream.feed.book_frames stream.feed.books_by_order stream.feed.by_order_log stream.feed.conflation stream.cli.build_facts stream.commands.outcomes stream.journal.crc32c stream.feed.delivery stream.feed.own_logs stream.feed.public_orders stream.journal.records stream.market.order_entry stream.server.intake stream.server.socket_writer stream.settings.histogram stream.venue.allowances stream.venue.trader stream.wire.bucket stream.wire.order_reader
 
 check: test lint
 

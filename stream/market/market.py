@@ -213,6 +213,13 @@ class Market(ExchangeVenue):
         self._reserve.end()
         return self._entry.take(sequencer.commands, sequencer.replies, trader, payload, now)
 
+    def hand_over(self, now: int) -> bool:
+        """Give the journal what has entered. While it has a group already, its report leads to a tick, which hands over the next."""
+        if self.sequencer.waits:
+            return False
+        self.sequencer.advance(now)
+        return not self.sequencer.waits
+
     def _check_key(self, account: int, sent: int, now: int) -> None:
         """Raises Refused if a request with an unknown key must not count as a new one, or if there is no room for another key."""
         results, sent, now = self.sequencer.results, self.engine_time(sent) if sent else 0, self.engine_time(now)

@@ -26,17 +26,12 @@ class ArchivedServer(Server):
     """A market on a TCP port, and the archive that has its journal, if it has one."""
 
     _history_failed = False
-    _loop: asyncio.AbstractEventLoop | None = None    # until it is started: the journal's thread may have news before
 
     def __init__(self, config: Config, market: Market, clock: Clock, archive: Archive | None) -> None:
         self.market = market
         self.archive = archive
-        self.market.recorder = recorder_of(config, market, archive, self.wake_from_thread)
         super().__init__(config, market, clock)
-
-    async def start(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        await super().start()
+        self.market.recorder = recorder_of(config, market, archive, self.wake_from_thread)
 
     def keep(self) -> None:
         if self.archive:

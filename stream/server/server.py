@@ -5,23 +5,23 @@ import logging
 import os
 import resource
 import socket
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
-from picows import WSAutoPingStrategy, WSFrame, WSListener, WSTransport, WSUpgradeResponse, WSUpgradeResponseWithListener
+from picows import WSAutoPingStrategy, WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from stream.access.addresses import Proxies
-from stream.access.claims import Claims
 from stream.access.trust import Trust
 from stream.feed.delivery import Outbox
+from stream.server.connection import Connection
 from stream.server.door import TOO_OFTEN, Door, Visitor
 from stream.server.faults import FaultyLine
 from stream.server.faulty_writer import FaultyWriter
 from stream.server.http_request import Request
+from stream.server.intake import Intake, Turns
 from stream.server.places import Places
 from stream.server.reception import Answer, Entrance, Reception
 from stream.server.socket_writer import SocketWriter, write_all
@@ -33,8 +33,6 @@ from stream.venue.session import Session
 from stream.venue.venue import HOUSEKEEPINGS_PER_S, Venue
 from stream.wire.codec import Codec
 from stream.wire.codes import CloseCode
-from stream.wire.fragments import TOO_BIG, Assembler, Violation, close_code
-from stream.wire.framing import CLOSE, PING, PONG, close_frame, framed
 
 log = logging.getLogger("deltabook")
 
@@ -61,12 +59,6 @@ HANDSHAKE = (
 
 TICK_AFTER_ERROR_NS = 100_000_000
 
-TURN_MESSAGES = 8
-"""The most messages of one connection in one turn of the loop. This bounds how long others wait."""
-
-ABUSE_TIMEOUT_S = 0.2
-"""Time for the close frame to reach a client that is closed for abuse, and is no longer listened to."""
-
 
 class PeerFaults(Discreet):
     """What picows logs, without the faults of peers, who could fill the log with them."""
@@ -77,137 +69,6 @@ class PeerFaults(Discreet):
 
 
 PICOWS_LOG = PeerFaults(logging.getLogger("picows"))
-
-
-class Connection(WSListener):
-    """One WebSocket. Hands whole messages to its session and writes what the session has to say."""
-
-    def __init__(self, server: "Server", codec: Codec, claims: Claims | None, address: str, door: Door) -> None:
-        self._server = server
-        self.door = door
-        self._codec = codec
-        self._claims = claims
-        self._address = address
-        self._assembler = Assembler(server.config.anonymous_message_bytes_max)
-        self._transport: WSTransport | None = None
-        self._writer: SocketWriter | FaultyWriter
-        self.closing = False
-        self._inbox: deque[tuple[int, bytes, str]] = deque()    # messages that wait for a later turn, each with the limit that it went over
-        self._turn = 0
-        self._taken = 0    # messages in this turn
-        self.session: Session
-
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        """The handshake is done."""
-        self._transport = transport
-        self._writer = self._server.writer(transport.underlying_transport, self._codec)
-        self.session = self._server.opened(self, self._address)
-        self.session.writer = self._writer
-        transport.underlying_transport.set_write_buffer_limits(high=0)    # pauses at once if the handshake's answer has not left yet
-        self.session.begin(self._server.clock.now(), self._claims)
-
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """A frame has come. After the session is closed nothing is looked at any more."""
-        if self.closing or self.session.closed:
-            if frame.msg_type.value == CLOSE:
-                transport.disconnect(False)
-            return
-        try:
-            payload = frame.get_payload_as_bytes()
-            over = self.session.charge(len(payload), self._server.clock.now(), frame.msg_type.value >= CLOSE)
-            reserved = frame.rsv1 or frame.rsv2 or frame.rsv3
-            self._assembler.bytes_max = self.session.message_bytes_max
-            whole = self._assembler.take(frame.msg_type.value, frame.fin, reserved, payload)
-            if whole and (whole[0] != self._codec.opcode or self.session.admit(whole[1])):
-                self._inbox.append((*whole, over))
-                self.take_turn()
-            self._server.wake()
-        except Violation as violation:
-            if violation.code == TOO_BIG:
-                self._server.venue.limits.hit["message_bytes_max"] += 1
-            self._close(violation.code, violation.text)
-
-    def take_turn(self) -> None:
-        """Answer what has come, but only so much at once, for others wait too."""
-        if self._turn != self._server.turn:
-            self._turn, self._taken = self._server.turn, 0
-        try:
-            while self._inbox and self._taken < TURN_MESSAGES and not self.session.closed:
-                self._taken += 1
-                self._received(*self._inbox.popleft())
-        except Violation as violation:
-            self._close(violation.code, violation.text)
-        except Exception:
-            log.exception("a message caused an error")
-            self._close(1011, "internal error")
-        if self._inbox and not self.closing and not self.session.closed:
-            self._server.waiting[self] = None
-
-    def _received(self, opcode: int, payload: bytes, over: str) -> None:
-        if opcode == self._codec.opcode:
-            self.session.ended()    # what it leads to counts by itself
-            self.session.receive(payload, self._server.clock.now(), over)
-            if self.session.out_bytes > self._server.config.pending_bytes_max:
-                self.write()    # so that the kernel can refuse, and what is answered from here on counts as waiting
-        elif opcode == PING:
-            self.session.ping(framed(PONG, payload), over)
-        elif opcode == CLOSE:
-            self._close(close_code(payload), "")
-            if self._transport:
-                self._transport.disconnect()
-        elif opcode != PONG:
-            raise Violation(1003, f"a message with opcode {opcode} came: {self._codec.subprotocol} has no such messages")
-
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """The connection is gone."""
-        self.session.writer = None
-        for opcode, *_ in self._inbox:
-            if opcode == self._codec.opcode:
-                self.session.ended()
-        self._inbox.clear()
-        self._writer.detach()
-        self._server.closed(self)
-
-    def pause_writing(self) -> None:
-        """The kernel has not taken all bytes. Nothing more is written until it takes the rest."""
-        self._writer.pause()
-        self.session.pause_writing(self._server.clock.now())
-
-    def resume_writing(self) -> None:
-        """The kernel took them."""
-        self.session.resume_writing(self._server.clock.now())
-        self._server.wake()
-
-    def write(self) -> None:
-        """One write for all that the session has to say."""
-        if self._transport is None or self.closing:
-            return
-        self._write_out()
-        if self.session.closed:
-            self._close(*self.session.closed)
-
-    def _write_out(self) -> None:
-        if self.session.writable and self.session.out:
-            self._writer.write(self.session.take_out())
-
-    def _close(self, code: int, reason: str) -> None:
-        """Send what is left and a close frame. If the client does not answer in time, cut the connection."""
-        if self._transport and not self.closing:
-            self._write_out()
-            self.closing = True
-            self._server.sends_away(self)
-            self.session.writer = None
-            self._writer.write(close_frame(code, reason))
-            timeout_s: float = self._server.config.close_timeout_s
-            if code == CloseCode.ABUSE:
-                self._transport.underlying_transport.pause_reading()    # or a flood would be read until the end
-                timeout_s = min(timeout_s, ABUSE_TIMEOUT_S)
-            asyncio.get_running_loop().call_later(timeout_s, self.cut_off)
-
-    def cut_off(self) -> None:
-        """Do not wait for the answer to the close frame."""
-        if self._transport:
-            self._transport.disconnect(False)
 
 
 class Follower(Protocol):
@@ -227,10 +88,13 @@ class Follower(Protocol):
 class Server:
     """A venue on a TCP port."""
 
+    _loop: asyncio.AbstractEventLoop | None = None    # until it is started: threads may have news before
+
     def __init__(self, config: Config, venue: Venue, clock: Clock) -> None:
         self.config = config
         self.clock = clock
         self.venue = venue
+        self.now = clock.now
         venue.wall_time = clock.wall_time
         self.trust = Trust(venue.authenticator, config)
         self.connections: dict[Outbox, Connection] = {}    # by their sessions
@@ -243,10 +107,9 @@ class Server:
         self._limits_of_admins = Limits(config, clock.now())    # on their own port, so that nobody can use up theirs elsewhere
         self._limits_of_admins.hit = venue.limits.hit
         self._faulty_lines = 0
-        self._awake = False
-        self.turn = 1
-        self.waiting: dict[Connection, None] = {}    # those with messages for a later turn, in their order
+        self._turns = Turns()
         self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = 0    # in ns
         self._housekeeping: asyncio.TimerHandle | None = None
         self._leaving = False
         self.followers: list[Follower] = []
@@ -256,6 +119,7 @@ class Server:
 
     async def start(self) -> None:
         """Listen. `port` is then the port in use, `admin_port` that for administrators, None if they have none. Raises OSError if a port cannot be used."""
+        self._loop = asyncio.get_running_loop()
         config = self.config
         options = {socket.SO_REUSEADDR: 1, socket.SO_SNDBUF: config.send_buffer_bytes, socket.SO_RCVBUF: config.receive_buffer_bytes}
         if config.workers:
@@ -357,15 +221,20 @@ class Server:
             read_buffer_init_size=4096,
         )
 
-    def opened(self, connection: Connection, address: str) -> Session:
+    def opened(self, connection: Connection) -> Session:
         """A connection is there: its session."""
-        session = self.venue.connect(connection._codec, self.clock.now(), address)
+        session = self.venue.connect(connection.codec, self.clock.now(), connection.address)
         self.connections[session] = connection
         connection.door.connections += 1
         if len(self.connections) > self._room and self._sent_away:
             self._sent_away.pop(next(iter(self._sent_away))).cut_off()
         self.wake()
         return session
+
+    def intake(self, connection: Connection) -> Intake:
+        """What takes a connection's frames."""
+        most = self.config.anonymous_message_bytes_max
+        return Intake(connection.session, connection, self._turns, most, self.clock.now, self.venue.enter, self.wake, self._hand_over_soon)
 
     def sends_away(self, connection: Connection) -> None:
         """A connection is being closed: somebody else may have its place, and its descriptor too, if there is no other."""
@@ -393,33 +262,50 @@ class Server:
 
     def wake(self) -> None:
         """Tick once all that has arrived in this turn of the loop is taken in."""
-        if not self._awake:
-            self._awake = True
-            asyncio.get_running_loop().call_soon(self.tick)
+        if self._loop and not self._turns.ticks:
+            self._turns.ticks = True
+            self._loop.call_soon(self.tick)
+
+    def _hand_over_soon(self) -> None:
+        """The same if nothing but requests has come that took the short way: there is nothing to send before they have run."""
+        assert self._loop
+        self._turns.hands_over = True
+        self._loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        self._turns.hands_over = False
+        if not self._turns.ticks and self.venue.hand_over(self.clock.now()):
+            self.tick()
 
     def tick(self) -> None:
         """Take in what connections have sent, let the venue do what is due, and write. Plans the next tick. An error is logged and raised to nobody."""
-        self._awake = False
-        self.turn += 1
-        waiting, self.waiting = self.waiting, {}
-        for connection in waiting:
-            connection.take_turn()
+        self._turns.begin()
         began = self.clock.now()
         due = began + TICK_AFTER_ERROR_NS
         try:
             due = self.venue.tick(began)
             self.write()
-            due = min([due, *(follower.tick(began) for follower in self.followers)])
+            for follower in self.followers:
+                due = min(due, follower.tick(began))
         except Exception:
             log.exception("a tick caused an error")
-        if self.waiting:
+        if self._turns.waiting:
             due = began
-        self.venue.ticks.observe(self.clock.now() - began)
+        ended = self.clock.now()
+        self.venue.ticks.observe(ended - began)
+        self._set_alarm(due, ended)
+
+    def _set_alarm(self, due: int, now: int) -> None:
+        """Wake at a time. An alarm that comes before it is left as it is, for setting one costs more than a tick that is not needed."""
+        if self._alarm and now < self._alarm_at <= due:
+            return
         if self._alarm:
             self._alarm.cancel()
         # uvloop rounds to milliseconds, and turns less than half a one into a spin: wait for whole ones.
-        milliseconds = -(-max(0, due - self.clock.now()) // 10**6)
-        self._alarm = asyncio.get_running_loop().call_later(milliseconds / 1000, self.wake)
+        milliseconds = -(-max(0, due - now) // 10**6)
+        self._alarm_at = now + milliseconds * 10**6
+        assert self._loop
+        self._alarm = self._loop.call_later(milliseconds / 1000, self.wake)
 
     def write(self) -> None:
         """Write what sessions have to say, to those whose sockets take anything."""
@@ -429,8 +315,8 @@ class Server:
                 connection.write()
 
     def _keep_house(self) -> None:
-        loop = asyncio.get_running_loop()
-        now = self.clock.now()
+        loop, now = self._loop, self.clock.now()
+        assert loop
         if self._housekeeping:
             self.venue.observe_lag(int((loop.time() - self._housekeeping.when()) * 10**9), now)
         self._housekeeping = loop.call_later(1 / HOUSEKEEPINGS_PER_S, self._keep_house)

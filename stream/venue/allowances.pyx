@@ -18,7 +18,7 @@ cdef class ConnectionAllowance:
         self.controls = Bucket(config.control_frames_per_s, config.control_frames_burst, now)
         self.volume = Bucket(config.bytes_per_s, config.bytes_burst, now)
 
-    def take(self, int64_t size, int64_t now, bint control) -> str:
+    cpdef str take(self, int64_t size, int64_t now, bint control):
         """A frame of `size` bytes has come: a part of a message, or a control frame. Returns the limit that it exceeds, "" for none."""
         cdef str over = ""
         if not (self.controls if control else self.messages).take(now):

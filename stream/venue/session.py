@@ -24,8 +24,8 @@ from stream.wire.messages import Error, Pacing, Request, Stale, Unsubscribed, We
 
 PING_FRAME = framed(PING, b"")
 
-CHECK_NS = 10**6
-"""A message does not have looked again at what may have lasted too long, if that was done less than this ago. A token ends when it says."""
+CHECK_NS = 10**8
+"""How long after a look at what may have lasted too long a message leads to the next look. A token ends when it says, by the clock as it was set then."""
 
 Answer = Callable[["Session", Request, int], None]
 """Answers what a connection asks, at a time."""
@@ -42,7 +42,9 @@ class Session(Trader):
     def __init__(self, venue: VenueFace, codec: Codec, number: int, address: str, now: int, answer: Answer) -> None:
         config = venue.config
         bytes_max = min(config.write_bytes_max, config.pending_bytes_max)
-        super().__init__(venue.traffic, codec, bytes_max, NOBODY, Guard(), config.under_way_max, config.unanswered_max)
+        super().__init__(
+            venue.traffic, codec, bytes_max, NOBODY, Guard(), ConnectionAllowance(config, now), now, config.under_way_max, config.unanswered_max,
+        )
         self._venue = venue
         self.number = number
         self.address = address
@@ -53,19 +55,15 @@ class Session(Trader):
         self.first_subject = ""    # the connection keeps it, even after a logout
         self._held: deque[Request] = deque()
         self._errors = 0
-        self.allowance = ConnectionAllowance(config, now)
         self._write_bytes_max = config.write_bytes_max
         self._pending_bytes_max = config.pending_bytes_max
         self._idle_timeout = config.idle_timeout_s * 10**9
         self._sign_in_timeout = config.sign_in_timeout_s * 10**9
         # These are no states of the connection, for each can be true in any state, and changes nothing about what may happen next:
-        self._pinged = False            # we have asked for a sign of life
         self._leaving = False           # the server will close it as soon as its client has read what it is owed
         self._answering_held = False    # a loop further up the stack answers what was held
-        self._stalled_at = self._check_at = now
-        self.opened_at = self.heard_at = now
+        self._stalled_at = self.opened_at = now
         self.subscriptions: Subscriptions = {}
-        self.messages_received = 0
 
     @property
     def subject(self) -> str:
@@ -100,15 +98,10 @@ class Session(Trader):
         if claims:
             self.sign_in(claims, now, lambda: None)
 
-    def charge(self, size: int, now: int, control: bool = False) -> str:
-        """A frame of so many bytes has come, of a message or a control frame: take it off the allowances. The limit that it goes over, "" for none."""
-        self.heard_at = now
-        self._pinged = False
-        over = self.allowance.take(size, now, control)
-        if over:
-            self._venue.limits.hit[over] += 1
-            self.count_error()
-        return over
+    def went_over(self, over: str) -> None:
+        """A frame went over a limit of this connection."""
+        self._venue.limits.hit[over] += 1
+        self.count_error()
 
     def admit(self, payload: bytes) -> bool:
         """Whether a whole message may wait for its turn, as one more that is under way until `ended` is called; if not, it is refused at once."""
@@ -123,9 +116,7 @@ class Session(Trader):
 
     def receive(self, payload: bytes, now: int, over: str) -> None:
         """One whole message of the client, whose last frame went over a limit or, with "", did not."""
-        if now >= self._check_at:
-            self.check_time(now)
-        if self.closed:
+        if not self.lasts(now):
             return
         self.messages_received += 1
         if over:
@@ -175,7 +166,7 @@ class Session(Trader):
     def check_time(self, now: int) -> None:
         """Time has passed: close what has lasted too long. Each limit counts once, however long the goodbye takes."""
         left = self.claims.expires * 10**9 - self._venue.wall_time(now) if self.claims else CHECK_NS
-        self._check_at = now + min(left, CHECK_NS)
+        self.check_at = now + min(left, CHECK_NS)
         if self.state is CLOSED:
             return
         if left <= 0:
@@ -190,8 +181,8 @@ class Session(Trader):
         elif now - self.heard_at > self._idle_timeout:
             self._venue.limits.hit["idle_timeout_s"] += 1
             self.close(CloseCode.IDLE, f"nothing came for more than {self._venue.config.idle_timeout_s} seconds")
-        elif not self._pinged and now - self.heard_at > self._idle_timeout // 2:
-            self._pinged = True
+        elif not self.pinged and now - self.heard_at > self._idle_timeout // 2:
+            self.pinged = True
             self.put(PING_FRAME)
 
     def leave(self) -> None:
@@ -271,7 +262,7 @@ class Session(Trader):
                 if not self.claims:
                     self._venue.deadlines.sign_in(account)
                 self.claims = claims
-                self._check_at = now
+                self.check_at = now
                 self.first_subject = claims.subject
                 self.check_token()    # it may have been revoked while the account was opened
                 welcome()

@@ -1,7 +1,7 @@
 from typing_extensions import disjoint_base
 
 from stream.feed.delivery import Outbox, Traffic
-from stream.venue.allowances import AccountAllowance
+from stream.venue.allowances import AccountAllowance, ConnectionAllowance
 from stream.venue.safeguards import Guard
 from stream.wire.codec import Codec
 
@@ -11,6 +11,12 @@ class Trader(Outbox):
     account: int
     quota: AccountAllowance | None
     guard: Guard
+    heard_at: int
+    pinged: bool
+    check_at: int
+    messages_received: int
+    @property
+    def allowance(self) -> ConnectionAllowance: ...
     @property
     def under_way(self) -> int: ...
     @property
@@ -18,8 +24,13 @@ class Trader(Outbox):
     @property
     def unanswered_max(self) -> int: ...
     def __init__(
-        self, traffic: Traffic, codec: Codec, bytes_max: int, account: int, guard: Guard, under_way_max: int, unanswered_max: int,
+        self, traffic: Traffic, codec: Codec, bytes_max: int, account: int, guard: Guard, allowance: ConnectionAllowance, now: int, under_way_max: int,
+        unanswered_max: int,
     ) -> None: ...
+    def charge(self, size: int, now: int, control: bool = False) -> str: ...
+    def went_over(self, over: str) -> None: ...
+    def lasts(self, now: int) -> bool: ...
+    def check_time(self, now: int) -> None: ...
     def began(self) -> None: ...
     def ended(self) -> None: ...
     def has_room(self) -> bool: ...

@@ -163,6 +163,10 @@ class Venue(ABC):
         """Take a request about an order that is still bytes; False if it has to be submitted."""
         return False
 
+    def hand_over(self, now: int) -> bool:
+        """Have run what has entered. Returns whether the rest of a tick is due too."""
+        return True
+
     @abstractmethod
     def explain(self, request: OrderRequest, event: Event) -> str:
         """Why the engine refused a command, and what was expected."""

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import uvloop
 
-from stream.server.server import Connection
+from stream.server.connection import Connection
 from stream.wire.codec import MSGPACK
 from stream.wire.codes import CloseCode, ErrorCode
 from stream.wire.frames import Book
