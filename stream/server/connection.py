@@ -15,8 +15,8 @@ from stream.venue.session import Session
 from stream.venue.venue import Venue
 from stream.wire.codec import Codec
 from stream.wire.codes import CloseCode
-from stream.wire.fragments import TOO_BIG, Violation
-from stream.wire.framing import close_frame
+from stream.wire.fragments import TOO_BIG, Violation, close_code
+from stream.wire.framing import CLOSE, PING, PONG, close_frame, framed
 
 ABUSE_TIMEOUT_S = 0.2
 """Time for the close frame to reach a client that is closed for abuse, and is no longer listened to."""
@@ -83,6 +83,22 @@ class Connection(WSListener):
         """A frame has come."""
         self.intake.take(frame)
 
+    def received(self, opcode: int, payload: bytes, over: str) -> None:
+        """A whole message has come, or a control frame, that did not take the short way; `over` is the limit that it went over."""
+        if opcode == self.codec.opcode:
+            self.session.ended()    # what it leads to counts by itself
+            self.session.receive(payload, self._server.now(), over)
+            if self.session.out_bytes > self._server.venue.config.pending_bytes_max:
+                self.write()    # so that the kernel can refuse, and what is answered from here on counts as waiting
+        elif opcode == PING:
+            self.session.ping(framed(PONG, payload), over)
+        elif opcode == CLOSE:
+            self.close(close_code(payload), "")
+            if self._transport:
+                self._transport.disconnect()
+        elif opcode != PONG:
+            raise Violation(1003, f"a message with opcode {opcode} came: {self.codec.subprotocol} has no such messages")
+
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection is gone."""
         self.session.writer = None
@@ -108,11 +124,6 @@ class Connection(WSListener):
         if self.session.closed:
             self.close(*self.session.closed)
 
-    def write_early(self) -> None:
-        """Write already if much waits, so that the kernel can refuse it, and what is answered from here on counts as waiting."""
-        if self.session.out_bytes > self._server.venue.config.pending_bytes_max:
-            self.write()
-
     def _write_out(self) -> None:
         if self.session.writable and self.session.out:
             self._writer.write(self.session.take_out())
@@ -136,11 +147,6 @@ class Connection(WSListener):
                 self._transport.underlying_transport.pause_reading()    # or a flood would be read until the end
                 timeout_s = min(timeout_s, ABUSE_TIMEOUT_S)
             asyncio.get_running_loop().call_later(timeout_s, self.cut_off)
-
-    def disconnect(self) -> None:
-        """The client has asked for the end, and has its answer."""
-        if self._transport:
-            self._transport.disconnect()
 
     def cut_off(self) -> None:
         """Do not wait for the answer to the close frame."""

@@ -11,8 +11,8 @@ import logging
 
 from picows import WSFrame, WSMsgType
 
-from stream.wire.fragments import TOO_BIG, Assembler, Violation, close_code
-from stream.wire.framing import BINARY, CLOSE, PING, PONG, framed
+from stream.wire.fragments import Assembler, Violation
+from stream.wire.framing import BINARY, CLOSE
 
 log = logging.getLogger("deltabook")
 
@@ -47,7 +47,7 @@ cdef class Turns:
 
 @cython.final
 cdef class Intake:
-    """Of one connection. `peer` closes and writes; `now` tells the time; `enter` takes a request that is still bytes, if it can.
+    """Of one connection. `peer` answers messages and closes; `now` tells the time; `enter` takes a request that is still bytes, if it can.
 
     `wake` has the server tick in this turn, `hand_over` hand over what has gathered.
     """
@@ -148,28 +148,13 @@ cdef class Intake:
             while self.inbox and self.may_take() and self.session.closed is None:
                 self.taken += 1
                 opcode, payload, over = self.inbox.popleft()
-                self.answer(opcode, payload, over)
+                self.peer.received(opcode, payload, over)
         except Violation as violation:
             self.peer.break_off(violation)
         except Exception:
             self.fail()
         if self.inbox and not self.ended and self.session.closed is None:
             self.turns.waiting[self] = None
-        return 0
-
-    cdef int answer(self, int opcode, bytes payload, str over) except -1:
-        cdef object session = self.session
-        if opcode == self.opcode:
-            session.ended()    # what it leads to counts by itself
-            session.receive(payload, self.now(), over)
-            self.peer.write_early()
-        elif opcode == PING:
-            session.ping(framed(PONG, payload), over)
-        elif opcode == CLOSE:
-            self.peer.close(close_code(payload), "")
-            self.peer.disconnect()
-        elif opcode != PONG:
-            raise Violation(1003, f"a message with opcode {opcode} came: {session.codec.subprotocol} has no such messages")
         return 0
 
     def drop(self) -> None:

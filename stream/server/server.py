@@ -297,14 +297,13 @@ class Server:
 
     def _set_alarm(self, due: int, now: int) -> None:
         """Wake at a time. An alarm that comes before it is left as it is, for setting one costs more than a tick that is not needed."""
-        if self._alarm and now < self._alarm_at <= due:
+        if not self._loop or (self._alarm and now < self._alarm_at <= due):
             return
         if self._alarm:
             self._alarm.cancel()
         # uvloop rounds to milliseconds, and turns less than half a one into a spin: wait for whole ones.
         milliseconds = -(-max(0, due - now) // 10**6)
         self._alarm_at = now + milliseconds * 10**6
-        assert self._loop
         self._alarm = self._loop.call_later(milliseconds / 1000, self.wake)
 
     def write(self) -> None:

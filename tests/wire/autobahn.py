@@ -53,12 +53,12 @@ class EchoConnection(Connection):
         super().on_ws_connected(transport)
         self.session.take_out()    # the welcome, which no test of the suite waits for
 
-    def _received(self, opcode: int, payload: bytes, over: str) -> None:
+    def received(self, opcode: int, payload: bytes, over: str) -> None:
         if opcode in (TEXT, BINARY):
             self.session.push(Echo(opcode, payload))    # type: ignore[arg-type]
             self.write()
         else:
-            super()._received(opcode, payload, over)
+            super().received(opcode, payload, over)
 
 
 async def verdicts(python2: str, folder: Path) -> dict[str, str]:
