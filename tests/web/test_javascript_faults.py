@@ -37,7 +37,7 @@ FOLLOW = """
       client.addEventListener("state", ({ detail: { state, reason } }) => state === "lost" && reasons.push(reason));
       const [book] = await client.subscribe(["orderbook:BTC-USD", "trades:BTC-USD"], { intervalMs: 0 });
       ready();
-      for await (const _ of book) if (book.bestBid?.[0] === 300) break;
+      for await (const _ of book) if (book.levels.best(0)[0]?.[0] === 300) break;
       client.close();
       return { connections: client.connections, verified: book.verified, reasons };
     }
