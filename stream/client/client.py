@@ -247,8 +247,8 @@ class Client(KeptConnection, Requests, Listener):
             if verdict is Verdict.SNAPSHOT and before and before != live.mirror.resume and isinstance(live, Lossless):
                 live.heard(Gap(message.channel, message.epoch, before[1], message.seq))    # for a returning client the snapshot is the only sign of the gap
             assert live.mirror.frame is not None
-            if isinstance(message, Orders):
-                self._in_background(self.learn({each.instrument for each in message.orders}))    # one may be new
+            if isinstance(message, Orders) and any(each.instrument not in self.scales for each in message.orders):    # one that is new
+                self._in_background(self.learn({each.instrument for each in message.orders}))
             live.heard(live.mirror.frame)
 
     def _distrust(self, live: Live[Any]) -> None:

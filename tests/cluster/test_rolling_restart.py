@@ -116,6 +116,7 @@ def test_a_rolling_restart_of_all_gateways_costs_patches(tmp_path: Path, redis: 
                 await client.orders()
                 books.append(await client.orderbook("BTC-USD", interval_ms=0))
             traders = [Trader(client) for client in clients[:3]]
+            await until(lambda: all(len(trader.answers) > 10 for trader in traders))    # all gateways keep the accounts' events
             for leaving in list(there.gateways):
                 answered = [len(trader.answers) for trader in traders]
                 away = [len(client.away_s) + bool(client.told_at) for client in clients]
