@@ -67,7 +67,7 @@ class WritingEngine:
         inheritance = inherit(Disk(), config, (), Replica(config, lambda: None, clock.now()), clock.now(), lambda: None, lambda: None)
         self.path = folder / "engine"
         self.end = SocketEngineEnd(self.path)
-        self.server = CountingServer(config, (), (), clock, inheritance, 1, self.end.publish)
+        self.server = CountingServer(config, (), (), clock, inheritance, 1, self.end.publish, self.end.tell)
         self.workers: list[Worker] = []
         self.written = 0
 

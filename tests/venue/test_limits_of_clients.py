@@ -339,7 +339,7 @@ def test_a_limit_at_the_door_is_reached_and_counted(scenario: Callable[[MarketSe
 def test_every_limit_has_its_scenario() -> None:
     """Whatever is called a limit in the configuration; those of the engine and of gateways, and on what is under way, are hit in their own tests."""
     elsewhere = {
-        "tombstones_max", "orders_max", "accounts_max", "client_ids_max", "token_lifetime_s_max", "api_key_lifetime_s_max", "lag_ms_max",
+        "tombstones_max", "orders_max", "accounts_max", "client_ids_max", "history_orders_max", "token_lifetime_s_max", "api_key_lifetime_s_max", "lag_ms_max",
         "anonymous_message_bytes_max", "write_bytes_max", "grace_s_max", "handshake_timeout_s", "close_timeout_s", "drain_timeout_s", "jwks_bytes_max",
         "jwks_timeout_s", "under_way_max", "unanswered_max",
     }
