@@ -27,7 +27,8 @@
 PYTHON ?= python3
 DEPOSIT := {"USDT": "1000000", "BTC": "5", "ETH": "50", "SOL": "500", "XRP": "100000"}
 BIN := .venv/bin
-WORKERS := $(shell $(PYTHON) -c 'import os; print(-(-3 * os.cpu_count() // 2))')    # more than cores, because many tests wait
+# More tests at once than there are cores, because many of them wait.
+WORKERS := $(shell $(PYTHON) -c 'import os; print(-(-3 * os.cpu_count() // 2))')
 SOURCES := $(wildcard engine/*.pyx engine/*.pxd stream/*/*.pyx stream/*/*.pxd)
 
 .PHONY: run build site test lint check simulate campaign hostile build-beside engine-tests crashes kills faults attack network soak growth fuzz page dialects autobahn checked sanitized bench peers docs vectors clean

@@ -13,6 +13,7 @@ from setuptools.command.editable_wheel import editable_wheel
 
 CHECKED = os.environ.get("DELTABOOK_CHECKED") == "1"
 
+
 class EditableWheel(editable_wheel):
     """An editable install by folders on the path, which type checkers and editors follow; setuptools takes hooks for ours, which they do not."""
 

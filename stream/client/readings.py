@@ -10,14 +10,13 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from msgspec import Struct
 
-from stream.client.counts import Lots, Ticks, Units
+from stream.client.counts import KINDS, Lots, Ticks, Units
 from stream.client.errors import ClientError
 from stream.wire import candles, frames, history, messages
 from stream.wire.channels import parse
 from stream.wire.messages import InForce
 from stream.wire.scale import to_decimal
 
-KINDS: dict[str, type[int]] = {"ticks": Ticks, "lots": Lots, "units": Units}
 
 class Scale(NamedTuple):
     """What one tick, one lot, and one unit of the quote asset are."""

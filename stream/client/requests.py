@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, TypeVar
 
-from stream.client.counts import Amount, Lots, Price, Size, Ticks, Units, count
+from stream.client.counts import KINDS, Amount, Lots, Price, Size, Ticks, Units, count
 from stream.client.errors import ClientError
 from stream.client.readings import CandlePage, Done, OrderPage, OrderUpdate, PastOrder, Scale, TradePage, scale
 from stream.wire import candles, history, messages
@@ -38,8 +38,6 @@ R = TypeVar("R", bound=Message)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Side = Literal["buy", "sell"]
-
-KINDS = [Ticks, Lots, Units]    # as in a Scale
 
 Order = int | Done | OrderUpdate | PastOrder
 """An order: the exchange's id of it, or what the client has read of it, which knows its instrument as well."""
@@ -114,7 +112,7 @@ class Requests(ABC):
             elif not instrument:
                 raise ValueError(f"{name}={value!r}: expected {name}={kind.__name__}(...), or the order itself instead of its id, or its instrument")
             else:
-                found[name] = count(name, value, kind, (await self._scale(instrument))[KINDS.index(kind)])
+                found[name] = count(name, value, kind, (await self._scale(instrument))[list(KINDS.values()).index(kind)])
         return found
 
     async def _change(self, kind: Callable[..., Message], order: Order, instrument: str, **fields: Any) -> Done:

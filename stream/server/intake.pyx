@@ -38,7 +38,7 @@ cdef class Turns:
 
     def begin(self) -> None:
         """The next turn: those who have waited answer what has come to them."""
-        self.ticks = False
+        self.ticks = self.hands_over = False    # the tick does that too
         self.number += 1
         waiting, self.waiting = self.waiting, {}
         for intake in waiting:

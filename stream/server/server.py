@@ -273,9 +273,10 @@ class Server:
         self._loop.call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
-        self._turns.hands_over = False
-        if not self._turns.ticks and self.venue.hand_over(self.clock.now()):
-            self.tick()
+        if self._turns.hands_over and not self._turns.ticks:    # a tick would do it
+            self._turns.hands_over = False
+            if self.venue.hand_over(self.clock.now()):
+                self.tick()
 
     def tick(self) -> None:
         """Take in what connections have sent, let the venue do what is due, and write. Plans the next tick. An error is logged and raised to nobody."""

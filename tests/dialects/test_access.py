@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
-import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
@@ -21,16 +20,6 @@ from tests.dialects.traders import Hand, Trading, make_key
 
 ORDER = "symbol=BTCUSD&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.5&price=100"
 BAD_KEY = (401, -2015, "Invalid API-key, IP, or permissions for action.")
-
-
-@pytest.fixture
-def spot() -> Trading:
-    return Trading()
-
-
-@pytest.fixture
-def alice(spot: Trading) -> Hand:
-    return spot.trader("alice")
 
 
 def said(answer: Any) -> tuple[int, int, str]:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,21 +17,6 @@ from tests.worlds import Desk
 
 BUY = {"symbol": "BTCUSD", "side": "BUY"}
 LIMIT = {**BUY, "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.5", "price": "100"}
-
-
-@pytest.fixture
-def spot() -> Trading:
-    return Trading()
-
-
-@pytest.fixture
-def alice(spot: Trading) -> Hand:
-    return spot.trader("alice")
-
-
-@pytest.fixture
-def bob(spot: Trading) -> Hand:
-    return spot.trader("bob")
 
 
 def followed(hand: Hand) -> UserClient:

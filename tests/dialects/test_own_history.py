@@ -20,16 +20,6 @@ SINCE = "updateTime", "workingTime"
 """What nobody has told to a dialect that has just begun."""
 
 
-@pytest.fixture
-def spot() -> Trading:
-    return Trading()
-
-
-@pytest.fixture
-def alice(spot: Trading) -> Hand:
-    return spot.trader("alice")
-
-
 def pages(hand: Hand, path: str, id: str, **first: Any) -> list[Any]:
     """All pages of two, each from behind the last."""
     found: list[Any] = []

@@ -139,12 +139,13 @@ def test_what_is_forgotten_is_known_behind_a_snapshot_and_a_replay(tmp_path: Pat
 
     @run
     async def scene() -> None:
-        placed = []
+        placed: list[Done] = []
         for _ in range(3):
             async with serving(journal=str(tmp_path)) as server:
                 client = Client(f"ws://127.0.0.1:{server.port}/v1", token("alice", server.clock.now()))
                 await client.open()
-                placed.append(await client.place("BTC-USD", "buy", Ticks(100), Lots(5), key=77))
+                done = await client.place("BTC-USD", "buy", Ticks(100), Lots(5), key=77)
+                placed.append(msgspec.structs.replace(done.wire, id=0))
                 await client.close()
         assert placed[0] == placed[1] == placed[2]
 
