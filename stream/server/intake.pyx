@@ -163,3 +163,5 @@ cdef class Intake:
             if opcode == self.opcode:
                 self.session.ended()
         self.inbox.clear()
+        self.ended = True
+        self.peer = None    # who holds this: without a circle, both are gone at once

@@ -1,6 +1,7 @@
 """The server over real sockets."""
 
 import asyncio
+import gc
 
 import msgspec
 import pytest
@@ -277,3 +278,21 @@ async def test_a_connection_may_begin_before_the_handshake_has_left() -> None:
         (welcome,) = messages_in(transport.written)
         assert isinstance(welcome, Welcome)
         connection.on_ws_disconnected(transport)    # type: ignore[arg-type]
+
+
+@run
+async def test_a_connection_that_is_gone_waits_for_no_garbage_collector() -> None:
+    async with serving() as server:
+        gc.collect()
+        gc.disable()
+        try:
+            for headers in ("", f"Authorization: Bearer {token('alice', server.clock.now())}\r\n"):
+                client, _ = await RawClient.open(server.port, headers)
+                await client.message()
+                client.send(Place(1, "BTC-USD", "buy", 100, 5))
+                await client.message()
+                client.close()
+            await until(lambda: not server.connections)
+            await until(lambda: not any(isinstance(each, Connection) for each in gc.get_objects()))
+        finally:
+            gc.enable()
