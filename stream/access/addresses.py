@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from functools import lru_cache
 from itertools import chain
 
 from stream.settings.config import ConfigError
@@ -12,6 +13,9 @@ Address = IPv4Address | IPv6Address
 MAPPED = IPv6Network("::ffff:0:0/96")
 NAT64 = IPv6Network("64:ff9b::/96")
 TEXT_MAX = 64
+KEPT = 1 << 12
+"""The last addresses whose reading is kept: each is read several times in one handshake, and again when its client comes back."""
+
 PREFIX = 64
 """Of an IPv6 address, the part that one customer has."""
 
@@ -92,8 +96,11 @@ def for_parameters(line: str) -> list[str]:
 def parse(text: str) -> Address | None:
     """An address from text, with or without brackets, port and zone. An IPv4 address written as IPv6 is returned as IPv4. None for anything else."""
     text = text.strip()
-    if len(text) > TEXT_MAX:
-        return None
+    return _parse(text) if len(text) <= TEXT_MAX else None
+
+
+@lru_cache(KEPT)
+def _parse(text: str) -> Address | None:
     port = ""
     if text.startswith("["):
         text, bracket, port = text[1:].partition("]")
@@ -123,8 +130,11 @@ def within(address: IPv6Address) -> Address:
 def block_of(address: str) -> str:
     """What counts as one client: an IPv4 address, or the /64 of an IPv6 address. Link-local addresses all share one /64, so each of them counts by itself."""
     parsed = parse(address)
-    if parsed is None:
-        return address
-    if isinstance(parsed, IPv4Address) or parsed.is_link_local:
-        return str(parsed)
-    return str(ip_network((parsed, PREFIX), strict=False))
+    return address if parsed is None else _block(parsed)
+
+
+@lru_cache(KEPT)
+def _block(address: Address) -> str:
+    if isinstance(address, IPv4Address) or address.is_link_local:
+        return str(address)
+    return str(ip_network((address, PREFIX), strict=False))
