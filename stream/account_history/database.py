@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from stream.account_history.facts import Facts, FillFact, OrderFact
 
-VERSION = 2
+VERSION = 3
 """Of the tables. A database of another version is begun anew out of the journal."""
 
 TABLES = """
@@ -15,10 +15,12 @@ CREATE TABLE orders (
     account INTEGER NOT NULL, id INTEGER NOT NULL, client_id INTEGER NOT NULL, instrument INTEGER NOT NULL, side TEXT NOT NULL, type TEXT NOT NULL,
     time_in_force TEXT NOT NULL, post_only INTEGER NOT NULL, price INTEGER NOT NULL, size INTEGER NOT NULL, stop INTEGER NOT NULL, display INTEGER NOT NULL,
     expires INTEGER NOT NULL, filled INTEGER NOT NULL, value INTEGER NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL, time INTEGER NOT NULL,
-    updated INTEGER NOT NULL, seq INTEGER NOT NULL, working_since INTEGER NOT NULL, ticket BLOB NOT NULL, PRIMARY KEY (account, id)
+    updated INTEGER NOT NULL, seq INTEGER NOT NULL, working_since INTEGER NOT NULL, ticket BLOB NOT NULL, linked INTEGER NOT NULL,
+    PRIMARY KEY (account, id)
 ) WITHOUT ROWID;
 CREATE INDEX orders_of_instrument ON orders (account, instrument, id);
 CREATE INDEX orders_of_client_id ON orders (account, client_id, id) WHERE client_id > 0;
+CREATE INDEX pairs ON orders (account, linked) WHERE linked > 0;
 CREATE INDEX ended_orders ON orders (updated) WHERE status IN ('filled', 'cancelled');
 CREATE TABLE trades (
     account INTEGER NOT NULL, id INTEGER NOT NULL, trade INTEGER NOT NULL, of_order INTEGER NOT NULL, client_id INTEGER NOT NULL, instrument INTEGER NOT NULL,
@@ -52,6 +54,7 @@ class Wanted(NamedTuple):
     """A page: of one account, in the order of ids, those after `after`, from `since` up to before `until` (0: no end); the last of them with `latest`.
 
     `instrument` is an index, None for all. `order` is for trades: those of this order alone, 0 for all. `client_id` is for orders, in the same way.
+    With `pairs` a page is of pairs of orders, in the order of their first ones' ids, which `after` and the times are about.
     """
 
     account: int
@@ -63,6 +66,7 @@ class Wanted(NamedTuple):
     latest: bool = False
     size: int = 100
     client_id: int = 0
+    pairs: bool = False
 
 
 class Database:
@@ -133,8 +137,12 @@ class Database:
         self._db.executemany(f"INSERT INTO orders VALUES ({', '.join('?' * len(OrderFact._fields))})", orders)
 
     def orders(self, wanted: Wanted) -> list[OrderFact]:
-        """A page of orders, in the order in which they were placed."""
-        return [OrderFact(*row)._replace(post_only=bool(row[7])) for row in self._page("orders", wanted)]
+        """A page of orders, in the order in which they were placed; of pairs, each first order that is kept, and the second one behind it."""
+        rows = self._page("orders", wanted)
+        if wanted.pairs:
+            first = "SELECT * FROM orders WHERE account = ? AND id = ?"
+            rows = [each for second in rows for each in (*self._db.execute(first, (wanted.account, second[-1])), second)]
+        return [OrderFact(*row)._replace(post_only=bool(row[7])) for row in rows]
 
     def trades(self, wanted: Wanted) -> list[FillFact]:
         """A page of fills, in the order in which they happened."""
@@ -150,7 +158,10 @@ class Database:
             first = max(first, self._first_from(table, wanted.account, wanted.since))
         if wanted.until:
             last = self._first_from(table, wanted.account, wanted.until) - 1
-        where, values = "account = ? AND id BETWEEN ? AND ?", [wanted.account, first, last]
+        by, values = "linked" if wanted.pairs else "id", [wanted.account, first, last]
+        where = f"account = ? AND {by} BETWEEN ? AND ?"
+        if wanted.pairs:
+            where += " AND linked > 0"    # as the index says it
         if wanted.instrument is not None:
             where, values = f"{where} AND instrument = ?", [*values, wanted.instrument]
         if wanted.order:
@@ -158,7 +169,7 @@ class Database:
         if wanted.client_id:
             where, values = f"{where} AND client_id = ? AND client_id > 0", [*values, wanted.client_id]
         direction = "DESC" if wanted.latest else "ASC"
-        rows = self._db.execute(f"SELECT * FROM {table} WHERE {where} ORDER BY id {direction} LIMIT ?", [*values, wanted.size]).fetchall()
+        rows = self._db.execute(f"SELECT * FROM {table} WHERE {where} ORDER BY {by} {direction} LIMIT ?", [*values, wanted.size]).fetchall()
         return rows[::-1] if wanted.latest else rows
 
     def _first_from(self, table: str, account: int, time: int) -> int:

@@ -33,7 +33,7 @@ class OrderFact(NamedTuple):
     """An order as it is now. Prices in ticks, sizes in lots, `value` in units of the quote asset, times in ns since 1970. `instrument` is an index.
 
     `size` is what was ordered, less what was taken off since. `price` and `stop` are the latest. `seq` is that of the last event. `working_since` is 0 while it
-    waits. `ticket` is what a dialect's client said about it.
+    waits. `ticket` is what a dialect's client said about it. `linked` is the order that it named as its pair's other one when it was placed, 0 for none.
     """
 
     account: int
@@ -58,6 +58,7 @@ class OrderFact(NamedTuple):
     seq: int
     working_since: int
     ticket: bytes = b""
+    linked: int = 0
 
 
 class FillFact(NamedTuple):
@@ -130,7 +131,7 @@ class Facts:
                 raise ValueError(f"order {order} was accepted, but not by a command that places one")
             self.placed[key] = OrderFact(
                 account, order, client_id, instrument, SIDES[side], TYPES[command[13]], TIMES_IN_FORCE[command[14]], bool(command[15] & POST_ONLY),
-                price, size, command[5], command[6], command[8], 0, 0, "open", "", time, time, seq, time,
+                price, size, command[5], command[6], command[8], 0, 0, "open", "", time, time, seq, time, linked=command[1],
             )
             if client_id:
                 self._latest[account, client_id] = key
@@ -198,4 +199,5 @@ def open_orders(orders: Iterable[Order], directory: Directory, time: int, seq: i
             order.account, order.order, order.client_id, order.instrument, SIDES[order.side], TYPES[order.type], "gtd" if order.expires else "gtc",
             bool(order.post_only), order.price, order.filled + order.remaining, order.stop, 0, order.expires, order.filled, order.value,
             "waiting" if waits else "open", "", time, time, seq, 0 if waits else time, ticket if isinstance(ticket, bytes) else b"",
+            order.linked if order.linked < order.order else 0,
         )

@@ -30,7 +30,7 @@ def question_of(account: int, instrument: int | None, request: HistoryRequest, n
 
 def order_of(fact: OrderFact, names: Sequence[str]) -> PastOrder:
     """An order as a client is told of it."""
-    _, order, client_id, instrument, *others, _, _ = fact
+    _, order, client_id, instrument, *others, _, _, _ = fact
     return PastOrder(order, client_id, names[instrument], *others)    # type: ignore[arg-type]
 
 

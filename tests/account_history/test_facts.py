@@ -92,8 +92,11 @@ def test_pages_are_whole_and_have_no_doubles(tmp_path: Path) -> None:
             chance.choice((0, 0, 1 + chance.randrange(end))), bool(chance.randrange(2)), chance.randrange(1, 9),
         )
         assert database.orders(wanted) == twin.orders(wanted), wanted
+        pairs = wanted._replace(pairs=True)
+        assert database.orders(pairs) == twin.orders(pairs), pairs
         wanted = wanted._replace(order=chance.choice(ids))
         assert database.trades(wanted) == twin.trades(wanted), wanted
+    assert any(twin.orders(Wanted(account, pairs=True)) for account in range(accounts))
     for account in range(accounts):
         for instrument in (None, 0):
             orders, fills, after = [], [], 0

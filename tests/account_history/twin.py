@@ -34,7 +34,7 @@ class Twin:
         mine = [each for each in self.all if each.event.order == order and each.event.account == account and each.event.kind not in (
             EventKind.TRADE, EventKind.REJECTED, EventKind.LEVEL, EventKind.DISPLAYED)]
         (accepted,) = [each for each in mine if each.event.kind == EventKind.ACCEPTED]
-        _, _, _, _, _, stop, display, _, expires, _, _, _, _, type, time_in_force, flags, _ = COMMAND.unpack(accepted.command)
+        _, linked, _, _, _, stop, display, _, expires, _, _, _, _, type, time_in_force, flags, _ = COMMAND.unpack(accepted.command)
         first, last = accepted.event, mine[-1].event
         replaced = [each.event for each in mine if each.event.kind in (EventKind.ACCEPTED, EventKind.REPLACED)]
         waited = [each.event for each in mine if each.event.kind == EventKind.WAITING]
@@ -49,12 +49,17 @@ class Twin:
             account, order, first.client_id, first.instrument, SIDES[first.side], TYPES[type], TIMES_IN_FORCE[time_in_force], bool(flags & POST_ONLY),
             replaced[-1].price, last.filled + (last.size if cancelled else last.remaining), waited[-1].price if waited else stop, display, expires,
             last.filled, last.value, status, REASONS[last.reason] if cancelled else "", accepted.time, mine[-1].time, last.seq, since,    # type: ignore[arg-type]
+            linked=linked,
         )
 
     def orders(self, wanted: Wanted) -> list[OrderFact]:
         """A page of orders."""
         placed = [each.event for each in self.all if each.event.kind == EventKind.ACCEPTED and each.event.account == wanted.account]
         found = [self.order(wanted.account, event.order) for event in placed if wanted.instrument in (None, event.instrument)]
+        if wanted.pairs:
+            named = {each.order: each for each in found}
+            pairs = sorted((named[each.linked], each) for each in found if each.linked)
+            return [each for pair in page([pair for pair in pairs if pair[0].order > wanted.after and inside(pair[0].time, wanted)], wanted) for each in pair]
         return page([each for each in found if each.order > wanted.after and inside(each.time, wanted)], wanted)
 
     def trades(self, wanted: Wanted) -> list[FillFact]:

@@ -16,15 +16,12 @@ DECIMAL = r"'^([0-9]{1,20})(\.[0-9]{1,20})?$'"
 NOT_SENT = "Mandatory parameter '{}' was not sent, was empty/null, or malformed."
 ILLEGAL = f"Illegal characters found in parameter '{{}}'; legal range is {DECIMAL.replace('{', '{{').replace('}', '}}')}."
 UNNEEDED = "Parameter '{}' sent when not required."
-TAKE_PROFIT = "Invalid orderType. {} is not served here: expected LIMIT, LIMIT_MAKER, MARKET, STOP_LOSS or STOP_LOSS_LIMIT."
 
 NEW_ORDERS = [
     *(({name: GONE}, -1102, NOT_SENT.format(name)) for name in LIMIT),
     ({"symbol": "NOPE"}, -1121, "Invalid symbol."),
     ({"side": "HOLD"}, -1117, "Invalid side."),
     ({"type": "LIMITED"}, -1116, "Invalid orderType."),
-    ({"type": "TAKE_PROFIT", "stopPrice": "110"}, -1116, TAKE_PROFIT.format("TAKE_PROFIT")),
-    ({"type": "TAKE_PROFIT_LIMIT", "stopPrice": "110"}, -1116, TAKE_PROFIT.format("TAKE_PROFIT_LIMIT")),
     ({"timeInForce": "GTD"}, -1115, "Invalid timeInForce."),
     ({"quantity": "1e-2"}, -1100, ILLEGAL.format("quantity")),
     ({"quantity": "-1"}, -1100, ILLEGAL.format("quantity")),
@@ -106,7 +103,7 @@ def test_what_an_instrument_limits_is_a_filter() -> None:
         ("POST", "order/cancelReplace", LIMIT | {"cancelReplaceMode": "MAYBE", "cancelOrderId": 5}, -1130),
         ("POST", "order/cancelReplace", LIMIT | {"cancelReplaceMode": "STOP_ON_FAILURE"}, -1102),
         ("PUT", "order/amend/keepPriority", {"symbol": "BTCUSD", "orderId": 5, "newQty": "0"}, -1013),
-        ("PUT", "order/amend/keepPriority", {"symbol": "BTCUSD", "orderId": 5}, -1102), ("POST", "order/oco", LIMIT, -1020),
+        ("PUT", "order/amend/keepPriority", {"symbol": "BTCUSD", "orderId": 5}, -1102),
         ("GET", "account", {"foo": "1"}, -1104),
     ],
 )

@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -105,6 +106,20 @@ def test_stops_wait_and_work(spot: Trading, alice: Hand) -> None:
     reports = [each for each in stream.told() if each["e"] == "executionReport" and each["i"] == placed["orderId"]]
     assert [(each["x"], each["X"], each["w"]) for each in reports][:1] == [("NEW", "NEW", True)]
     assert alice.get("GET", "order", symbol="BTCUSD", orderId=placed["orderId"])["type"] == "STOP_LOSS_LIMIT"
+
+
+@pytest.mark.parametrize(("side", "stop", "past"), [("SELL", "105", 10_500), ("BUY", "95", 9500)])
+def test_an_order_that_takes_a_profit_waits_for_the_other_side(side: str, stop: str, past: int, spot: Trading, alice: Hand) -> None:
+    spot.trade(10_000, 10)
+    limited = alice.order(side, "TAKE_PROFIT_LIMIT", timeInForce="GTC", quantity="0.1", price="100", stopPrice=stop, newOrderRespType="RESULT")
+    plain = alice.order(side, "TAKE_PROFIT", quantity="0.1", stopPrice=stop, newOrderRespType="RESULT")
+    assert [(each["status"], each["stopPrice"], each["workingTime"]) for each in (limited, plain)] == [("NEW", f"{stop}.00000000", -1)] * 2
+    assert [(each["type"], each["isWorking"], each["price"]) for each in alice.get("GET", "openOrders")] == [
+        ("TAKE_PROFIT_LIMIT", False, "100.00000000"), ("TAKE_PROFIT", False, "0.00000000"),
+    ]
+    spot.trade(past, 10, "buy" if side == "BUY" else "sell")
+    told = alice.get("GET", "order", symbol="BTCUSD", orderId=plain["orderId"])
+    assert (told["type"], told["status"], told["workingTime"] > 0) == ("TAKE_PROFIT", "EXPIRED", True)    # nobody was there
 
 
 def test_options_reach_the_engine(spot: Trading, alice: Hand, bob: Hand) -> None:
@@ -258,7 +273,8 @@ def test_only_so_many_orders_that_have_ended_are_remembered(alice: Hand) -> None
     class Ended:
         def __init__(self, number: int) -> None:
             self.number = number
-            self.ticket = type("T", (), {"text": f"t{number}"})
+            self.list = number // 2
+            self.ticket = type("T", (), {"text": f"t{number}", "list_text": f"l{number // 2}"})
 
     for number in range(ENDED_MAX + 5):
         order = Ended(number)
@@ -267,6 +283,9 @@ def test_only_so_many_orders_that_have_ended_are_remembered(alice: Hand) -> None
     assert len(orders.ended) == ENDED_MAX
     assert orders.find(None, "t4") is None
     assert orders.find(None, "t5").number == 5
+    assert orders.find_list(None, "l1") is None
+    assert [order.number for order in orders.find_list(2, None).orders] == [5]
+    assert len(orders.lists()) == ENDED_MAX // 2 + 1
 
 
 # Balances

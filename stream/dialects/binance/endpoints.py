@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from stream.dialects.binance import market_requests as market
+from stream.dialects.binance import order_lists as lists
 from stream.dialects.binance import own_account as own
 from stream.dialects.binance import signed_requests as signed
 from stream.dialects.binance.market_requests import Asked, always, by_symbols, depth_weight, per_symbol
@@ -71,8 +72,12 @@ SIGNED: dict[tuple[str, str], Signed] = {
     ("GET", "/api/v3/account"): Signed(20, own.account),
     ("GET", "/api/v3/account/commission"): Signed(20, own.account_commission),
     ("GET", "/api/v3/rateLimit/order"): Signed(40, own.order_counts),
-    ("GET", "/api/v3/openOrderList"): Signed(6, own.nothing),
-    ("GET", "/api/v3/allOrderList"): Signed(20, own.nothing),
+    ("POST", "/api/v3/orderList/oco"): Signed(1, lists.place_pair, places=True),
+    ("POST", "/api/v3/order/oco"): Signed(1, lists.place_older_pair, places=True),
+    ("GET", "/api/v3/orderList"): Signed(4, lists.list_status),
+    ("DELETE", "/api/v3/orderList"): Signed(1, lists.cancel_list),
+    ("GET", "/api/v3/openOrderList"): Signed(6, lists.open_lists),
+    ("GET", "/api/v3/allOrderList"): Signed(20, lists.all_lists),
     ("GET", "/api/v3/myPreventedMatches"): Signed(20, own.nothing),
     ("GET", "/api/v3/myAllocations"): Signed(20, own.nothing),
     ("GET", "/sapi/v1/capital/config/getall"): Signed(10, own.coins),
@@ -95,5 +100,7 @@ METHODS: dict[str, tuple[str, str]] = {
         ("openOrders.status", "GET", "openOrders"), ("openOrders.cancelAll", "DELETE", "openOrders"), ("allOrders", "GET", "allOrders"),
         ("myTrades", "GET", "myTrades"), ("account.status", "GET", "account"), ("account.commission", "GET", "account/commission"),
         ("account.rateLimits.orders", "GET", "rateLimit/order"),
+        ("orderList.place", "POST", "order/oco"), ("orderList.place.oco", "POST", "orderList/oco"), ("orderList.status", "GET", "orderList"),
+        ("orderList.cancel", "DELETE", "orderList"), ("openOrderLists.status", "GET", "openOrderList"), ("allOrderLists", "GET", "allOrderList"),
     )
 }

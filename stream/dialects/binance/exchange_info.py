@@ -59,7 +59,7 @@ def description(symbol: Symbol, self_trade: str, with_permissions: bool = True) 
         "baseAsset": terms.base, "baseAssetPrecision": max(PLACES, terms.base_decimals),
         "quoteAsset": terms.quote, "quotePrecision": max(PLACES, terms.quote_decimals), "quoteAssetPrecision": max(PLACES, terms.quote_decimals),
         "baseCommissionPrecision": terms.base_decimals, "quoteCommissionPrecision": terms.quote_decimals,
-        "orderTypes": list(KINDS), "icebergAllowed": True, "ocoAllowed": False, "otoAllowed": False, "opoAllowed": False, "quoteOrderQtyMarketAllowed": True,
+        "orderTypes": list(KINDS), "icebergAllowed": True, "ocoAllowed": True, "otoAllowed": False, "opoAllowed": False, "quoteOrderQtyMarketAllowed": True,
         "allowTrailingStop": False, "cancelReplaceAllowed": True, "amendAllowed": True, "pegInstructionsAllowed": False,
         "isSpotTradingAllowed": True, "isMarginTradingAllowed": False, "filters": filters(symbol), "permissions": PERMISSIONS,
         "permissionSets": [PERMISSIONS] if with_permissions else [],

@@ -1,5 +1,6 @@
 """The parameters of a new order: what they mean to the engine, and its ticket."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from stream.dialects.binance.errors import (
@@ -11,7 +12,6 @@ from stream.dialects.binance.errors import (
     BAD_TYPE,
     FILTER,
     NOT_REQUIRED,
-    UNSERVED_TYPE,
     ApiError,
     ErrorKind,
 )
@@ -37,11 +37,13 @@ KINDS = {
     "MARKET": Kind("market", frozenset({"quantity", "quoteOrderQty"})),
     "STOP_LOSS": Kind("stop", frozenset({"quantity", "stopPrice"})),
     "STOP_LOSS_LIMIT": Kind("stop_limit", frozenset({"timeInForce", "quantity", "price", "stopPrice"})),
+    "TAKE_PROFIT": Kind("take_profit", frozenset({"quantity", "stopPrice"})),
+    "TAKE_PROFIT_LIMIT": Kind("take_profit_limit", frozenset({"timeInForce", "quantity", "price", "stopPrice"})),
     "LIMIT_MAKER": Kind("limit", frozenset({"quantity", "price", "icebergQty"}), post_only=True),
 }
-UNSERVED = "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"
 OPTIONAL = frozenset({"icebergQty", "quoteOrderQty"})
-OF_KINDS = sorted(frozenset().union(*(kind.parameters for kind in KINDS.values())))
+OF_KINDS = {name: name for name in sorted(frozenset().union(*(kind.parameters for kind in KINDS.values())))}
+"""What orders of all kinds have, by the names of the parameters that say it."""
 TIMES_IN_FORCE = {"GTC": "gtc", "IOC": "ioc", "FOK": "fok"}
 SIDES = {"BUY": "buy", "SELL": "sell"}
 SELF_TRADES = {
@@ -96,39 +98,35 @@ class OrderReader:
         """The client's id, or a new one."""
         return parameters.optional(name, CLIENT_ID) or self.new_text(now)
 
-    def read(self, parameters: Parameters, symbol: Symbol, now: int, text_name: str = "newClientOrderId") -> NewOrder:
+    def read(self, parameters: Parameters, symbol: Symbol, now: int) -> NewOrder:
         """The order that a request describes. ApiError if it describes none."""
-        side, type = parameters.mandatory("side"), parameters.mandatory("type")
-        if side not in SIDES:
-            raise ApiError(BAD_SIDE)
-        if type in UNSERVED:
-            raise ApiError(UNSERVED_TYPE, type)
+        side, type = read_side(parameters), parameters.mandatory("type")
         if type not in KINDS:
             raise ApiError(BAD_TYPE)
-        kind = KINDS[type]
-        said = {name: parameters.optional(name, "" if name == "timeInForce" else DECIMAL) for name in OF_KINDS}
-        for name in OF_KINDS:
-            if said[name] is not None and name not in kind.parameters:
-                raise ApiError(NOT_REQUIRED, name)
-            if said[name] is None and name in kind.parameters - OPTIONAL and not (name == "quantity" and said["quoteOrderQty"]):
-                parameters.mandatory(name)
-        if said["quantity"] and said["quoteOrderQty"]:
-            raise ApiError(NOT_REQUIRED, "quoteOrderQty")
-        time_in_force = said["timeInForce"] or "GTC"
-        if time_in_force not in TIMES_IN_FORCE:
-            raise ApiError(BAD_TIME_IN_FORCE)
         self_trade = choice(parameters, "selfTradePreventionMode", SELF_TRADES)
         response = choice(parameters, "newOrderRespType", RESPONSES)
-        ticket = self.ticket(symbol, type, time_in_force, said, self.client_id(parameters, text_name, now), self_trade, now)
-        if ticket.display and time_in_force != "GTC":
-            raise ApiError(NOT_REQUIRED, "icebergQty")
+        text = self.client_id(parameters, "newClientOrderId", now)
+        ticket = self.ticket(parameters, OF_KINDS, symbol, type, text, self_trade, now)
         return NewOrder(ticket, fields_of(symbol, SIDES[side], ticket, self_trade), response or ("FULL" if type in ("MARKET", "LIMIT") else "ACK"))
 
     def ticket(
-        self, symbol: Symbol, type: str, time_in_force: str, said: dict[str, str | None], text: str, self_trade: str | None, now: int, list_text: str = "",
+        self, parameters: Parameters, names: Mapping[str, str], symbol: Symbol, type: str, text: str, self_trade: str | None, now: int, list_text: str = "",
     ) -> Ticket:
-        """The ticket for what was said."""
-        terms = symbol.terms
+        """The ticket of an order of a type, whose parameters have these names. ApiError if they are not those of the type."""
+        kind, terms = KINDS[type], symbol.terms
+        said = {name: parameters.optional(sent, "" if name == "timeInForce" else DECIMAL) for name, sent in names.items()}
+        for name, sent in names.items():
+            if said[name] is not None and name not in kind.parameters:
+                raise ApiError(NOT_REQUIRED, sent)
+            if said[name] is None and name in kind.parameters - OPTIONAL and not (name == "quantity" and said.get("quoteOrderQty")):
+                parameters.mandatory(sent)
+        if said["quantity"] and said.get("quoteOrderQty"):
+            raise ApiError(NOT_REQUIRED, "quoteOrderQty")
+        time_in_force = said.get("timeInForce") or "GTC"
+        if time_in_force not in TIMES_IN_FORCE:
+            raise ApiError(BAD_TIME_IN_FORCE)
+        if said["icebergQty"] and time_in_force != "GTC":
+            raise ApiError(NOT_REQUIRED, names["icebergQty"])
         return Ticket(
             text, type, time_in_force, steps(said.get("price"), terms.tick, "PRICE_FILTER", BAD_PRICE),
             steps(said.get("quantity"), terms.lot, "LOT_SIZE", BAD_QUANTITY),
@@ -136,6 +134,14 @@ class OrderReader:
             steps(said.get("stopPrice"), terms.tick, "PRICE_FILTER", BAD_PRICE), steps(said.get("icebergQty"), terms.lot, "LOT_SIZE", BAD_QUANTITY),
             self_trade or self.self_trade, now, list_text,
         )
+
+
+def read_side(parameters: Parameters) -> str:
+    """The side of an order."""
+    side = parameters.mandatory("side")
+    if side not in SIDES:
+        raise ApiError(BAD_SIDE)
+    return side
 
 
 def fields_of(symbol: Symbol, side: str, ticket: Ticket, self_trade: str | None) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def open_orders(call: Call) -> Act:
     return act
 
 
-def _window(call: Call) -> tuple[int | None, int, int]:
+def window(call: Call) -> tuple[int | None, int, int]:
     """From when on, before when (0: no end), and how many."""
     begin, end, limit = call.asked.time("startTime"), call.asked.time("endTime"), call.asked.limit(500, ORDERS_MAX)
     if begin is not None and end is not None and begin > end:
@@ -90,7 +90,7 @@ def _window(call: Call) -> tuple[int | None, int, int]:
 
 def all_orders(call: Call) -> Act:
     """GET allOrders."""
-    symbol, first, (begin, until, limit) = call.asked.symbol, id_in(call, "orderId"), _window(call)
+    symbol, first, (begin, until, limit) = call.asked.symbol, id_in(call, "orderId"), window(call)
     latest = first is None and begin is None
 
     def act() -> None:
@@ -105,7 +105,7 @@ def all_orders(call: Call) -> Act:
 def my_trades(call: Call) -> Act:
     """GET myTrades."""
     symbol, number, first = call.asked.symbol, id_in(call, "orderId"), id_in(call, "fromId")
-    begin, until, limit = _window(call)
+    begin, until, limit = window(call)
     latest = first is None and begin is None
 
     def then(found: Sequence[FillFact]) -> None:

@@ -15,7 +15,11 @@ from stream.wire.frames import OrderUpdate
 ENDED_MAX = 1000
 """How many orders that have ended are remembered for each key."""
 
-TYPES = {"limit": "LIMIT", "market": "MARKET", "stop": "STOP_LOSS", "stop_limit": "STOP_LOSS_LIMIT", "trailing_stop": "STOP_LOSS"}
+TYPES = {
+    "limit": "LIMIT", "market": "MARKET", "stop": "STOP_LOSS", "stop_limit": "STOP_LOSS_LIMIT", "trailing_stop": "STOP_LOSS", "take_profit": "TAKE_PROFIT",
+    "take_profit_limit": "TAKE_PROFIT_LIMIT",
+}
+WITHOUT_PRICE = "MARKET", "STOP_LOSS", "TAKE_PROFIT"
 SIDES = {"buy": "BUY", "sell": "SELL"}
 NO_LIST = -1
 
@@ -78,10 +82,10 @@ class Order:
             text_of(update.client_id), TYPES[update.type], "GTD" if update.expires else "GTC", update.price, update.remaining + update.filled, 0, update.stop,
             0, self_trade, update.time,
         )
-        waits = self.ticket.type.startswith("STOP") and update.event in ("accepted", "open", "waiting") and update.type != "limit"
+        waits = self.ticket.type.startswith(("STOP", "TAKE")) and update.event in ("accepted", "open", "waiting") and update.type != "limit"
         self.working_since = 0 if waits else update.time
         self.status = "PARTIALLY_FILLED" if update.filled else "NEW"
-        self.list = NO_LIST
+        self.list = self.ticket.list or self.number if self.ticket.list_text else NO_LIST
         self.fills: list[Fill] = []
         self.price = self.size = self.remaining = self.filled = self.value = self.stop = self.updated = self.seq = 0
         self.take(update)
@@ -105,12 +109,10 @@ class Order:
 
     def take(self, update: OrderUpdate) -> None:
         """Take in what every event says."""
-        self.price = 0 if self.ticket.type in ("MARKET", "STOP_LOSS") else update.price
+        self.price = 0 if self.ticket.type in WITHOUT_PRICE else update.price
         self.stop = update.stop or self.stop or self.ticket.stop
         self.remaining, self.filled, self.value = update.remaining, update.filled, update.value
         self.updated, self.seq = update.time, update.seq
-        if update.linked and self.list == NO_LIST:
-            self.list = min(self.number, update.linked)
 
     @property
     def open(self) -> bool:
@@ -146,11 +148,52 @@ class Order:
         }
 
     def cancelled(self, text: str, micro: bool) -> dict[str, object]:
-        """The answer to a cancel whose own id is `text`."""
+        """The answer to a cancel whose own id is `text`, "" if it has none."""
         return {
-            "symbol": self.symbol.name, "origClientOrderId": self.ticket.text, "orderId": self.number, "orderListId": self.list, "clientOrderId": text,
+            "symbol": self.symbol.name, "origClientOrderId": self.ticket.text, "orderId": self.number, "orderListId": self.list,
+            "clientOrderId": text or self.ticket.text,
             "transactTime": stamp(self.updated, micro), **self.outcome(micro, False),
         }
+
+
+class OrderList(NamedTuple):
+    """Orders of which one cancels the other, in the order in which they were placed. Its number is that of the first."""
+
+    number: int
+    orders: list[Order]
+
+    @property
+    def text(self) -> str:
+        """The client's id of the list."""
+        return self.orders[0].ticket.list_text
+
+    @property
+    def symbol(self) -> Symbol:
+        """The symbol of its orders."""
+        return self.orders[0].symbol
+
+    @property
+    def open(self) -> bool:
+        """Whether any of its orders is."""
+        return any(order.open for order in self.orders)
+
+    @property
+    def status(self) -> tuple[str, str]:
+        """What the venue calls the types of the list's status and of its orders'."""
+        return ("EXEC_STARTED", "EXECUTING") if self.open else ("ALL_DONE", "ALL_DONE")
+
+    def fields(self, micro: bool) -> dict[str, object]:
+        """As requests for lists are answered."""
+        type, of_orders = self.status
+        return {
+            "orderListId": self.number, "contingencyType": "OCO", "listStatusType": type, "listOrderStatus": of_orders, "listClientOrderId": self.text,
+            "transactionTime": stamp(self.orders[-1].created, micro), "symbol": self.symbol.name,
+            "orders": [{"symbol": order.symbol.name, "orderId": order.number, "clientOrderId": order.ticket.text} for order in self.orders],
+        }
+
+    def cancelled(self, text: str, micro: bool) -> dict[str, object]:
+        """The answer to a cancel whose own id is `text`, "" if it has none."""
+        return self.fields(micro) | {"orderReports": [order.cancelled(text, micro) for order in self.orders]}
 
 
 class Orders:
@@ -160,11 +203,14 @@ class Orders:
         self.open: dict[int, Order] = {}
         self.ended: dict[int, Order] = {}
         self._named: dict[str, Order] = {}
+        self._listed: dict[int, dict[int, Order]] = {}
 
     def add(self, order: Order) -> None:
         """Another open one."""
         self.open[order.number] = order
         self._named[order.ticket.text] = order
+        if order.list != NO_LIST:
+            self._listed.setdefault(order.list, {})[order.number] = order
 
     def end(self, order: Order) -> None:
         """One has ended. The oldest of those is forgotten if there are too many."""
@@ -174,6 +220,24 @@ class Orders:
             oldest = self.ended.pop(next(iter(self.ended)))
             if self._named.get(oldest.ticket.text) is oldest:
                 del self._named[oldest.ticket.text]
+            if oldest.list != NO_LIST:
+                self._listed[oldest.list].pop(oldest.number, None)
+                if not self._listed[oldest.list]:
+                    del self._listed[oldest.list]
+
+    def lists(self) -> list[OrderList]:
+        """The lists that are known, in the order of their numbers. Those that have ended are there as long as their orders."""
+        return [OrderList(number, self._of(number)) for number in sorted(self._listed)]
+
+    def find_list(self, number: int | None, text: str | None) -> OrderList | None:
+        """The list with a number, or else the latest one with a client's id."""
+        if number is not None:
+            found = OrderList(number, self._of(number)) if number in self._listed else None
+            return found if found and text in (None, found.text) else None
+        return next((each for each in reversed(self.lists()) if each.text == text), None)
+
+    def _of(self, number: int) -> list[Order]:
+        return [order for _, order in sorted(self._listed[number].items())]
 
     def find(self, number: int | None, text: str | None) -> Order | None:
         """The order with a number, or else the latest one with a client's id."""

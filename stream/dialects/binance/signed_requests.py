@@ -137,6 +137,12 @@ def cancel(
         trader.ask(Cancel, client_id=number_of(text or ""), now=call.now, then=call.guard(cancelled))
 
 
+def cancelled_fields(call: Call, order: Order, own: str = "") -> dict[str, object]:
+    """The answer to a request, whose client's id is `own`, that has cancelled an order, and with it all of its list."""
+    list, micro = call.trader.orders.find_list(order.list, None), call.asked.micro
+    return list.cancelled(own, micro) if list else order.cancelled(own, micro)
+
+
 RESTRICTIONS = {"ONLY_NEW": "NEW", "ONLY_PARTIALLY_FILLED": "PARTIALLY_FILLED"}
 
 
@@ -155,7 +161,7 @@ def order_cancel(call: Call) -> Act:
 
     def act() -> None:
         require_status(call, restriction, number, text)
-        cancel(call, symbol, number, text, own, lambda order: call.say(order.cancelled(own, call.asked.micro)), call.say)
+        cancel(call, symbol, number, text, own, lambda order: call.say(cancelled_fields(call, order, own)), call.say)
 
     return act
 
@@ -173,7 +179,7 @@ def cancel_open_orders(call: Call) -> Act:
             gone = [order for order in open if order.status == "CANCELED"]
             if not gone:
                 raise ApiError(CANCEL_REJECTED, "Unknown order sent.")
-            call.say([order.cancelled(order.ticket.text, call.asked.micro) for order in gone])
+            call.say([cancelled_fields(call, order) for order in gone])
 
         call.trader.ask(CancelAll, symbol.terms.name, now=call.now, then=call.guard(cancelled))
 
@@ -182,7 +188,7 @@ def cancel_open_orders(call: Call) -> Act:
 
 def cancel_replace(call: Call) -> Act:
     """POST order/cancelReplace: the new order is placed once the old one is gone, or, if so asked, in any case."""
-    parameters, symbol, micro = call.asked.parameters, call.asked.symbol, call.asked.micro
+    parameters, symbol = call.asked.parameters, call.asked.symbol
     mode = parameters.mandatory("cancelReplaceMode")
     if mode not in ("STOP_ON_FAILURE", "ALLOW_FAILURE"):
         raise ApiError(BAD_PARAMETER, "cancelReplaceMode")
@@ -213,7 +219,7 @@ def cancel_replace(call: Call) -> Act:
             finish()
 
         def cancelled(order: Order) -> None:
-            told.update(cancelResult="SUCCESS", cancelResponse=order.cancelled(own, micro))
+            told.update(cancelResult="SUCCESS", cancelResponse=cancelled_fields(call, order, own))
             place(call, new, placed, not_placed)
 
         def not_cancelled(error: ApiError) -> None:

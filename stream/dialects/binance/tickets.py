@@ -18,7 +18,8 @@ HASHED = 1 << 52
 class Ticket(msgspec.Struct, array_like=True, frozen=True):
     """An order as it was asked for. Prices are in ticks, sizes in lots, `quote` in units of the quote asset, 0 for what was not given; `time` is in ns.
 
-    `text` is the client's id of the order, `list_text` that of its pair.
+    `text` is the client's id of the order, `list_text` that of its list, "" if it is of none. `list` is the number of the list's first order, 0 in
+    that one.
     """
 
     text: str
@@ -32,6 +33,7 @@ class Ticket(msgspec.Struct, array_like=True, frozen=True):
     self_trade: str
     time: int
     list_text: str = ""
+    list: int = 0
 
 
 decode_ticket = msgspec.msgpack.Decoder(Ticket).decode

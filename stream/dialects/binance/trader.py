@@ -11,7 +11,7 @@ from stream.account_history.recorder import Question
 from stream.commands.directory import Directory, DirectoryKey, OrderTicket, Value
 from stream.dialects.binance import user_events
 from stream.dialects.binance.market_data import MarketData
-from stream.dialects.binance.own_orders import Fill, Order, Orders, status_of
+from stream.dialects.binance.own_orders import NO_LIST, Fill, Order, Orders, status_of
 from stream.dialects.binance.tickets import Ticket, encode_ticket, find_ticket, number_of
 from stream.dialects.binance.user_events import Said
 from stream.venue.session import Session
@@ -220,7 +220,7 @@ class Trader:
 
     def _take_orders(self, frame: frames.Orders) -> None:
         if frame.prev is None:
-            known, self.orders.open = self.orders.open, {}
+            known, self.orders = self.orders.open, Orders()    # whatever has ended meanwhile is in the history
             for update in frame.orders:
                 order = known.get(update.order) or self._new(update)
                 order.take(update)
@@ -261,6 +261,8 @@ class Trader:
             self.orders.add(order)
             if update.event == "accepted":
                 self._report(order, "NEW", now)
+                if order.ticket.list:
+                    self._tell_list(order, now)
                 return
         value, filled = order.value, order.filled
         order.take(update)
@@ -284,6 +286,14 @@ class Trader:
         if not order.open:
             self.orders.end(order)
             self._forget_ticket(number_of(order.ticket.text))
+            if order.list != NO_LIST:
+                self._tell_list(order, now)
+
+    def _tell_list(self, order: Order, now: int) -> None:
+        """Tell that the list of an order has begun, when its second one is there, or that it is over, when both have ended."""
+        list = self.orders.find_list(order.list, None)
+        if list and len(list.orders) > 1 and list.open == order.open:
+            self._say(lambda micro: user_events.list_status(list, now, micro))
 
     def _fill(self, order: Order, update: frames.OrderUpdate, value: int, size: int) -> Fill:
         maker = update.liquidity == "maker"

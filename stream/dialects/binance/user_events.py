@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from stream.dialects.binance.own_orders import Fill, Order
+from stream.dialects.binance.own_orders import Fill, Order, OrderList
 from stream.dialects.binance.request import stamp
 from stream.dialects.binance.symbols import PLACES
 from stream.wire.frames import Balance
@@ -29,6 +29,16 @@ def execution_report(order: Order, execution: str, now: int, micro: bool, fill: 
     if order.working_since:
         said["W"] = stamp(order.working_since, micro)
     return said | {"V": ticket.self_trade}
+
+
+def list_status(list: OrderList, now: int, micro: bool) -> Said:
+    """A list has begun, or all of its orders have ended."""
+    type, of_orders = list.status
+    return {
+        "e": "listStatus", "E": stamp(now, micro), "s": list.symbol.name, "g": list.number, "c": "OCO", "l": type, "L": of_orders, "r": "NONE", "C": list.text,
+        "T": stamp(max(order.updated for order in list.orders), micro),
+        "O": [{"s": order.symbol.name, "i": order.number, "c": order.ticket.text} for order in list.orders],
+    }
 
 
 def money_text(decimals: int, amount: int) -> str:
