@@ -1,4 +1,4 @@
-"""What it costs to tell N clients of a book's changes: the real server, a bare loop of `send`, and other WebSocket servers.
+"""What it costs to tell N clients of a book's changes, by level or by order: the real server, a bare loop of `send`, and other WebSocket servers.
 
 Each server is a process of its own on one core, its clients are one on another where there are two, over loopback. The cost is all of
 the server's processor time; of ours that is the engine, the feed, the encoding and the writes. Each round measures all of them, one
@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.request import urlopen
 
 from rich.console import Console
@@ -29,17 +29,19 @@ from benchmarks import bare_send, fanout_peers
 from benchmarks.fanout_server import name_of
 from benchmarks.machine import cores, describe, processor_ns, resident
 from benchmarks.receiver import Clients, Dialect, Received, deltabook
+from stream.wire import channels
 from stream.wire.codec import MSGPACK
-from stream.wire.frames import Book
+from stream.wire.frames import Book, MarketByOrder
 from stream.wire.framing import payload_of
 from stream.wire.messages import Subscribe
-from stream.wire.mirror import BookMirror, Verdict
+from stream.wire.mirror import BookMirror, ByOrderMirror, Verdict
 
 WARM_UP_S = 1.0
 BUSY = 0.9
 """A receiver that works more than this share of the time may be what limits the figures."""
 
 OURS, BARE = "deltabook", "bare send"
+BY_ORDER = "by order"
 
 COLUMNS = (
     "load", "clients", "books", "server", "writes/s", "bytes", "updates\na write", "us a\nwrite", "min-max", "to\nbare", "us an\nupdate", "server\nCPU",
@@ -47,6 +49,7 @@ COLUMNS = (
 )
 MEANINGS = {
     "paced": "every update at once",
+    "by order": "the same, of the channel that has every order",
     "conflated": "at most one write in 10 ms",
     "flat out": "more updates than can be served one by one",
 }
@@ -83,7 +86,7 @@ def loads(clients: list[int], books: list[int], rates: list[int]) -> list[Load]:
     """All cases: `rates` are the writes a second of the paced ones; several books are told to 100 clients."""
     cases = []
     for count in clients:
-        cases += dict.fromkeys(Load("paced", count, 1, min(1_000, rate // count), 0) for rate in rates)
+        cases += dict.fromkeys(Load(name, count, 1, min(1_000, rate // count), 0) for name in ("paced", BY_ORDER) for rate in rates)
         cases.append(Load("conflated", count, 1, 2_000, 10))
         cases.append(Load("flat out", count, 1, 1_000_000, 0))
     for count in books:
@@ -152,14 +155,19 @@ def writes_of(port: int) -> int:
     return int(float(metrics["deltabook_writes_total"]))
 
 
-def books(received: Received) -> list[Book]:
+def books(received: Received) -> list[Book | MarketByOrder]:
     """The first client's frames of books."""
-    return [message for message in map(MSGPACK.decode_answer, map(payload_of, received.first_client)) if isinstance(message, Book)]
+    return [message for message in map(MSGPACK.decode_answer, map(payload_of, received.first_client)) if isinstance(message, Book | MarketByOrder)]
 
 
-def check(frames: list[Book]) -> None:
+def batches(frame: Book | MarketByOrder) -> int:
+    """How many batches of the engine a frame tells of."""
+    return frame.batches if isinstance(frame, Book) else len(frame.batches)
+
+
+def check(frames: list[Book | MarketByOrder]) -> None:
     """Every frame fits the one before it, and the server agrees with the books that they make."""
-    mirrors = {channel: BookMirror(channel) for channel in {frame.channel for frame in frames}}
+    mirrors: dict[str, Any] = {frame.channel: (BookMirror if isinstance(frame, Book) else ByOrderMirror)(frame.channel) for frame in frames}
     for frame in frames:
         mirror = mirrors[frame.channel]
         verdict = mirror.receive(frame)
@@ -169,13 +177,14 @@ def check(frames: list[Book]) -> None:
 
 def measure(load: Load, seconds: float, bare: list[str], peers: list[fanout_peers.Peer]) -> dict[str, Figures]:
     """One measurement of one case, by server."""
-    subscribe = Subscribe(1, [f"orderbook:{name_of(i)}" for i in range(load.books)], depth=0, interval_ms=load.interval_ms)
+    kind = channels.BY_ORDER if load.name == BY_ORDER else channels.BOOK
+    subscribe = Subscribe(1, [f"{kind}:{name_of(i)}" for i in range(load.books)], depth=0, interval_ms=load.interval_ms)
     with process([sys.executable, "-m", "benchmarks.fanout_server", str(load.updates_per_s), str(load.books)]) as (pid, line):
         told = json.loads(line)
         ours = run(pid, told["port"], load.clients, deltabook(subscribe), seconds, told["clock"], counts_writes=True)
     frames = books(ours.received)
     check(books(ours.warm_up) + frames)
-    updates_per_write = sum(frame.batches for frame in frames) * load.clients / ours.writes
+    updates_per_write = sum(map(batches, frames)) * load.clients / ours.writes
     size = round(ours.received.size / ours.writes)
     period = str(round(ours.received.seconds * 10**9 * load.clients / ours.writes))
     with process([*bare, str(load.clients), str(size), period]) as (pid, line):
