@@ -17,7 +17,7 @@ from aiohttp.web_protocol import RequestHandler
 from stream.access.addresses import Proxies
 from stream.dialects.binance.connection import Connection
 from stream.dialects.binance.dialect import Binance
-from stream.dialects.binance.errors import BAD_BODY, BAD_HANDSHAKE, DISCONNECTED, TOO_MANY_CONNECTIONS, ApiError
+from stream.dialects.binance.errors import BAD_BODY, BAD_HANDSHAKE, DISCONNECTED, TOO_MANY_ARRIVALS, TOO_MANY_CONNECTIONS, ApiError
 from stream.dialects.binance.request import Answer, Request, refused
 from stream.market.exchange_venue import ExchangeVenue
 from stream.server.door import Door, Visitor
@@ -44,6 +44,7 @@ def at_the_door(error: ApiError) -> Said:
 
 
 FULL, TOO_MANY = at_the_door(ApiError(DISCONNECTED)), at_the_door(ApiError(TOO_MANY_CONNECTIONS))
+TOO_OFTEN = at_the_door(ApiError(TOO_MANY_ARRIVALS))
 
 
 class TransportSocket:
@@ -116,8 +117,12 @@ class Face:
             raise ConfigError(f"dialects: port {port}: {error.strerror}") from error
 
     def _enter(self, door: Door, visitor: Visitor, request: HeadOfRequest, behind: bytes) -> None:
-        """Hand a visitor over to aiohttp, if it may have another connection. Proxies have as many as there are."""
-        place, proxy = door.limits.address(visitor.peer, self._now()), door.is_proxy(visitor.peer)
+        """Hand a visitor over to aiohttp, if it may have another connection. Proxies have as many as there are: theirs are of many clients in turn."""
+        now = self._now()
+        place, proxy = door.limits.address(visitor.peer, now), door.is_proxy(visitor.peer)
+        if door.speaks_for_others(visitor, request) and not door.limits.arrive(door.limits.address(door.client_of(visitor, request), now), now):
+            visitor.answer(TOO_OFTEN, request.method)
+            return
         if self._leaving or door.connections >= self._connections_max:
             door.limits.hit["connections_max"] += not self._leaving
             visitor.answer(FULL, request.method)
@@ -197,15 +202,24 @@ class Face:
         websocket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=self._config.message_bytes_max)
         if not websocket.can_prepare(request):
             return response(refused(ApiError(BAD_HANDSHAKE)))
+        address, limits = self._address(request), self._server.venue.limits
+        place = limits.address(address, self._now()) if self.door.is_proxy(request.remote or "") else None    # otherwise the door has counted it
+        if place and place.connections >= limits.connections_per_address_max:
+            limits.hit["connections_per_address_max"] += 1
+            return response(refused(ApiError(TOO_MANY_CONNECTIONS)))
         transport = cast(asyncio.Transport, request.transport)
-        connection = self.dialect.connect(opening, TransportSocket(transport, self._config.close_timeout_s), self._now(), self._address(request))
+        connection = self.dialect.connect(opening, TransportSocket(transport, self._config.close_timeout_s), self._now(), address)
         if isinstance(connection, Answer):
             return response(connection)
+        if place:
+            place.connections += 1
         try:
             await websocket.prepare(request)
             self._wake()
             await self._listen(websocket, connection)
         finally:
+            if place:
+                place.connections -= 1
             self.dialect.disconnect(connection)
         return websocket
 

@@ -117,6 +117,28 @@ async def test_arrivals_are_charged_to_the_address() -> None:
 
 
 @run
+async def test_behind_a_proxy_the_client_is_counted_and_not_the_proxy() -> None:
+    def of(request: bytes, client: str) -> bytes:
+        return request.replace(b"Host: x\r\n", b"Host: x\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-For: %b\r\n" % client.encode())
+
+    async with serving(trusted_proxies=("127.0.0.1",), connections_per_address_max=2, arrivals_burst=8, arrivals_per_s=1) as server:
+        face = face_of(server)
+        stay = [await connect(face.port) for _ in range(3)]
+        assert [await status(client, of(UPGRADE, "203.0.113.7")) for client in stay] == [101, 101, 429]
+        assert await status(await connect(face.port), of(UPGRADE, "203.0.113.8")) == 101
+        assert [await status(stay[2], of(PING, f"203.0.113.{number}")) for number in range(9, 29)] == [200] * 20    # one connection of many clients
+        stay[0].close()
+        while server.market.limits.address("203.0.113.7", server.clock.now()).connections > 1:
+            await asyncio.sleep(0.01)
+        assert await status(await connect(face.port), of(UPGRADE, "203.0.113.7")) == 101
+        assert [await status(await connect(face.port), of(PING, "203.0.113.7")) for _ in range(6)] == [200] * 4 + [429] * 2
+        assert await status(await connect(face.port), of(PING, "203.0.113.8")) == 200
+        assert [await status(await connect(face.port), PING) for _ in range(20)] == [200] * 20    # the proxy's own
+        untrusted = [await connect(face.port, "127.0.0.2") for _ in range(3)]
+        assert [await status(client, of(PING, f"10.0.0.{number}")) for number, client in enumerate(untrusted)] == [200, 200, 429]
+
+
+@run
 async def test_what_is_no_request_is_refused_at_the_door() -> None:
     async with serving() as server:
         face = face_of(server)

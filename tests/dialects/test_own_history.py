@@ -6,6 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from stream.feed.hub import Refused
+from stream.wire.codes import ErrorCode
 from stream.wire.messages import Place
 from tests.dialects.spot import MILLISECOND
 from tests.dialects.traders import Hand, Trading
@@ -122,6 +124,15 @@ def test_an_order_is_its_owners_and_its_symbols(spot: Trading, alice: Hand) -> N
     for hand, symbol, named in ((bob, "BTCUSD", {"orderId": number}), (bob, "BTCUSD", {"origClientOrderId": "mine"}), (alice, "ETHUSD", {"orderId": number}),
                                 (alice, "BTCUSD", {"orderId": number, "origClientOrderId": "other"}), (alice, "BTCUSD", {"origClientOrderId": "other"})):
         assert hand.refused("GET", "order", symbol=symbol, **named) == (400, -2013, "Order does not exist.")
+
+
+def test_who_asks_while_too_many_wait_may_come_back(spot: Trading, alice: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(question: object) -> None:
+        raise Refused(ErrorCode.TOO_MANY_WAITING)
+
+    monkeypatch.setattr(spot.market, "read_history", full)
+    assert alice.refused("GET", "allOrders", symbol="BTCUSD") == (429, -1003, "Too many requests queued.")
+    assert alice.ask("GET", "myTrades", symbol="BTCUSD").headers["Retry-After"] == "1"
 
 
 def test_without_a_history_such_requests_are_not_served() -> None:

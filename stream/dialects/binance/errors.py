@@ -19,6 +19,7 @@ TOO_MUCH_WEIGHT = ErrorKind(
     "Please use WebSocket Streams for live updates to avoid polling the API.",
     429,
 )
+TOO_MANY_WAITING = ErrorKind(-1003, "Too many requests queued.", 429)
 TOO_MANY_CONNECTIONS = ErrorKind(-1003, "Too many connections from this address; current limit is the server's setting `connections_per_address_max`.", 429)
 OUTCOME_UNKNOWN = ErrorKind(-1006, "An unexpected response was received from the message bus. Execution status unknown.", 503)
 OVERLOADED = ErrorKind(-1008, "Server is currently overloaded with other requests. Please try again in a few minutes. ({})", 503)
@@ -28,6 +29,7 @@ BAD_QUANTITY = ErrorKind(-1013, "Invalid quantity.")
 BAD_PRICE = ErrorKind(-1013, "Invalid price.")
 TOO_MANY_ORDERS = ErrorKind(-1015, "Too many new orders; current limit is {} orders per {}.", 429)
 UNSUPPORTED = ErrorKind(-1020, "This operation is not supported.", 404)
+TOO_MANY_ARRIVALS = ErrorKind(-1003, "Too many connections are opened from this address; current limit is the server's setting `arrivals_per_s`.", 429)
 BAD_JSON = ErrorKind(-1135, "Invalid JSON Request")
 BAD_REQUEST = ErrorKind(-1135, "Invalid JSON Request: '{}' is not valid.")
 UNKNOWN_METHOD = ErrorKind(-1134, "Unknown method.")

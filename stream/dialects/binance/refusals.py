@@ -11,6 +11,7 @@ from stream.dialects.binance.errors import (
     OUTCOME_UNKNOWN,
     OVERLOADED,
     TOO_MANY_ORDERS,
+    TOO_MANY_WAITING,
     UNSUPPORTED,
     ApiError,
     ErrorKind,
@@ -45,6 +46,10 @@ def refusal(answer: Any, orders_per_s: int, rejected: ErrorKind = ORDER_REJECTED
         return ApiError(OUTCOME_UNKNOWN)
     if code == ErrorCode.TOO_MANY_REQUESTS:
         return ApiError(TOO_MANY_ORDERS, orders_per_s, "1 SECOND")
+    if code == ErrorCode.TOO_MANY_WAITING:
+        error = ApiError(TOO_MANY_WAITING)
+        error.retry_after = 1
+        return error
     if code in NOT_ALLOWED:
         return ApiError(BAD_KEY)
     if code in CLOSED:
