@@ -15,11 +15,12 @@
 # make checked   the engine's tests with bounds checks and C assertions      make sanitized   the same with ASan and UBSan
 # make page SECONDS=30   the page in a browser under 1,000 changes a second
 # make dialects   installs clients of other venues, and connects them to a market of ours
+# make rest   installs what validates the REST API, and calls all of it
 # make peers  installs what the benchmarks compare with
 # make fuzz INPUTS=1000000 SEED=1   as many mutated inputs through each layer that reads any
 # make autobahn   the Autobahn suite against the message layer: RFC 6455, case by case
 # make site   the documentation, in build/site                 make build   only build
-# make docs   the references of wire and settings, and the AsyncAPI document      make clean   forget everything that was built
+# make docs   the references of wire and settings, and the AsyncAPI and OpenAPI documents      make clean   forget everything that was built
 # make wheel   the source distribution and a wheel of it into build/wheels, tried where there is no compiler
 # make deploy   has the tools of others read the files of stream/deploy and .github
 # make vectors   the conformance vectors for clients in any language, out of the server's own mouth
@@ -71,6 +72,12 @@ fuzz: .venv/tools
 dialects: .venv/tools
 	$(call EXTRAS,dialects)
 	$(BIN)/python -m pytest -rs tests/dialects tests/docs/test_docs.py -k 'dialects or binance-clients'
+
+# Calls every operation of the REST API of a served market, with good values and bad ones.
+.PHONY: rest
+rest: .venv/tools
+	$(call EXTRAS,rest)
+	$(BIN)/python -m pytest -rs tests/rest
 
 page: .venv/tools
 	DELTABOOK_SECONDS=$(or $(SECONDS),30) $(BIN)/python -m pytest tests/web/test_page.py
@@ -133,6 +140,7 @@ docs: .venv/built
 	$(BIN)/python -m stream.settings.configuration > stream/CONFIGURATION.md
 	$(BIN)/python -m stream.client.error_table > stream/ERRORS.md
 	$(BIN)/python -m stream.wire.asyncapi > stream/asyncapi.json
+	$(BIN)/python -m stream.rest.openapi > stream/openapi.json
 
 # Every warning is an error: a link that leads nowhere, a page that is on no list.
 site: .venv/tools

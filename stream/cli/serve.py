@@ -23,6 +23,8 @@ from stream.dialects.face import start_dialects
 from stream.journal.format import Damaged, JournalError
 from stream.market.trial import note_crashes
 from stream.relay.relay_server import RelayServer
+from stream.rest.rest import Rest
+from stream.server.http_port import HttpPort, Peer
 from stream.server.market_server import MarketServer, PlaybackServer
 from stream.server.reception import ENDPOINT
 from stream.server.server import Server
@@ -39,6 +41,7 @@ EXAMPLES = """examples:
   deltabook serve --source journal:data/journal --set speed=10   the whole history of a journal, ten times as fast
   deltabook serve --source recorded --dialect binance=9000
                                                          the same, and clients of Binance's spot protocol on port 9000
+  deltabook serve --source recorded --rest 8081          the same, and a REST API on http://localhost:8081/
   deltabook serve --upstream ws://127.0.0.1:8080/v1 --port 8081
                                                          the public channels of another server
   deltabook serve --upstream ws://127.0.0.1:8080/v1 --port 8081 --faults drop=0.01,reorder=0.01,corrupt=0.01,cut=0.001,delay_ms=50,seed=7
@@ -82,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="how many extra processes serve the clients on the one port (default: the process that runs the orders serves them)")
     parser.add_argument("--dialect", action="append", metavar="NAME=PORT",
                         help="serve the market in another venue's protocol as well, on a port of its own: binance=9000")
+    parser.add_argument("--rest", type=int, metavar="PORT", help="serve a REST API as well, on a port of its own; its page is on http://localhost:PORT/")
     parser.add_argument("--role", choices=get_args(Role), help="what this process does in a market that Redis joins (default: all)")
     parser.add_argument("--redis", metavar="URL", help="the Redis that joins the market")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting, by its name")
@@ -181,6 +185,7 @@ async def serve(config: Config, console: Console) -> int:
     if server is None:
         return 0
     faces = start_dialects(config.dialects, server)
+    rest = start_rest(server)
     hangup.reloads(server.reload)
     spare_the_past()
     if isinstance(server, MarketServer):
@@ -190,6 +195,8 @@ async def serve(config: Config, console: Console) -> int:
     tell_where(config, server.port, server.admin_port, console, bool(server.venue.authenticator.keys))
     for name, face in zip(config.dialects, faces, strict=True):
         console.print(f"  {name:<10} http://{config.host}:{face.port}/api/v3/, ws://{config.host}:{face.port}/stream")
+    if rest:
+        console.print(f"  REST       http://{config.host}:{rest.port}/")
     if isinstance(server, MarketServer) and config.journal != "none":
         at = server.market.point(0)
         console.print(f"  journal    {config.journal}, epoch {at.epoch}, {at.seq:,} events so far; `--journal none` keeps none")
@@ -197,6 +204,15 @@ async def serve(config: Config, console: Console) -> int:
     console.print("leaving")
     await server.stop()
     return 1 if server.venue.failure else 0
+
+
+def start_rest(server: Server) -> HttpPort[Peer] | None:
+    """Serve a server's venue over plain HTTP, if a port is set for that. ConfigError if the port cannot be had."""
+    if server.config.rest_port is None:
+        return None
+    port = HttpPort[Peer](server, Rest(server.venue, server.shares[1]), "rest_port")
+    port.start(server.config.rest_port)
+    return port
 
 
 async def start_server(config: Config, stopped: asyncio.Event) -> Server | None:

@@ -155,6 +155,10 @@ class Hub:
                     self._end(name.kind, subscription.conflation, at)
         return ended
 
+    def changed_at(self, channel: str) -> int:
+        """The sequence of the last change of a public channel."""
+        return self._feed.public[channel].seq
+
     def accounts_heard(self) -> set[int]:
         """The accounts to whose own channels anybody listens."""
         return {key[1] for kind in PRIVATE for key in self._conflations[kind]}

@@ -65,7 +65,7 @@ class ArchivedServer(Server):
 
 def recorder_of(config: Config, market: Market, archive: Archive | None, report: Callable[[], None]) -> Recorder | None:
     """The history of accounts as it is configured, brought up to where the market is. None if none is kept. Raises ConfigError if that fails."""
-    if not config.history and not config.dialects:
+    if not config.history and not config.dialects and config.rest_port is None:
         return None
     path = config.history or (":memory:" if config.journal == "none" else f"{config.journal}/history.sqlite")
     at, database = market.point(0), None

@@ -47,7 +47,7 @@ def kept_free(config: Config) -> int:
 
 def share(descriptors: int, config: Config) -> tuple[int, int]:
     """Of so many descriptors, those for connections before their handshake and for those behind it, on each port that clients come to."""
-    room = (descriptors - kept_free(config)) // (1 + len(config.dialects))
+    room = (descriptors - kept_free(config)) // (1 + len(config.dialects) + (config.rest_port is not None))
     visitors = max(1, min(config.handshakes_open_max, room // 8))
     return visitors, max(1, min(config.connections_max, room - visitors))
 

@@ -21,7 +21,7 @@ ENVIRONMENT_PREFIX = "DELTABOOK_"
 
 FLAGS = {
     "host": "--host", "port": "--port", "sources": "--source", "upstream": "--upstream", "journal": "--journal", "faults": "--faults", "role": "--role",
-    "redis": "--redis", "workers": "--workers", "dialects": "--dialect",
+    "redis": "--redis", "workers": "--workers", "dialects": "--dialect", "rest_port": "--rest",
 }
 """The settings that have a flag of their own. All others are set with `--set`."""
 
@@ -135,6 +135,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     dialects: Annotated[dict[str, Annotated[int, Meta(ge=0, le=65535)]], Meta(description="Other venues' protocols that the market is served in as well, and the TCP port of each: `{\"binance\": 9000}`.")] = {}
     dialect_weight_per_minute: Annotated[Count, Meta(description="How much of the dialect's own request weight one address may use in a minute. Further requests are answered with 429 and `Retry-After`.")] = 6000
 
+    rest_port: Annotated[Annotated[int, Meta(ge=0, le=65535)] | None, Meta(description="The TCP port of the REST API, which says over plain HTTP what the native protocol says: its page is on `/`, its description on `/openapi.json`. Requests of one address with one token count as those of one connection. Null: there is none.")] = None
+
     intervals_ms: Annotated[tuple[Milliseconds, ...], Meta(min_length=1, description="The conflation classes: the intervals between frames that clients may choose.")] = (0, 10, 50, 100, 250, 500, 1000)
     interval_ms: Annotated[Milliseconds, Meta(description="The interval of a client that names none.")] = 100
     trade_flush_ms: Annotated[Milliseconds, Meta(description="After a trade, the changes of its book are sent after this time instead of the whole interval. 0: a trade does not shorten the interval.")] = 0
@@ -156,7 +158,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     journal_snapshot_commands: Annotated[Count, Meta(description="How many commands there are between two snapshots of the state. This bounds how long a start takes.")] = 2_000_000
     journal_snapshots_kept: Annotated[int, Meta(ge=2, description="How many snapshots are kept, together with the records after the oldest of them.")] = 2
 
-    history: Annotated[str, Meta(description="The file of the history of all accounts' orders and trades, an SQLite database, for `order_history` and `trade_history`. The process that has the journal writes it, behind the journal, and makes it again from the journal when it is missing. Empty: with `dialects`, `history.sqlite` in the folder of the journal, or in memory where there is no journal; without them no history is kept.")] = ""
+    history: Annotated[str, Meta(description="The file of the history of all accounts' orders and trades, an SQLite database, for `order_history` and `trade_history`. The process that has the journal writes it, behind the journal, and makes it again from the journal when it is missing. Empty: with `dialects` or `rest_port`, `history.sqlite` in the folder of the journal, or in memory where there is no journal; without them no history is kept.")] = ""
     history_orders_max: Annotated[Count, Meta(description="How many orders that have ended the history keeps, of all accounts together, with their fills. The oldest ones are forgotten; `complete_since` of the answers says since when nothing is missing.")] = 10_000_000
 
     orders_max: Annotated[Count, Meta(description="The most open orders in the exchange.")] = 1 << 20

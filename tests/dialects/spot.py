@@ -6,7 +6,7 @@ import msgspec
 
 from stream.dialects.binance.connection import Connection
 from stream.dialects.binance.dialect import Binance, Opening
-from stream.dialects.binance.request import Answer, Request
+from stream.server.http_message import Answer, Request
 from stream.wire.framing import PING, TEXT, frames_in, payload_of
 from stream.wire.messages import Place
 from tests.worlds import Desk, QuietMarket

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from stream.dialects.face import Face, start_dialects
+from stream.dialects.binance.connection import Connection
+from stream.dialects.face import start_dialects
+from stream.server.http_port import HttpPort
 from stream.server.market_server import MarketServer
 from stream.wire.framing import head_of
 from tests.server.test_descriptors import DESCRIPTORS, ask, hold, server_with
@@ -22,7 +24,7 @@ UPGRADE = (
 )
 
 
-def face_of(server: MarketServer) -> Face:
+def face_of(server: MarketServer) -> HttpPort[Connection]:
     [face] = start_dialects({"binance": 0}, server)
     return face
 

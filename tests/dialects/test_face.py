@@ -10,7 +10,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from stream.dialects.face import Face, start_dialects
+from stream.dialects.binance.connection import Connection
+from stream.dialects.face import start_dialects
+from stream.server.http_port import HttpPort
 from stream.settings.config import ConfigError, read_config
 from stream.sources.simulated import SimulatedSource
 from tests.setting import CONFIG
@@ -18,7 +20,7 @@ from tests.sockets import relaying, run, serving
 
 
 @asynccontextmanager
-async def face_of(**changes: Any) -> AsyncIterator[tuple[Face, aiohttp.ClientSession, str]]:
+async def face_of(**changes: Any) -> AsyncIterator[tuple[HttpPort[Connection], aiohttp.ClientSession, str]]:
     """A simulated market on a free port, and a client of it."""
     async with serving(CONFIG, [SimulatedSource(1, 200)], **changes) as server:
         [face] = start_dialects({"binance": 0}, server)
@@ -69,7 +71,7 @@ async def test_who_does_not_read_costs_nobody_else_and_is_caught_up() -> None:
             b"GET /ws/ethusdt@depth@100ms/ethusdt@bookTicker/solusdt@bookTicker/xrpusdt@bookTicker HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n"
             b"Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n",
         )
-        connections = face.dialect.connections
+        connections = face.spoken.connections
         while not any(connection.behind for connection in connections):
             await asyncio.sleep(0.05)
         async with client.ws_connect(f"{url}/ws/ethusdt@depth@100ms") as quick:

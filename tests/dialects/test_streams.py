@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 
 from stream.dialects.binance.connection import POLICY
 from stream.dialects.binance.dialect import Opening
-from stream.dialects.binance.request import Answer
+from stream.server.http_message import Answer
 from stream.wire.framing import PONG
 from stream.wire.messages import CancelAll, Place
 from tests.dialects.spot import MILLISECOND, SECOND, Client, Spot

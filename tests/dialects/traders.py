@@ -10,7 +10,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from stream.access.api_keys import ApiKey, secret_of
-from stream.dialects.binance.request import Answer, Request
+from stream.server.http_message import Answer, Request
 from tests.account_history.recorded import RecordedMarket
 from tests.dialects.spot import MILLISECOND, SECOND, Client, Spot
 from tests.worlds import QuietMarket

@@ -40,7 +40,8 @@ DIRECTIVES = {"{eval-rst}", "{include}", "{toctree}"}
 """Blocks that are for Sphinx, which fails if they are wrong."""
 
 READY = re.compile(r"page +https?://[^/]*:(\d+)/|metrics on port (\d+)|:(\d+)\S* leads to")
-DIALECT = re.compile(r"^  binance +http://[^/]*:(\d+)/", re.MULTILINE)
+BESIDE = re.compile(r"^  (?:binance|REST) +http://[^/]*:(\d+)/", re.MULTILINE)
+"""A port beside the server's own."""
 SERVES = re.compile(r"^(\S*/)?deltabook (serve|fault)\b")
 ELSEWHERE = re.compile(r"^(make|docker|sudo|apt-get|git clone) ")
 """Lines that are for a whole machine. A target of make has to be one."""
@@ -304,16 +305,16 @@ class Reader:
             self._end(self._servers.pop(port), signal.SIGINT)
         flag = "--listen" if "deltabook fault" in line else "--port"
         line = re.sub(rf" {flag} \d+", "", line).partition(" #")[0] + f" {flag} 0"
-        dialect = re.search(r"--dialect \w+=(\d+)", line)
-        line = re.sub(r"(--dialect \w+)=\d+", r"\1=0", line)
+        beside = re.search(r"--(?:dialect \w+=|rest )(\d+)", line)
+        line = re.sub(r"(--dialect \w+=|--rest )\d+", r"\g<1>0", line)
         server = self._servers[port] = self._start(["bash", "-c", f"exec {line}"])
         standby = "--role standby" in line
         assert server.until(lambda said: "follows until" in said if standby else READY.search(said)), f"the server has ended:\n{server.said}"
         if found := READY.search(server.said):
             self._ports[port] = int(found[1] or found[2] or found[3])
-            if dialect:
-                assert server.until(DIALECT.search)
-                self._ports[int(dialect[1])] = int(DIALECT.findall(server.said)[0])
+            if beside:
+                assert server.until(BESIDE.search)
+                self._ports[int(beside[1])] = int(BESIDE.findall(server.said)[0])
             if not found[3]:
                 self._await_ready(server, self._ports[port])
         self._latest = server

@@ -9,7 +9,20 @@ from stream.access.claims import Claims
 from stream.dialects.binance.api_connection import ApiConnection
 from stream.dialects.binance.connection import GOING_AWAY, Connection, Socket
 from stream.dialects.binance.endpoints import LISTEN_KEYS, PUBLIC, SIGNED
-from stream.dialects.binance.errors import BAD_LISTEN_KEY, BAD_PARAMETER, OVERLOADED, TOO_MUCH_WEIGHT, UNKNOWN, UNSUPPORTED, ApiError
+from stream.dialects.binance.errors import (
+    BAD_BODY,
+    BAD_HANDSHAKE,
+    BAD_LISTEN_KEY,
+    BAD_PARAMETER,
+    DISCONNECTED,
+    OVERLOADED,
+    TOO_MANY_ARRIVALS,
+    TOO_MANY_CONNECTIONS,
+    TOO_MUCH_WEIGHT,
+    UNKNOWN,
+    UNSUPPORTED,
+    ApiError,
+)
 from stream.dialects.binance.identity import Identify, Identities
 from stream.dialects.binance.listen_keys import PATTERN, ListenKeys
 from stream.dialects.binance.market_data import MarketData
@@ -17,13 +30,14 @@ from stream.dialects.binance.market_requests import Asked
 from stream.dialects.binance.new_order import SELF_TRADE_NAMES, OrderReader
 from stream.dialects.binance.publisher import Publisher
 from stream.dialects.binance.refusals import refusal
-from stream.dialects.binance.request import Answer, Parameters, Reply, Request, Told, refused, said, stamp
+from stream.dialects.binance.request import Parameters, Told, refused, said, stamp
 from stream.dialects.binance.signed_requests import Act, Call
 from stream.dialects.binance.trader import CommandPath, Trader
 from stream.dialects.binance.user_streams import Keyed
 from stream.dialects.order_counts import OrderCounts
 from stream.dialects.weights import Weights
 from stream.market.exchange_venue import ExchangeVenue
+from stream.server.http_message import Answer, Reply, Request
 from stream.settings.config import ConfigError
 
 log = logging.getLogger("deltabook")
@@ -46,6 +60,13 @@ class Opening(NamedTuple):
 
 class Binance:
     """One market, its connections, and what each address has used of its weight."""
+
+    methods: tuple[str, ...] = ("GET", "POST", "PUT", "DELETE")
+    full = refused(ApiError(DISCONNECTED))
+    too_many = refused(ApiError(TOO_MANY_CONNECTIONS))
+    too_often = refused(ApiError(TOO_MANY_ARRIVALS))
+    bad_body = refused(ApiError(BAD_BODY))
+    bad_handshake = refused(ApiError(BAD_HANDSHAKE))
 
     def __init__(self, market: ExchangeVenue, now: int) -> None:
         """ConfigError if the market cannot be shown in this way."""
@@ -195,6 +216,11 @@ class Binance:
             case ["ws", *names]:
                 return Opening([name for name in names if not name.isdecimal()], False, micro)
         return refused(ApiError(UNSUPPORTED))
+
+    def open(self, path: str, query: str, socket: Socket, now: int, address: str) -> Connection | Answer:
+        """A new connection; an answer if there is no such path, or no such stream."""
+        opening = self.opening(path, query)
+        return opening if isinstance(opening, Answer) else self.connect(opening, socket, now, address)
 
     def connect(self, opening: Opening, socket: Socket, now: int, address: str = "") -> Connection | Answer:
         """A new connection; an answer if it asks for a stream that does not exist."""

@@ -9,7 +9,8 @@ from stream.access.claims import Claims
 from stream.access.revocations import Revocations
 from stream.access.signed_requests import WINDOW_US_MAX, microseconds, require_window
 from stream.dialects.binance.errors import AHEAD, BAD_KEY, BAD_KEY_FORMAT, BAD_SIGNATURE, LATE, WIDE_WINDOW, ApiError, ErrorKind
-from stream.dialects.binance.request import NUMBER, Parameters, Request
+from stream.dialects.binance.request import NUMBER, Parameters
+from stream.server.http_message import Request
 from stream.wire.channels import ACCOUNT_SCOPE
 
 WINDOW_MS = 5000

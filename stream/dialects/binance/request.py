@@ -1,7 +1,6 @@
-"""A request over HTTP as plain data, its parameters, and the answer."""
+"""The parameters of a request over HTTP, and the answer."""
 
 import re
-from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
@@ -16,34 +15,13 @@ from stream.dialects.binance.errors import (
     UNREAD_PARAMETERS,
     ApiError,
 )
+from stream.server.http_message import Answer
 
 PARAMETERS_MAX = 64
 NUMBER = "^[0-9]{1,20}$"
 SYMBOL = "^[A-Z0-9-_.]{1,20}$"
 
 encode = msgspec.json.Encoder().encode
-
-
-class Request(NamedTuple):
-    """What came. `query` and `body` are as they were sent; the names of `headers` are in small letters."""
-
-    method: str
-    path: str
-    query: str = ""
-    body: str = ""
-    headers: Mapping[str, str] = {}
-    address: str = ""
-
-
-class Answer(NamedTuple):
-    """What goes back: JSON, and headers besides those that every answer has."""
-
-    status: int
-    body: bytes
-    headers: dict[str, str] = {}
-
-
-Reply = Callable[[Answer], None]
 
 
 class Told(NamedTuple):
