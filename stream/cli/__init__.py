@@ -13,6 +13,11 @@ from importlib.metadata import version
 COMMANDS = {
     "serve": "serve a market: a page, a WebSocket and metrics",
     "watch": "show a channel of a live server in the terminal",
+    "place": "place an order",
+    "cancel": "cancel an order, or all of them",
+    "orders": "show your own orders",
+    "balances": "show what you own",
+    "fills": "show the fills of your own orders",
     "verify": "rebuild the books of a live server and report what is wrong",
     "judge": "listen to a client in any language, and report whether its books are right",
     "fault": "run a proxy that breaks, slows and garbles connections, to test clients in any language",
@@ -31,6 +36,7 @@ COMMANDS = {
 EXAMPLES = """examples:
   deltabook serve --source recorded --source simulated     a live market on http://localhost:8080/
   deltabook watch orderbook:BTC-USDT                       its ladder in the terminal
+  deltabook place BTC-USDT buy 0.001 60000.00              an order of your own; DELTABOOK_TOKEN says who you are
   deltabook verify --seconds 60                            check whether every book is right
   deltabook load --clients 1000 --html load.html           a thousand clients, and a report with plots
   deltabook doctor                                         check whether this machine can run a server

@@ -1,6 +1,7 @@
 """`deltabook watch`: shows a channel of a live server in the terminal."""
 
 import argparse
+import os
 import time
 from typing import Any
 
@@ -9,6 +10,7 @@ from rich.live import Live as Screen
 from rich.table import Table
 from rich.text import Text
 
+from stream.cli.account import TOKEN
 from stream.cli.numbers import counted, whole
 from stream.cli.verify import DEFAULT_URL
 from stream.client.client import connect
@@ -43,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("channel", help="the channel, such as orderbook:BTC-USDT, trades:BTC-USDT, ticker:BTC-USDT, orders or balances")
     parser.add_argument("--url", default=DEFAULT_URL, help="the server (default: %(default)s)")
-    parser.add_argument("--token", help="a token; the channels orders and balances need one")
+    parser.add_argument("--token", default=os.environ.get(TOKEN), help=f"a token; orders and balances need one (default: {TOKEN} of the environment)")
     parser.add_argument("--depth", type=counted, default=15, help="levels per side, as far as they fit into the terminal (default: 15)")
     parser.add_argument("--interval", type=whole, default=100, metavar="MS", help="the shortest time between two frames (default: 100)")
     parser.add_argument("--count", type=whole, default=0, metavar="N", help="stop after N frames (default: 0, do not stop)")

@@ -351,7 +351,7 @@ class Reader:
             text = re.sub(rf"(127\.0\.0\.1|localhost):{port}\b", rf"\g<1>:{real}", text)
         if PORT in self._ports:
             url = f"ws://127.0.0.1:{self._ports[PORT]}/v1"
-            text = re.sub(r"(deltabook (?:watch|admin))\b(?![^\n|]*ws://)", rf"\1 --url {url}", text)
+            text = re.sub(r"(deltabook (?:watch|admin|place|cancel|orders|balances|fills))\b(?![^\n|]*ws://)", rf"\1 --url {url}", text)
             text = re.sub(r"(deltabook (?:verify|load|judge))\b(?![^\n|]*ws://)", rf"\1 {url}", text)
             text = re.sub(r"(-m stream\.examples\.\w+)(?![^\n|]*ws://)", rf"\1 --url {url}", text)
         if self._redis:
