@@ -173,8 +173,9 @@ cdef class BookByOrder:
             self.show_all()
 
     cdef void enter(self, Known* known, int side, int64_t price, int64_t left):
-        """An order is incoming."""
-        self.settle()
+        """An order is incoming. A stop that was triggered as it arrived is so twice, and has not come to rest in between."""
+        if known != self.incoming:
+            self.settle()
         known.left = left
         self.incoming, self.side, self.price = known, side, price
 

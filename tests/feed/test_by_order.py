@@ -6,7 +6,7 @@ from random import Random
 import msgspec
 import pytest
 
-from engine import Commands, EventKind, Exchange, Phase, Side
+from engine import Commands, EventKind, Exchange, OrderType, Phase, Side
 from stream.feed.channel import Point
 from stream.feed.feed import Feed
 from stream.feed.public_channels import FollowedByOrder
@@ -138,6 +138,24 @@ def test_a_fill_names_its_trade_and_an_iceberg_comes_back_under_another_number()
     assert shown == OrderAdded(shown.order, "sell", 100, 4)
     assert again == OrderExecuted(shown.order, 1, trades[1].seq)
     assert added.order != shown.order
+
+
+def test_a_stop_that_is_triggered_as_it_arrives_is_never_seen_to_rest() -> None:
+    exchange = new_exchange(0)
+    for _ in range(2):
+        account = exchange.open_account()
+        exchange.deposit(account, 0, 10**12)
+        exchange.deposit(account, 2, 10**12)
+    channel = channels_of(feed := feed_of(exchange))[0]
+    exchange.place(0, 0, Side.SELL, 100, 1)
+    exchange.place(1, 0, Side.BUY, 100, 1)    # the last trade
+    start = channel.seq
+    exchange.place(0, 0, Side.BUY, 0, 5, OrderType.STOP, stop=50)
+    assert [event.kind for event in exchange.events if event.kind == EventKind.TRIGGERED]
+    feed.apply(1)
+    frame = channel.since(start, Point(1, exchange.seq, 0, 0))
+    assert frame
+    assert frame.message.batches == []    # type: ignore[attr-defined]
 
 
 def test_books_that_nobody_hears_are_followed_no_longer() -> None:
