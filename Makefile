@@ -16,6 +16,7 @@
 # make page SECONDS=30   the page in a browser under 1,000 changes a second
 # make dialects   installs clients of other venues, and connects them to a market of ours
 # make rest   installs what validates the REST API, and calls all of it
+# make exports   installs what reads exported files, and has it read some
 # make peers  installs what the benchmarks compare with
 # make fuzz INPUTS=1000000 SEED=1   as many mutated inputs through each layer that reads any
 # make autobahn   the Autobahn suite against the message layer: RFC 6455, case by case
@@ -32,7 +33,7 @@ BIN := .venv/bin
 WORKERS := $(shell $(PYTHON) -c 'import os; print(-(-3 * os.cpu_count() // 2))')
 SOURCES := $(wildcard engine/*.pyx engine/*.pxd stream/*/*.pyx stream/*/*.pxd)
 
-.PHONY: run build site test lint check simulate campaign hostile build-beside engine-tests crashes kills faults attack network soak growth fuzz page dialects autobahn checked sanitized bench peers docs vectors clean
+.PHONY: run build site test lint check simulate campaign hostile build-beside engine-tests crashes kills faults attack network soak growth fuzz page dialects exports autobahn checked sanitized bench peers docs vectors clean
 
 run: .venv/built
 	$(BIN)/deltabook serve --source recorded --source simulated --set 'deposit=$(DEPOSIT)' $(ARGS)
@@ -78,6 +79,11 @@ dialects: .venv/tools
 rest: .venv/tools
 	$(call EXTRAS,rest)
 	$(BIN)/python -m pytest -rs tests/rest
+
+# What reads the exported files, as it is on PyPI, against our books.
+exports: .venv/tools
+	$(call EXTRAS,exports)
+	$(BIN)/python -m pytest -rs tests/export
 
 page: .venv/tools
 	DELTABOOK_SECONDS=$(or $(SECONDS),30) $(BIN)/python -m pytest tests/web/test_page.py

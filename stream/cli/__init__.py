@@ -24,6 +24,7 @@ COMMANDS = {
     "load": "put the load of many clients on a server, and report what they saw",
     "replay": "feed a recording into an engine, and check the result against the recording",
     "journal": "show what is in a journal and whether it is whole; print, replay or repair it",
+    "export": "put a book order by order into a file for the tools of others: DBN, Parquet, LOBSTER, hftbacktest",
     "admin": "halt instruments, limit accounts, disconnect clients, revoke tokens; see who is connected and how far behind",
     "cluster": "show who leads a market that Redis joins, and how far each process is",
     "handover": "let a standby lead such a market, before you restart its leader",

@@ -39,9 +39,10 @@ ROOMS: dict[str, str] = {
     "dialects": "server",
     "rest": "server",
     "cluster": "server",
+    "export": "market client",
     "fault": "wire",
     "harness": "client",
-    "cli": "relay dialects rest cluster harness fault",
+    "cli": "relay dialects rest cluster harness fault export",
     "face": "client",    # `stream` itself, and `deltabook`: what is imported from them
 }
 """Each room, and the rooms that it may import: these, and what these may."""
@@ -67,6 +68,7 @@ TOUCHES: dict[str, str] = {
     "cli.cluster": "os",
     "cli.completion": "pathlib",
     "cli.doctor": "fcntl importlib os pathlib platform resource socket time urllib",
+    "cli.export": "pathlib",
     "cli.fault": "asyncio signal",
     "cli.journal": "pathlib time",
     "cli.judge": "asyncio os",
@@ -99,6 +101,12 @@ TOUCHES: dict[str, str] = {
     "dialects.binance.dialect": "urllib",
     "dialects.binance.listen_keys": "secrets",
     "dialects.binance.request": "urllib",
+    "export.channel_source": "asyncio",
+    "export.dbn": "importlib pathlib",
+    "export.hftbacktest": "pathlib shutil tempfile",
+    "export.lobster": "pathlib",
+    "export.parquet": "importlib pathlib",
+    "export.writers": "importlib pathlib",
     "face.deltabook": "importlib",
     "fault.kinds": "random",
     "fault.plan": "random",
