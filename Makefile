@@ -14,7 +14,7 @@
 # make network SECONDS=3600 SEED=1   both clients and a relay with 1,000 channels each on the worst network there is
 # make checked   the engine's tests with bounds checks and C assertions      make sanitized   the same with ASan and UBSan
 # make page SECONDS=30   the page in a browser under 1,000 changes a second
-# make dialects   installs clients of other venues, and connects them to a market of ours
+# make dialects SECONDS=60   installs clients of other venues, and connects them to a market of ours
 # make rest   installs what validates the REST API, and calls all of it
 # make exports   installs what reads exported files, and has it read some
 # make peers  installs what the benchmarks compare with
@@ -69,10 +69,12 @@ hostile: build-beside
 fuzz: .venv/tools
 	DELTABOOK_INPUTS=$(or $(INPUTS),1000000) DELTABOOK_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/wire/test_fuzz.py
 
-# Clients of other venues, as they are on PyPI, against a market of ours.
+# Clients of other venues, as they are on PyPI and npm, against a market of ours.
 dialects: .venv/tools
 	$(call EXTRAS,dialects)
-	$(BIN)/python -m pytest -rs tests/dialects tests/docs/test_docs.py -k 'dialects or binance-clients'
+	mkdir -p build/dialect_clients && cp tests/dialects/package.json build/dialect_clients
+	if command -v npm > /dev/null; then npm install --silent --no-audit --no-fund --prefix build/dialect_clients; fi
+	DELTABOOK_SECONDS=$(or $(SECONDS),60) $(BIN)/python -m pytest -rs tests/dialects tests/docs/test_docs.py -k 'dialects or binance-clients'
 
 # Calls every operation of the REST API of a served market, with good values and bad ones.
 .PHONY: rest

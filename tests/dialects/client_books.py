@@ -8,6 +8,7 @@ import json
 import os
 import ssl
 import sys
+import time
 from typing import Any
 
 SHOWN = 10
@@ -49,6 +50,58 @@ async def ccxt_pro(http: str, websocket: str, seconds: float) -> None:
     await venue.close()
 
 
+def unicorn(http: str, websocket: str, seconds: float) -> None:
+    """unicorn-binance-websocket-api."""
+    from unicorn_binance_websocket_api import BinanceWebSocketApiManager
+
+    manager = BinanceWebSocketApiManager(
+        exchange="binance.com", websocket_base_uri=f"{websocket}/", restful_base_uri=f"{http}/", warn_on_update=False, disable_colorama=True,
+    )
+    manager.create_stream([f"depth{SHOWN}@100ms"], [SYMBOL.lower()], output="dict")
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        event = manager.pop_stream_data_from_stream_buffer()
+        if event and "data" in event:
+            say(event["data"]["lastUpdateId"], event["data"]["bids"], event["data"]["asks"])
+        elif not event:
+            time.sleep(0.01)
+    manager.stop_manager()
+
+
+def nautilus(http: str, websocket: str, seconds: float) -> None:
+    """NautilusTrader's data client."""
+    from nautilus_trader.adapters.binance import BINANCE, BinanceDataClientConfig, BinanceLiveDataClientFactory
+    from nautilus_trader.common.actor import Actor
+    from nautilus_trader.config import InstrumentProviderConfig, LoggingConfig, TradingNodeConfig
+    from nautilus_trader.live.node import TradingNode
+    from nautilus_trader.model.book import OrderBook
+    from nautilus_trader.model.enums import BookType
+    from nautilus_trader.model.identifiers import InstrumentId
+
+    instrument = InstrumentId.from_str(f"{SYMBOL}.BINANCE")
+
+    class Follower(Actor):    # type: ignore[misc]
+        def on_start(self) -> None:
+            self.book = OrderBook(instrument, BookType.L2_MBP)
+            self.subscribe_order_book_deltas(instrument, BookType.L2_MBP)
+
+        def on_order_book_deltas(self, deltas: Any) -> None:
+            self.book.apply_deltas(deltas)
+            sides = (self.book.bids(), self.book.asks())
+            say(deltas.sequence, *([(level.price, level.size()) for level in side[:SHOWN]] for side in sides))
+
+    client = BinanceDataClientConfig(
+        api_key="none", api_secret="none", base_url_http=http, base_url_ws=websocket,
+        instrument_provider=InstrumentProviderConfig(load_ids=frozenset({instrument})),
+    )
+    node = TradingNode(TradingNodeConfig(logging=LoggingConfig(log_level="ERROR"), data_clients={BINANCE: client}))
+    node.trader.add_actor(Follower())
+    node.add_data_client_factory(BINANCE, BinanceLiveDataClientFactory)
+    node.build()
+    node.get_event_loop().call_later(seconds, os._exit, 0)
+    node.run()
+
+
 def cryptofeed(http: str, websocket: str, seconds: float, certificate: str) -> None:
     """Its feed handler. It takes TLS only."""
     os.environ["REQUESTS_CA_BUNDLE"] = os.environ["SSL_CERT_FILE"] = certificate
@@ -82,6 +135,10 @@ def main(name: str, http: str, websocket: str, seconds: str, certificate: str = 
             asyncio.run(python_binance(http, websocket, float(seconds), None))
         case "ccxt":
             asyncio.run(ccxt_pro(http, websocket, float(seconds)))
+        case "unicorn":
+            unicorn(http, websocket, float(seconds))
+        case "nautilus":
+            nautilus(http, websocket, float(seconds))
         case "cryptofeed":
             cryptofeed(http, websocket, float(seconds), certificate)
 

@@ -4,9 +4,7 @@ import asyncio
 import json
 import os
 import ssl
-import sys
 from datetime import UTC, datetime, timedelta
-from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from stream.dialects.face import start_dialects
 from stream.server.market_server import MarketServer
 from stream.sources.simulated import SimulatedSource
 from tests.dialects.client_books import SHOWN
+from tests.dialects.installed import NODE, ROOT, command, require
 from tests.setting import CONFIG
 from tests.sockets import run, serving
 
@@ -27,7 +26,10 @@ SECONDS = float(os.environ.get("DELTABOOK_SECONDS", "4"))
 EVENTS_MIN = 3
 """What a client that follows at once a second hears at least."""
 
-PACKAGES = {"python-binance": "binance", "python-binance-slow": "binance", "ccxt": "ccxt", "cryptofeed": "cryptofeed"}
+PACKAGES = {
+    "python-binance": "binance", "python-binance-slow": "binance", "ccxt": "ccxt", "cryptofeed": "cryptofeed", "unicorn": "unicorn_binance_websocket_api",
+    "nautilus": "nautilus_trader", "npm-ccxt": NODE, "npm-binance-api-node": NODE,
+}
 
 Book = tuple[list[list[float]], list[list[float]]]
 
@@ -98,9 +100,8 @@ async def end_tls(port: int, path: Path) -> asyncio.Server:
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_the_book_of_a_client_is_the_engines_at_every_update_id_that_it_shows(name: str, tmp_path: Path) -> None:
-    if find_spec(PACKAGES[name]) is None:
-        pytest.skip(f"{name} is not installed: `make dialects` installs it")
-    run(lambda: follow(name, tmp_path), 120)()
+    require(name, PACKAGES)
+    run(lambda: follow(name, tmp_path), SECONDS + 120)()
 
 
 async def follow(name: str, folder: Path) -> None:
@@ -115,8 +116,8 @@ async def follow(name: str, folder: Path) -> None:
             tls = await end_tls(face.port, path)
             address, scheme, arguments = f"127.0.0.1:{tls.sockets[0].getsockname()[1]}", "s", [str(path)]
         client = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.dialects.client_books", name, f"http{scheme}://{address}", f"ws{scheme}://{address}", str(SECONDS), *arguments,
-            cwd=Path(__file__).parents[2], stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            *command(name, PACKAGES, "books"), f"http{scheme}://{address}", f"ws{scheme}://{address}", str(SECONDS), *arguments,
+            cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )
         out, err = await client.communicate()
         if name == "cryptofeed":

@@ -5,9 +5,7 @@ import hmac
 import json
 import os
 import socket
-import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any
@@ -20,12 +18,13 @@ from stream.access import key_files
 from stream.access.api_keys import secret_of
 from stream.settings.config import Config
 from tests.dialects.client_traders import PRICE, SIZE, SYMBOL
+from tests.dialects.installed import NODE, ROOT, command, require
 from tests.dialects.traders import make_key
 from tests.kills import ServerProcess
 from tests.setting import CONFIG
 from tests.sockets import run
 
-PACKAGES = {"ccxt": "ccxt", "python-binance": "binance", "official": "binance_sdk_spot"}
+PACKAGES = {"ccxt": "ccxt", "python-binance": "binance", "official": "binance_sdk_spot", "npm-ccxt": NODE, "npm-binance-api-node": NODE}
 FILL = "0.4"
 STOP = {"side": "SELL", "type": "STOP_LOSS_LIMIT", "timeInForce": "GTC", "quantity": "0.1", "price": "89", "stopPrice": "90"}
 
@@ -65,8 +64,7 @@ class Venue:
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_a_client_trades_through_a_crash_of_the_server(name: str, tmp_path: Path) -> None:
-    if find_spec(PACKAGES[name]) is None:
-        pytest.skip(f"{name} is not installed: `make dialects` installs it")
+    require(name, PACKAGES)
     run(lambda: trade(name, tmp_path), 120)()
 
 
@@ -75,11 +73,11 @@ async def trade(name: str, folder: Path) -> None:
     venue = Venue(folder)
     await venue.server.start()
     address = f"127.0.0.1:{venue.port}"
-    command = [sys.executable, "-m", "tests.dialects.client_traders", name, f"http://{address}", f"ws://{address}", "key-of-alice", venue.secrets["alice"]]
+    arguments = f"http://{address}", f"ws://{address}", "key-of-alice", venue.secrets["alice"]
     with (folder / "client").open("wb") as log:
         client = await asyncio.create_subprocess_exec(
-            *command, cwd=Path(__file__).parents[2], env=os.environ | {"NO_PROXY": "*"}, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=log,
+            *command(name, PACKAGES, "trade"), *arguments, cwd=ROOT, env=os.environ | {"NO_PROXY": "*"}, stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE, stderr=log,
         )
     assert client.stdout
     assert client.stdin

@@ -33,7 +33,8 @@ REDIS = "redis://127.0.0.1:6379"
 NODE = shutil.which("node")
 SOCKETS = "--experimental-websocket"    # node 20 has a WebSocket under this flag, later ones have it anyway
 
-CLIENTS = ("binance", "binance_sdk_spot", "ccxt", "cryptofeed", "unicorn_binance_websocket_api")
+CLIENTS = ("binance", "binance_sdk_spot", "ccxt", "cryptofeed", "nautilus_trader", "unicorn_binance_websocket_api")
+PACKAGES = {name: ROOT / "build/dialect_clients/node_modules" / name for name in ("binance-api-node", "ccxt")}
 """Packages of the extra `dialects`."""
 
 DIRECTIVES = {"{eval-rst}", "{include}", "{toctree}"}
@@ -84,6 +85,11 @@ def blocks_of(path: Path) -> Iterator[Block]:
 def missing_client(text: str) -> str:
     """A client of another venue that a block needs and that is not installed, "" for none."""
     return next((name for name in CLIENTS if re.search(rf"^(import|from) {name}\b", text, re.MULTILINE) and find_spec(name) is None), "")
+
+
+def missing_package(text: str) -> str:
+    """The same for Node."""
+    return next((name for name, path in PACKAGES.items() if f'from "{name}"' in text and not path.exists()), "")
 
 
 def lines_of(script: str) -> list[str]:
@@ -172,6 +178,8 @@ class Reader:
             (folder / name).symlink_to(ROOT / name)
         (folder / "node_modules").mkdir()
         (folder / "node_modules" / "deltabook").symlink_to(ROOT / "stream" / "web" / "client")
+        for name, path in PACKAGES.items():
+            (folder / "node_modules" / name).symlink_to(path)
 
     def read(self, path: Path) -> None:
         """Do all that a document says."""
@@ -226,6 +234,9 @@ class Reader:
                 self._latest = None
             case "python":
                 self._run([sys.executable, "-c", text], goes_on)
+            case "js" if missing := missing_package(text):
+                self.skipped.add(f"{missing} is not installed: `make dialects` installs it")
+                self._latest = None
             case "js":
                 self._run_in_node(text, goes_on)
             case "sh":
