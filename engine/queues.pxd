@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from engine.ahead cimport Aheads, Sum
 from engine.ladder cimport Levels
 
 
@@ -12,6 +13,7 @@ cdef struct QueuedOrder:
     uint32_t level
     uint32_t ahead              # neighbours in its queue
     uint32_t behind
+    uint32_t rank               # in the `Ahead` of its queue, if there is one
 
 
 cdef struct Queues:
@@ -22,6 +24,7 @@ cdef struct Queues:
     uint32_t free
     uint32_t count
     uint64_t digest
+    Aheads aheads
 
 
 cdef uint32_t put_behind(Queues* queues, uint64_t order, int side, int64_t price, int64_t size, uint32_t ahead) noexcept nogil
@@ -29,6 +32,7 @@ cdef uint32_t put_last(Queues* queues, uint64_t order, int side, int64_t price, 
 cdef void resize_order(Queues* queues, uint32_t slot, int64_t size) noexcept nogil
 cdef void take_out(Queues* queues, uint32_t slot) noexcept nogil
 cdef void empty(Queues* queues) noexcept nogil
+cdef Sum ahead_of(Queues* queues, uint32_t slot) noexcept nogil
 
 
 cdef inline int64_t price_at(Queues* queues, uint32_t slot) noexcept nogil:

@@ -9,6 +9,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdlib cimport free
 from libc.string cimport memset
 
+from engine.ahead cimport Ahead, Sum, arrive, asked_about, begin_ahead, change_ahead, forget_ahead, forget_all, sum_below
 from engine.ladder cimport Level, came_alive, find, find_or_add, forget, next_worse, ran_empty
 from engine.levels cimport mix, side_of
 from engine.memory cimport doubled, resized
@@ -48,6 +49,37 @@ cdef inline void share_level(Queues* queues, uint32_t index) noexcept nogil:
     queues.levels.digest += level.term
 
 
+cdef void arrived(Queues* queues, uint32_t slot) noexcept nogil:
+    """An order has come into its queue."""
+    cdef QueuedOrder* queued = &queues.order[slot]
+    cdef Ahead* ahead = asked_about(&queues.aheads, queued.level)
+    if ahead == NULL:
+        return
+    if queued.behind or ahead.last == ahead.room:
+        forget_ahead(ahead)
+    else:
+        queued.rank = arrive(ahead, queued.size)
+
+
+cdef Ahead* look_at(Queues* queues, uint32_t index) noexcept nogil:
+    """What is ahead of the orders of a level. O(these orders), if nobody has asked yet."""
+    cdef Level* level = &queues.levels.level[index]
+    cdef Ahead* ahead = asked_about(&queues.aheads, index)
+    cdef uint32_t slot = level.queue.head
+    if ahead == NULL:
+        ahead = begin_ahead(&queues.aheads, index, queues.levels.level_capacity, level.count)
+        while slot:
+            queues.order[slot].rank = arrive(ahead, queues.order[slot].size)
+            slot = queues.order[slot].behind
+    return ahead
+
+
+cdef Sum ahead_of(Queues* queues, uint32_t slot) noexcept nogil:
+    """How many orders and lots are ahead of an order in its queue. O(log n) of the queue's length, on average over many questions."""
+    cdef Ahead* ahead = look_at(queues, queues.order[slot].level)    # which may give the order its rank
+    return sum_below(ahead, queues.order[slot].rank)
+
+
 cdef uint32_t put_behind(Queues* queues, uint64_t order, int side, int64_t price, int64_t size, uint32_t ahead) noexcept nogil:
     """Put an order behind another one of its queue, or for 0 ahead of all. Returns its slot. `size` is above 0."""
     cdef uint32_t index = find_or_add(&queues.levels, side, price)
@@ -85,6 +117,7 @@ cdef uint32_t put_behind(Queues* queues, uint64_t order, int side, int64_t price
     if level.count == 1:
         came_alive(&queues.levels, index)
     share_level(queues, index)
+    arrived(queues, slot)
     return slot
 
 
@@ -97,6 +130,9 @@ cdef uint32_t put_last(Queues* queues, uint64_t order, int side, int64_t price, 
 cdef void resize_order(Queues* queues, uint32_t slot, int64_t size) noexcept nogil:
     """Give an order another size, above 0, where it is."""
     cdef QueuedOrder* queued = &queues.order[slot]
+    cdef Ahead* ahead = asked_about(&queues.aheads, queued.level)
+    if ahead != NULL:
+        change_ahead(ahead, queued.rank, 0, size - queued.size)
     queues.levels.level[queued.level].size += size - queued.size
     queued.size = size
     share(queues, slot)
@@ -108,6 +144,9 @@ cdef void take_out(Queues* queues, uint32_t slot) noexcept nogil:
     cdef QueuedOrder* queued = &queues.order[slot]
     cdef uint32_t index = queued.level
     cdef Level* level = &queues.levels.level[index]
+    cdef Ahead* ahead = asked_about(&queues.aheads, index)
+    if ahead != NULL:
+        change_ahead(ahead, queued.rank, -1, -queued.size)
     if queued.ahead:
         queues.order[queued.ahead].behind = queued.behind
     else:
@@ -123,6 +162,8 @@ cdef void take_out(Queues* queues, uint32_t slot) noexcept nogil:
     level.size -= queued.size
     share_level(queues, index)
     if not level.count:
+        if ahead != NULL:
+            forget_ahead(ahead)
         ran_empty(&queues.levels, index)
         forget(&queues.levels, index)
     queued.order = 0
@@ -132,6 +173,7 @@ cdef void take_out(Queues* queues, uint32_t slot) noexcept nogil:
 
 cdef void empty(Queues* queues) noexcept nogil:
     """Forget everything."""
+    forget_all(&queues.aheads)
     free(queues.levels.level)
     free(queues.levels.node)
     free(queues.order)
@@ -208,22 +250,29 @@ cdef class OrderQueues:
 
     def check(self) -> None:
         """Check that all parts agree. Raises Inconsistent if they do not. O(orders)."""
-        cdef uint32_t index, slot, ahead, count = 0
+        cdef uint32_t index, slot, ahead, count = 0, before
         cdef uint64_t digest = 0, levels_digest = 0
+        cdef Ahead* asked
+        cdef Sum sum
         cdef int64_t size, lots
         cdef int side
         for side in range(2):
             index = self.queues.levels.ladders[side].best
             while index:
-                ahead, lots = 0, 0
+                ahead, lots, before = 0, 0, 0
+                asked = asked_about(&self.queues.aheads, index)
                 price = self.queues.levels.level[index].price
                 slot = self.queues.levels.level[index].queue.head
                 while slot:
                     size = self.queues.order[slot].size
                     expect(size > 0 and self.queues.order[slot].ahead == ahead and self.queues.order[slot].level == index, "an order is where it says", slot)
                     digest += share_of(self.queues.order[slot].order, self.queues.order[ahead].order, side, price, size)
+                    if asked != NULL:
+                        sum = sum_below(asked, self.queues.order[slot].rank)
+                        expect(sum.orders == before and sum.size == lots, "what is ahead of an order is the sum of those ahead", slot)
                     lots += size
                     count += 1
+                    before += 1
                     ahead, slot = slot, self.queues.order[slot].behind
                 expect(self.queues.levels.level[index].queue.tail == ahead, "the tail is the last order", index)
                 expect(self.queues.levels.level[index].size == lots > 0, "a level is the sum of its orders", index)
@@ -290,21 +339,10 @@ cdef class IndexedQueues(OrderQueues):
     def place(self, order: int) -> tuple[int, int]:
         """How many orders, and how many lots, are ahead of an order in its queue. Raises ValueError if it is not in the book.
 
-        Counts from the nearer end of the queue: O(the smaller of the numbers of orders ahead and behind).
+        O(log n) of the orders at its price, on average over many questions; the first one about a price costs O(n).
         """
-        cdef uint32_t slot = self.slot(order), ahead = slot, behind = slot
-        cdef Level* level = &self.queues.levels.level[self.queues.order[slot].level]
-        cdef int64_t lots_ahead = 0, lots_behind = 0
-        cdef uint32_t orders = 0
-        while True:
-            ahead, behind = self.queues.order[ahead].ahead, self.queues.order[behind].behind
-            if not ahead:
-                return orders, lots_ahead
-            if not behind:
-                return level.count - 1 - orders, level.size - self.queues.order[slot].size - lots_behind
-            lots_ahead += self.queues.order[ahead].size
-            lots_behind += self.queues.order[behind].size
-            orders += 1
+        cdef Sum ahead = ahead_of(&self.queues, self.slot(order))
+        return ahead.orders, ahead.size
 
     # Changes
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from stream.client.counts import KINDS, Lots, Ticks, Units
 from stream.client.errors import ClientError
-from stream.wire import candles, frames, history, messages
+from stream.wire import candles, frames, history, messages, queue_position
 from stream.wire.channels import parse
 from stream.wire.messages import InForce
 from stream.wire.scale import to_decimal
@@ -389,6 +389,23 @@ class Candle(Reading, of=candles.Candle):
     trades: int
     first: int
     last: int
+
+
+class QueuePosition(Reading, of=queue_position.QueuePosition):
+    """The place of an own order in the queue of its price at `seq`: how many orders, and what size, are ahead of it. `number` is its public number."""
+
+    seq: int
+    order: int
+    number: int
+    instrument: str
+    side: Literal["buy", "sell"]
+    price: Decimal
+    price_ticks: Ticks
+    size: Decimal
+    size_lots: Lots
+    orders_ahead: int
+    size_ahead: Decimal
+    size_ahead_lots: Lots
 
 
 class OrderPage(Reading, of=history.OrderPage):

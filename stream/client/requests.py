@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeVar
 
 from stream.client.counts import KINDS, Amount, Lots, Price, Size, Ticks, Units, count
 from stream.client.errors import ClientError
-from stream.client.readings import CandlePage, Done, OrderPage, OrderUpdate, PastOrder, Scale, TradePage, scale
-from stream.wire import candles, history, messages
+from stream.client.readings import CandlePage, Done, OrderPage, OrderUpdate, PastOrder, QueuePosition, Scale, TradePage, scale
+from stream.wire import candles, history, messages, queue_position
 from stream.wire.candles import IntervalName, ListCandles
 from stream.wire.fields import Message
 from stream.wire.history import ListOrders, ListTrades
@@ -32,6 +32,7 @@ from stream.wire.messages import (
     Replace,
     Scope,
 )
+from stream.wire.queue_position import AskQueuePosition
 
 R = TypeVar("R", bound=Message)
 
@@ -199,6 +200,16 @@ class Requests(ABC):
         )
         await self.learn({each.instrument for each in page.trades})
         return TradePage(page, self.scales, "")
+
+    async def queue_position(self, order: Order) -> QueuePosition:
+        """The place of an open own order in the queue of its price. Raises RequestRefused (NOT_QUEUED) if it is in none that is shown.
+
+        To follow the place from there, listen to `market_by_order` and look at `place(position.number)`.
+        """
+        id = order if isinstance(order, int) else order.order
+        position = await self.request(AskQueuePosition, queue_position.QueuePosition, order=id)
+        await self.learn({position.instrument})
+        return QueuePosition(position, self.scales, position.instrument)
 
     async def logout(self) -> None:
         """Sign out. The subscriptions to own channels end, and `cancel_on_disconnect` does not apply."""

@@ -106,6 +106,10 @@ class Feed:
         """How many books by order were wrong, and began again."""
         return self._by_order.failures
 
+    def queue_position(self, instrument: int, order: int) -> tuple[int, int, int] | None:
+        """The public number of an open order, and how many orders and lots are ahead of it; None if it is in no queue that is shown. O(log n) on average."""
+        return self._by_order_channels[instrument].place(order)
+
     def dump(self) -> bytes:
         """What its channels know that the exchange does not, for another process to `restore`."""
         return msgspec.msgpack.encode(FeedState(

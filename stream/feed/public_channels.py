@@ -101,6 +101,15 @@ class FollowedByOrder(ByOrderChannel):
             self._books.follow(self._index, self._log)
         return self._log
 
+    def place(self, order: int) -> tuple[int, int, int] | None:
+        """The public number of an open order, and how many orders and lots are ahead of it; None if it is in no queue that is shown.
+
+        O(log n) of the orders at its price, on average. O(orders in the book), if it is not followed yet; and it is followed as if somebody had listened.
+        """
+        self._unheard_since = 0
+        assert self.log
+        return self._books.place(self._index, order)
+
     def changed(self, time: int) -> None:
         """The book has changed. If nobody has listened for long, stop following it."""
         if self.heard or self._config.market_by_order_always:

@@ -8,7 +8,7 @@ from stream.access.keys import Key
 from stream.account_history.recorder import Question
 from stream.commands.directory import AccountOf, Directory, Entry
 from stream.feed.candle_pages import page_of
-from stream.feed.channel import PHASES, Point
+from stream.feed.channel import PHASES, SIDES, Point
 from stream.feed.hub import Refused
 from stream.journal.format import Buffer
 from stream.market.history import History
@@ -19,6 +19,7 @@ from stream.wire.candles import ListCandles
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
 from stream.wire.messages import InstrumentTerms, OrderRequest
+from stream.wire.queue_position import AskQueuePosition, QueuePosition
 
 
 class ExchangeVenue(Venue):
@@ -90,6 +91,20 @@ class ExchangeVenue(Venue):
         """Call `done` with candles of an instrument, as of now. Raises Refused if there is no such instrument. O(log n + candles)."""
         candles = self.feed.candles[self.index_of(request.instrument)]
         done(page_of(request, candles, self.point(now), max(self._engine_time, self.engine_time(now))))
+
+    def queue_position(self, account: int, request: AskQueuePosition) -> QueuePosition:
+        """The place of an account's order in its queue. Refused if it has no such open order, or it is in no queue that is shown. O(log n) on average."""
+        order = self.exchange.order(request.order)
+        if order is None or order.account != account:
+            raise Refused(ErrorCode.UNKNOWN_ORDER, f"order {request.order}: the account has no such open order")
+        found = self.feed.queue_position(order.instrument, order.order)
+        if not found:
+            raise Refused(ErrorCode.NOT_QUEUED)
+        number, orders_ahead, size_ahead = found
+        return QueuePosition(
+            id=request.id, seq=self.exchange.seq, order=order.order, number=number, instrument=self.exchange.books[order.instrument].instrument.name,
+            side=SIDES[order.side], price=order.price, size=order.displayed, orders_ahead=orders_ahead, size_ahead=size_ahead,
+        )
 
     def is_open(self, order: int) -> bool:
         """Whether an order is open or waits for its trigger."""

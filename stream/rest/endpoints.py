@@ -36,6 +36,7 @@ from stream.wire.messages import (
     Replace,
     Subscribe,
 )
+from stream.wire.queue_position import AskQueuePosition, QueuePosition
 
 PARAMETERS_MAX = 32
 
@@ -170,6 +171,7 @@ ENDPOINTS = [
     Endpoint("DELETE", "/v1/client_orders/{client_id}", Cancel, Done, TRADE_SCOPE, without=("order",), summary="Cancel the order that has this client's id."),
     Endpoint("GET", "/v1/order_history", ListOrders, OrderPage, ACCOUNT_SCOPE),
     Endpoint("GET", "/v1/fills", ListTrades, TradePage, ACCOUNT_SCOPE),
+    Endpoint("GET", "/v1/orders/{order}/queue_position", AskQueuePosition, QueuePosition, ACCOUNT_SCOPE),
     Endpoint("POST", "/v1/dead_man", DeadMan, Confirmed, TRADE_SCOPE),
     *admin_endpoints(),
 ]

@@ -39,6 +39,7 @@ from stream.wire.messages import (
     Unsubscribed,
 )
 from stream.wire.messages import Subscriptions as SubscriptionList
+from stream.wire.queue_position import AskQueuePosition
 from stream.wire.times import MILLISECOND, NEVER
 
 REFUSED_TOKEN_WEIGHT = 5
@@ -88,6 +89,9 @@ class RequestHandler:
                 case ListOrders() | ListTrades():
                     self._require(session, ACCOUNT_SCOPE)
                     self._venue.list_history(session.account, request, session.say_at_length)
+                case AskQueuePosition():
+                    self._require(session, ACCOUNT_SCOPE)
+                    session.say(self._venue.queue_position(session.account, request))
                 case _:
                     self._require(session, ADMIN_SCOPE)
                     self._venue.administer(session.subject, request, now, session.say_at_length)

@@ -50,6 +50,7 @@ from stream.wire.messages import (
     Stale,
     Standing,
 )
+from stream.wire.queue_position import AskQueuePosition, QueuePosition
 from stream.wire.times import MILLISECOND
 
 HOUSEKEEPINGS_PER_S = 10
@@ -178,6 +179,10 @@ class Venue(ABC):
     def list_history(self, account: int, request: HistoryRequest, done: Callable[[Message], None]) -> None:
         """Call `done` with a page of what an account has done. Refused if there is no history here."""
         raise Refused(ErrorCode.NO_HISTORY)
+
+    def queue_position(self, account: int, request: AskQueuePosition) -> QueuePosition:
+        """The place of an account's order in its queue. Refused if there are no accounts here."""
+        raise Refused(self.refusal)
 
     def admit_guard(self, session: Guarded, request: CancelOnDisconnect | DeadMan, time_ms: int) -> None:
         """Refused if a session asks for a longer time than it may; or if the disk is nearly full, unless it ends what is remembered of an earlier request."""

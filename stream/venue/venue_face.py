@@ -20,6 +20,7 @@ from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
 from stream.wire.history import HistoryRequest
 from stream.wire.messages import AdminRequest, CancelOnDisconnect, DeadMan, InstrumentTerms, OrderRequest
+from stream.wire.queue_position import AskQueuePosition, QueuePosition
 
 
 class Guarded(Protocol):
@@ -85,6 +86,10 @@ class VenueFace(Protocol):
 
     def list_history(self, account: int, request: HistoryRequest, done: Callable[[Message], None]) -> None:
         """Call `done` with a page of what an account has done. Raises Refused if there is no history here."""
+
+    def queue_position(self, account: int, request: AskQueuePosition) -> QueuePosition:
+        """The place of an account's order in its queue. Raises Refused if the account has no such open order, or it is in no queue that is shown."""
+        ...
 
     def administer(self, who: str, request: AdminRequest, now: int, say: Callable[[Message], None]) -> None:
         """Carry out the request of an administrator, and send the reply."""

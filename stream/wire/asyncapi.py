@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from stream.wire import candles, frames, history, messages
+from stream.wire import candles, frames, history, messages, queue_position
 from stream.wire.candles import CandlePage, ListCandles
 from stream.wire.fields import Message
 from stream.wire.history import HistoryRequest, ListOrders, ListTrades, OrderPage, TradePage
@@ -43,6 +43,7 @@ from stream.wire.messages import (
     Unsubscribe,
     Unsubscribed,
 )
+from stream.wire.queue_position import AskQueuePosition, QueuePosition
 
 DESCRIPTION = """The messages of a deltabook server. It has one WebSocket at `/v1`, with the subprotocol `deltabook.v1.json` (text messages, as described here)
 or `deltabook.v1.msgpack` (binary messages, the same arrays in MessagePack; the default). Every message is an array, and its first element is its tag.
@@ -52,11 +53,11 @@ than 2^53."""
 REPLIES: dict[type[Message], type[Message]] = {
     Login: LoggedIn, Subscribe: Subscribed, Unsubscribe: Unsubscribed, ListSubscriptions: Subscriptions, ListInstruments: Instruments, ListCandles: CandlePage,
     Ping: Pong, Place: Done, Cancel: Done, Reduce: Done, Replace: Done, CancelAll: AllCancelled, ListConnections: Connections, ListOrders: OrderPage,
-    ListTrades: TradePage,
+    ListTrades: TradePage, AskQueuePosition: QueuePosition,
 }
 """The reply to each request, if it is not an `error`. All other requests are answered by `confirmed`."""
 
-SIGNED = (Place, Cancel, Reduce, Replace, CancelAll, CancelOnDisconnect, DeadMan, Logout, *get_args(HistoryRequest), *get_args(AdminRequest))
+SIGNED = (Place, Cancel, Reduce, Replace, CancelAll, CancelOnDisconnect, DeadMan, Logout, *get_args(HistoryRequest), AskQueuePosition, *get_args(AdminRequest))
 """Requests that need a token."""
 
 REF = "#/components/schemas/{name}"
@@ -81,7 +82,7 @@ def draft_7(schema: Any) -> Any:
 
 def schemas(kinds: Iterable[Any]) -> dict[str, Any]:
     """The schemas of messages and of their parts. Each element has the name of its field as its title."""
-    kinds_by_name = vars(frames) | vars(history) | vars(candles) | vars(messages)
+    kinds_by_name = vars(frames) | vars(history) | vars(queue_position) | vars(candles) | vars(messages)
     _, found = msgspec.json.schema_components(kinds, ref_template=REF)
     for name, schema in found.items():
         fields = [field.name for field in msgspec.structs.fields(kinds_by_name[name])]

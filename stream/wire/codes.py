@@ -32,6 +32,7 @@ class ErrorCode(Code):
     TOO_MANY_SUBSCRIPTIONS = 302, "The connection already has as many subscriptions as it may have. Unsubscribe from some."
     PUBLIC_ONLY = 303, "This server is a relay and has public channels only. For orders and for own channels, connect to the server that it relays."
     UNKNOWN_SUBJECT = 310, "No subject of that name has ever signed in."
+    NOT_QUEUED = 311, "The order is open, but in no queue that is shown: it waits for its trigger, or the instrument collects orders for an auction. Ask again when that is over."
     UNKNOWN_ACCOUNT = 403, "The account does not exist."
     UNKNOWN_ORDER = 405, "The account has no such open order."
     UNKNOWN_OPTION = 406, "The type, the time in force and the options of the order cannot be combined; `engine/REFERENCE.md` says which ones can."

@@ -40,6 +40,7 @@ from stream.wire.fields import (
 )
 from stream.wire.frames import Balances, Book, Gap, MarketByOrder, Orders, Ticker, Trades
 from stream.wire.history import HistoryRequest, OrderPage, TradePage
+from stream.wire.queue_position import AskQueuePosition, QueuePosition
 
 # From the client
 
@@ -233,7 +234,7 @@ OrderRequest = Place | Cancel | Reduce | Replace | CancelAll
 
 AdminRequest = SetPhase | SetLimits | Disconnect | Revoke | ListConnections
 
-Request = Login | Subscribe | Unsubscribe | ListSubscriptions | ListInstruments | ListCandles | Ping | OrderRequest | CancelOnDisconnect | DeadMan | HistoryRequest | Logout | AdminRequest
+Request = Login | Subscribe | Unsubscribe | ListSubscriptions | ListInstruments | ListCandles | Ping | AskQueuePosition | OrderRequest | CancelOnDisconnect | DeadMan | HistoryRequest | Logout | AdminRequest
 
 
 # From the server: replies
@@ -436,6 +437,6 @@ class Leaving(Message, tag="leaving"):
     return_ms: Annotated[int, Meta(description="Come back at a random time within this many milliseconds, and resume.")]
 
 
-Reply = LoggedIn | Subscribed | Unsubscribed | Subscriptions | Instruments | CandlePage | Pong | Done | AllCancelled | OrderPage | TradePage | Connections | Confirmed | Error
+Reply = LoggedIn | Subscribed | Unsubscribed | Subscriptions | Instruments | CandlePage | Pong | Done | AllCancelled | OrderPage | TradePage | QueuePosition | Connections | Confirmed | Error
 Frame = Book | MarketByOrder | Trades | Ticker | Orders | Balances
 Answer = Welcome | Reply | Frame | Gap | Pacing | Stale | Leaving

@@ -48,6 +48,7 @@ from stream.wire.messages import (
     Unsubscribe,
     Unsubscribed,
 )
+from stream.wire.queue_position import AskQueuePosition
 from tests.access.forgeries import ALGORITHMS, EVERY_SCOPE, authenticator, bad_tokens, claims_of, good, signed
 from tests.market.simulation import START
 from tests.worlds import BOOK, TICKER, TRADES, Desk, QuietMarket
@@ -137,6 +138,7 @@ ASKED: dict[type[Message], list[tuple[str, tuple[Any, ...]]]] = {
     DeadMan: [("trade", (1000,))],
     ListOrders: [("account", ())],
     ListTrades: [("account", ()), ("account", (None, 0, ORDER))],
+    AskQueuePosition: [("account", (ORDER,))],
     Logout: [("", ())],
     SetPhase: [("admin", ("BTC-USD", phase)) for phase in ("halt", "auction", "trading")],
     SetLimits: [("admin", ("bob", 1, 1, 1))],
@@ -394,6 +396,7 @@ WHAT_IS_BOBS: dict[type[Message], list[tuple[ErrorCode | None, tuple[Any, ...]]]
     DeadMan: [(None, (1000,))],
     ListOrders: [(ErrorCode.NO_HISTORY, ())],
     ListTrades: [(ErrorCode.NO_HISTORY, (None, 0, ORDER))],
+    AskQueuePosition: [(ErrorCode.UNKNOWN_ORDER, (ORDER,))],
     Logout: [(None, ())],
     **{kind: [(ErrorCode.MISSING_SCOPE, fields) for _, fields in ASKED[kind]] for kind in (SetPhase, SetLimits, Disconnect, Revoke, ListConnections)},
 }

@@ -40,6 +40,7 @@ from stream.wire.messages import (
     Subscribe,
     Unsubscribe,
 )
+from stream.wire.queue_position import AskQueuePosition
 from tests.cluster.cluster import Cluster
 from tests.setting import CONFIG, START, token
 from tests.venue.test_presence import sign_in
@@ -137,6 +138,7 @@ SCENES: dict[Any, Scene] = {
     DeadMan: lambda desk, number: desk.put(DeadMan, HOUR_MS - number % 1000 if number % 5 else 0),
     ListOrders: lambda desk, number: desk.put(ListOrders),
     ListTrades: lambda desk, number: desk.put(ListTrades, latest=True),
+    AskQueuePosition: lambda desk, number: desk.put(AskQueuePosition, number),
     Logout: log_out,
     SetPhase: lambda desk, number: desk.put(SetPhase, "BTC-USD", ("halt", "auction", "trading")[number % 3]),
     SetLimits: lambda desk, number: desk.put(SetLimits, "alice", number % 9),

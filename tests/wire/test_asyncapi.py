@@ -55,7 +55,7 @@ def test_requests_are_answered_as_the_document_says(tmp_path: Path) -> None:
     placed: list[int] = [desk.ask(Place, "BTC-USD", "buy", price, 5)[0].order for price in (100, 101, 102)]
     fields: dict[str, tuple[Any, ...]] = {
         "login": (token("alice", market.now, "market account trade admin"),), "subscribe": ([BOOK],), "unsubscribe": ([BOOK],), "candles": ("BTC-USD", "1m"),
-        "place": ("BTC-USD", "buy", 99, 1), "cancel": (placed[0],), "reduce": (placed[1], 1), "replace": (placed[2], 98, 5),
+        "place": ("BTC-USD", "buy", 99, 1), "cancel": (placed[0],), "reduce": (placed[1], 1), "replace": (placed[2], 98, 5), "queue_position": (placed[1],),
         "cancel_on_disconnect": ("connection",), "dead_man": (1000,), "set_phase": ("BTC-USD", "trading"), "set_limits": ("alice",),
         "disconnect": ("bob",), "revoke": ("bob",),
     }

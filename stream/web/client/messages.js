@@ -29,6 +29,7 @@ const REPLIES = {
   all_cancelled: ["id", "seq", "count"],
   order_page: ["id", "complete_since", "orders"],
   trade_page: ["id", "complete_since", "trades"],
+  queued: ["id", "seq", "order", "number", "instrument", "side", "price", "size", "orders_ahead", "size_ahead"],
   connection_list: ["id", "connections", "unheard"],
   confirmed: ["id"],
   error: ["id", "code", "message", "order"],
@@ -50,6 +51,7 @@ const REQUESTS = {
   dead_man: ["id", "timeout_ms"],
   order_history: ["id", "instrument", "after", "since", "until", "latest", "count"],
   trade_history: ["id", "instrument", "after", "order", "since", "until", "latest", "count"],
+  queue_position: ["id", "order"],
   logout: ["id"],
 };
 const PARTS = {
@@ -69,6 +71,7 @@ const ROLES = new Map(Object.entries({ frame: FRAMES, notice: NOTICES, reply: RE
 export const READINGS = {
   ticker: readingOf(FRAMES.ticker, { last: "ticks" }), trade: readingOf(PARTS.TRADE), order: readingOf(PARTS.ORDER), balance: readingOf(PARTS.BALANCE),
   candle: readingOf(PARTS.CANDLE), past_order: readingOf(PARTS.PAST_ORDER), past_trade: readingOf(PARTS.PAST_TRADE), done: readingOf(REPLIES.done),
+  queued: readingOf(REPLIES.queued),
 };
 
 /** Values under their names. */

@@ -6,7 +6,7 @@ import { ClientError } from "./errors.js";
 /** What the wire counts in ticks, in lots, and in units of an asset. */
 const COUNTED = {
   ticks: ["price", "fill_price", "stop", "bid", "ask", "open", "high", "low", "close", "indicative_price"],
-  lots: ["size", "remaining", "filled", "fill_size", "displayed", "display", "last_size", "bid_size", "ask_size", "volume", "bought", "indicative_size"],
+  lots: ["size", "size_ahead", "remaining", "filled", "fill_size", "displayed", "display", "last_size", "bid_size", "ask_size", "volume", "bought", "indicative_size"],
   units: ["value", "fee", "available", "held", "bought_value"],
 };
 const KINDS = new Map(Object.entries(COUNTED).flatMap(([kind, names]) => names.map((name) => [name, kind])));

@@ -118,6 +118,13 @@ export class Requests extends EventTarget {
     return this.#page(await this.request("trade_history", instrument, after, order, since, until, latest, count), "trades", READINGS.past_trade);
   }
 
+  /** The place of an open own order in the queue of its price; `number` is what it is called on `market_by_order:<instrument>`. */
+  async queuePosition(order) {
+    const position = await this.request("queue_position", idOf(order));
+    if (!this.scales.has(position.instrument)) await this.instruments();
+    return new READINGS.queued(position, this.scales);
+  }
+
   async #page(page, name, Reading) {
     if (page[name].some((each) => !this.scales.has(each.instrument))) await this.instruments();
     return { ...page, [name]: page[name].map((each) => new Reading(each, this.scales)) };
