@@ -12,6 +12,7 @@ from importlib.metadata import version
 
 COMMANDS = {
     "serve": "serve a market: a page, a WebSocket and metrics",
+    "init": "write the settings of a market of your own into a file",
     "watch": "show a channel of a live server in the terminal",
     "place": "place an order",
     "cancel": "cancel an order, or all of them",

@@ -195,6 +195,8 @@ async def serve(config: Config, console: Console) -> int:
     tell_where(config, server.port, server.admin_port, console, bool(server.venue.authenticator.keys))
     for name, face in zip(config.dialects, faces, strict=True):
         console.print(f"  {name:<10} http://{config.host}:{face.port}/api/v3/, ws://{config.host}:{face.port}/stream")
+    if not names and not config.upstream and config.role == "all":
+        console.print("  next       nothing is traded here: `deltabook init` writes settings for --config, and `--source simulated` shows a market that moves")
     if rest:
         console.print(f"  REST       http://{config.host}:{rest.port}/")
     if isinstance(server, MarketServer) and config.journal != "none":

@@ -1,8 +1,10 @@
 """`deltabook watch`: shows a channel of a live server in the terminal."""
 
 import argparse
+import json
 import os
 import time
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -12,13 +14,15 @@ from rich.text import Text
 
 from stream.cli.account import TOKEN
 from stream.cli.numbers import counted, whole
+from stream.cli.rows import row_of, written
 from stream.cli.verify import DEFAULT_URL
 from stream.client.client import connect
 from stream.client.errors import ClientError
-from stream.client.live import Live, LiveBook
+from stream.client.live import Live, LiveBalances, LiveBook, LiveByOrder, LiveOrders, LiveTrades
+from stream.client.readings import text
 from stream.system import loop
 from stream.wire.channels import parse
-from stream.wire.frames import OrderUpdate, Ticker, Trade
+from stream.wire.frames import Gap, OrderUpdate, Ticker, Trade
 from stream.wire.messages import InstrumentTerms
 from stream.wire.mirror import BalancesMirror, BookMirror, OrdersMirror, TickerMirror, TradesMirror, Verdict
 from stream.wire.scale import to_text
@@ -41,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  deltabook watch orderbook:BTC-USDT\n"
         "  deltabook watch ticker:BTC-USDT --url ws://10.0.0.1:8080/v1 --interval 1000\n"
         "  deltabook watch trades:BTC-USDT --count 10 | tail -5\n"
+        "  deltabook watch orderbook:BTC-USDT --depth 1 --json\n"
         "  deltabook watch balances --token $(deltabook token alice)"
     )
     parser.add_argument("channel", help="the channel, such as orderbook:BTC-USDT, trades:BTC-USDT, ticker:BTC-USDT, orders or balances")
@@ -48,7 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token", default=os.environ.get(TOKEN), help=f"a token; orders and balances need one (default: {TOKEN} of the environment)")
     parser.add_argument("--depth", type=counted, default=15, help="levels per side, as far as they fit into the terminal (default: 15)")
     parser.add_argument("--interval", type=whole, default=100, metavar="MS", help="the shortest time between two frames (default: 100)")
-    parser.add_argument("--count", type=whole, default=0, metavar="N", help="stop after N frames (default: 0, do not stop)")
+    parser.add_argument("--json", action="store_true", help="one line of JSON for each frame of a book or ticker, each trade, order event or balance")
+    parser.add_argument("--count", type=whole, default=0, metavar="N", help="stop after N frames, or lines of trades or of JSON (default: 0, do not stop)")
 
 
 def ladder(mirror: BookMirror, terms: InstrumentTerms, depth: int) -> Table:
@@ -130,14 +136,48 @@ def picture(live: Live[Any], terms: dict[str, InstrumentTerms], depth: int) -> R
 def status(live: Live[Any]) -> Text:
     """A line on how current the copy of the channel is, and whether it is verified."""
     mirror = live.mirror
-    text = f"{live.channel}  epoch {mirror.epoch}  seq {mirror.seq}"
+    said = f"{live.channel}  epoch {mirror.epoch}  seq {mirror.seq}"
     if live.in_force and live.in_force.interval_ms:
-        text += f"  every {live.in_force.interval_ms} ms"
+        said += f"  every {live.in_force.interval_ms} ms"
     if isinstance(live, LiveBook):
-        text += f"  {'verified' if live.verified else 'NOT VERIFIED'}  frames {mirror.counts[Verdict.APPLIED]:,}  merged {live.mirror.merges:,}"
+        said += f"  {'verified' if live.verified else 'NOT VERIFIED'}  frames {mirror.counts[Verdict.APPLIED]:,}  merged {live.mirror.merges:,}"
     if mirror.frame:
-        text += f"  {(time.time_ns() - mirror.frame.server_time) / 1e6:.1f} ms ago"
-    return Text(text, style="dim")
+        said += f"  {(time.time_ns() - mirror.frame.server_time) / 1e6:.1f} ms ago"
+    return Text(said, style="dim")
+
+
+def line_of(item: Any, live: Live[Any], depth: int) -> str:
+    """What a channel has told, as a line of JSON."""
+    if isinstance(live, LiveBook):
+        bids, asks = ([[text(level.price), text(level.size)] for level in side] for side in live.levels(depth))
+        return json.dumps({"channel": live.channel, "seq": live.seq, "verified": live.verified, "bids": bids, "asks": asks})
+    return written([{"channel": live.channel, **row_of(item)}], (), "json").rstrip()
+
+
+async def write_lines(live: Live[Any], arguments: argparse.Namespace, terms: dict[str, InstrumentTerms]) -> None:
+    """Write a line for all that the channel tells, at once: first for what there is, then for what comes."""
+    count = 0
+
+    async def items() -> AsyncIterator[Any]:
+        known: Iterable[Any] = ()    # of a book or a ticker the iteration begins with what there is
+        if isinstance(live, LiveTrades):
+            known = live.latest[-arguments.depth :]
+        elif isinstance(live, LiveOrders):
+            known = live.open.values()
+        elif isinstance(live, LiveBalances):
+            known = live.assets.values()
+        for item in known:
+            yield item
+        async for item in live:
+            if not isinstance(item, Gap):    # what was missed comes with the state, which is not a line
+                yield item
+
+    async for item in items():
+        said = line_of(item, live, arguments.depth) if arguments.json else "  ".join(trade_row(item.wire, terms[parse(live.channel).instrument]))
+        print(said, flush=True)
+        count += 1
+        if count == arguments.count:
+            return
 
 
 async def watch(arguments: argparse.Namespace, console: Console) -> None:
@@ -145,6 +185,11 @@ async def watch(arguments: argparse.Namespace, console: Console) -> None:
     async with connect(arguments.url, arguments.token) as client:
         terms = await client.instruments()
         live = (await client.subscribe([arguments.channel], None, arguments.interval))[0]
+        if isinstance(live, LiveByOrder):
+            raise ClientError(f"the channel {live.channel} cannot be shown")
+        if arguments.json or (isinstance(live, LiveTrades) and not console.is_terminal):
+            await write_lines(live, arguments, terms)
+            return
         shown = 0
         depth = min(arguments.depth, max(1, (console.height - SPARE_LINES) // 2)) if console.is_terminal else arguments.depth
         with Screen(console=console, auto_refresh=False, screen=console.is_terminal and not arguments.count) as screen:

@@ -63,3 +63,20 @@ def test_a_table_is_whole_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     assert "x" * 300 in capsys.readouterr().out
     assert [written(rows, ("order", "name"), format).count("x") for format in FORMATS[1:]] == [300, 300]
     assert written([], ("order",), "csv") == "order\n"
+
+
+@run
+async def test_watch_writes_a_line_for_all_that_comes() -> None:
+    async with serving() as server:
+        url = ("--url", f"ws://127.0.0.1:{server.port}/v1")
+        who = (*url, "--token", token("alice", server.clock.wall_time(server.now()), "market account trade"))
+        await deltabook("place", "BTC-USD", "sell", "0.5", "100.25", *who)
+        bob = (*url, "--token", token("bob", server.clock.wall_time(server.now()), "market account trade"))
+        for size in ("0.1", "0.2"):
+            await deltabook("place", "BTC-USD", "buy", size, "100.25", *bob)
+        plain = await deltabook("watch", "trades:BTC-USD", "--count", "2", *url)
+        assert [line.split()[1:] for line in plain.out.splitlines()] == [["buy", "100.25", "0.1000"], ["buy", "100.25", "0.2000"]]
+        trades = await deltabook("watch", "trades:BTC-USD", "--json", "--count", "2", *url)
+        assert [json.loads(line)["size"] for line in trades.out.splitlines()] == ["0.1000", "0.2000"]
+        book = json.loads((await deltabook("watch", "orderbook:BTC-USD", "--json", "--count", "1", *url)).out)
+        assert (book["asks"], book["bids"], book["verified"]) == ([["100.25", "0.2000"]], [], True)

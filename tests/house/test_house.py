@@ -70,6 +70,7 @@ TOUCHES: dict[str, str] = {
     "cli.doctor": "fcntl importlib os pathlib platform resource socket time urllib",
     "cli.export": "pathlib",
     "cli.fault": "asyncio signal",
+    "cli.init": "pathlib",
     "cli.journal": "pathlib time",
     "cli.judge": "asyncio os",
     "cli.key": "os pathlib time",
