@@ -1,5 +1,6 @@
 """Every setting and limit of a server, in one struct. Values come from a TOML file, then the environment, then the command line; the last one wins."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -279,8 +280,11 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 def read_config(path: Path | None = None, environment: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None) -> Config:
     """The configuration. The environment overrides the file, and flags override both. Raises ConfigError for a setting that is unknown or has a bad value."""
-    settings = (read_file(path) if path else {}) | read_environment(environment or {}) | dict(flags or {})
+    stored = read_file(path) if path else {}
+    above = read_environment(environment or {}) | dict(flags or {})
     try:
-        return msgspec.convert(settings, Config, strict=False)
+        return msgspec.convert(stored | above, Config, strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{error}; `deltabook serve --help` lists the settings") from error
+        named = re.search(r"`\$\.(\w+)|unknown field `(\w+)`", str(error))
+        in_file = named and (named[1] or named[2]) in stored.keys() - above.keys()
+        raise ConfigError(f"{f'{path}: ' if in_file else ''}{error}; `deltabook serve --help` lists the settings") from error

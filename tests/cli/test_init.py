@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from stream.cli import main
 from stream.cli.init import TEXT
-from stream.settings.config import read_config
+from stream.settings.config import ConfigError, read_config
 from tests.sockets import run, serving
 
 
@@ -48,3 +48,14 @@ def test_a_market_of_nothing_says_what_to_do_next(tmp_path: Path) -> None:
         assert any("`deltabook init`" in line for line in served.stdout)
         served.terminate()
         assert served.wait(60) == 0
+
+
+def test_an_error_names_the_file_that_it_is_in(tmp_path: Path) -> None:
+    path = tmp_path / "market.toml"
+    for text in ('port = "x"\n', "prot = 1\n"):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=r"^\S*market\.toml: "):
+            read_config(path)
+    path.write_text("port = 1\n")
+    with pytest.raises(ConfigError, match=r"^Expected"):
+        read_config(path, {"DELTABOOK_PORT": "x"})
