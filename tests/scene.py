@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from stream.wire.codec import JSON, MSGPACK
 from stream.wire.fields import Message
-from stream.wire.frames import Balances, Book, Gap, Orders, Ticker, Trades
+from stream.wire.frames import Balances, Book, Gap, MarketByOrder, Orders, Ticker, Trades
 from stream.wire.messages import InForce, Place, Subscribe, Subscribed
 from tests.setting import START
 from tests.worlds import Desk, QuietMarket
@@ -37,7 +38,8 @@ class Scene:
 
     def open_market(self, now: int) -> None:
         """Begin a history, whose epoch is the time."""
-        self.market = QuietMarket(now=now, **self._settings)
+        with patch("stream.market.history.secrets.randbits", return_value=7):    # so that public numbers of orders are the same each time
+            self.market = QuietMarket(now=now, **self._settings)
         self._trader = Desk(self.market).sign_in("alice")
         self.client = self.connect()
 
@@ -112,6 +114,11 @@ class Scene:
             case Book():
                 bids, asks = exchange.book(NAME).levels.depth(self._depth)
                 return {"bids": bids, "asks": asks, "digest": str(frame.digest)}
+            case MarketByOrder():
+                queues = self.market.feed.public[frame.channel].log.queues    # type: ignore[attr-defined]
+                depth = zip(("buy", "sell"), queues.depth(), strict=True)
+                rows = [[side, price, *order] for at, (side, flat) in enumerate(depth) for price in flat[::2] for order in queues.queue(at, price)]
+                return {"orders": rows, "digest": str(frame.digest), "levels_digest": str(queues.levels_digest)}
             case Trades():
                 if frame.prev is None:
                     self._trades = {}

@@ -8,7 +8,7 @@ from typing import Any
 from engine.levels import digest_of
 from stream.wire.candles import CandlePage, ListCandles
 from stream.wire.messages import Leaving, Pacing, Place, Stale, Welcome
-from tests import book_scenes, other_scenes
+from tests import book_scenes, by_order_scenes, other_scenes
 from tests.scene import Play, told
 from tests.setting import START
 from tests.worlds import MILLISECOND, Desk, QuietMarket
@@ -95,7 +95,7 @@ def digests() -> list[dict[str, Any]]:
 def files() -> Iterator[tuple[str, str]]:
     """Every file of vectors: its name and its text."""
     vectors: dict[str, list[dict[str, Any]]] = {}
-    for play in (*vars(book_scenes).values(), *vars(other_scenes).values()):
+    for play in (*vars(book_scenes).values(), *vars(by_order_scenes).values(), *vars(other_scenes).values()):
         if isinstance(play, Play):
             vectors.setdefault(play.file, []).append(play.vector())
     for file, content in {**vectors, "connection": [connection()], "candles": [candles()], "digest": digests()}.items():

@@ -155,6 +155,11 @@ const ordered = (rows) => rows.sort(([one], [other]) => (one < other ? -1 : 1));
 
 const STATES = {
   orderbook: (book) => ({ bids: book.levels.best(0).flat(), asks: book.levels.best(1).flat(), digest: text(book.levels.digest.value) }),
+  market_by_order: ({ queues }) => ({
+    orders: ["buy", "sell"].flatMap((side, at) => queues.levels.best(at).flatMap(([price]) => queues.queue(at, price).map((order) => [side, price, ...order]))),
+    digest: text(queues.digest.value),
+    levels_digest: text(queues.levels.digest.value),
+  }),
   trades: (trades) => ({ trades: trades.latest.map(({ seq, price_ticks, size_lots, side }) => [seq, price_ticks, size_lots, side]) }),
   ticker: ({ frame }) => Object.fromEntries(
     ["last", "last_size", "bid", "bid_size", "ask", "ask_size", "open", "high", "low", "volume", "trades", "value", "phase"]

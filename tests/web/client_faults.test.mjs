@@ -653,7 +653,7 @@ timed("a request that cannot be sent is told, and costs no connection", async ()
   for (const [value, words] of [[0.5, /0.5: expected a whole number; beyond 2\^53 use a BigInt/], ["\ud800", /lone surrogate/], [2n ** 64n, /64 bits/], [() => {}, /of type function/]]) {
     await assert.rejects(client.request("list", value), words);
   }
-  await assert.rejects(client.subscribe(["nonsense:X"]), /channel "nonsense:X": expected orderbook:, trades: or ticker:/);
+  await assert.rejects(client.subscribe(["nonsense:X"]), /channel "nonsense:X": expected orderbook:, market_by_order:, trades: or ticker:/);
   for (const channel of ["orderbook", "orderbook:", "orders:X", "__proto__:x", ""]) await assert.rejects(client.subscribe([channel]), ClientError, channel);
   assert.deepEqual([client.state, latest().heard, client.mirrors.size], ["open", [], 0]);
 });

@@ -12,13 +12,13 @@ from stream.wire.channels import parse
 from stream.wire.codec import JSON, MSGPACK
 from stream.wire.frames import Gap
 from stream.wire.messages import Leaving, Ping, Pong, Subscribe
-from stream.wire.mirror import BalancesMirror, BookMirror, OrdersMirror, TickerMirror, TradesMirror, Verdict
+from stream.wire.mirror import BalancesMirror, BookMirror, ByOrderMirror, OrdersMirror, TickerMirror, TradesMirror, Verdict
 from tests.faulty import Peer, client_of, faulty
 from tests.sockets import run
 from tests.vector_files import FOLDER, files
 
 STORED = {path.name: json.loads(path.read_text()) for path in FOLDER.glob("*.json")}
-CHANNELS = [vector for name in ("orderbook", "trades", "ticker", "orders", "balances") for vector in STORED[f"{name}.json"]]
+CHANNELS = [vector for name in ("orderbook", "market_by_order", "trades", "ticker", "orders", "balances") for vector in STORED[f"{name}.json"]]
 
 
 def ids(vector: dict[str, Any]) -> str:
@@ -32,6 +32,10 @@ def state_of(mirror: Any) -> Any:
         case BookMirror():
             bids, asks = mirror.depth()
             return {"bids": bids, "asks": asks, "digest": str(mirror.levels.digest)}
+        case ByOrderMirror(queues=queues):
+            depth = zip(("buy", "sell"), queues.depth(), strict=True)
+            rows = [[side, price, *order] for at, (side, flat) in enumerate(depth) for price in flat[::2] for order in queues.queue(at, price)]
+            return {"orders": rows, "digest": str(queues.digest), "levels_digest": str(queues.levels_digest)}
         case TradesMirror():
             return {"trades": [[each.seq, each.price, each.size, each.side] for each in mirror.latest]}
         case TickerMirror(frame=frame):

@@ -333,7 +333,7 @@ export class Client extends Requests {
     for (const channel of channels) {
       const [kind, instrument] = channel.split(":");
       if (!Object.hasOwn(MIRRORS, kind) || OWN.includes(kind) === Boolean(instrument)) {
-        throw new ClientError(`channel "${channel}": expected orderbook:, trades: or ticker: and an instrument, orders or balances`);
+        throw new ClientError(`channel "${channel}": expected orderbook:, market_by_order:, trades: or ticker: and an instrument, orders or balances`);
       }
     }
     signal?.throwIfAborted();

@@ -46,20 +46,46 @@ export function mix64(side, price, size) {
   return whole(high, low);
 }
 
-/** A running sum of levels' shares. */
+/** One order's share of the digest of a book by orders. `ahead` is the number of the order directly ahead of it, 0 for none. */
+export function orderShare(order, ahead, side, price, size) {
+  return mix64(0, mix64(side, price, size), mix64(0, order, ahead));
+}
+
+/** A running sum of levels' or orders' shares. */
 export class Digest {
   #high = 0;
   #low = 0;
 
   add(side, price, size) {
     mix(side, price, size);
+    this.#plus();
+  }
+
+  remove(side, price, size) {
+    mix(side, price, size);
+    this.#minus();
+  }
+
+  /** Add a share that is known. */
+  addShare(share) {
+    high = highOf(share);
+    low = lowOf(share);
+    this.#plus();
+  }
+
+  removeShare(share) {
+    high = highOf(share);
+    low = lowOf(share);
+    this.#minus();
+  }
+
+  #plus() {
     const sum = this.#low + low;
     this.#high = (this.#high + high + (sum >= TWO_32 ? 1 : 0)) >>> 0;
     this.#low = sum >>> 0;
   }
 
-  remove(side, price, size) {
-    mix(side, price, size);
+  #minus() {
     const difference = this.#low - low;
     this.#high = (this.#high - high - (difference < 0 ? 1 : 0)) >>> 0;
     this.#low = difference >>> 0;

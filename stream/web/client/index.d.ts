@@ -188,6 +188,22 @@ export interface PastOrder {
   seq: number;
 }
 /** One fill of one's own order; `trade` is the sequence of the trade. */
+/** The place of an own order in the queue of its price at `seq`. */
+export interface QueuePosition {
+  seq: number;
+  order: Integer;
+  /** What the order is called on `market_by_order`. */
+  number: number;
+  instrument: string;
+  side: Side;
+  readonly price: string;
+  price_ticks: Integer;
+  readonly size: string;
+  size_lots: Integer;
+  orders_ahead: number;
+  readonly size_ahead: string;
+  size_ahead_lots: Integer;
+}
 export interface PastTrade {
   seq: number;
   trade: number;
@@ -343,6 +359,28 @@ export class Book implements Mirror<BookFrame, BookFrame> {
 }
 export interface Book extends Mirror<BookFrame, BookFrame> {}
 
+/** What one of the engine's batches changed, each change as the wire has it. */
+export interface OrderBatch {
+  seq: number;
+  time: Integer;
+  changes: (string | Integer)[][];
+}
+
+/** An order book order by order. An iteration gets every batch of changes in order, and a Gap where the server no longer had some. */
+export class ByOrder implements Mirror<Frame & { batches: unknown[] }, OrderBatch | Gap> {
+  constructor(channel: string);
+  /** Whether the last frame led to the orders, and their priority, that the server has. A frame that does not is not applied. */
+  readonly verified: boolean;
+  /** The orders at a price in ticks by priority. */
+  queue(side: Side, price: Integer): [number: number, lots: Integer][];
+  /** How many orders, and how many lots, are ahead of the order with this number; null if it is not in the book. O(orders ahead). */
+  place(number: number): { orders: number; size: Integer } | null;
+  /** The best n bids that the orders add up to, best first; all of them without n. */
+  bids(n?: number): Level[];
+  asks(n?: number): Level[];
+}
+export interface ByOrder extends Mirror<Frame & { batches: unknown[] }, OrderBatch | Gap> {}
+
 /** The trades of an instrument. An iteration gets every trade in order, and a Gap where the server no longer had some. */
 export class Trades implements Mirror<Frame & { trades: Integer[][] }, Trade | Gap> {
   constructor(channel: string);
@@ -465,6 +503,7 @@ export class Client extends EventTarget {
   subscribe(channels: string[], options?: SubscribeOptions): Promise<(Book | Trades | Ticker | Orders | Balances)[]>;
   unsubscribe(channels: string[]): Promise<unknown>;
   orderbook(instrument: string, options?: SubscribeOptions): Promise<Book>;
+  marketByOrder(instrument: string, options?: SubscribeOptions): Promise<ByOrder>;
   trades(instrument: string, options?: SubscribeOptions): Promise<Trades>;
   ticker(instrument: string, options?: SubscribeOptions): Promise<Ticker>;
   orders(options?: SubscribeOptions): Promise<Orders>;
@@ -484,6 +523,7 @@ export class Client extends EventTarget {
   /** For the next page, `after` is the last order of this one. Times are in ns since 1970. At most 1000 orders. */
   orderHistory(instrument?: string | null, options?: PageOptions): Promise<{ id: number; complete_since: Integer; orders: PastOrder[] }>;
   /** For the next page, `after` is the `seq` of the last fill of this one. */
+  queuePosition(order: Integer | { order: Integer }): Promise<QueuePosition>;
   tradeHistory(instrument?: string | null, options?: PageOptions & { order?: Integer }): Promise<{ id: number; complete_since: Integer; trades: PastTrade[] }>;
   cancelOnDisconnect(scope: "off" | "connection" | "session", graceMs?: number): Promise<void>;
   deadMan(timeoutMs: number): Promise<void>;
@@ -498,6 +538,8 @@ export function toText(count: Integer, step: string): string;
 export function fromText(text: string, step: string): Integer;
 /** The step of an asset's units, as decimal text. */
 export function stepOf(decimals: number): string;
+/** The share of one order in the digest of a book by orders; `ahead` is the order directly ahead of it, 0 for none. */
+export function orderShare(order: Integer, ahead: Integer, side: 0 | 1, price: Integer, size: Integer): bigint;
 /** The share of one level in the digest of a book. The digest is the sum of all shares, mod 2^64. */
 export function mix64(side: 0 | 1, price: Integer, size: Integer): bigint;
 /** A new number for a request, which nobody has used. */

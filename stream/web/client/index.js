@@ -6,10 +6,10 @@
 
 export { Client, connect } from "./client.js";
 export { fromText, stepOf, toText } from "./decimal.js";
-export { mix64 } from "./digest.js";
+export { mix64, orderShare } from "./digest.js";
 export { ClientError, Closed, ConnectionLost, Gap, RequestRefused, SignInRefused, TooSlow } from "./errors.js";
 export { describe } from "./messages.js";
-export { Balances, Book, Orders, Ticker, Trades } from "./mirrors.js";
+export { Balances, Book, ByOrder, Orders, Ticker, Trades } from "./mirrors.js";
 export { decode, encode } from "./msgpack.js";
 export { placing } from "./placing.js";
 export { newKey } from "./requests.js";

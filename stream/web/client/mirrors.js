@@ -4,6 +4,7 @@ import { Gap } from "./errors.js";
 import { ASK, BID, Levels } from "./levels.js";
 import { READINGS, readBalances, readOrders, readTrades } from "./messages.js";
 import { Reader } from "./reader.js";
+import { Queues } from "./queues.js";
 import { BookFrame, known, levelsOf } from "./readings.js";
 
 const TRADES_KEPT = 1000;
@@ -166,6 +167,69 @@ export class Book extends Mirror {
   }
 }
 
+const SIDES = { buy: BID, sell: ASK };
+const APPLY = {
+  add: (queues, [, order, side, price, size]) => queues.add(order, SIDES[side], price, size),
+  reduce: (queues, [, order, size]) => queues.take(order, size),
+  fill: (queues, [, order, size]) => queues.take(order, size),
+  move: (queues, [, order, price, size]) => queues.move(order, price, size),
+  delete: (queues, [, order]) => queues.delete(order),
+  clear: (queues) => queues.clear(),
+};
+
+/** An order book order by order, always one that the server had. `verified` is whether the last frame that came made one. Each item is a batch of changes. */
+export class ByOrder extends Mirror {
+  tag = "market_by_order";
+  queues = new Queues();
+  verified = false;
+
+  /** The orders at a price in ticks by priority: [[number, lots], ...]. */
+  queue(side, price) {
+    return this.queues.queue(SIDES[side], price);
+  }
+
+  /** How many orders, and how many lots, are ahead of the order with this public number; null if it is not in the book. */
+  place(number) {
+    return this.queues.place(number);
+  }
+
+  /** The best n bids that the orders add up to, all for Infinity, best first. */
+  bids(n = Infinity) {
+    return levelsOf(this.queues.levels.best(BID, n), this.scale);
+  }
+
+  /** The best n asks. */
+  asks(n = Infinity) {
+    return levelsOf(this.queues.levels.best(ASK, n), this.scale);
+  }
+
+  trim(frame) {
+    return { ...frame, prev: this.seq, batches: frame.batches.filter(([seq]) => seq > this.seq) };
+  }
+
+  take(frame, fresh) {
+    const queues = fresh ? new Queues() : this.queues;
+    queues.begin();
+    try {
+      for (const [, , changes] of frame.batches) for (const change of changes) APPLY[change[0]](queues, change);
+      this.verified = queues.digest.equals(frame.digest);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.verified = false;
+    }
+    if (this.verified) {
+      queues.keep();
+      this.queues = queues;
+      this.items = frame.batches.map(([seq, time, changes]) => ({ seq, time, changes }));
+    } else queues.rollBack();
+    return this.verified;
+  }
+
+  tells(frame) {
+    return frame.batches.length > 0;
+  }
+}
+
 /** The trades of an instrument; `latest` holds the last thousand, oldest first, and `count` is how many came since the first snapshot. */
 export class Trades extends Mirror {
   tag = "trades";
@@ -253,4 +317,4 @@ export class Balances extends Mirror {
   }
 }
 
-export const MIRRORS = { orderbook: Book, trades: Trades, ticker: Ticker, orders: Orders, balances: Balances };
+export const MIRRORS = { orderbook: Book, market_by_order: ByOrder, trades: Trades, ticker: Ticker, orders: Orders, balances: Balances };

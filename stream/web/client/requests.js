@@ -44,6 +44,11 @@ export class Requests extends EventTarget {
     return (await this.subscribe([`orderbook:${instrument}`], options))[0];
   }
 
+  /** An order book order by order. */
+  async marketByOrder(instrument, options) {
+    return (await this.subscribe([`market_by_order:${instrument}`], options))[0];
+  }
+
   /** An instrument's trades. */
   async trades(instrument, options) {
     return (await this.subscribe([`trades:${instrument}`], options))[0];
