@@ -33,7 +33,7 @@ BATCH = 1000
 """Inputs of one seed."""
 
 SEEDS = range(FIRST, FIRST + max(1, int(os.environ.get("DELTABOOK_INPUTS", "6000")) // BATCH))
-CHANNELS = [f"{kind}:{name}" for kind in ("orderbook", "trades", "ticker") for name in NAMES] + ["orders", "balances"]
+CHANNELS = [f"{kind}:{name}" for kind in ("orderbook", "market_by_order", "trades", "ticker") for name in NAMES] + ["orders", "balances"]
 EPOCHS = (0, START // 10**6)
 SIZE_MAX = 1000
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
