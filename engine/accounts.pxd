@@ -15,14 +15,15 @@ cdef struct Account:            # 16 bytes
     uint8_t tier
     uint8_t self_trade
     uint8_t grouped             # whether its Limits name a group
-    uint8_t limited             # whether they limit anything
+    uint8_t limited             # whether they limit anything, or freeze it
 
 
-cdef struct Limits:             # what SET_ACCOUNT says; 0: none
+cdef struct Limits:             # what SET_ACCOUNT, SET_LIMITS and FREEZE say; 0: none
     uint32_t group
     uint32_t orders_max
     int64_t size_max
     int64_t notional_max
+    uint8_t frozen              # whether it may place nothing and withdraw nothing
 
 
 cdef struct TouchedRow:
@@ -51,6 +52,7 @@ cdef struct Accounts:
 cdef void more_touched(Accounts* accounts) noexcept nogil
 cdef void add_account(Accounts* accounts) noexcept nogil
 cdef int add_asset(Accounts* accounts) except -1
+cdef void note_limits(Accounts* accounts, uint32_t account) noexcept nogil
 cdef Limits* new_limits(Accounts* accounts, uint32_t account) noexcept nogil
 cdef void free_accounts(Accounts* accounts) noexcept nogil
 

@@ -36,6 +36,14 @@ cdef Limits* new_limits(Accounts* accounts, uint32_t account) noexcept nogil:
     return &accounts.limits[account]
 
 
+cdef void note_limits(Accounts* accounts, uint32_t account) noexcept nogil:
+    """Note in an account what its Limits say, so that the others need not look there."""
+    cdef Limits* limits = &accounts.limits[account]
+    accounts.account[account].grouped = limits.group != 0
+    accounts.account[account].limited = (
+        limits.orders_max != 0 or limits.size_max != 0 or limits.notional_max != 0 or limits.frozen != 0)
+
+
 cdef int add_asset(Accounts* accounts) except -1:
     """Widen every account's row by one asset. O(accounts * assets). Without enough memory it raises MemoryError, and nothing has changed."""
     cdef uint32_t old = accounts.assets

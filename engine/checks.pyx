@@ -6,7 +6,7 @@ from engine.client_ids cimport find_client_id
 from engine.core cimport DAY_NS, LOOKS_MAX, MONEY_LIMIT, RULES, Book, added_hold, cost, fee, has_limit, held_asset, held_by, hold, multiplied
 from engine.entry cimport in_band, market_limit
 from engine.matching cimport would_take
-from engine.model cimport (ACCOUNT_DEFAULT, ALREADY_EXPIRED, BUY, DAY, DECREMENT, DUPLICATE_CLIENT_ID, FOK, GTD, HALT, HALTED,
+from engine.model cimport (ACCOUNT_DEFAULT, ACCOUNT_FROZEN, ALREADY_EXPIRED, BUY, DAY, DECREMENT, DUPLICATE_CLIENT_ID, FOK, GTD, HALT, HALTED,
                            INSUFFICIENT_FUNDS, IOC, LIMIT, MARKET, NO_REASON, NO_REFERENCE, NOT_LINKABLE, NOTIONAL_TOO_LARGE, POST_ONLY,
                            POST_ONLY_WOULD_TAKE, PRICE_OUT_OF_BAND, PRICE_OUT_OF_RANGE, QUOTE, SELL, SIZE_TOO_LARGE, SIZE_TOO_SMALL, SLIDE,
                            TAKE_PROFIT_LIMIT, TOO_MANY_FILLS, TOO_MANY_ORDERS, TOO_MANY_PARTS, TOO_MANY_STOPS, TRAILING_STOP, UNFILLABLE, UNKNOWN_INSTRUMENT,
@@ -202,6 +202,8 @@ cdef inline int check_terms(Core* core, const Command* command, Intent* intent, 
         if order:
             concerned[0] = order
             return DUPLICATE_CLIENT_ID
+    if limits != NULL and limits.frozen:
+        return ACCOUNT_FROZEN
     reason = NO_REASON if plain else bad_phase(book, command, intent.stays)
     if reason:
         return reason
@@ -288,6 +290,8 @@ cdef int check_replace(Core* core, const Command* command, uint32_t slot) noexce
     cdef int reason
     if command.stop and (not waits or core.orders.special[slot].trail):
         return UNKNOWN_OPTION
+    if limits != NULL and limits.frozen:
+        return ACCOUNT_FROZEN
     if book.phase == HALT:
         return HALTED
     if command.stop and book.levels != book.published:

@@ -17,7 +17,7 @@ from engine.execution cimport run
 from engine.levels cimport PriceLevels
 from engine.lookahead cimport run_all
 from engine.memory cimport grown, released, reserved
-from engine.model cimport ALL_CANCELLED, ALL_INSTRUMENTS, CANCEL_ALL, OPEN_ACCOUNT, PLACE, Command, Event
+from engine.model cimport ALL_CANCELLED, ALL_INSTRUMENTS, CANCEL_ALL, MASS_CANCEL, OPEN_ACCOUNT, PLACE, Command, Event
 from engine.orders cimport SLOT_MASK, TAKER_SLOTS, Order, Special, slot_of, slots_max
 from engine.snapshot cimport Reader, Writer
 from engine.state cimport hash_of, read_state, write_state
@@ -221,7 +221,7 @@ cdef class Exchange(Recipient):
             return outcome.order
         if command.kind == OPEN_ACCOUNT:
             return outcome.account
-        return self.events.select(1 << ALL_CANCELLED)[0].orders if command.kind == CANCEL_ALL else None
+        return self.events.select(1 << ALL_CANCELLED)[0].orders if command.kind in (CANCEL_ALL, MASS_CANCEL) else None
 
     def execute(self, commands: Commands | bytes | bytearray | memoryview) -> int:
         """Run a buffer of commands without holding the interpreter's lock. Returns how many commands were refused.
@@ -302,7 +302,7 @@ cdef class Exchange(Recipient):
         for book in self._books:
             for field in book.instrument:
                 if isinstance(field, int):
-                    out.put(field)
+                    out.put(<uint64_t><int64_t>field)
                 else:
                     out.text(str(field))
         write_state(self.read(), out)
@@ -343,7 +343,7 @@ cdef class Exchange(Recipient):
             for _ in range(source.below(1 << 16)):
                 names = [source.text() for _ in range(3)]
                 scales = [Decimal(source.text()) for _ in range(2)]
-                numbers = [source.get() for _ in range(len(Instrument._fields) - 5 - len(VERSION_1_BOUNDS) * (version == 1))]
+                numbers = [<int64_t>source.get() for _ in range(len(Instrument._fields) - 5 - len(VERSION_1_BOUNDS) * (version == 1))]
                 exchange.add_instrument(Instrument(*names, *scales, *numbers, **(VERSION_1_BOUNDS if version == 1 else {})))
         except (ArithmeticError, MemoryError, ValueError) as error:
             raise BadSnapshot(f"byte {source.at} of the state: {error}") from error

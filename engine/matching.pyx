@@ -3,7 +3,7 @@
 
 from engine.accounts cimport Account, Balance, same_owner, touch
 from engine.client_ids cimport mark_done
-from engine.core cimport RULES, Book, Rates, cost, held_asset, held_by, hold, price_of, take_fee, touch_level
+from engine.core cimport RULES, Book, Rates, cost, fee, held_asset, held_by, hold, price_of, take_fee, touch_level
 from engine.effects cimport change_hold, tell_order
 from engine.events cimport emit
 from engine.expiry cimport remove_expiry
@@ -29,12 +29,18 @@ cdef inline int64_t freed(Core* core, Book* terms, uint32_t slot, int64_t limit,
 
 
 cdef inline int64_t charge(Core* core, Book* terms, uint32_t slot, bint takes, int64_t notional, uint32_t* unpaid) noexcept nogil:
-    """What an order pays for a fill, all of its fills together rounded down. A post-only order never pays as a taker."""
+    """What an order pays for a fill, all of its fills together rounded down. A post-only order never pays as a taker.
+
+    A rebate is below 0, and rounded towards it by itself. Only the maker of a trade gets one.
+    """
     cdef Order* order = &core.orders.order[slot]
     cdef Rates* rates = &terms.rates[core.accounts.account[order.account].tier]
     cdef int64_t units
+    cdef int64_t rate = rates.taker if takes and not (order.tag & STAYS_MAKER and core.rules == RULES) else rates.maker
     unpaid[0] = unpaid_of(&core.orders, slot)
-    units = take_fee(notional, rates.taker if takes and not (order.tag & STAYS_MAKER and core.rules == RULES) else rates.maker, unpaid)
+    if rate < 0:
+        return 0 if takes else -fee(notional, -rate)
+    units = take_fee(notional, rate, unpaid)
     if core.rules != RULES:     # each fill is rounded by itself
         unpaid[0] = 0
     return units
@@ -64,6 +70,7 @@ cdef void fill(Core* core, uint32_t book, uint32_t maker_slot, uint32_t taker_sl
     cdef int64_t released = 0
     cdef Balance* balance
     cdef Event* event
+    maker_fee = max(maker_fee, -taker_fee)      # in an auction, a post-only order may pay less than the other one is to get
     if holds and taker_side == BUY:
         released = freed(core, terms, taker_slot, limit, size, taker_unpaid)
     elif holds:

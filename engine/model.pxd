@@ -55,6 +55,11 @@ cpdef enum CommandKind:
     SET_FEES = 11
     SET_REFERENCE = 12
     SET_PHASE = 13
+    MASS_CANCEL = 14
+    FREEZE = 15
+    SET_LIMITS = 16
+    SET_TIER = 17
+    PAY_FEES = 18
 
 
 cpdef enum EventKind:
@@ -112,10 +117,18 @@ cpdef enum Reason:
     TOO_MANY_PARTS = 29
     TOO_MANY_STOPS = 30
     TOO_MANY_FILLS = 31
+    ACCOUNT_FROZEN = 32
+
+
+cdef extern from *:
+    """
+    #define ALL_ACCOUNTS UINT32_MAX     /* the account of a MASS_CANCEL that means every account */
+    """
+    const uint32_t ALL_ACCOUNTS
 
 
 cdef enum:
-    ALL_INSTRUMENTS = 0xFFFF    # the instrument of a CANCEL_ALL that means every book
+    ALL_INSTRUMENTS = 0xFFFF    # the instrument of a CANCEL_ALL or MASS_CANCEL that means every book
     BOTH_SIDES = 2              # its side that means both
     POST_ONLY = 1               # Command.flags
     SLIDE = 2
@@ -137,7 +150,7 @@ cdef extern from *:
         uint32_t account;
         union { uint16_t instrument, asset; };
         uint8_t kind, side;
-        union { uint8_t type, tier, phase; };
+        union { uint8_t type, tier, phase, frozen; };
         uint8_t time_in_force, flags, self_trade, spare[4];
     };
     struct Event {
@@ -163,7 +176,7 @@ cdef extern from *:
         uint32_t account
         uint16_t instrument, asset
         uint8_t kind, side
-        uint8_t type, tier, phase
+        uint8_t type, tier, phase, frozen
         uint8_t time_in_force, flags, self_trade
 
     cdef struct Event:          # 80 bytes

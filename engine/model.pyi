@@ -47,6 +47,11 @@ class CommandKind(IntEnum):
     SET_FEES = 11
     SET_REFERENCE = 12
     SET_PHASE = 13
+    MASS_CANCEL = 14
+    FREEZE = 15
+    SET_LIMITS = 16
+    SET_TIER = 17
+    PAY_FEES = 18
 
 class EventKind(IntEnum):
     ACCEPTED = 1
@@ -102,3 +107,4 @@ class Reason(IntEnum):
     TOO_MANY_PARTS = 29
     TOO_MANY_STOPS = 30
     TOO_MANY_FILLS = 31
+    ACCOUNT_FROZEN = 32

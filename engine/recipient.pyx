@@ -2,8 +2,8 @@
 
 from libc.string cimport memset
 
-from engine.model cimport (ADVANCE, ALL_INSTRUMENTS, ALLOW, BOTH_SIDES, CANCEL, CANCEL_ALL, DEPOSIT, OPEN_ACCOUNT, PLACE, POST_ONLY, QUOTE, REDUCE,
-                           REPLACE, SET_ACCOUNT, SET_FEES, SET_PHASE, SET_REFERENCE, SLIDE, WITHDRAW)
+from engine.model cimport (ADVANCE, ALL_ACCOUNTS, ALL_INSTRUMENTS, ALLOW, BOTH_SIDES, CANCEL, CANCEL_ALL, DEPOSIT, FREEZE, MASS_CANCEL, OPEN_ACCOUNT, PAY_FEES,
+                           PLACE, POST_ONLY, QUOTE, REDUCE, REPLACE, SET_ACCOUNT, SET_FEES, SET_LIMITS, SET_PHASE, SET_REFERENCE, SET_TIER, SLIDE, WITHDRAW)
 
 
 cdef Command command_of(int kind, time, account=0, instrument=0, order=0, price=0, size=0, client_id=0) except *:
@@ -114,7 +114,7 @@ cdef class Recipient:
         self.receive(&command)
 
     def set_fees(self, instrument: int, tier: int, maker: int, taker: int, time: int = 0) -> None:
-        """Set the fees of a tier in an instrument, in parts per million of the notional."""
+        """Set the fees of a tier in an instrument, in parts per million of the notional. A maker's fee below 0 is a rebate."""
         cdef Command command = command_of(SET_FEES, time, 0, instrument)
         command.tier = tier
         command.maker_rate = maker
@@ -130,4 +130,40 @@ cdef class Recipient:
         """Let an instrument trade, halt it, or collect its orders for an auction. The next phase of trading uncrosses the auction. O(its orders)."""
         cdef Command command = command_of(SET_PHASE, time, 0, instrument)
         command.phase = phase
+        self.receive(&command)
+
+    def mass_cancel(self, orders_max: int, account: int = ALL_ACCOUNTS, instrument: int = ALL_INSTRUMENTS, time: int = 0) -> int | None:
+        """Cancel at most `orders_max` orders, and the other ones of their pairs: of an account, of an instrument, or of everybody.
+
+        Returns how many were cancelled. If they are fewer than `orders_max`, none is left. O(these + all instruments).
+        """
+        cdef Command command = command_of(MASS_CANCEL, time, account, instrument)
+        command.orders_max = orders_max
+        return self.receive(&command)
+
+    def freeze(self, account: int, frozen: bool = True, time: int = 0) -> None:
+        """Freeze an account: it can place and replace no orders, and withdraw nothing, until it is frozen no longer."""
+        cdef Command command = command_of(FREEZE, time, account)
+        command.frozen = frozen
+        self.receive(&command)
+
+    def set_limits(self, account: int, orders_max: int = 0, size_max: int = 0, notional_max: int = 0, time: int = 0) -> None:
+        """Set the limits of an account (0: none), and nothing else."""
+        cdef Command command = command_of(SET_LIMITS, time, account)
+        command.orders_max = orders_max
+        command.size_max = size_max
+        command.notional_max = notional_max
+        self.receive(&command)
+
+    def set_tier(self, account: int, tier: int, time: int = 0) -> None:
+        """Set the tier of an account, and nothing else."""
+        cdef Command command = command_of(SET_TIER, time, account)
+        command.tier = tier
+        self.receive(&command)
+
+    def pay_fees(self, account: int, asset: int, amount: int, time: int = 0) -> None:
+        """Pay `amount` units of the collected fees to an account."""
+        cdef Command command = command_of(PAY_FEES, time, account)
+        command.asset = asset
+        command.amount = amount
         self.receive(&command)

@@ -11,7 +11,7 @@ parts in two orders, and both have to stay: snapshots and hashes are kept for ye
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memset
 
-from engine.accounts cimport Account, Balance, Limits, add_account, balance_of, new_limits
+from engine.accounts cimport Account, Balance, Limits, add_account, balance_of, new_limits, note_limits
 from engine.auction cimport collect
 from engine.client_ids cimport ClientId, find_client_id, remember
 from engine.core cimport FEE_PARTS, PRICE_LIMIT, TIERS, Book
@@ -163,15 +163,17 @@ cdef int put_slots(Core* core, Output out) except -1 nogil:
 
 
 cdef int visit_account(Core* core, Visitor visitor, uint32_t index) except -1 nogil:
-    """What SET_ACCOUNT says."""
+    """What SET_ACCOUNT, SET_LIMITS, SET_TIER and FREEZE say. Whether it is frozen stands above the eight bits of `self_trade`."""
     cdef Account* account = &core.accounts.account[index]
     cdef bint particular = account.grouped or account.limited
+    cdef uint32_t options
     cdef Limits limits
     memset(&limits, 0, sizeof(Limits))
     if particular:
         limits = core.accounts.limits[index]
+    options = account.self_trade | <uint32_t>limits.frozen << 8
     visit_below(visitor, &account.tier, TIERS)
-    visit(visitor, &account.self_trade)
+    visit_below(visitor, &options, 1 << 9)
     if Visitor is HashPointer:
         if not particular:
             return 0
@@ -180,9 +182,10 @@ cdef int visit_account(Core* core, Visitor visitor, uint32_t index) except -1 no
     visit(visitor, &limits.size_max)
     visit(visitor, &limits.notional_max)
     if Visitor is Reader:
+        account.self_trade = options & 0xFF
+        limits.frozen = options >> 8
         new_limits(&core.accounts, index)[0] = limits
-        account.grouped = limits.group != 0
-        account.limited = limits.orders_max != 0 or limits.size_max != 0 or limits.notional_max != 0
+        note_limits(&core.accounts, index)
 
 
 cdef int visit_balances(Core* core, Visitor visitor, uint32_t account) except -1 nogil:
@@ -215,7 +218,9 @@ cdef int visit_book(Core* core, Visitor visitor, uint32_t index) except -1 nogil
     visit_below(visitor, &book.last, PRICE_LIMIT)
     visit_below(visitor, &book.reference, PRICE_LIMIT)
     for tier in range(TIERS):
-        visit_below(visitor, &book.rates[tier].maker, 1 << 20)
+        visit(visitor, &book.rates[tier].maker)
+        if Visitor is Reader:
+            visitor.expect(-FEE_PARTS < book.rates[tier].maker < FEE_PARTS, b"a rate of a maker, which is a rebate below 0")
         visit_below(visitor, &book.rates[tier].taker, 1 << 20)
     if Visitor is HashPointer:
         put(visitor, book.published.digest)

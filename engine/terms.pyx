@@ -50,7 +50,9 @@ cdef Book book_of(instrument, dict assets) except *:
         raise ValueError(f"instrument {instrument.name!r}: price_max {instrument.price_max}: expected 1 to {PRICE_MAX - 1} ticks")
     if not 1 <= instrument.size_min <= instrument.size_max <= MONEY_MAX:
         raise ValueError(f"instrument {instrument.name!r}: expected 1 <= size_min <= size_max <= {MONEY_MAX} lots")
-    for rate in (instrument.maker_fee, instrument.taker_fee, instrument.hold_fee, instrument.band):
+    if not -instrument.taker_fee <= instrument.maker_fee < FEE_SCALE:
+        raise ValueError(f"instrument {instrument.name!r}: maker_fee {instrument.maker_fee}: expected {-instrument.taker_fee} (a rebate of all that a taker pays) to {FEE_SCALE - 1} parts per million")
+    for rate in (instrument.taker_fee, instrument.hold_fee, instrument.band):
         if not 0 <= rate < FEE_SCALE:
             raise ValueError(f"instrument {instrument.name!r}: rate {rate}: expected 0 to {FEE_SCALE - 1} parts per million")
     if 0 < instrument.hold_fee < max(instrument.maker_fee, instrument.taker_fee):

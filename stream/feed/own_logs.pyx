@@ -14,7 +14,7 @@ from engine.model cimport (
     ACCEPTED, BALANCE, CANCELLED, DISPLAYED, FILLED, LIMIT, REDUCED, REPLACED, SELL, TAKER, TRIGGERED, WAITING, Event,
 )
 from stream.feed.logs cimport begin, entry_of, first_after, framed, head_of, new_entry, put_packed, written
-from stream.wire.packing cimport ARRAY_MAX, NUMBER_MAX, put_array, put_number
+from stream.wire.packing cimport ARRAY_MAX, NUMBER_MAX, put_array, put_number, put_signed
 
 from collections.abc import Sequence
 
@@ -167,7 +167,7 @@ cdef class OrderLog(OwnLog):
         to = put_packed(to, self.names[entry.instrument])
         to = put_packed(to, PACKED_SIDES[entry.side])
         to = put_number(put_number(put_number(put_number(to, entry.price), entry.remaining), entry.filled), entry.value)
-        to = put_number(put_number(put_number(to, entry.fill_price), entry.fill_size), entry.fee)
+        to = put_signed(put_number(put_number(to, entry.fill_price), entry.fill_size), entry.fee)
         to = put_packed(to, PACKED_LIQUIDITIES[entry.liquidity])
         to = put_packed(to, PACKED_TYPES[entry.type])
         to = put_number(put_number(put_number(put_number(to, entry.stop), entry.displayed), entry.expires), entry.linked)

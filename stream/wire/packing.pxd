@@ -49,6 +49,30 @@ cdef inline unsigned char* put_number(unsigned char* at, uint64_t value) noexcep
     return at + 9
 
 
+cdef inline unsigned char* put_signed(unsigned char* at, int64_t value) noexcept nogil:
+    """A number that may be below 0."""
+    if value >= 0:
+        return put_number(at, value)
+    if value >= -0x20:
+        at[0] = <unsigned char>value
+        return at + 1
+    if value >= -0x80:
+        at[0] = 0xD0
+        at[1] = <unsigned char>value
+        return at + 2
+    if value >= -0x8000:
+        at[0] = 0xD1
+        store_16(at + 1, value)
+        return at + 3
+    if value >= -0x80000000:
+        at[0] = 0xD2
+        store_32(at + 1, value)
+        return at + 5
+    at[0] = 0xD3
+    store_64(at + 1, value)
+    return at + 9
+
+
 cdef inline unsigned char* put_array(unsigned char* at, uint32_t length) noexcept nogil:
     """The head of an array."""
     if length < 16:

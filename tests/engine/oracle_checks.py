@@ -137,6 +137,7 @@ class Checks(Auctions):
         terms = self.terms[order.instrument]
         priced = order.type in PRICED
         expect(not command.stop or (order.waits and not order.trail), Reason.UNKNOWN_OPTION)
+        expect(not self.account[order.account].frozen, Reason.ACCOUNT_FROZEN)
         expect(terms.phase != Phase.HALT, Reason.HALTED)
         expect(not (command.stop and terms.collecting), Reason.WRONG_PHASE)
         self.check_price(terms, command.price, 1 if priced else 0)

@@ -4,11 +4,13 @@ It takes commands as tuples and gives back the events of each, field for field t
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 from engine import MONEY_MAX, CommandKind, Event, EventKind, OrderType, Phase, Reason, SelfTrade, Side, TimeInForce
 from tests.engine.oracle_checks import STAYING, STOPS, Checks
 from tests.engine.oracle_ledger import Batch, Refused, expect
-from tests.engine.oracle_model import ALL_INSTRUMENTS, BOTH_SIDES, CLOCK_MAX, LAST, POST_ONLY, PRICED, QUOTE, Account, Command, Order
+from tests.engine.oracle_model import ALL_ACCOUNTS, ALL_INSTRUMENTS, BOTH_SIDES, CLOCK_MAX, LAST, POST_ONLY, PRICED, QUOTE, Account, Command, Order
 
 
 class NaiveExchange(Checks):
@@ -32,6 +34,11 @@ class NaiveExchange(Checks):
             CommandKind.SET_FEES: self.set_fees,
             CommandKind.SET_REFERENCE: self.set_reference,
             CommandKind.SET_PHASE: self.set_phase,
+            CommandKind.MASS_CANCEL: self.mass_cancel,
+            CommandKind.FREEZE: self.freeze,
+            CommandKind.SET_LIMITS: self.set_limits,
+            CommandKind.SET_TIER: self.set_tier,
+            CommandKind.PAY_FEES: self.pay_fees,
         }
 
     # One command, one batch
@@ -72,6 +79,7 @@ class NaiveExchange(Checks):
         self.check_options(command)
         known = self.client_ids.get((command.account, command.client_id))
         expect(known is None, Reason.DUPLICATE_CLIENT_ID, known)
+        expect(not self.account[command.account].frozen, Reason.ACCOUNT_FROZEN)
         self.check_phase(command, terms)
         expect(command.time_in_force != TimeInForce.GTD or command.expires > self.clock, Reason.ALREADY_EXPIRED)
         priced = command.type in PRICED
@@ -214,6 +222,32 @@ class NaiveExchange(Checks):
             EventKind.ALL_CANCELLED, account=command.account, instrument=command.instrument, side=command.side, orders=before - len(self.open)
         )
 
+    def mass_cancel(self, command: Command) -> None:
+        of_account, of_instrument = command.account != ALL_ACCOUNTS, command.instrument != ALL_INSTRUMENTS
+        if of_account:
+            self.check_account(command)
+        if of_instrument:
+            self.check_instrument(command)
+        expect(not (of_account and of_instrument), Reason.UNKNOWN_OPTION)
+        expect(command.client_id > 0, Reason.AMOUNT_OUT_OF_RANGE)
+        meant = [order for order in self.open.values() if order.account == command.account] if of_account else [
+            order for instrument in range(len(self.terms)) if command.instrument in (instrument, ALL_INSTRUMENTS)
+            for order in (*self.resting(instrument, 0), *self.resting(instrument, 1), *self.waiting(instrument, 0), *self.waiting(instrument, 1))
+        ]
+        before, steps = len(self.open), 0
+        for order in meant:
+            if order.order in self.open and steps < command.client_id:
+                self.cancel_order(order, Reason.REQUESTED)
+                steps += 1
+        self.tell(
+            EventKind.ALL_CANCELLED, account=command.account, instrument=command.instrument, side=BOTH_SIDES, orders=before - len(self.open)
+        )
+
+    def waiting(self, instrument: int, rises: int) -> list[Order]:
+        """The stops that wait for a fall of the price (0), or for a rise, the nearest first."""
+        stops = [order for order in self.open.values() if order.instrument == instrument and order.waits and order.waits_for_rise == bool(rises)]
+        return sorted(stops, key=lambda order: (order.stop if rises else -order.stop, order.number))
+
     # Accounts
 
     def open_account(self, command: Command) -> None:
@@ -229,6 +263,7 @@ class NaiveExchange(Checks):
 
     def withdraw(self, command: Command) -> None:
         self.check_money(command)
+        expect(not self.account[command.account].frozen, Reason.ACCOUNT_FROZEN)
         expect(command.size <= self.balance(command.account, command.instrument)[0], Reason.INSUFFICIENT_FUNDS)
         self.supply[command.instrument] -= command.size
         self.add(command.account, command.instrument, -command.size)
@@ -238,13 +273,38 @@ class NaiveExchange(Checks):
         expect(command.instrument < len(self.supply), Reason.UNKNOWN_ASSET)
         expect(command.size > 0, Reason.AMOUNT_OUT_OF_RANGE)
 
+    def pay_fees(self, command: Command) -> None:
+        self.check_money(command)
+        expect(command.size <= self.fees[command.instrument], Reason.INSUFFICIENT_FUNDS)
+        self.fees[command.instrument] -= command.size
+        self.add(command.account, command.instrument, command.size)
+
     def set_account(self, command: Command) -> None:
         self.check_account(command)
         expect(command.type < 8 and command.self_trade in list(SelfTrade)[1:], Reason.UNKNOWN_OPTION)
         expect(max(command.order, command.client_id) < 1 << 32 and min(command.size, command.price) >= 0, Reason.AMOUNT_OUT_OF_RANGE)
-        self.account[command.account] = Account(
-            command.order, command.type, command.self_trade, command.client_id, command.size, command.price
+        self.change_account(
+            command, group=command.order, tier=command.type, self_trade=command.self_trade, orders_max=command.client_id, size_max=command.size,
+            notional_max=command.price,
         )
+
+    def set_limits(self, command: Command) -> None:
+        self.check_account(command)
+        expect(command.client_id < 1 << 32 and min(command.size, command.price) >= 0, Reason.AMOUNT_OUT_OF_RANGE)
+        self.change_account(command, orders_max=command.client_id, size_max=command.size, notional_max=command.price)
+
+    def set_tier(self, command: Command) -> None:
+        self.check_account(command)
+        expect(command.type < 8, Reason.UNKNOWN_OPTION)
+        self.change_account(command, tier=command.type)
+
+    def freeze(self, command: Command) -> None:
+        self.check_account(command)
+        expect(command.type < 2, Reason.UNKNOWN_OPTION)
+        self.change_account(command, frozen=bool(command.type))
+
+    def change_account(self, command: Command, **changes: Any) -> None:
+        self.account[command.account] = replace(self.account[command.account], **changes)
         self.tell(EventKind.ACCOUNT_SET, account=command.account)
 
     # Instruments and time
@@ -256,7 +316,9 @@ class NaiveExchange(Checks):
         self.check_instrument(command)
         terms = self.terms[command.instrument]
         expect(command.type < 8, Reason.UNKNOWN_OPTION)
-        expect(0 <= command.price <= terms.hold_fee and 0 <= command.size <= terms.hold_fee, Reason.AMOUNT_OUT_OF_RANGE)
+        expect(abs(command.price) <= terms.hold_fee and 0 <= command.size <= terms.hold_fee, Reason.AMOUNT_OUT_OF_RANGE)
+        rates = [terms.fees(tier) for tier in range(8) if tier != command.type] + [(command.price, command.size)]
+        expect(-min(maker for maker, _ in rates) <= min(taker for _, taker in rates), Reason.AMOUNT_OUT_OF_RANGE)
         terms.rates[command.type] = command.price, command.size
         self.tell(EventKind.FEES_SET, instrument=command.instrument, tier=command.type, maker_rate=command.price, taker_rate=command.size)
 

@@ -162,10 +162,12 @@ class Ledger:
         holds = {order: self.hold_of(order) for order in (taker, maker)}
         fees = {}
         for order in (taker, maker):
-            rates = terms.fees(self.account[order.account].tier)
+            rate = terms.fees(self.account[order.account].tier)[order is taker and not order.post_only]
             paid = order.fee_parts // FEE_SCALE
-            order.fee_parts += notional * rates[order is taker and not order.post_only]
+            order.fee_parts += notional * max(0, rate)
             fees[order] = order.fee_parts // FEE_SCALE - paid
+            if rate < 0 and order is maker:
+                fees[order] = -min(notional * -rate // FEE_SCALE, fees[taker])
             order.remaining -= size
             order.filled += size
             order.value += notional

@@ -8,6 +8,7 @@ from engine import FEE_SCALE, Instrument, OrderType, Phase, SelfTrade, Side
 
 POST_ONLY, SLIDE, QUOTE = 1, 2, 4
 ALL_INSTRUMENTS = 0xFFFF
+ALL_ACCOUNTS = 0xFFFFFFFF
 BOTH_SIDES = 2
 LAST = 1
 TAKER = 2
@@ -104,6 +105,7 @@ class Account:
     orders_max: int = 0
     size_max: int = 0
     notional_max: int = 0
+    frozen: bool = False
 
 
 @dataclass(eq=False)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from engine import MONEY_MAX, CommandKind, Commands, Event, EventKind, Exchange, Instrument, OrderType, Phase, Rejected, SelfTrade, Side, TimeInForce
 from tests.engine.oracle_checks import STOPS
 from tests.engine.oracle_exchange import NaiveExchange
-from tests.engine.oracle_model import ALL_INSTRUMENTS, DAY_NS, POST_ONLY, PRICED, QUOTE, SLIDE, TAKE_PROFITS, Command
+from tests.engine.oracle_model import ALL_ACCOUNTS, ALL_INSTRUMENTS, DAY_NS, POST_ONLY, PRICED, QUOTE, SLIDE, TAKE_PROFITS, Command
 
 ASSETS = {"BTC": 8, "ETH": 4, "USD": 6}
 INSTRUMENTS = (
@@ -89,6 +89,16 @@ def call(target: Exchange | Commands, c: Command) -> int | None:
             target.set_reference(c.instrument, c.price, c.time)
         case CommandKind.SET_PHASE:
             target.set_phase(c.instrument, c.type, c.time)
+        case CommandKind.MASS_CANCEL:
+            return target.mass_cancel(c.client_id, c.account, c.instrument, c.time)
+        case CommandKind.FREEZE:
+            target.freeze(c.account, bool(c.type), c.time)
+        case CommandKind.SET_LIMITS:
+            target.set_limits(c.account, c.client_id, c.size, c.price, c.time)
+        case CommandKind.SET_TIER:
+            target.set_tier(c.account, c.type, c.time)
+        case CommandKind.PAY_FEES:
+            target.pay_fees(c.account, c.instrument, c.size, c.time)
     return None
 
 
@@ -127,6 +137,7 @@ class RandomFlow:
         self.weights: dict[Callable[[], Command], int] = {
             self.place: 700, self.cancel: 110, self.reduce: 60, self.replace: 120, self.cancel_all: 4, self.deposit: 50, self.withdraw: 25,
             self.advance: 8, self.set_account: 8, self.set_fees: 4, self.set_reference: 4, self.set_phase: 6, self.garbage: 20,
+            self.mass_cancel: 1, self.freeze: 2, self.set_limits: 3, self.set_tier: 3, self.pay_fees: 6,
         }
 
     def next(self) -> Command:
@@ -134,6 +145,9 @@ class RandomFlow:
         if self.seldom(1_500):
             self.now += self.random.randrange(DAY_NS)
         stopped = [index for index, terms in enumerate(self.oracle.terms) if terms.phase != Phase.TRADING]
+        frozen = [number for number, account in enumerate(self.oracle.account) if account.frozen]
+        if frozen and self.seldom(10):
+            return Command(CommandKind.FREEZE, self.random.choice(frozen), time=self.now)
         if stopped and self.seldom(40):
             return Command(CommandKind.SET_PHASE, instrument=self.random.choice(stopped), type=Phase.TRADING, time=self.now)
         accounts = {self.open_account: 2 if self.oracle.accounts else 2_000}
@@ -290,10 +304,31 @@ class RandomFlow:
             type=self.random.choice((0, 1, 2, 7, 8 if self.seldom(9) else 0)), self_trade=self.random.choice(list(SelfTrade)), **some,
         )
 
+    def set_limits(self) -> Command:
+        return self.set_account()._replace(kind=CommandKind.SET_LIMITS, order=0, type=0, self_trade=0)
+
+    def set_tier(self) -> Command:
+        return Command(CommandKind.SET_TIER, self.account(), type=self.random.choice((0, 1, 2, 7, 8)))
+
+    def freeze(self) -> Command:
+        return Command(CommandKind.FREEZE, self.account(), type=self.random.choice((0, 1, 1)))
+
+    def pay_fees(self) -> Command:
+        asset = self.random.randrange(len(ASSETS) + self.seldom(30))
+        collected = self.oracle.fees[asset % len(ASSETS)]
+        return Command(CommandKind.PAY_FEES, self.account(), asset, size=self.random.choice((collected // 3, collected, collected + 1, 0)))
+
+    def mass_cancel(self) -> Command:
+        one = self.random.randrange(len(INSTRUMENTS) + 1)
+        whose = ((self.account(), ALL_INSTRUMENTS), (ALL_ACCOUNTS, one), (ALL_ACCOUNTS, ALL_INSTRUMENTS), (self.account(), 0))
+        return Command(CommandKind.MASS_CANCEL, *self.random.choice(whose), client_id=20 if self.seldom(60) else self.random.choice((0, 1, 2, 3)))
+
     def set_fees(self) -> Command:
         instrument = self.random.randrange(len(INSTRUMENTS) + self.seldom(9))
         most = self.oracle.terms[instrument % len(INSTRUMENTS)].hold_fee
         maker, taker = (self.random.randint(0, most + self.seldom(5)) for _ in range(2))
+        if self.seldom(2):
+            maker = -min(self.random.randint(0, 2 * taker), most + self.seldom(5))
         return Command(CommandKind.SET_FEES, instrument=instrument, type=self.random.choice((0, 1, 2, 7, 9)), price=maker, size=taker)
 
     def set_reference(self) -> Command:

@@ -117,12 +117,12 @@ def test_the_levels_of_a_book_are_those_of_its_events(seed: int) -> None:
 
 def test_random_commands_are_eventful() -> None:
     """They reach every kind of event and every reason, most of them often, and the books are deep."""
-    oracle = new_oracle(0)
-    flow = RandomFlow(0, oracle)
+    oracle = new_oracle(4)
+    flow = RandomFlow(4, oracle)
     kinds: Counter[int] = Counter()
     reasons: Counter[int] = Counter()
     orders = uncrossings = 0
-    for _ in range(10_000):
+    for _ in range(12_000):
         events = oracle.run(flow.next())
         flow.saw(events)
         kinds.update(event.kind for event in events)
@@ -135,7 +135,7 @@ def test_random_commands_are_eventful() -> None:
     assert min(reasons.values()) > 2
     assert min(kinds[EventKind.TRADE], kinds[EventKind.TRIGGERED], kinds[EventKind.DISPLAYED], reasons[Reason.SELF_TRADE]) > 150
     assert uncrossings > 2
-    assert orders > 25 * 10_000
+    assert orders > 25 * 12_000
 
 
 @pytest.mark.parametrize("seed", SEEDS)
