@@ -11,15 +11,41 @@ from stream.cli.numbers import counted, whole
 from stream.cli.verify import DEFAULT_URL
 from stream.client.client import Client, connect
 from stream.system import loop
+from stream.wire.administration import (
+    Deposit,
+    Disconnect,
+    Freeze,
+    ListConnections,
+    MassCancel,
+    PayFees,
+    Revoke,
+    SetFees,
+    SetLimits,
+    SetPhase,
+    SetTier,
+    Withdraw,
+)
 from stream.wire.fields import PhaseName
-from stream.wire.messages import Confirmed, Connections, ConnectionStatus, Disconnect, ListConnections, Revoke, SetLimits, SetPhase
+from stream.wire.messages import AllCancelled, Confirmed, Connections, ConnectionStatus, Instruments, ListInstruments
+from stream.wire.scale import from_text
 
+TRANSFERS = {"deposit": Deposit, "withdraw": Withdraw, "pay-fees": PayFees}
 PHASES: dict[str, PhaseName] = {"halt": "halt", "auction": "auction", "trade": "trading"}
 EXAMPLES = """examples:
   deltabook admin --token $(deltabook token root --scope admin) halt BTC-USDT
   deltabook admin --token $ROOT auction BTC-USDT
   deltabook admin --token $ROOT trade BTC-USDT
   deltabook admin --token $ROOT limits alice --orders 100 --size 50000
+  deltabook admin --token $ROOT cancel --subject alice
+  deltabook admin --token $ROOT cancel --instrument BTC-USDT
+  deltabook admin --token $ROOT cancel --everybody
+  deltabook admin --token $ROOT freeze alice --cancel
+  deltabook admin --token $ROOT unfreeze alice
+  deltabook admin --token $ROOT deposit alice 1000.50 USDT --key 17
+  deltabook admin --token $ROOT withdraw alice 1000.50 USDT --key 18
+  deltabook admin --token $ROOT pay-fees treasury 12 USDT --key 19
+  deltabook admin --token $ROOT fees BTC-USDT --tier 1 --maker -20 --taker 80
+  deltabook admin --token $ROOT tier alice 1
   deltabook admin --token $ROOT connections
   deltabook admin --token $ROOT disconnect alice
   deltabook admin --token $ROOT disconnect --connection 17
@@ -55,6 +81,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     limits.add_argument("--size", type=whole, default=0, metavar="LOTS", help="the largest size of an order")
     limits.add_argument("--notional", type=whole, default=0, metavar="UNITS",
                         help="the largest notional (price times size) of an order, in units of the quote asset")
+    cancel = add("cancel", "cancel the open orders of an account, of an instrument or of everybody").add_mutually_exclusive_group(required=True)
+    cancel.add_argument("--subject", default="", help="whose orders")
+    cancel.add_argument("--instrument", help="orders in this instrument")
+    cancel.add_argument("--everybody", action="store_true", help="all orders")
+    freeze = add("freeze", "let an account place no orders and withdraw nothing; it can cancel")
+    freeze.add_argument("subject")
+    freeze.add_argument("--cancel", action="store_true", help="cancel its open orders too")
+    add("unfreeze", "end that").add_argument("subject")
+    transfers = {
+        "deposit": "add to what an account has", "withdraw": "take from what an account has available", "pay-fees": "pay collected fees to an account",
+    }
+    for name, help in transfers.items():
+        request = add(name, help)
+        request.add_argument("subject")
+        request.add_argument("amount", help="such as 1000.50")
+        request.add_argument("asset")
+        request.add_argument("--key", type=whole, default=0, metavar="N", help="a number of your own: the same transfer again, with it, is done once")
+    fees = add("fees", "set the fees of a tier, in parts per million of the notional")
+    fees.add_argument("instrument")
+    fees.add_argument("--tier", type=whole, default=0, metavar="N", help="0 to 7 (default: %(default)s, of accounts without one)")
+    fees.add_argument("--maker", type=int, required=True, metavar="PPM", help="what a maker pays; below 0 a rebate")
+    fees.add_argument("--taker", type=whole, required=True, metavar="PPM", help="what a taker pays")
+    tier = add("tier", "set the tier of an account")
+    tier.add_argument("subject")
+    tier.add_argument("tier", type=whole, help="0 to 7")
     for name, help, other in (("disconnect", "close connections", "connection"), ("revoke", "revoke tokens", "token-id")):
         request = add(name, help)
         request.add_argument("subject", nargs="?", default="", help="all of this subject")
@@ -87,6 +138,16 @@ async def show_connections(client: Client, console: Console) -> None:
     console.print(table)
 
 
+async def units_of(client: Client, amount: str, asset: str) -> int:
+    """An amount in units of an asset. Raises ValueError if there is no such asset, or if the amount has more decimals than it."""
+    decimals: dict[str, int] = {}
+    for terms in (await client.request(ListInstruments, Instruments)).instruments:
+        decimals |= {terms.base: terms.base_decimals, terms.quote: terms.quote_decimals}
+    if asset not in decimals:
+        raise ValueError(f"asset {asset!r}: expected one of {', '.join(decimals)}")
+    return from_text(amount, f"1e-{decimals[asset]}")
+
+
 async def ask(arguments: argparse.Namespace, console: Console) -> None:
     """Send the request, and print its outcome."""
     async with connect(arguments.url, arguments.token) as client:
@@ -97,6 +158,19 @@ async def ask(arguments: argparse.Namespace, console: Console) -> None:
                 await client.request(
                     SetLimits, Confirmed, subject=arguments.subject, orders_max=arguments.orders, size_max=arguments.size, notional_max=arguments.notional,
                 )
+            case "cancel":
+                cancelled = await client.request(MassCancel, AllCancelled, arguments.subject, arguments.instrument)
+                console.print(f"{cancelled.count:,} orders cancelled")
+                return
+            case "freeze" | "unfreeze":
+                await client.request(Freeze, Confirmed, arguments.subject, arguments.request == "freeze", arguments.request == "freeze" and arguments.cancel)
+            case "deposit" | "withdraw" | "pay-fees":
+                amount = await units_of(client, arguments.amount, arguments.asset)
+                await client.request(TRANSFERS[arguments.request], Confirmed, arguments.subject, arguments.asset, amount, arguments.key)
+            case "fees":
+                await client.request(SetFees, Confirmed, arguments.instrument, arguments.tier, arguments.maker, arguments.taker)
+            case "tier":
+                await client.request(SetTier, Confirmed, arguments.subject, arguments.tier)
             case "disconnect":
                 await client.request(Disconnect, Confirmed, arguments.subject, arguments.connection)
             case "revoke":

@@ -21,9 +21,9 @@ from stream.settings.config import Config
 from stream.venue.safeguards import RemoteDeadlines
 from stream.venue.trader import Trader
 from stream.venue.venue import Figure, Opened
+from stream.wire.administration import ListConnections
 from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
 from stream.wire.codes import ErrorCode
-from stream.wire.messages import ListConnections
 from stream.wire.times import MILLISECOND, NEVER
 
 ROLE = "gateway"
@@ -180,6 +180,7 @@ class Gateway(Market):
     def tick(self, now: int) -> int:
         """Forward what has gathered, tell clients if this gateway has fallen behind, and send what is due. Returns when the next tick is due, in ns."""
         due = min(self.replica.tick(now), self._send_openings(now), self.roll_call.tick(now), self.history.tick(now))
+        self.operations.go_on(now)
         self.sequencer.advance(now)
         self.tell_stale(self.replica.complete_at if self.replica.stale(now) else 0)
         return min(due, self._send(now), self.sequencer.next_due)

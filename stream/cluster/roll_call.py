@@ -8,7 +8,8 @@ import msgspec
 
 from stream.commands.directory import AskedConnections, DirectoryKey, Entry, GatewayName, ToldConnections
 from stream.venue.safeguards import Store
-from stream.wire.messages import ConnectionStatus, ListConnections
+from stream.wire.administration import ListConnections
+from stream.wire.messages import ConnectionStatus
 from stream.wire.times import NEVER
 
 log = logging.getLogger("deltabook")

@@ -35,6 +35,11 @@ NAMES: dict[int, dict[str, str]] = {
     CommandKind.SET_ACCOUNT: {"order": "group", "client_id": "orders_max", "price": "notional_max", "size": "size_max", "type": "tier"},
     CommandKind.SET_FEES: {"price": "maker_rate", "size": "taker_rate", "type": "tier"},
     CommandKind.SET_PHASE: {"type": "phase"},
+    CommandKind.MASS_CANCEL: {"client_id": "orders_max"},
+    CommandKind.FREEZE: {"type": "frozen"},
+    CommandKind.SET_LIMITS: {"client_id": "orders_max", "price": "notional_max", "size": "size_max"},
+    CommandKind.SET_TIER: {"type": "tier"},
+    CommandKind.PAY_FEES: {"size": "amount", "instrument": "asset"},
 }
 """What fields are called where a kind of command holds something else in them."""
 OF_A_SIDE = ORDER_KINDS | {EventKind.REJECTED, EventKind.TRADE, EventKind.LEVEL}

@@ -6,7 +6,7 @@ A tick runs the commands that have gathered as one group, answers them, and send
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
-from engine import MONEY_MAX, Event, EventKind, OrderType, Phase, Reason, SelfTrade, Side, TimeInForce
+from engine import MONEY_MAX, Event, EventKind, OrderType, Reason, SelfTrade, Side, TimeInForce
 from stream.access.keys import Key
 from stream.account_history.pages import question_of
 from stream.account_history.recorder import Question, RanGroup, Recorder
@@ -18,6 +18,7 @@ from stream.journal.snapshots import State
 from stream.market.exchange_venue import ExchangeVenue
 from stream.market.gathering import CommandPath
 from stream.market.history import ALL_INSTRUMENTS, History, begin, with_channels
+from stream.market.operations import Operations
 from stream.market.order_entry import OrderEntry
 from stream.market.sequencer import JournalFace, Sequencer
 from stream.settings.config import Config, ConfigError
@@ -28,11 +29,12 @@ from stream.venue.safeguards import Deadlines
 from stream.venue.trader import Trader
 from stream.venue.venue import Figure, Opened
 from stream.venue.venue_face import Guarded
+from stream.wire.administration import Operation
 from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE, TRADE_SCOPE
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
 from stream.wire.history import HistoryRequest
-from stream.wire.messages import Cancel, CancelAll, OrderRequest, Place, Reduce, Replace, SetLimits, SetPhase
+from stream.wire.messages import Cancel, CancelAll, OrderRequest, Place, Reduce, Replace
 from stream.wire.scale import from_text, to_text
 from stream.wire.times import NEVER
 
@@ -42,7 +44,6 @@ WIRE_SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 WIRE_TYPES = {type.name.lower(): type for type in OrderType}
 WIRE_TIMES_IN_FORCE = {time.name.lower(): time for time in TimeInForce}
 WIRE_SELF_TRADES = {"account": SelfTrade.ACCOUNT_DEFAULT} | {mode.name.lower(): mode for mode in SelfTrade if mode}
-WIRE_PHASES = {phase.name.lower(): phase for phase in Phase}
 BOTH_SIDES = 2
 
 SOURCE_STEPS_MAX = 256
@@ -72,6 +73,7 @@ class Market(ExchangeVenue):
         self.deposits = self._parse_deposits()
         self.recorder: Recorder | None = None    # of the accounts' history, if any is kept
         self._paying: set[int] = set()    # new accounts whose deposits have not run yet
+        self.operations = Operations(self)
 
     def _make_sequencer(self, history: History, journal: JournalFace | None) -> CommandPath:
         return Sequencer(history.exchange, history.directory, history.results, self._applied, journal)
@@ -176,7 +178,7 @@ class Market(ExchangeVenue):
         if request.key:
             if self.sequencer.repeats(account, request.key, done):
                 return
-            self._check_key(account, request.sent, now)
+            self.check_key(account, request.sent, now)
         self.require_running()
         if self.sequencer.low:
             done = self._reserve.admit(self.exchange, account, request, done)
@@ -220,7 +222,7 @@ class Market(ExchangeVenue):
         self.sequencer.advance(now)
         return not self.sequencer.waits
 
-    def _check_key(self, account: int, sent: int, now: int) -> None:
+    def check_key(self, account: int, sent: int, now: int) -> None:
         """Raises Refused if a request with an unknown key must not count as a new one, or if there is no room for another key."""
         results, sent, now = self.sequencer.results, self.engine_time(sent) if sent else 0, self.engine_time(now)
         if sent > now + SENT_MARGIN:
@@ -234,24 +236,12 @@ class Market(ExchangeVenue):
         """Our clock is the engine's."""
         return time
 
-    def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> None:
+    def operate(self, request: Operation, now: int, done: Reply) -> None:
         """Put an administrator's command into the next group, then call `done` with its result. Raises Refused if there is no such instrument or account."""
         self.require_running()
-        if self.sequencer.low and not self._halts(request):
+        if self.sequencer.low and not self.operations.ease(request):
             raise Refused(ErrorCode.DISK_NEARLY_FULL)
-        commands = self.sequencer.commands
-        if isinstance(request, SetPhase):
-            commands.set_phase(self.index_of(request.instrument), WIRE_PHASES[request.phase], now)
-        else:
-            commands.set_account(
-                self.account_of(request.subject), self_trade=self.self_trade,
-                orders_max=request.orders_max, size_max=request.size_max, notional_max=request.notional_max, time=now,
-            )
-        self.sequencer.expect(done)
-
-    def _halts(self, request: SetPhase | SetLimits) -> bool:
-        """Whether a request ends the trading of an instrument."""
-        return isinstance(request, SetPhase) and request.phase == "halt" and self.exchange.books[self.index_of(request.instrument)].phase != Phase.HALT
+        self.operations.begin(request, now, done)
 
     @property
     def low(self) -> bool:
@@ -346,12 +336,15 @@ class Market(ExchangeVenue):
             self.sequencer.commands.advance(now)
         for account in self.deadlines.due(now):
             self.sequencer.commands.cancel_all(account, ALL_INSTRUMENTS, now, BOTH_SIDES)
+        self.operations.go_on(now)
         self.sequencer.advance(now)
         if self.sequencer.failure:
             self.tell_stale(self._engine_time)
         due = self._send(now)
         if self.sequencer.waits or self.sequencer.failure:
             return min(due, self.deadlines.next)    # the journal wakes the market
+        if self.operations.due:
+            return now
         if self.sequencer.low:
             return min(due, self.deadlines.next, self.exchange.next_expiry or NEVER)    # sources wait until there is room
         sources = (self._source_began + source.next_time() for source in self._sources)

@@ -22,9 +22,10 @@ from stream.venue.announcements import Announcements
 from stream.venue.safeguards import Deadlines, NoStore
 from stream.venue.venue import Opened
 from stream.venue.venue_face import Guarded
+from stream.wire.administration import Operation
 from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, MARKET_SCOPE
 from stream.wire.codes import ErrorCode
-from stream.wire.messages import OrderRequest, SetLimits, SetPhase
+from stream.wire.messages import OrderRequest
 from stream.wire.times import NEVER
 
 RECORDS_MAX = 256
@@ -109,7 +110,7 @@ class Playback(ExchangeVenue):
         """Refused."""
         raise Refused(self.refusal)
 
-    def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> NoReturn:
+    def operate(self, request: Operation, now: int, done: Reply) -> NoReturn:
         """Refused."""
         raise Refused(self.refusal)
 

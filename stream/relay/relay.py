@@ -19,11 +19,12 @@ from stream.settings.config import Config
 from stream.venue.safeguards import Deadlines, NoStore
 from stream.venue.venue import Figure, Opened, Venue
 from stream.venue.venue_face import Guarded
+from stream.wire.administration import Operation
 from stream.wire.candles import ListCandles
 from stream.wire.channels import ADMIN_SCOPE, MARKET_SCOPE
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
-from stream.wire.messages import InstrumentTerms, OrderRequest, SetLimits, SetPhase
+from stream.wire.messages import InstrumentTerms, OrderRequest
 
 
 class Relay(Venue):
@@ -99,7 +100,7 @@ class Relay(Venue):
         """Refused."""
         raise Refused(self.refusal)
 
-    def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> NoReturn:
+    def operate(self, request: Operation, now: int, done: Reply) -> NoReturn:
         """Refused."""
         raise Refused(self.refusal)
 

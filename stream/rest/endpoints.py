@@ -12,13 +12,13 @@ from msgspec.structs import fields
 
 from stream.rest.named import read_named, twin
 from stream.wire import frames
+from stream.wire.administration import AdminRequest, ListConnections, MassCancel
 from stream.wire.candles import CandlePage, ListCandles
 from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, BALANCES, BOOK, BY_ORDER, ORDERS, TICKER, TRADE_SCOPE, TRADES
 from stream.wire.fields import InstrumentName, Message
 from stream.wire.history import ListOrders, ListTrades, OrderPage, TradePage
 from stream.wire.malformed import hints_of, options
 from stream.wire.messages import (
-    AdminRequest,
     AllCancelled,
     Cancel,
     CancelAll,
@@ -27,7 +27,6 @@ from stream.wire.messages import (
     DeadMan,
     Done,
     Instruments,
-    ListConnections,
     ListInstruments,
     Ping,
     Place,
@@ -144,9 +143,9 @@ class Instrumental(Message, tag="instrumental"):
 
 def admin_endpoints() -> list[Endpoint]:
     """One for each request of administrators, under the name of its message."""
-    listed = {ListConnections: Connections}
+    replies: dict[type[Message], type[Message]] = {ListConnections: Connections, MassCancel: AllCancelled}
     return [
-        Endpoint("GET" if kind in listed else "POST", f"/v1/admin/{kind.__struct_config__.tag}", kind, listed.get(kind, Confirmed), ADMIN_SCOPE)
+        Endpoint("GET" if kind is ListConnections else "POST", f"/v1/admin/{kind.__struct_config__.tag}", kind, replies.get(kind, Confirmed), ADMIN_SCOPE)
         for kind in get_args(AdminRequest)
     ]
 

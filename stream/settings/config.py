@@ -51,7 +51,7 @@ class InstrumentConfig(Struct, frozen=True, forbid_unknown_fields=True):
     price_max: Annotated[Count, Meta(description="The highest price, in ticks.")] = 1 << 40
     size_min: Annotated[Count, Meta(description="The smallest size of an order, in lots.")] = 1
     size_max: Annotated[Count, Meta(description="The largest size of an order, in lots.")] = 1 << 40
-    maker_fee: Annotated[int, Meta(ge=0, lt=FEE_SCALE, description="The fee that a maker pays, in parts per million of the notional.")] = 0
+    maker_fee: Annotated[int, Meta(gt=-FEE_SCALE, lt=FEE_SCALE, description="The fee that a maker pays, in parts per million of the notional. Below 0 it is a rebate, at most `taker_fee`.")] = 0
     taker_fee: Annotated[int, Meta(ge=0, lt=FEE_SCALE, description="The fee that a taker pays, in parts per million of the notional.")] = 0
     notional_max: Annotated[int, Meta(ge=0, le=MONEY_MAX, description="The largest notional (price times size) of an order, in units of the quote asset. 0: no limit.")] = 0
     orders_max: Annotated[int, Meta(ge=0, lt=1 << 32, description="The most orders that may be open in the book. 0: no limit.")] = 0

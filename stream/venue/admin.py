@@ -12,9 +12,10 @@ from stream.commands.directory import ClosedConnection, ClosedSubject, RevokedSu
 from stream.commands.results import Reply, Result
 from stream.feed.hub import Refused
 from stream.venue.announcements import Announcement
+from stream.wire.administration import AdminRequest, Disconnect, ListConnections, MassCancel, Operation, Revoke, SetFees
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
-from stream.wire.messages import AdminRequest, Confirmed, Connections, ConnectionStatus, Disconnect, Error, ListConnections, Revoke, SetLimits, SetPhase
+from stream.wire.messages import AllCancelled, Confirmed, Connections, ConnectionStatus, Error
 
 log = logging.getLogger("deltabook.audit")
 
@@ -27,7 +28,7 @@ class Administered(Protocol):
     authenticator: Authenticator
     wall_time: Callable[[int], int]
 
-    def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> None:
+    def operate(self, request: Operation, now: int, done: Reply) -> None:
         """Have a command run, then call `done` with its result."""
 
     def announce(self, said: Announcement, done: Callable[[bool], None]) -> None:
@@ -54,8 +55,6 @@ class Administration:
 
         try:
             match request:
-                case SetPhase() | SetLimits():
-                    self._operate(request, now, audited)
                 case Disconnect():
                     if bool(request.subject) == bool(request.connection):
                         raise Refused(ErrorCode.MALFORMED, "expected either a subject or a connection")
@@ -68,17 +67,35 @@ class Administration:
                     self._announce(request.id, Announcement(revoked, self._venue.wall_time(now)), audited)
                 case ListConnections():
                     self._venue.list_connections(request, now, lambda found, unheard: audited(Connections(request.id, found, unheard)))
+                case _:
+                    self._operate(request, now, audited)
         except Refused as refused:
             audited(Error(request.id, refused.code, refused.text))
 
-    def _operate(self, request: SetPhase | SetLimits, now: int, say: Say) -> None:
+    def _operate(self, request: Operation, now: int, say: Say) -> None:
         """Have the engine run a command, and answer by its outcome."""
 
         def done(result: Result | None, _: Event | None) -> None:
-            code = ErrorCode.OUTCOME_UNKNOWN if result is None else ErrorCode(400 + result.reason) if result.reason else None
-            say(Error(request.id, code, code.text) if code else Confirmed(request.id))
+            if result is None:
+                say(Error(request.id, ErrorCode.OUTCOME_UNKNOWN, ErrorCode.OUTCOME_UNKNOWN.text))
+            elif result.reason:
+                code = ErrorCode(400 + result.reason)
+                say(Error(request.id, code, self._expected(request) or code.text))
+            elif isinstance(request, MassCancel):
+                say(AllCancelled(request.id, result.seq, result.count))
+            else:
+                say(Confirmed(request.id))
 
         self._venue.operate(request, now, done)
+
+    def _expected(self, request: Operation) -> str:
+        """What was expected of a request that the engine has refused, "" if the text of its code says it."""
+        if not isinstance(request, SetFees):
+            return ""
+        return (
+            f"maker {request.maker}, taker {request.taker}: expected at most the instrument's hold_fee, "
+            "and no maker's rebate, of any tier, above what any tier's taker pays"
+        )
 
     def _announce(self, id: int, said: Announcement, say: Say) -> None:
         """Have every process act on it. In this process a revoked token is invalid from now on, whatever happens elsewhere."""

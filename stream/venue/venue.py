@@ -30,26 +30,13 @@ from stream.venue.safeguards import Deadlines
 from stream.venue.session import Session
 from stream.venue.trader import Trader
 from stream.venue.venue_face import Guarded
+from stream.wire.administration import AdminRequest, ListConnections, Operation
 from stream.wire.candles import ListCandles
 from stream.wire.codec import Codec, Shared
 from stream.wire.codes import CloseCode, ErrorCode
 from stream.wire.fields import Message
 from stream.wire.history import HistoryRequest
-from stream.wire.messages import (
-    AdminRequest,
-    CancelOnDisconnect,
-    ConnectionStatus,
-    DeadMan,
-    InstrumentTerms,
-    Leaving,
-    ListConnections,
-    OrderRequest,
-    Pacing,
-    SetLimits,
-    SetPhase,
-    Stale,
-    Standing,
-)
+from stream.wire.messages import CancelOnDisconnect, ConnectionStatus, DeadMan, InstrumentTerms, Leaving, OrderRequest, Pacing, Stale, Standing
 from stream.wire.queue_position import AskQueuePosition, QueuePosition
 from stream.wire.times import MILLISECOND
 
@@ -200,7 +187,7 @@ class Venue(ABC):
         """Carry out what a session asked for in case that it ends, because it has ended."""
 
     @abstractmethod
-    def operate(self, request: SetPhase | SetLimits, now: int, done: Reply) -> None:
+    def operate(self, request: Operation, now: int, done: Reply) -> None:
         """Have a command of an administrator run; then call `done` with what became of it. Refused if it cannot be taken."""
 
     def administer(self, who: str, request: AdminRequest, now: int, say: Callable[[Message], None]) -> None:

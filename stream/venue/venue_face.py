@@ -15,11 +15,12 @@ from stream.venue.limits import Limits
 from stream.venue.load_shedding import LoadShedding
 from stream.venue.safeguards import Deadlines, Guard
 from stream.venue.trader import Trader
+from stream.wire.administration import AdminRequest
 from stream.wire.candles import ListCandles
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
 from stream.wire.history import HistoryRequest
-from stream.wire.messages import AdminRequest, CancelOnDisconnect, DeadMan, InstrumentTerms, OrderRequest
+from stream.wire.messages import CancelOnDisconnect, DeadMan, InstrumentTerms, OrderRequest
 from stream.wire.queue_position import AskQueuePosition, QueuePosition
 
 

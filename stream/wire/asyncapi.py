@@ -7,12 +7,12 @@ from typing import Any, get_args
 
 import msgspec
 
-from stream.wire import candles, frames, history, messages, queue_position
+from stream.wire import administration, candles, frames, history, messages, queue_position
+from stream.wire.administration import AdminRequest, ListConnections, MassCancel
 from stream.wire.candles import CandlePage, ListCandles
 from stream.wire.fields import Message
 from stream.wire.history import HistoryRequest, ListOrders, ListTrades, OrderPage, TradePage
 from stream.wire.messages import (
-    AdminRequest,
     AllCancelled,
     Answer,
     Cancel,
@@ -24,7 +24,6 @@ from stream.wire.messages import (
     Done,
     Error,
     Instruments,
-    ListConnections,
     ListInstruments,
     ListSubscriptions,
     LoggedIn,
@@ -52,8 +51,8 @@ than 2^53."""
 
 REPLIES: dict[type[Message], type[Message]] = {
     Login: LoggedIn, Subscribe: Subscribed, Unsubscribe: Unsubscribed, ListSubscriptions: Subscriptions, ListInstruments: Instruments, ListCandles: CandlePage,
-    Ping: Pong, Place: Done, Cancel: Done, Reduce: Done, Replace: Done, CancelAll: AllCancelled, ListConnections: Connections, ListOrders: OrderPage,
-    ListTrades: TradePage, AskQueuePosition: QueuePosition,
+    Ping: Pong, Place: Done, Cancel: Done, Reduce: Done, Replace: Done, CancelAll: AllCancelled, MassCancel: AllCancelled,
+    ListConnections: Connections, ListOrders: OrderPage, ListTrades: TradePage, AskQueuePosition: QueuePosition,
 }
 """The reply to each request, if it is not an `error`. All other requests are answered by `confirmed`."""
 
@@ -82,7 +81,7 @@ def draft_7(schema: Any) -> Any:
 
 def schemas(kinds: Iterable[Any]) -> dict[str, Any]:
     """The schemas of messages and of their parts. Each element has the name of its field as its title."""
-    kinds_by_name = vars(frames) | vars(history) | vars(queue_position) | vars(candles) | vars(messages)
+    kinds_by_name = vars(frames) | vars(history) | vars(queue_position) | vars(candles) | vars(administration) | vars(messages)
     _, found = msgspec.json.schema_components(kinds, ref_template=REF)
     for name, schema in found.items():
         fields = [field.name for field in msgspec.structs.fields(kinds_by_name[name])]

@@ -13,6 +13,7 @@ Channel = Annotated[str, Meta(min_length=1, max_length=80, description="A channe
 InstrumentName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._/-]+$", description="An instrument's name, such as `BTC-USDT`.")]
 Ticks = Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="A price in ticks of the instrument.")]
 Lots = Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="A size in lots of the instrument.")]
+Fee = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1, description="A fee in units of the quote asset. Below 0 it is a rebate, which the account gets.")]
 Money = Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="An amount in the smallest units of its asset.")]
 Nanoseconds = Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="Nanoseconds since 1970-01-01 UTC.")]
 OrderId = Annotated[int, Meta(ge=0, le=(1 << 63) - 1, description="The exchange's id of an order; 0 for none. An id is never used again.")]
@@ -45,6 +46,10 @@ RecoveredReason = Annotated[
          "`forgotten`: the server no longer has these changes. `ahead`: the client is ahead of this server; if `recovered` is `none`, the server is a relay and sends nothing until it has caught up with the client. `larger`: a patch would be larger than a snapshot. `window`: a window cannot be patched."),
 ]
 Subject = Annotated[str, Meta(min_length=1, max_length=128, description="Whom a token is for: its `sub`.")]
+AssetName = Annotated[str, Meta(min_length=1, max_length=255, description="The name of an asset.")]
+Amount = Annotated[int, Meta(ge=1, le=1 << 62, description="An amount in the smallest units of its asset.")]
+TransferKey = Annotated[int, Meta(ge=0, lt=1 << 53, description="The administrators' own number for a transfer of the account; 0 for none. Another transfer of the account with the same number is not carried out, but answered like the first one. It is remembered as a `key` of the account's orders is, and is never taken for one.")]
+Tier = Annotated[int, Meta(ge=0, le=7, description="The tier of fees; 0 is that of accounts without one of their own.")]
 Depth = Annotated[int, Meta(ge=0, lt=1 << 31, description="The number of levels on each side, best first. 0: the full book.")]
 IntervalMs = Annotated[int, Meta(ge=0, lt=1 << 31, description="The shortest time between two frames while the instrument is busy, in milliseconds. 0: every change is sent at once.")]
 

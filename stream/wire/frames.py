@@ -9,6 +9,7 @@ from stream.wire.fields import (
     ClientId,
     Digest,
     Epoch,
+    Fee,
     InstrumentName,
     Levels,
     Lots,
@@ -186,7 +187,7 @@ class OrderUpdate(MessagePart):
     value: Money
     fill_price: Annotated[Ticks, Meta(description="For `filled`: the price of this fill.")] = 0
     fill_size: Annotated[Lots, Meta(description="For `filled`: the size of this fill.")] = 0
-    fee: Annotated[Money, Meta(description="For `filled`: the fee of this fill, in the quote asset.")] = 0
+    fee: Annotated[Fee, Meta(description="For `filled`: the fee of this fill, in units of the quote asset; below 0 a rebate.")] = 0
     liquidity: Annotated[Literal["", "maker", "taker"], Meta(description="For `filled`: `maker` if the order rested, `taker` if it arrived.")] = ""
     type: Annotated[OrderTypeName, Meta(description="The type of a stop while it waits; `limit` otherwise.")] = "limit"
     stop: Annotated[Ticks, Meta(description="The trigger while the order waits. For `triggered`: the trigger that was reached.")] = 0

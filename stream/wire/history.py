@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from stream.wire.fields import (
     ClientId,
+    Fee,
     Id,
     InstrumentName,
     Lots,
@@ -101,7 +102,7 @@ class PastTrade(MessagePart):
     price: Ticks
     size: Lots
     value: Annotated[Money, Meta(description="Price times size, in units of the quote asset.")]
-    fee: Annotated[Money, Meta(description="The fee, in units of the quote asset.")]
+    fee: Fee
     liquidity: Annotated[Literal["maker", "taker"], Meta(description="`maker` if the order rested, `taker` if it arrived.")]
     time: Nanoseconds
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from stream.wire.administration import AdminRequest
 from stream.wire.candles import CandlePage, ListCandles
 from stream.wire.fields import (
     Channel,
@@ -34,7 +35,6 @@ from stream.wire.fields import (
     SelfTradeName,
     Seq,
     SideName,
-    Subject,
     Ticks,
     TimeInForceName,
 )
@@ -185,54 +185,7 @@ class Logout(Message, tag="logout"):
     id: Id
 
 
-class SetPhase(Message, tag="set_phase"):
-    """Halt an instrument, collect its orders for an auction, or let it trade. Trading ends a halt and uncrosses an auction. Needs the scope `admin`."""
-
-    id: Id
-    instrument: InstrumentName
-    phase: PhaseName
-
-
-class SetLimits(Message, tag="set_limits"):
-    """Set the limits of a subject's account. 0: no limit. Needs the scope `admin`."""
-
-    id: Id
-    subject: Subject
-    orders_max: Annotated[int, Meta(ge=0, lt=1 << 32, description="The most open orders.")] = 0
-    size_max: Annotated[Lots, Meta(description="The largest size of an order.")] = 0
-    notional_max: Annotated[Money, Meta(description="The largest notional (price times size) of an order, in units of the quote asset.")] = 0
-
-
-class Disconnect(Message, tag="disconnect"):
-    """Close all connections of a subject, or a single connection. Needs the scope `admin`."""
-
-    id: Id
-    subject: Annotated[str, Meta(max_length=128)] = ""
-    connection: Annotated[int, Meta(ge=0, lt=1 << 53, description="The connection's number, as `connections` shows it.")] = 0
-
-
-class Revoke(Message, tag="revoke"):
-    """Revoke one token by its id (`jti`), one API key by its id, or all that a subject was issued until now. Their connections are closed. Needs the scope `admin`.
-
-    The issuer's clock may be ahead by up to the setting `clock_skew_s`. New tokens of a subject are good only after that time has passed.
-    """
-
-    id: Id
-    subject: Annotated[str, Meta(max_length=128)] = ""
-    token_id: Annotated[str, Meta(max_length=128)] = ""
-
-
-class ListConnections(Message, tag="connections"):
-    """Ask who is connected and how far each connection is behind. The answer is in the order of the connections' numbers. Needs the scope `admin`."""
-
-    id: Id
-    after: Annotated[int, Meta(ge=0, lt=1 << 53, description="List only connections with a higher number than this.")] = 0
-    count: Annotated[int, Meta(ge=1, le=1000, description="List at most this many connections.")] = 100
-
-
 OrderRequest = Place | Cancel | Reduce | Replace | CancelAll
-
-AdminRequest = SetPhase | SetLimits | Disconnect | Revoke | ListConnections
 
 Request = Login | Subscribe | Unsubscribe | ListSubscriptions | ListInstruments | ListCandles | Ping | AskQueuePosition | OrderRequest | CancelOnDisconnect | DeadMan | HistoryRequest | Logout | AdminRequest
 
@@ -364,7 +317,7 @@ class Done(Message, tag="done"):
 
 
 class AllCancelled(Message, tag="all_cancelled"):
-    """The answer to `cancel_all`."""
+    """The answer to `cancel_all` and `mass_cancel`."""
 
     id: ReplyId
     seq: Seq

@@ -18,8 +18,9 @@ from stream.access.claims import Claims
 from stream.access.keys import KeySet, key_of, keys_in
 from stream.access.revocations import Revocation, Revocations, read_lines
 from stream.settings.config import Config, ConfigError
+from stream.wire.administration import Revoke
 from stream.wire.codes import CloseCode, ErrorCode
-from stream.wire.messages import Error, LoggedIn, Login, Place, Revoke
+from stream.wire.messages import Error, LoggedIn, Login, Place
 from tests.access.issuer import PRIVATE, issuing, jwk, key_set
 from tests.setting import SECRET, START, token
 from tests.sockets import RawClient, run, serving

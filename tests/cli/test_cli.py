@@ -25,7 +25,7 @@ from stream.server.market_server import MarketServer
 from stream.sources.simulated import SimulatedSource
 from stream.wire.codec import Shared
 from stream.wire.codes import CloseCode
-from stream.wire.messages import Subscribe
+from stream.wire.messages import Login, Subscribe
 from tests.setting import token
 from tests.sockets import RawClient, run, serving
 from tests.waiting import until
@@ -264,6 +264,20 @@ async def test_admin_halts_and_tells_who_is_connected() -> None:
         for request, phase in (("halt", "HALT"), ("auction", "AUCTION"), ("trade", "TRADING")):
             assert (await deltabook(*ask, request, "BTC-USD")).status == 0
             assert Phase(server.market.exchange.book("BTC-USD").phase).name == phase
+        traded, _ = await RawClient.open(server.port)
+        traded.send(Login(1, token("carol", server.clock.now())))
+        await traded.message()
+        asset = server.market.exchange.books[0].instrument.quote
+        for request in (
+            ("deposit", "carol", "2.5", asset, "--key", "1"), ("deposit", "carol", "2.5", asset, "--key", "1"), ("withdraw", "carol", "1", asset),
+            ("freeze", "carol", "--cancel"), ("unfreeze", "carol"), ("tier", "carol", "1"), ("fees", "BTC-USD", "--tier", "1", "--maker", "0", "--taker", "0"),
+        ):
+            assert (await deltabook(*ask, *request)).out == "done\n"
+        assert (await deltabook(*ask, "cancel", "--everybody")).out == "0 orders cancelled\n"
+        poor = await deltabook(*ask, "pay-fees", "carol", "1", asset)
+        assert (poor.status, "does not have enough" in poor.err) == (2, True)
+        no_asset = await deltabook(*ask, "deposit", "carol", "1", "GOLD")
+        assert (no_asset.status, "'GOLD'" in no_asset.err) == (2, True)
         refused = await deltabook(*ask, "limits", "nobody", "--orders", "5")
         assert (refused.status, "No subject of that name" in refused.err) == (2, True)
         assert (await deltabook(*ask, "disconnect", "--connection", "1")).status == 0

@@ -8,8 +8,9 @@ from stream import Client, ClientError, Lots, RequestRefused, Ticks
 from stream.client.errors import SignInRefused
 from stream.client.kept_connection import Token
 from stream.server.market_server import MarketServer
+from stream.wire.administration import Revoke
 from stream.wire.codes import ErrorCode
-from stream.wire.messages import Confirmed, Revoke
+from stream.wire.messages import Confirmed
 from tests.faulty import NoDelay
 from tests.setting import token
 from tests.sockets import cut, relaying, run, serving

@@ -15,7 +15,8 @@ from stream.client.errors import ClientError, SignInRefused
 from stream.journal.files import Disk
 from stream.market.history import recover
 from stream.market.market import Market
-from stream.wire.messages import Confirmed, Revoke, Scope
+from stream.wire.administration import Revoke
+from stream.wire.messages import Confirmed, Scope
 from tests.market.journaled import SteppedJournal
 from tests.setting import CONFIG, NAMES, SECRET, token
 from tests.sockets import cut

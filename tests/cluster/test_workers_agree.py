@@ -10,7 +10,8 @@ from stream.client.client import Client
 from stream.client.counts import Lots, Ticks
 from stream.client.errors import SignInRefused
 from stream.cluster.gateway import CONNECTIONS_MAX
-from stream.wire.messages import CancelOnDisconnect, Confirmed, Connections, Disconnect, ListConnections, Revoke
+from stream.wire.administration import Disconnect, ListConnections, Revoke
+from stream.wire.messages import CancelOnDisconnect, Confirmed, Connections
 from tests.cluster.fault_accounts import drop
 from tests.cluster.test_workers import Running, client_of, serving
 from tests.setting import token

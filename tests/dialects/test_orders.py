@@ -11,7 +11,8 @@ from engine import Side
 from stream.commands.directory import OrderTicket
 from stream.dialects.binance.own_orders import ENDED_MAX, Orders
 from stream.dialects.binance.tickets import HASHED, number_of, text_of
-from stream.wire.messages import Cancel, Place, SetPhase
+from stream.wire.administration import SetPhase
+from stream.wire.messages import Cancel, Place
 from tests.dialects.spot import MILLISECOND
 from tests.dialects.traders import Hand, Trading, UserClient
 from tests.worlds import Desk

@@ -8,7 +8,8 @@ from stream.dialects.binance.dialect import Binance
 from stream.dialects.binance.endpoints import PUBLIC
 from stream.dialects.binance.symbols import Symbols
 from stream.settings.config import ConfigError, InstrumentConfig
-from stream.wire.messages import Place, SetPhase
+from stream.wire.administration import SetPhase
+from stream.wire.messages import Place
 from tests.dialects.spot import MILLISECOND, SECOND, Spot
 from tests.setting import CONFIG
 from tests.worlds import Desk, QuietMarket

@@ -7,6 +7,7 @@ import msgspec
 
 from engine.queues import order_share
 from stream.venue.venue import Venue
+from stream.wire.administration import SetPhase
 from stream.wire.codec import MSGPACK
 from stream.wire.frames import (
     Balances,
@@ -24,7 +25,7 @@ from stream.wire.frames import (
     Ticker,
     Trades,
 )
-from stream.wire.messages import Cancel, Error, Login, Pacing, Ping, SetPhase, Stale, Subscribe, Subscribed, Welcome
+from stream.wire.messages import Cancel, Error, Login, Pacing, Ping, Stale, Subscribe, Subscribed, Welcome
 from tests.setting import NAMES, digest_of, messages_in, token
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ import pytest
 from stream.access.keys import key_of
 from stream.market.playback import Playback
 from stream.settings.config import Config, ConfigError
+from stream.wire.administration import Disconnect, Revoke
 from stream.wire.codes import ErrorCode
 from stream.wire.frames import Book
-from stream.wire.messages import Cancel, Confirmed, Disconnect, Error, LoggedIn, Login, Place, Revoke, Subscribe
+from stream.wire.messages import Cancel, Confirmed, Error, LoggedIn, Login, Place, Subscribe
 from tests.journal.fake_disk import FakeDisk
 from tests.journal.journals import FOLDER
 from tests.market.journaled import after_a_stop

@@ -16,10 +16,11 @@ from stream.feed.channel import Point
 from stream.relay.relay import Relay
 from stream.relay.relay_channels import RelayedFeed
 from stream.venue.venue import Venue
+from stream.wire.administration import SetLimits, SetPhase
 from stream.wire.codec import MSGPACK
 from stream.wire.codes import ErrorCode
 from stream.wire.frames import Book, Gap, Ticker, Trade, Trades
-from stream.wire.messages import Error, InForce, Instruments, ListInstruments, Ping, Place, SetLimits, SetPhase, Stale, Subscribe, Subscribed, Welcome
+from stream.wire.messages import Error, InForce, Instruments, ListInstruments, Ping, Place, Stale, Subscribe, Subscribed, Welcome
 from stream.wire.mirror import Verdict
 from tests.market.simulated_clients import is_heartbeat
 from tests.relay.simulated_relays import simulate

@@ -90,6 +90,9 @@ def test_who_may_do_what() -> None:
 
 
 BODIES: dict[str, Any] = {
+    **{name: {"subject": "nobody", "asset": "USD", "amount": 1} for name in ("deposit", "withdraw", "pay_fees")},
+    "mass_cancel": {}, "freeze": {"subject": "nobody"}, "set_tier": {"subject": "nobody", "tier": 1},
+    "set_fees": {"instrument": "BTC-USD", "tier": 1, "maker": 0, "taker": 0},
     "/v1/orders": BUY, "/v1/orders/{order}": {"price": 1, "size": 1}, "reduce": {"by": 1}, "dead_man": {"timeout_ms": 0},
     "set_phase": {"instrument": "BTC-USD", "phase": "trading"}, "set_limits": {"subject": "root"},
     "disconnect": {"subject": "nobody"}, "revoke": {"token_id": "x"},

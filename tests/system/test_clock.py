@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from stream.system.clock import RUNNING, Clock
+from stream.wire.administration import Revoke
 from stream.wire.codes import CloseCode, ErrorCode
-from stream.wire.messages import Confirmed, Error, LoggedIn, Login, Revoke
+from stream.wire.messages import Confirmed, Error, LoggedIn, Login
 from tests.setting import token
 from tests.sockets import RawClient, run, serving
 from tests.worlds import Desk, QuietMarket

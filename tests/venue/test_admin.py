@@ -4,10 +4,27 @@ import logging
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from engine import EventKind
+from stream.wire.administration import (
+    Deposit,
+    Disconnect,
+    Freeze,
+    ListConnections,
+    MassCancel,
+    PayFees,
+    Revoke,
+    SetFees,
+    SetLimits,
+    SetPhase,
+    SetTier,
+    Withdraw,
+)
 from stream.wire.codes import CloseCode, ErrorCode
-from stream.wire.frames import Book
-from stream.wire.messages import Confirmed, Connections, Disconnect, Done, Error, ListConnections, Place, Revoke, SetLimits, SetPhase, Subscribe
+from stream.wire.frames import Book, Orders
+from stream.wire.messages import AllCancelled, Cancel, Confirmed, Connections, Done, Error, Place, Subscribe
+from tests.setting import CONFIG
 from tests.worlds import BOOK, TICKER, Desk, QuietMarket
 
 
@@ -83,3 +100,104 @@ def test_the_connections_tell_who_is_behind(market: QuietMarket) -> None:
     (answer,) = admin.ask(ListConnections, answer.connections[1].connection, 1)
     (status,) = answer.connections
     assert [(each.behind, each.catch_ups) for each in status.subscriptions] == [(0, 1), (0, 1)]
+
+
+def test_a_mass_cancel_ends_all_orders_a_part_at_a_time(market: QuietMarket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "deltabook.audit")
+    monkeypatch.setattr("stream.market.operations.CANCELS_AT_ONCE", 3)
+    admin, alice, bob = Desk(market).sign_in("root", "admin"), Desk(market).sign_in("alice"), Desk(market).sign_in("bob")
+    for size in range(1, 8):
+        alice.ask(Place, "BTC-USD", "buy", 100, size)
+    for name in ("BTC-USD", "ETH-USD", "ETH-USD"):
+        bob.ask(Place, name, "buy", 100, 1)
+    assert admin.ask(MassCancel, "alice") == []    # a part of them
+    assert market.exchange.order_count == 7
+    bob.ask(Place, "ETH-USD", "buy", 100, 1)    # others have their turn in between
+    market.pass_time(1)
+    assert [(type(answer), answer.count) for answer in admin.hear()] == [(AllCancelled, 7)]
+    admin.put(MassCancel, "", "ETH-USD")
+    market.pass_time(1)
+    assert [answer.count for answer in admin.hear()] == [3]
+    assert [answer.count for answer in admin.ask(MassCancel)] == [1]
+    assert market.exchange.order_count == 0
+    assert code(admin.ask(MassCancel, "alice", "BTC-USD")) == ErrorCode.MALFORMED
+    assert code(admin.ask(MassCancel, "", "NO-SUCH")) == ErrorCode.UNKNOWN_INSTRUMENT
+    assert [record.outcome for record in caplog.records][:3] == ["done"] * 3    # type: ignore[attr-defined]
+    assert len(caplog.records) == 5
+
+
+def test_a_frozen_account_can_only_cancel(market: QuietMarket) -> None:
+    admin, alice = Desk(market).sign_in("root", "admin"), Desk(market).sign_in("alice")
+    (placed,) = alice.ask(Place, "BTC-USD", "buy", 100, 1)
+    assert admin.ask(Freeze, "alice") == [Confirmed(admin.id)]
+    assert code(alice.ask(Place, "BTC-USD", "buy", 100, 1)) == ErrorCode.ACCOUNT_FROZEN
+    assert code(admin.ask(Withdraw, "alice", "USD", 1)) == ErrorCode.ACCOUNT_FROZEN
+    assert admin.ask(SetLimits, "alice", 9) == [Confirmed(admin.id)]
+    assert code(alice.ask(Place, "BTC-USD", "buy", 100, 1)) == ErrorCode.ACCOUNT_FROZEN
+    assert isinstance(alice.ask(Cancel, placed.order)[0], Done)
+    admin.ask(Freeze, "alice", False)
+    alice.ask(Place, "BTC-USD", "buy", 100, 1)
+    admin.put(Freeze, "alice", True, True)
+    market.pass_time(1)
+    assert admin.hear() == [Confirmed(admin.id)]
+    assert market.exchange.order_count == 0
+    assert code(admin.ask(Freeze, "nobody")) == ErrorCode.UNKNOWN_SUBJECT
+
+
+def test_a_transfer_with_a_key_is_done_once(market: QuietMarket) -> None:
+    admin, alice = Desk(market).sign_in("root", "admin"), Desk(market).sign_in("alice")
+    account = market.account_of("alice")
+    usd = market.exchange.asset("USD")
+
+    def has() -> int:
+        return market.exchange.balance(account, usd)[0]
+
+    before = has()
+    alice.ask(Place, "BTC-USD", "buy", 100, 10**9, key=7)    # of another kind: it stands in the way of no transfer
+    for _ in range(3):
+        assert admin.ask(Deposit, "alice", "USD", 5, 7) == [Confirmed(admin.id)]
+    assert has() == before + 5
+    for _ in range(2):
+        assert admin.ask(Withdraw, "alice", "USD", 3, 8) == [Confirmed(admin.id)]
+    assert has() == before + 2
+    for _ in range(2):
+        assert code(admin.ask(Withdraw, "alice", "USD", 1 << 62, 9)) == ErrorCode.INSUFFICIENT_FUNDS
+    for _ in range(2):
+        assert admin.ask(Deposit, "alice", "USD", 1) == [Confirmed(admin.id)]
+    assert has() == before + 4
+    admin.put(Deposit, "alice", "USD", 1, 10)
+    admin.put(Deposit, "alice", "USD", 1, 10)    # while the first one is under way
+    market.pass_time(1)
+    assert admin.hear() == [Confirmed(admin.id - 1), Confirmed(admin.id)]
+    assert has() == before + 5
+    assert code(admin.ask(Deposit, "alice", "GOLD", 1)) == ErrorCode.UNKNOWN_ASSET
+    assert code(admin.ask(Deposit, "nobody", "USD", 1)) == ErrorCode.UNKNOWN_SUBJECT
+
+
+def test_fees_are_changed_rebated_and_paid_out() -> None:
+    market = QuietMarket(instruments=[replace(CONFIG.instruments[0], maker_fee=10_000, taker_fee=50_000), *CONFIG.instruments[1:]])
+    admin, alice, bob = Desk(market).sign_in("root", "admin"), Desk(market).sign_in("alice"), Desk(market).sign_in("bob")
+    index, usd = market.exchange.book("BTC-USD").index, market.exchange.asset("USD")
+    for tier in range(8):
+        assert admin.ask(SetFees, "BTC-USD", tier, -20_000, 50_000 if tier else 20_000) == [Confirmed(admin.id)]
+    assert admin.ask(SetTier, "bob", 3) == [Confirmed(admin.id)]
+    assert code(admin.ask(SetFees, "BTC-USD", 5, -20_001, 50_000)) == ErrorCode.AMOUNT_OUT_OF_RANGE
+    assert market.exchange.books[index].rates(5) == (-20_000, 50_000)
+    for name in ("alice", "bob"):
+        admin.ask(Deposit, name, "BTC", 10**6)
+        admin.ask(Deposit, name, "USD", 10**8)
+    collected = market.exchange.fees(usd)
+    alice.ask(Subscribe, ["orders"])
+    alice.ask(Place, "BTC-USD", "sell", 100, 10)
+    bob.ask(Place, "BTC-USD", "buy", 100, 10)
+    (trade,) = [event for event in market.exchange.events if event.kind == EventKind.TRADE]
+    assert (trade.maker_fee, trade.taker_fee) == (-trade.value * 2 // 100, trade.value * 5 // 100)
+    (fill,) = [update for frame in alice.hear() if isinstance(frame, Orders) for update in frame.orders if update.event == "filled"]
+    assert fill.fee == trade.maker_fee < 0
+    paid = market.exchange.fees(usd) - collected
+    assert paid == trade.value * 3 // 100
+    before = market.exchange.balance(market.account_of("root"), usd)[0]
+    assert admin.ask(PayFees, "root", "USD", paid, 1) == [Confirmed(admin.id)]
+    assert market.exchange.balance(market.account_of("root"), usd)[0] == before + paid
+    assert code(admin.ask(PayFees, "root", "USD", 1 << 62)) == ErrorCode.INSUFFICIENT_FUNDS
+    market.exchange.check()

@@ -14,8 +14,9 @@ from stream.commands.directory import AskedConnections, ClosedSubject, Entry, Ga
 from stream.commands.forwarded import Forwarded, last_number
 from stream.journal.format import JournalError
 from stream.venue.announcements import CLOSED_KEPT_S
+from stream.wire.administration import Disconnect, ListConnections, Revoke
 from stream.wire.codes import CloseCode, ErrorCode
-from stream.wire.messages import Confirmed, Connections, ConnectionStatus, Disconnect, Error, ListConnections, Login, Revoke
+from stream.wire.messages import Confirmed, Connections, ConnectionStatus, Error, Login
 from tests.cluster.cluster import Cluster, state_of
 from tests.journal.fake_disk import FakeDisk
 from tests.market.journaled import after_a_power_cut, start

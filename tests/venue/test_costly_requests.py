@@ -7,11 +7,12 @@ import msgspec
 import pytest
 
 from stream.settings.config import InstrumentConfig
+from stream.wire.administration import ListConnections, SetPhase
 from stream.wire.bucket import ANSWER_BYTES_OF_A_MESSAGE
 from stream.wire.codec import JSON, MSGPACK, Codec
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
-from stream.wire.messages import Error, Instruments, ListConnections, ListInstruments, ListSubscriptions, Ping, Pong, SetPhase, Subscribe
+from stream.wire.messages import Error, Instruments, ListInstruments, ListSubscriptions, Ping, Pong, Subscribe
 from tests.worlds import BOOK, Desk, QuietMarket
 
 MANY = tuple(InstrumentConfig(f"I{number}-USD", "BTC", "USD", Decimal("0.01"), Decimal("0.0001")) for number in range(500))

@@ -15,16 +15,28 @@ import pytest
 from engine import Exchange
 from stream.commands import results
 from stream.venue import announcements
+from stream.wire.administration import (
+    AdminRequest,
+    Deposit,
+    Disconnect,
+    Freeze,
+    ListConnections,
+    MassCancel,
+    PayFees,
+    Revoke,
+    SetFees,
+    SetLimits,
+    SetPhase,
+    SetTier,
+    Withdraw,
+)
 from stream.wire.candles import ListCandles
 from stream.wire.history import ListOrders, ListTrades
 from stream.wire.messages import (
-    AdminRequest,
     Cancel,
     CancelAll,
     CancelOnDisconnect,
     DeadMan,
-    Disconnect,
-    ListConnections,
     ListInstruments,
     ListSubscriptions,
     Login,
@@ -34,9 +46,6 @@ from stream.wire.messages import (
     Reduce,
     Replace,
     Request,
-    Revoke,
-    SetLimits,
-    SetPhase,
     Subscribe,
     Unsubscribe,
 )
@@ -121,6 +130,11 @@ def disconnect(desk: Desk, number: int) -> None:
     desk.market.disconnect(other.session, desk.market.now)
 
 
+def place_and_mass_cancel(desk: Desk, number: int) -> None:
+    place(desk, number)
+    desk.put(MassCancel, *(("alice",), ("", "BTC-USD"), ())[number % 3])
+
+
 SCENES: dict[Any, Scene] = {
     Login: lambda desk, number: desk.put(Login, TOKEN),
     Subscribe: subscribe,
@@ -142,6 +156,13 @@ SCENES: dict[Any, Scene] = {
     Logout: log_out,
     SetPhase: lambda desk, number: desk.put(SetPhase, "BTC-USD", ("halt", "auction", "trading")[number % 3]),
     SetLimits: lambda desk, number: desk.put(SetLimits, "alice", number % 9),
+    MassCancel: place_and_mass_cancel,
+    Freeze: lambda desk, number: desk.put(Freeze, "alice", bool(number % 2), True),
+    Deposit: lambda desk, number: desk.put(Deposit, "alice", "USD", 1, number + 1),
+    Withdraw: lambda desk, number: desk.put(Withdraw, "alice", "USD", 1, number + 1),
+    PayFees: lambda desk, number: desk.put(PayFees, "alice", "USD", 1, number + 1),
+    SetFees: lambda desk, number: desk.put(SetFees, "BTC-USD", number % 8, -(number % 3), 5),
+    SetTier: lambda desk, number: desk.put(SetTier, "alice", number % 8),
     Disconnect: disconnect,
     Revoke: lambda desk, number: desk.put(Revoke, *(("mallory",) if number % 2 else ("", "evil"))),
     ListConnections: lambda desk, number: desk.put(ListConnections),

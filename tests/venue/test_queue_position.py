@@ -7,8 +7,9 @@ import pytest
 from engine import Commands, Phase, Side
 from stream import connect
 from stream.client.errors import RequestRefused
+from stream.wire.administration import SetPhase
 from stream.wire.codes import ErrorCode
-from stream.wire.messages import Cancel, Done, Error, Place, SetPhase, Subscribe
+from stream.wire.messages import Cancel, Done, Error, Place, Subscribe
 from stream.wire.mirror import ByOrderMirror
 from stream.wire.queue_position import AskQueuePosition, QueuePosition
 from tests.cluster.cluster import Cluster

@@ -17,6 +17,7 @@ from stream.market.history import begin
 from stream.market.sequencer import Sequencer
 from stream.server.market_server import MarketServer
 from stream.sources.simulated import SimulatedSource
+from stream.wire.administration import Deposit, Freeze, MassCancel, SetLimits, SetPhase
 from stream.wire.codes import ErrorCode
 from stream.wire.messages import (
     AllCancelled,
@@ -31,8 +32,6 @@ from stream.wire.messages import (
     Place,
     Reduce,
     Replace,
-    SetLimits,
-    SetPhase,
     Subscribe,
     Subscribed,
 )
@@ -103,6 +102,9 @@ REFUSED: dict[str, Callable[[Full], tuple[Any, ...]]] = {
     "the end of no guard": lambda full: (full.alice, CancelOnDisconnect, "off"),
     "a new account, and its deposit": lambda full: (Desk(full.market), Login, token("carol", full.market.now)),
     "an administrator's limits": lambda full: (full.admin, SetLimits, "alice", 5),
+    "a freeze": lambda full: (full.admin, Freeze, "alice", False),
+    "a transfer": lambda full: (full.admin, Deposit, "alice", "USD", 5),
+    "a mass cancel where there is nothing": lambda full: (full.admin, MassCancel, "root"),
     "an auction": lambda full: (full.admin, SetPhase, "BTC-USD", "auction"),
     "a market that trades": lambda full: (full.admin, SetPhase, "BTC-USD", "trading"),
 }

@@ -15,11 +15,12 @@ import pytest
 import stream
 from engine import PriceLevels
 from engine.levels import mix64
+from stream.wire.administration import AdminRequest
 from stream.wire.candles import Candle
 from stream.wire.codec import MSGPACK
 from stream.wire.frames import Balance, Book, OrderUpdate, Trade
 from stream.wire.history import PastOrder, PastTrade
-from stream.wire.messages import AdminRequest, Answer, Cancel, InForce, InstrumentTerms, Place, Request, Subscribe
+from stream.wire.messages import Answer, Cancel, InForce, InstrumentTerms, Place, Request, Subscribe
 
 CLIENT = Path(stream.__path__[0]) / "web" / "client"
 NODE = shutil.which("node")

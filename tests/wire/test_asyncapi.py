@@ -57,8 +57,13 @@ def test_requests_are_answered_as_the_document_says(tmp_path: Path) -> None:
         "login": (token("alice", market.now, "market account trade admin"),), "subscribe": ([BOOK],), "unsubscribe": ([BOOK],), "candles": ("BTC-USD", "1m"),
         "place": ("BTC-USD", "buy", 99, 1), "cancel": (placed[0],), "reduce": (placed[1], 1), "replace": (placed[2], 98, 5), "queue_position": (placed[1],),
         "cancel_on_disconnect": ("connection",), "dead_man": (1000,), "set_phase": ("BTC-USD", "trading"), "set_limits": ("alice",),
+        "mass_cancel": (), "freeze": ("alice", False), "deposit": ("alice", "USD", 1), "withdraw": ("alice", "USD", 1), "pay_fees": ("alice", "USD", 1),
+        "set_fees": ("BTC-USD", 0, 0, 0), "set_tier": ("alice", 0),
         "disconnect": ("bob",), "revoke": ("bob",),
     }
+    desk.ask(Place, "BTC-USD", "buy", 103, 10**4)
+    Desk(market).sign_in("bob").ask(Place, "BTC-USD", "sell", 103, 10**4)    # so that there are fees
+    desk.hear()
     for kind in sorted(get_args(Request), key=lambda kind: kind.__name__ == "Logout"):
         if kind.__name__ != "Login":
             answer = ask(market, desk, kind, *fields.get(kind.__struct_config__.tag, ()))

@@ -1,0 +1,153 @@
+"""What administrators ask: each needs a token with the scope `admin`."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from stream.wire.fields import (
+    Amount,
+    AssetName,
+    FirstSent,
+    Id,
+    InstrumentName,
+    Lots,
+    Message,
+    Money,
+    PhaseName,
+    Subject,
+    Tier,
+    TransferKey,
+)
+
+
+class SetPhase(Message, tag="set_phase"):
+    """Halt an instrument, collect its orders for an auction, or let it trade. Trading ends a halt and uncrosses an auction. Needs the scope `admin`."""
+
+    id: Id
+    instrument: InstrumentName
+    phase: PhaseName
+
+
+class SetLimits(Message, tag="set_limits"):
+    """Set the limits of a subject's account. 0: no limit. Needs the scope `admin`."""
+
+    id: Id
+    subject: Subject
+    orders_max: Annotated[int, Meta(ge=0, lt=1 << 32, description="The most open orders.")] = 0
+    size_max: Annotated[Lots, Meta(description="The largest size of an order.")] = 0
+    notional_max: Annotated[Money, Meta(description="The largest notional (price times size) of an order, in units of the quote asset.")] = 0
+
+
+class MassCancel(Message, tag="mass_cancel"):
+    """Cancel the open orders of a subject's account, of an instrument, or of everybody if neither is given. Needs the scope `admin`.
+
+    A part of them is cancelled at a time, and other requests run in between. Orders that are placed meanwhile may be cancelled too:
+    to keep a book empty, halt it first.
+    """
+
+    id: Id
+    subject: Annotated[str, Meta(max_length=128, description="Whose orders; empty: everybody's.")] = ""
+    instrument: InstrumentName | None = None
+
+
+class Freeze(Message, tag="freeze"):
+    """Freeze a subject's account, or end that. A frozen account can place and replace no orders; it can cancel and reduce them. Its money can be deposited,
+    not withdrawn. Needs the scope `admin`.
+    """
+
+    id: Id
+    subject: Subject
+    frozen: bool = True
+    cancel: Annotated[bool, Meta(description="Whether its open orders are cancelled too.")] = False
+
+
+class Deposit(Message, tag="deposit"):
+    """Add to what a subject's account has available. Needs the scope `admin`."""
+
+    id: Id
+    subject: Subject
+    asset: AssetName
+    amount: Amount
+    key: TransferKey = 0
+    sent: FirstSent = 0
+
+
+class Withdraw(Message, tag="withdraw"):
+    """Take from what a subject's account has available. Needs the scope `admin`."""
+
+    id: Id
+    subject: Subject
+    asset: AssetName
+    amount: Amount
+    key: TransferKey = 0
+    sent: FirstSent = 0
+
+
+class PayFees(Message, tag="pay_fees"):
+    """Pay collected fees to a subject's account. Needs the scope `admin`."""
+
+    id: Id
+    subject: Subject
+    asset: AssetName
+    amount: Amount
+    key: TransferKey = 0
+    sent: FirstSent = 0
+
+
+class SetFees(Message, tag="set_fees"):
+    """Set the fees of a tier in an instrument, in parts per million of the notional. Needs the scope `admin`.
+
+    No fee may be above the instrument's `hold_fee`, and no tier's rebate above what the takers of any tier pay there.
+    """
+
+    id: Id
+    instrument: InstrumentName
+    tier: Tier
+    maker: Annotated[
+        int, Meta(gt=-1_000_000, lt=1_000_000, description="What a maker pays. Below 0: a rebate, which the maker gets, rounded down in each trade."),
+    ]
+    taker: Annotated[int, Meta(ge=0, lt=1_000_000, description="What a taker pays.")]
+
+
+class SetTier(Message, tag="set_tier"):
+    """Set the tier of a subject's account, by which it pays fees. Needs the scope `admin`."""
+
+    id: Id
+    subject: Subject
+    tier: Tier
+
+
+class Disconnect(Message, tag="disconnect"):
+    """Close all connections of a subject, or a single connection. Needs the scope `admin`."""
+
+    id: Id
+    subject: Annotated[str, Meta(max_length=128)] = ""
+    connection: Annotated[int, Meta(ge=0, lt=1 << 53, description="The connection's number, as `connections` shows it.")] = 0
+
+
+class Revoke(Message, tag="revoke"):
+    """Revoke one token by its id (`jti`), one API key by its id, or all that a subject was issued until now. Their connections are closed.
+    Needs the scope `admin`.
+
+    The issuer's clock may be ahead by up to the setting `clock_skew_s`. New tokens of a subject are good only after that time has passed.
+    """
+
+    id: Id
+    subject: Annotated[str, Meta(max_length=128)] = ""
+    token_id: Annotated[str, Meta(max_length=128)] = ""
+
+
+class ListConnections(Message, tag="connections"):
+    """Ask who is connected and how far each connection is behind. The answer is in the order of the connections' numbers. Needs the scope `admin`."""
+
+    id: Id
+    after: Annotated[int, Meta(ge=0, lt=1 << 53, description="List only connections with a higher number than this.")] = 0
+    count: Annotated[int, Meta(ge=1, le=1000, description="List at most this many connections.")] = 100
+
+
+Transfer = Deposit | Withdraw | PayFees
+
+Operation = SetPhase | SetLimits | MassCancel | Freeze | Transfer | SetFees | SetTier
+"""The requests of administrators that the engine carries out."""
+
+AdminRequest = Operation | Disconnect | Revoke | ListConnections
