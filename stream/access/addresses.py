@@ -13,7 +13,7 @@ Address = IPv4Address | IPv6Address
 MAPPED = IPv6Network("::ffff:0:0/96")
 NAT64 = IPv6Network("64:ff9b::/96")
 TEXT_MAX = 64
-KEPT = 1 << 12
+KEPT = 1 << 8
 """The last addresses whose reading is kept: each is read several times in one handshake, and again when its client comes back."""
 
 PREFIX = 64
