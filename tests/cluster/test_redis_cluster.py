@@ -130,9 +130,9 @@ def test_a_leader_that_has_been_replaced_gets_nothing_through(tmp_path: Path, re
             redis.client().delete(first.node.redis_keys.lease)
             second = await there.node("b", "standby")
             alice = await there.client(there.gateways[0], "alice")
-            leader = await there.leader()
             done = await alice.place("BTC-USD", "sell", Ticks(100), Lots(5))
             assert done.status == "open"
+            leader = await there.leader()
             assert first.leads != second.leads
             assert leader.server.engine.exchange.order_count == 1
     scene()
