@@ -47,5 +47,9 @@ market.client.addEventListener("state", ({ detail: { state, reason } }) => {
   if (state === "closed" && market.client.welcome) notice(`${reason}. Load the page again to come back.`);
 });
 
-await market.open();
-account.restore();
+try {
+  await market.open();
+  account.restore();
+} catch (error) {
+  if (market.client.state === "open") notice(error); // a connection that is lost says so by its state
+}
