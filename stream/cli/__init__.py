@@ -26,7 +26,7 @@ COMMANDS = {
     "replay": "feed a recording into an engine, and check the result against the recording",
     "journal": "show what is in a journal and whether it is whole; print, replay or repair it",
     "export": "put a book order by order into a file for the tools of others: DBN, Parquet, LOBSTER, hftbacktest",
-    "admin": "halt instruments, limit accounts, disconnect clients, revoke tokens; see who is connected and how far behind",
+    "admin": "phases, limits, money, fees and orders of a market; disconnect clients, revoke tokens; see who is connected and how far behind",
     "cluster": "show who leads a market that Redis joins, and how far each process is",
     "handover": "let a standby lead such a market, before you restart its leader",
     "doctor": "check whether this machine can run a server, and say what to do if it cannot",
