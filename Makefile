@@ -84,7 +84,7 @@ rest: .venv/tools
 
 # What reads the exported files, as it is on PyPI, against our books.
 exports: .venv/tools
-	$(call EXTRAS,exports)
+	$(call EXTRAS,export exports)
 	$(BIN)/python -m pytest -rs tests/export
 
 page: .venv/tools
