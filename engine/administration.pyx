@@ -4,15 +4,16 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from engine.accounts cimport Account, Limits, add_account, balance_of, new_limits, note_limits, touch
 from engine.auction cimport set_phase
-from engine.core cimport MONEY_LIMIT, TIERS, Book
+from engine.core cimport FEE_PARTS, MONEY_LIMIT, TIERS, Book, set_band_of
 from engine.events cimport emit
 from engine.ladder cimport Levels
 from engine.matching cimport cancel
 from engine.model cimport (ACCOUNT_FROZEN, ACCOUNT_OPENED, ACCOUNT_SET, ADVANCE, ADVANCED, ALL_ACCOUNTS, ALL_CANCELLED, ALL_INSTRUMENTS, ALLOW,
-                           AMOUNT_OUT_OF_RANGE, AUCTION, BOTH_SIDES, DECREMENT, DEPOSIT, FEES_SET, FREEZE, INSUFFICIENT_FUNDS, MASS_CANCEL, NO_REASON,
-                           OPEN_ACCOUNT, PAY_FEES, PRICE_OUT_OF_RANGE, REFERENCE_SET, REQUESTED, SET_ACCOUNT, SET_FEES, SET_LIMITS, SET_PHASE,
-                           SET_REFERENCE, SET_TIER, TOO_MANY_ACCOUNTS, UNKNOWN_ACCOUNT, UNKNOWN_ASSET, UNKNOWN_COMMAND, UNKNOWN_INSTRUMENT, UNKNOWN_OPTION,
-                           WITHDRAW, Command, Event)
+                           AMOUNT_OUT_OF_RANGE, AUCTION, BAND_SET, BOTH_SIDES, DECREMENT, DELIST, DELISTED, DEPOSIT, FEES_SET, FREEZE, HALT,
+                           INSUFFICIENT_FUNDS, MASS_CANCEL, NO_REASON, NOT_LISTED, OPEN_ACCOUNT, PAY_FEES, PRICE_OUT_OF_RANGE, REFERENCE_SET, REQUESTED,
+                           SET_ACCOUNT, SET_BAND, SET_FEES, SET_LIMITS, SET_PHASE, SET_REFERENCE, SET_TIER, TOO_MANY_ACCOUNTS, UNKNOWN_ACCOUNT,
+                           UNKNOWN_ASSET, UNKNOWN_COMMAND, UNKNOWN_INSTRUMENT, UNKNOWN_OPTION, WITHDRAW, WRONG_PHASE, Command,
+                           Event)
 from engine.orders cimport sort_by_age
 
 
@@ -200,6 +201,39 @@ cdef int set_reference(Core* core, const Command* command) noexcept nogil:
     return NO_REASON
 
 
+cdef int set_band(Core* core, const Command* command) noexcept nogil:
+    cdef Event* event
+    if not 0 <= command.band < FEE_PARTS:
+        return AMOUNT_OUT_OF_RANGE
+    set_band_of(&core.book[command.instrument], command.band)
+    event = emit(core.events, BAND_SET)
+    event.instrument = command.instrument
+    event.band = command.band
+    return NO_REASON
+
+
+cdef int change_phase(Core* core, const Command* command) noexcept nogil:
+    if command.phase > AUCTION:
+        return UNKNOWN_OPTION
+    if core.book[command.instrument].phase == DELISTED:
+        return NOT_LISTED
+    set_phase(core, command.instrument, command.phase)
+    return NO_REASON
+
+
+cdef int delist(Core* core, const Command* command) noexcept nogil:
+    """Delist an instrument, or list it again once it has no orders, and then halt it. O(1): its orders are cancelled by others."""
+    cdef Book* book = &core.book[command.instrument]
+    if command.delisted > 1:
+        return UNKNOWN_OPTION
+    if not command.delisted and book.phase != DELISTED:
+        return WRONG_PHASE
+    if not command.delisted and book.open:
+        return NOT_LISTED
+    set_phase(core, command.instrument, DELISTED if command.delisted else HALT)
+    return NO_REASON
+
+
 # Any of them
 
 
@@ -215,10 +249,11 @@ cdef int of_instrument(Core* core, const Command* command) noexcept nogil:
         return set_fees(core, command)
     if command.kind == SET_REFERENCE:
         return set_reference(core, command)
-    if command.phase > AUCTION:
-        return UNKNOWN_OPTION
-    set_phase(core, command.instrument, command.phase)
-    return NO_REASON
+    if command.kind == SET_BAND:
+        return set_band(core, command)
+    if command.kind == DELIST:
+        return delist(core, command)
+    return change_phase(core, command)
 
 
 cdef int of_account(Core* core, const Command* command) noexcept nogil:
@@ -238,7 +273,7 @@ cdef int administer(Core* core, const Command* command) noexcept nogil:
         return open_account(core)
     if command.kind == ADVANCE:
         return advance(core)
-    if SET_FEES <= command.kind <= SET_PHASE:
+    if SET_FEES <= command.kind <= SET_PHASE or DELIST <= command.kind <= SET_BAND:
         return of_instrument(core, command)
     if command.kind == MASS_CANCEL:
         return mass_cancel(core, command)

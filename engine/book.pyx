@@ -77,7 +77,7 @@ cdef class OrderBook:
 
     @property
     def phase(self) -> Phase:
-        """The phase: whether orders match, are collected for an auction, or are refused."""
+        """The phase: whether orders match, are collected for an auction, or are refused, or the instrument is delisted."""
         return Phase(self.terms().phase)
 
     @property
@@ -89,6 +89,16 @@ cdef class OrderBook:
     def reference(self) -> int:
         """The reference price in ticks, around which the band lies: as set, else the price of the last trade; 0 for none."""
         return reference_of(self.terms())
+
+    @property
+    def order_count(self) -> int:
+        """The number of its open orders, those that wait too."""
+        return self.terms().open
+
+    @property
+    def band(self) -> int:
+        """How far from the reference price orders may be, in parts per million of it; 0: as far as they like."""
+        return self.terms().band
 
     def rates(self, tier: int = 0) -> tuple[int, int]:
         """The fees of makers and of takers in a tier, in parts per million of the notional."""

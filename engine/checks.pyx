@@ -6,8 +6,8 @@ from engine.client_ids cimport find_client_id
 from engine.core cimport DAY_NS, LOOKS_MAX, MONEY_LIMIT, RULES, Book, added_hold, cost, fee, has_limit, held_asset, held_by, hold, multiplied
 from engine.entry cimport in_band, market_limit
 from engine.matching cimport would_take
-from engine.model cimport (ACCOUNT_DEFAULT, ACCOUNT_FROZEN, ALREADY_EXPIRED, BUY, DAY, DECREMENT, DUPLICATE_CLIENT_ID, FOK, GTD, HALT, HALTED,
-                           INSUFFICIENT_FUNDS, IOC, LIMIT, MARKET, NO_REASON, NO_REFERENCE, NOT_LINKABLE, NOTIONAL_TOO_LARGE, POST_ONLY,
+from engine.model cimport (ACCOUNT_DEFAULT, ACCOUNT_FROZEN, ALREADY_EXPIRED, BUY, DAY, DECREMENT, DELISTED, DUPLICATE_CLIENT_ID, FOK, GTD, HALT, HALTED,
+                           INSUFFICIENT_FUNDS, IOC, LIMIT, MARKET, NO_REASON, NO_REFERENCE, NOT_LINKABLE, NOT_LISTED, NOTIONAL_TOO_LARGE, POST_ONLY,
                            POST_ONLY_WOULD_TAKE, PRICE_OUT_OF_BAND, PRICE_OUT_OF_RANGE, QUOTE, SELL, SIZE_TOO_LARGE, SIZE_TOO_SMALL, SLIDE,
                            TAKE_PROFIT_LIMIT, TOO_MANY_FILLS, TOO_MANY_ORDERS, TOO_MANY_PARTS, TOO_MANY_STOPS, TRAILING_STOP, UNFILLABLE, UNKNOWN_INSTRUMENT,
                            UNKNOWN_OPTION, UNKNOWN_ORDER, WRONG_PHASE)
@@ -105,12 +105,16 @@ cdef inline bint can_hold(Core* core, Book* book, int side, uint32_t account, ui
     return added_hold(core, partner, before, after) <= balance_of(&core.accounts, account, held_asset(book, side)).available
 
 
+cdef inline bint is_closed(Book* book) noexcept nogil:
+    return book.phase == HALT or book.phase == DELISTED
+
+
 # PLACE
 
 
 cdef int bad_phase(Book* book, const Command* command, bint stays) noexcept nogil:
-    if book.phase == HALT:
-        return HALTED
+    if is_closed(book):
+        return HALTED if book.phase == HALT else NOT_LISTED
     if book.levels != book.published and (not stays or command.type != LIMIT or command.flags or command.min_size):
         return WRONG_PHASE
     return NO_REASON
@@ -292,8 +296,8 @@ cdef int check_replace(Core* core, const Command* command, uint32_t slot) noexce
         return UNKNOWN_OPTION
     if limits != NULL and limits.frozen:
         return ACCOUNT_FROZEN
-    if book.phase == HALT:
-        return HALTED
+    if is_closed(book):
+        return HALTED if book.phase == HALT else NOT_LISTED
     if command.stop and book.levels != book.published:
         return WRONG_PHASE
     if bad_limit(book, priced, command.price) or (command.stop and not is_price(book, command.stop)):

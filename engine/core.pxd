@@ -66,9 +66,10 @@ cdef struct Book:
     int64_t reference           # as it was set; 0: the last trade's
     int64_t notional_max
     int64_t band                # parts per million; 0: none
+    int64_t listed_band         # as the instrument's terms have it
     int64_t day_end             # ns after midnight UTC
     uint8_t phase
-    uint8_t particular          # whether it has a band or limits of its own
+    uint8_t particular          # whether it has a band or limits of its own; `set_band_of` keeps it right
     uint8_t market_notional     # whether `notional_max` is for orders without a limit too
 
 
@@ -142,6 +143,11 @@ cdef inline bint has_limit(int type) noexcept nogil:
 cdef inline int awaited(int type, int side) noexcept nogil:
     """What a stop waits for. It is also the side of the levels where it waits."""
     return RISE if (type == TAKE_PROFIT or type == TAKE_PROFIT_LIMIT) == (side == SELL) else FALL
+
+
+cdef inline void set_band_of(Book* book, int64_t band) noexcept nogil:
+    book.band = band
+    book.particular = band or book.notional_max or book.orders_max
 
 
 cdef inline int64_t reference_of(Book* book) noexcept nogil:

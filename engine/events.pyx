@@ -7,7 +7,7 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 
 from engine.memory cimport doubled, resized
-from engine.model cimport ADVANCED, ALL_CANCELLED, BALANCE, FEES_SET, LEVEL, PHASE, TRADE
+from engine.model cimport ADVANCED, ALL_CANCELLED, BALANCE, BAND_SET, FEES_SET, LEVEL, PHASE, TRADE
 from engine.thresholds cimport EVENTS
 
 from engine.records import Event as EventRecord
@@ -33,16 +33,18 @@ cdef object record(Event* event):
     cdef bint balance = kind == BALANCE
     cdef bint phase = kind == PHASE
     cdef bint fees = kind == FEES_SET
+    cdef bint band = kind == BAND_SET
     cdef bint count = kind == ALL_CANCELLED
     cdef bint clock = kind == ADVANCED
-    cdef bint order = not (trade or level or balance or phase or fees or count or clock)
+    cdef bint order = not (trade or level or balance or phase or fees or band or count or clock)
     return tuple.__new__(EventRecord, (
         event.seq, kind, event.order, event.client_id if order else 0, event.account, 0 if balance else event.instrument, event.side,
-        0 if fees else event.price, 0 if balance or fees else event.size, event.remaining if order else 0, event.filled if order else 0,
+        0 if fees or band else event.price, 0 if balance or fees else event.size, event.remaining if order else 0, event.filled if order else 0,
         0 if clock else event.value, event.reason, event.flags, fee_of(event),
         event.maker if trade else 0, event.maker_fee if trade else 0, event.taker_fee if trade else 0, event.orders if level or count else 0,
         event.asset if balance else 0, event.available if balance else 0, event.held if balance else 0, event.phase if phase else 0,
         event.tier if fees else 0, event.maker_rate if fees else 0, event.taker_rate if fees else 0, event.clock if clock else 0,
+        event.band if band else 0,
     ))
 
 

@@ -39,6 +39,7 @@ cpdef enum Phase:
     TRADING = 0
     HALT = 1
     AUCTION = 2
+    DELISTED = 3
 
 
 cpdef enum CommandKind:
@@ -60,6 +61,8 @@ cpdef enum CommandKind:
     SET_LIMITS = 16
     SET_TIER = 17
     PAY_FEES = 18
+    DELIST = 19
+    SET_BAND = 20
 
 
 cpdef enum EventKind:
@@ -82,6 +85,7 @@ cpdef enum EventKind:
     ACCOUNT_SET = 17
     FEES_SET = 18
     REFERENCE_SET = 19
+    BAND_SET = 20
 
 
 cpdef enum Reason:
@@ -118,6 +122,7 @@ cpdef enum Reason:
     TOO_MANY_STOPS = 30
     TOO_MANY_FILLS = 31
     ACCOUNT_FROZEN = 32
+    NOT_LISTED = 33
 
 
 cdef extern from *:
@@ -144,19 +149,19 @@ cdef extern from *:
         int64_t time;
         union { uint64_t order, linked, group; };
         union { uint64_t client_id, orders_max; };
-        union { int64_t price, maker_rate, notional_max; };
+        union { int64_t price, maker_rate, notional_max, band; };
         union { int64_t size, taker_rate, size_max, amount; };
         int64_t stop, display, min_size, expires;
         uint32_t account;
         union { uint16_t instrument, asset; };
         uint8_t kind, side;
-        union { uint8_t type, tier, phase, frozen; };
+        union { uint8_t type, tier, phase, frozen, delisted; };
         uint8_t time_in_force, flags, self_trade, spare[4];
     };
     struct Event {
         uint64_t seq, order;
         union { uint64_t client_id, maker, orders, phase, tier; };
-        union { int64_t price, maker_rate; };
+        union { int64_t price, maker_rate, band; };
         union { int64_t size, taker_rate, available; };
         union { int64_t remaining, maker_fee, held; };
         union { int64_t filled, taker_fee; };
@@ -170,20 +175,20 @@ cdef extern from *:
         int64_t time            # ns since 1970; the engine has no clock of its own
         uint64_t order, linked, group
         uint64_t client_id, orders_max
-        int64_t price, maker_rate, notional_max
+        int64_t price, maker_rate, notional_max, band
         int64_t size, taker_rate, size_max, amount
         int64_t stop, display, min_size, expires
         uint32_t account
         uint16_t instrument, asset
         uint8_t kind, side
-        uint8_t type, tier, phase, frozen
+        uint8_t type, tier, phase, frozen, delisted
         uint8_t time_in_force, flags, self_trade
 
     cdef struct Event:          # 80 bytes
         uint64_t seq            # dense over all instruments and accounts
         uint64_t order
         uint64_t client_id, maker, orders, phase, tier
-        int64_t price, maker_rate
+        int64_t price, maker_rate, band
         int64_t size, taker_rate, available
         int64_t remaining, maker_fee, held
         int64_t filled, taker_fee

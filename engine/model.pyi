@@ -32,6 +32,7 @@ class Phase(IntEnum):
     TRADING = 0
     HALT = 1
     AUCTION = 2
+    DELISTED = 3
 
 class CommandKind(IntEnum):
     PLACE = 1
@@ -52,6 +53,8 @@ class CommandKind(IntEnum):
     SET_LIMITS = 16
     SET_TIER = 17
     PAY_FEES = 18
+    DELIST = 19
+    SET_BAND = 20
 
 class EventKind(IntEnum):
     ACCEPTED = 1
@@ -73,6 +76,7 @@ class EventKind(IntEnum):
     ACCOUNT_SET = 17
     FEES_SET = 18
     REFERENCE_SET = 19
+    BAND_SET = 20
 
 class Reason(IntEnum):
     NO_REASON = 0
@@ -108,3 +112,4 @@ class Reason(IntEnum):
     TOO_MANY_STOPS = 30
     TOO_MANY_FILLS = 31
     ACCOUNT_FROZEN = 32
+    NOT_LISTED = 33

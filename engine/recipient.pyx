@@ -2,8 +2,9 @@
 
 from libc.string cimport memset
 
-from engine.model cimport (ADVANCE, ALL_ACCOUNTS, ALL_INSTRUMENTS, ALLOW, BOTH_SIDES, CANCEL, CANCEL_ALL, DEPOSIT, FREEZE, MASS_CANCEL, OPEN_ACCOUNT, PAY_FEES,
-                           PLACE, POST_ONLY, QUOTE, REDUCE, REPLACE, SET_ACCOUNT, SET_FEES, SET_LIMITS, SET_PHASE, SET_REFERENCE, SET_TIER, SLIDE, WITHDRAW)
+from engine.model cimport (ADVANCE, ALL_ACCOUNTS, ALL_INSTRUMENTS, ALLOW, BOTH_SIDES, CANCEL, CANCEL_ALL, DELIST, DEPOSIT, FREEZE, MASS_CANCEL, OPEN_ACCOUNT,
+                           PAY_FEES, PLACE, POST_ONLY, QUOTE, REDUCE, REPLACE, SET_ACCOUNT, SET_BAND, SET_FEES, SET_LIMITS, SET_PHASE, SET_REFERENCE, SET_TIER,
+                           SLIDE, WITHDRAW)
 
 
 cdef Command command_of(int kind, time, account=0, instrument=0, order=0, price=0, size=0, client_id=0) except *:
@@ -166,4 +167,16 @@ cdef class Recipient:
         cdef Command command = command_of(PAY_FEES, time, account)
         command.asset = asset
         command.amount = amount
+        self.receive(&command)
+
+    def delist(self, instrument: int, delisted: bool = True, time: int = 0) -> None:
+        """Delist an instrument: it takes no orders any more, and those that it has can only be cancelled. Without orders it can be listed again, and is halted."""
+        cdef Command command = command_of(DELIST, time, 0, instrument)
+        command.delisted = delisted
+        self.receive(&command)
+
+    def set_band(self, instrument: int, band: int, time: int = 0) -> None:
+        """Set how far from the reference price orders may be, in parts per million of it; 0: as far as they like. Open orders stay."""
+        cdef Command command = command_of(SET_BAND, time, 0, instrument)
+        command.band = band
         self.receive(&command)

@@ -28,6 +28,7 @@ class Event(NamedTuple):
     PHASE          instrument, phase, price and size (lots) of the uncrossing
     FEES_SET       instrument, tier, maker_rate, taker_rate
     REFERENCE_SET  instrument, price
+    BAND_SET       instrument, band
     ADVANCED       clock
     ============== ======================================================================================================
 
@@ -61,6 +62,7 @@ class Event(NamedTuple):
     maker_rate: int = 0
     taker_rate: int = 0
     clock: int = 0
+    band: int = 0
 
 
 class Order(NamedTuple):

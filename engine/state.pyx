@@ -14,7 +14,7 @@ from libc.string cimport memset
 from engine.accounts cimport Account, Balance, Limits, add_account, balance_of, new_limits, note_limits
 from engine.auction cimport collect
 from engine.client_ids cimport ClientId, find_client_id, remember
-from engine.core cimport FEE_PARTS, PRICE_LIMIT, TIERS, Book
+from engine.core cimport FEE_PARTS, PRICE_LIMIT, TIERS, Book, set_band_of
 from engine.expiry cimport add_expiry
 from engine.ladder cimport Chain, Levels, next_worse
 from engine.orders cimport SPECIAL, Order, Special, instrument_of, order_id, unpaid_of
@@ -208,13 +208,13 @@ cdef int visit_assets(Core* core, Visitor visitor) except -1 nogil:
 
 
 cdef int visit_book(Core* core, Visitor visitor, uint32_t index) except -1 nogil:
-    """What a book is beside its terms, levels and orders."""
+    """What a book is beside its terms, levels and orders. A band that was set stands above the bit of `collects`, as what it differs in from the listed one."""
     cdef Book* book = &core.book[index]
-    cdef uint8_t collects = book.levels != book.published
+    cdef uint32_t options = (book.levels != book.published) | <uint32_t>(book.band ^ book.listed_band) << 1
     cdef int tier
     visit(visitor, &book.phase)
     if Visitor is not HashPointer:
-        visit_below(visitor, &collects, 2)
+        visit_below(visitor, &options, 1 << 21)
     visit_below(visitor, &book.last, PRICE_LIMIT)
     visit_below(visitor, &book.reference, PRICE_LIMIT)
     for tier in range(TIERS):
@@ -230,7 +230,8 @@ cdef int visit_book(Core* core, Visitor visitor, uint32_t index) except -1 nogil
     if Visitor is HashPointer:
         put(visitor, book.published.tombstones_max)
     if Visitor is Reader:
-        if collects:
+        set_band_of(book, book.listed_band ^ options >> 1)
+        if options & 1:
             collect(core, index)
 
 

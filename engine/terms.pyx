@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from engine.core cimport TIERS
+from engine.core cimport TIERS, set_band_of
 from engine.model cimport BUY, SELL
 from engine.orders cimport SLOT_MASK
 
@@ -83,8 +83,8 @@ cdef Book book_of(instrument, dict assets) except *:
     book.stops_max = instrument.stops_max
     book.fills_max = instrument.fills_max
     book.market_notional = instrument.market_notional
-    book.band = instrument.band
-    book.particular = bool(instrument.notional_max or instrument.orders_max or instrument.band)
+    book.listed_band = instrument.band
+    set_band_of(&book, instrument.band)
     book.day_end = instrument.day_end * 10**9
     book.base = names.index(instrument.base)
     book.quote = names.index(instrument.quote)

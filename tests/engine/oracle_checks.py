@@ -41,8 +41,12 @@ class Checks(Auctions):
         if command.stop:
             allow(is_stop)
 
-    def check_phase(self, command: Command, terms: Terms) -> None:
+    def check_open(self, terms: Terms) -> None:
         expect(terms.phase != Phase.HALT, Reason.HALTED)
+        expect(terms.phase != Phase.DELISTED, Reason.NOT_LISTED)
+
+    def check_phase(self, command: Command, terms: Terms) -> None:
+        self.check_open(terms)
         if terms.collecting:
             expect(
                 command.type == OrderType.LIMIT and command.time_in_force in STAYING and not command.flags and not command.min_size,
@@ -138,7 +142,7 @@ class Checks(Auctions):
         priced = order.type in PRICED
         expect(not command.stop or (order.waits and not order.trail), Reason.UNKNOWN_OPTION)
         expect(not self.account[order.account].frozen, Reason.ACCOUNT_FROZEN)
-        expect(terms.phase != Phase.HALT, Reason.HALTED)
+        self.check_open(terms)
         expect(not (command.stop and terms.collecting), Reason.WRONG_PHASE)
         self.check_price(terms, command.price, 1 if priced else 0)
         if command.stop:

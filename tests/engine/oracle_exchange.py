@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from engine import MONEY_MAX, CommandKind, Event, EventKind, OrderType, Phase, Reason, SelfTrade, Side, TimeInForce
+from engine import FEE_SCALE, MONEY_MAX, CommandKind, Event, EventKind, OrderType, Phase, Reason, SelfTrade, Side, TimeInForce
 from tests.engine.oracle_checks import STAYING, STOPS, Checks
 from tests.engine.oracle_ledger import Batch, Refused, expect
 from tests.engine.oracle_model import ALL_ACCOUNTS, ALL_INSTRUMENTS, BOTH_SIDES, CLOCK_MAX, LAST, POST_ONLY, PRICED, QUOTE, Account, Command, Order
@@ -39,6 +39,8 @@ class NaiveExchange(Checks):
             CommandKind.SET_LIMITS: self.set_limits,
             CommandKind.SET_TIER: self.set_tier,
             CommandKind.PAY_FEES: self.pay_fees,
+            CommandKind.DELIST: self.delist,
+            CommandKind.SET_BAND: self.set_band,
         }
 
     # One command, one batch
@@ -330,5 +332,22 @@ class NaiveExchange(Checks):
 
     def set_phase(self, command: Command) -> None:
         self.check_instrument(command)
-        expect(command.type in list(Phase), Reason.UNKNOWN_OPTION)
+        expect(command.type in (Phase.TRADING, Phase.HALT, Phase.AUCTION), Reason.UNKNOWN_OPTION)
+        expect(self.terms[command.instrument].phase != Phase.DELISTED, Reason.NOT_LISTED)
         self.enter_phase(command.instrument, Phase(command.type))
+
+    def delist(self, command: Command) -> None:
+        self.check_instrument(command)
+        expect(command.type < 2, Reason.UNKNOWN_OPTION)
+        if command.type:
+            self.enter_phase(command.instrument, Phase.DELISTED)
+            return
+        expect(self.terms[command.instrument].phase == Phase.DELISTED, Reason.WRONG_PHASE)
+        expect(all(order.instrument != command.instrument for order in self.open.values()), Reason.NOT_LISTED)
+        self.enter_phase(command.instrument, Phase.HALT)
+
+    def set_band(self, command: Command) -> None:
+        self.check_instrument(command)
+        expect(0 <= command.price < FEE_SCALE, Reason.AMOUNT_OUT_OF_RANGE)
+        self.terms[command.instrument].band = command.price
+        self.tell(EventKind.BAND_SET, instrument=command.instrument, band=command.price)

@@ -64,6 +64,10 @@ class Terms:
     collecting: bool = False
     last: int = 0
     reference: int = 0
+    band: int = 0
+
+    def __post_init__(self) -> None:
+        self.band = self.instrument.band
 
     @property
     def hold_fee(self) -> int:
@@ -82,9 +86,9 @@ class Terms:
     def edge_of_band(self, side: int) -> int:
         """The worst price of that side; a bid may be as high as it likes without a band."""
         reference = self.reference or self.last
-        if not self.instrument.band or not reference:
+        if not self.band or not reference:
             return CLOCK_MAX if side == Side.BUY else 0
-        width = fee(self.instrument.band, reference)
+        width = fee(self.band, reference)
         return reference + width if side == Side.BUY else reference - width
 
     def in_band(self, side: int, price: int) -> bool:

@@ -99,6 +99,10 @@ def call(target: Exchange | Commands, c: Command) -> int | None:
             target.set_tier(c.account, c.type, c.time)
         case CommandKind.PAY_FEES:
             target.pay_fees(c.account, c.instrument, c.size, c.time)
+        case CommandKind.DELIST:
+            target.delist(c.instrument, bool(c.type), c.time)
+        case CommandKind.SET_BAND:
+            target.set_band(c.instrument, c.price, c.time)
     return None
 
 
@@ -137,7 +141,7 @@ class RandomFlow:
         self.weights: dict[Callable[[], Command], int] = {
             self.place: 700, self.cancel: 110, self.reduce: 60, self.replace: 120, self.cancel_all: 4, self.deposit: 50, self.withdraw: 25,
             self.advance: 8, self.set_account: 8, self.set_fees: 4, self.set_reference: 4, self.set_phase: 6, self.garbage: 20,
-            self.mass_cancel: 1, self.freeze: 2, self.set_limits: 3, self.set_tier: 3, self.pay_fees: 6,
+            self.mass_cancel: 1, self.freeze: 2, self.set_limits: 3, self.set_tier: 3, self.pay_fees: 6, self.delist: 1, self.set_band: 4,
         }
 
     def next(self) -> Command:
@@ -148,6 +152,10 @@ class RandomFlow:
         frozen = [number for number, account in enumerate(self.oracle.account) if account.frozen]
         if frozen and self.seldom(10):
             return Command(CommandKind.FREEZE, self.random.choice(frozen), time=self.now)
+        delisted = [index for index in stopped if self.oracle.terms[index].phase == Phase.DELISTED]
+        if delisted and self.seldom(10):
+            whose = Command(CommandKind.MASS_CANCEL, ALL_ACCOUNTS, self.random.choice(delisted), client_id=20, time=self.now)
+            return whose if self.seldom(2) else Command(CommandKind.DELIST, instrument=self.random.choice(delisted), time=self.now)
         if stopped and self.seldom(40):
             return Command(CommandKind.SET_PHASE, instrument=self.random.choice(stopped), type=Phase.TRADING, time=self.now)
         accounts = {self.open_account: 2 if self.oracle.accounts else 2_000}
@@ -339,6 +347,15 @@ class RandomFlow:
     def set_phase(self) -> Command:
         instrument = self.random.randrange(len(INSTRUMENTS) + self.seldom(9))
         return Command(CommandKind.SET_PHASE, instrument=instrument, type=self.random.choice((1, 2, 2, 2, 3 if self.seldom(5) else 2)))
+
+    def delist(self) -> Command:
+        instrument = self.random.randrange(len(INSTRUMENTS) + self.seldom(9))
+        return Command(CommandKind.DELIST, instrument=instrument, type=self.random.choice((0, 1, 1, 2 if self.seldom(5) else 1)))
+
+    def set_band(self) -> Command:
+        instrument = self.random.randrange(len(INSTRUMENTS) + self.seldom(9))
+        usual = INSTRUMENTS[instrument % len(INSTRUMENTS)].band
+        return Command(CommandKind.SET_BAND, instrument=instrument, price=self.random.choice((0, usual, usual, usual, 250_000, 999_999, -1, 10**6)))
 
     def garbage(self) -> Command:
         """A sensible command with some fields of its record made weird; only a buffer can carry it."""

@@ -1,4 +1,4 @@
-"""What operators do while the market runs: mass cancels, frozen accounts, rebates, fees that are paid out."""
+"""What operators do while the market runs: mass cancels, frozen accounts, rebates, fees that are paid out, instruments that are delisted, bands."""
 
 from decimal import Decimal
 
@@ -225,3 +225,86 @@ def test_a_rebate_in_an_auction_is_paid_by_the_other_one(exchange: Exchange) -> 
     assert all(maker + taker >= 0 for maker, taker in fees)
     assert exchange.fees(1) >= 0
     check(exchange)
+
+
+# Instruments
+
+
+def test_a_delisted_instrument_takes_nothing_and_lets_go(exchange: Exchange) -> None:
+    crowd(exchange)
+    exchange.delist(0)
+    assert [(event.instrument, event.phase) for event in told(exchange, EventKind.PHASE)] == [(0, Phase.DELISTED)]
+    copy = copied(exchange)
+    for each in (exchange, copy):
+        bid, other = each.orders(MAKER)[0].order, each.orders(TAKER)[0].order
+        with refused(Reason.NOT_LISTED):
+            each.place(TAKER, 0, SELL, 100, 1)
+        with refused(Reason.NOT_LISTED):
+            each.place(MAKER, 0, BUY, 0, 1, type=OrderType.STOP, stop=900)
+        with refused(Reason.NOT_LISTED):
+            each.set_phase(0, Phase.TRADING)
+        with refused(Reason.NOT_LISTED):
+            each.delist(0, delisted=False)
+        with refused(Reason.NOT_LISTED, bid):
+            each.replace(MAKER, bid, 101, 1)
+        each.cancel(MAKER, bid)
+        each.reduce(TAKER, other, 1)
+        each.place(TAKER, 1, SELL, 100, 1)    # another one trades on
+        while each.mass_cancel(3, instrument=0) == 3:
+            check(each)
+        assert {order.instrument for account in range(3) for order in each.orders(account)} == {1}
+        each.mass_cancel(100)
+        assert all(each.balance(account, asset)[1] == 0 for account in range(3) for asset in range(2))
+    assert copy.state_hash() == exchange.state_hash()
+
+
+def test_an_instrument_is_listed_again_halted(exchange: Exchange) -> None:
+    exchange.set_phase(0, Phase.AUCTION)
+    exchange.place(0, 0, BUY, 100, 1)
+    exchange.delist(0)
+    exchange.delist(0)
+    exchange.mass_cancel(9, instrument=0)
+    exchange.delist(0, delisted=False)
+    assert exchange.books[0].phase == Phase.HALT
+    with refused(Reason.WRONG_PHASE):
+        exchange.delist(0, delisted=False)
+    exchange.set_phase(0, Phase.TRADING)
+    exchange.place(0, 0, BUY, 100, 1)
+    assert depth(exchange) == ([100, 1], [])
+    with refused(Reason.UNKNOWN_INSTRUMENT):
+        exchange.delist(2)
+    with refused(Reason.UNKNOWN_OPTION):
+        exchange.set_phase(0, Phase.DELISTED)
+    check(exchange)
+
+
+@pytest.mark.parametrize("listed", [0, 100_000])
+def test_a_band_is_set_and_taken_away(listed: int) -> None:
+    """Above the reference 1,000 by at most a twentieth, for limits, markets and stops that were triggered."""
+    exchange = new_exchange(WIDE._replace(band=listed), accounts=3, btc=10**6, usd=10**8)
+    exchange.set_reference(0, 1_000)
+    exchange.place(MAKER, 0, SELL, 1_050, 1)
+    exchange.place(MAKER, 0, SELL, 1_051, 1)
+    exchange.set_band(0, 50_000)
+    assert [event.band for event in told(exchange, EventKind.BAND_SET)] == [50_000]
+    exchange = copied(exchange)
+    assert (exchange.books[0].band, exchange.books[0].instrument.band) == (50_000, listed)
+    for side, price in ((BUY, 1_051), (SELL, 949)):
+        with refused(Reason.PRICE_OUT_OF_BAND):
+            exchange.place(TAKER, 0, side, price, 1)
+    exchange.place(TAKER, 0, BUY, 0, 2, type=OrderType.MARKET)
+    assert [event.price for event in told(exchange, EventKind.TRADE)] == [1_050]
+    exchange.place(TAKER, 0, BUY, 1_051, 1, type=OrderType.STOP_LIMIT, stop=1_050)
+    assert [event.reason for event in told(exchange, EventKind.CANCELLED)] == [Reason.PRICE_OUT_OF_BAND]
+    exchange.set_band(0, 0)
+    exchange = copied(exchange)
+    assert exchange.books[0].band == 0
+    exchange.place(TAKER, 0, BUY, 1_051, 1)
+    assert [event.price for event in told(exchange, EventKind.TRADE)] == [1_051]
+    for band in (-1, 10**6):
+        with refused(Reason.AMOUNT_OUT_OF_RANGE):
+            exchange.set_band(0, band)
+    with refused(Reason.UNKNOWN_INSTRUMENT):
+        exchange.set_band(1, 0)
+    check(exchange)
+

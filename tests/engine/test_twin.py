@@ -57,7 +57,7 @@ def compare(exchange: Exchange, oracle: NaiveExchange) -> None:
         )
     for book in exchange.books:
         terms = oracle.terms[book.index]
-        assert (book.phase, book.last, book.reference) == (terms.phase, terms.last, terms.reference or terms.last)
+        assert (book.phase, book.last, book.reference, book.band) == (terms.phase, terms.last, terms.reference or terms.last, terms.band)
         assert [book.rates(tier) for tier in range(8)] == [terms.fees(tier) for tier in range(8)]
         assert book.indicative() == oracle.uncrossing(book.index)
         assert book.levels.depth() == oracle.depth(book.index)
