@@ -12,6 +12,7 @@ from stream.cli.verify import DEFAULT_URL
 from stream.client.client import Client, connect
 from stream.system import loop
 from stream.wire.administration import (
+    Delist,
     Deposit,
     Disconnect,
     Freeze,
@@ -19,22 +20,28 @@ from stream.wire.administration import (
     MassCancel,
     PayFees,
     Revoke,
+    SetBand,
     SetFees,
     SetLimits,
     SetPhase,
+    SetReference,
     SetTier,
     Withdraw,
 )
-from stream.wire.fields import PhaseName
+from stream.wire.fields import ListedPhaseName
 from stream.wire.messages import AllCancelled, Confirmed, Connections, ConnectionStatus, Instruments, ListInstruments
 from stream.wire.scale import from_text
 
 TRANSFERS = {"deposit": Deposit, "withdraw": Withdraw, "pay-fees": PayFees}
-PHASES: dict[str, PhaseName] = {"halt": "halt", "auction": "auction", "trade": "trading"}
+PHASES: dict[str, ListedPhaseName] = {"halt": "halt", "auction": "auction", "trade": "trading"}
 EXAMPLES = """examples:
   deltabook admin --token $(deltabook token root --scope admin) halt BTC-USDT
   deltabook admin --token $ROOT auction BTC-USDT
   deltabook admin --token $ROOT trade BTC-USDT
+  deltabook admin --token $ROOT delist BTC-USDT
+  deltabook admin --token $ROOT relist BTC-USDT
+  deltabook admin --token $ROOT band BTC-USDT 50000
+  deltabook admin --token $ROOT reference BTC-USDT 60000.50
   deltabook admin --token $ROOT limits alice --orders 100 --size 50000
   deltabook admin --token $ROOT cancel --subject alice
   deltabook admin --token $ROOT cancel --instrument BTC-USDT
@@ -72,9 +79,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     phases = {
         "halt": "halt an instrument", "auction": "collect the orders of an instrument for an auction",
         "trade": "let an instrument trade again; this uncrosses an auction",
+        "delist": "cancel the orders of an instrument, and take no more", "relist": "list a delisted instrument again; it is halted then",
     }
     for name, help in phases.items():
         add(name, help).add_argument("instrument")
+    band = add("band", "set how far from the reference price orders may be")
+    band.add_argument("instrument")
+    band.add_argument("band", type=whole, metavar="PPM", help="parts per million of the reference price; 0: no limit")
+    reference = add("reference", "set the reference price, around which the band lies")
+    reference.add_argument("instrument")
+    reference.add_argument("price", help="such as 60000.50; 0: the price of the last trade")
     limits = add("limits", "limit an account; a limit that is not given is removed")
     limits.add_argument("subject")
     limits.add_argument("--orders", type=whole, default=0, metavar="N", help="the most open orders")
@@ -148,12 +162,26 @@ async def units_of(client: Client, amount: str, asset: str) -> int:
     return from_text(amount, f"1e-{decimals[asset]}")
 
 
+async def ticks_of(client: Client, price: str, instrument: str) -> int:
+    """A price in ticks of an instrument. Raises ValueError if there is no such instrument, or if the price is between two ticks."""
+    ticks = {terms.name: terms.tick for terms in (await client.request(ListInstruments, Instruments)).instruments}
+    if instrument not in ticks:
+        raise ValueError(f"instrument {instrument!r}: expected one of {', '.join(ticks)}")
+    return from_text(price, ticks[instrument])
+
+
 async def ask(arguments: argparse.Namespace, console: Console) -> None:
     """Send the request, and print its outcome."""
     async with connect(arguments.url, arguments.token) as client:
         match arguments.request:
             case "halt" | "auction" | "trade":
                 await client.request(SetPhase, Confirmed, arguments.instrument, PHASES[arguments.request])
+            case "delist" | "relist":
+                await client.request(Delist, Confirmed, arguments.instrument, arguments.request == "delist")
+            case "band":
+                await client.request(SetBand, Confirmed, arguments.instrument, arguments.band)
+            case "reference":
+                await client.request(SetReference, Confirmed, arguments.instrument, await ticks_of(client, arguments.price, arguments.instrument))
             case "limits":
                 await client.request(
                     SetLimits, Confirmed, subject=arguments.subject, orders_max=arguments.orders, size_max=arguments.size, notional_max=arguments.notional,

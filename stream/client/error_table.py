@@ -48,6 +48,7 @@ EXPECTED: dict[Code, tuple[str, str]] = {
     E.TOO_MANY_STOPS: ("At most `stops_max` stops that wait in the book", ""),
     E.TOO_MANY_FILLS: ("At most `fills_max` orders to meet", ""),
     E.ACCOUNT_FROZEN: ("An account that is not frozen", "Ask the operator."),
+    E.NOT_LISTED: ("An instrument that is not delisted; to list it again, one without open orders", ""),
     E.INTERNAL: ("No mistake in the server", ""),
     E.OUTCOME_UNKNOWN: ("That the command is on disk and its outcome known", ""),
     E.FROZEN: ("A disk that can be written to", ""),

@@ -9,7 +9,7 @@ from stream.wire.codec import Shared
 from stream.wire.fields import PhaseName, SideName
 
 SIDES: dict[int, SideName] = {Side.BUY: "buy", Side.SELL: "sell"}
-PHASES: dict[int, PhaseName] = {Phase.TRADING: "trading", Phase.HALT: "halt", Phase.AUCTION: "auction"}
+PHASES: dict[int, PhaseName] = {Phase.TRADING: "trading", Phase.HALT: "halt", Phase.AUCTION: "auction", Phase.DELISTED: "delisted"}
 
 Item = TypeVar("Item")
 

@@ -28,7 +28,7 @@ def mask_of(*kinds: EventKind) -> int:
 
 
 OF_BOOKS = mask_of(EventKind.LEVEL)
-OF_MARKET = mask_of(EventKind.TRADE, EventKind.PHASE, EventKind.FEES_SET)
+OF_MARKET = mask_of(EventKind.TRADE, EventKind.PHASE, EventKind.FEES_SET, EventKind.BAND_SET)
 
 class FeedState(msgspec.Struct, array_like=True):
     """What a feed knows and the exchange does not: by instrument, and by account that has a listener or may have one again."""

@@ -69,7 +69,7 @@ class ExchangeVenue(Venue):
                     name=each.name, base=each.base, quote=each.quote, tick=format(each.tick, "f"), lot=format(each.lot, "f"),
                     base_decimals=decimals[each.base], quote_decimals=decimals[each.quote],
                     price_max=each.price_max, size_min=each.size_min, size_max=each.size_max, maker_fee=maker_fee, taker_fee=taker_fee,
-                    notional_max=each.notional_max, orders_max=each.orders_max, band=each.band,
+                    notional_max=each.notional_max, orders_max=each.orders_max, band=book.band,
                     hold_fee=each.hold_fee or max(each.maker_fee, each.taker_fee), day_end=each.day_end, phase=PHASES[book.phase],
                     parts_max=each.parts_max, stops_max=each.stops_max, fills_max=each.fills_max, market_notional=bool(each.market_notional),
                 )

@@ -40,6 +40,8 @@ NAMES: dict[int, dict[str, str]] = {
     CommandKind.SET_LIMITS: {"client_id": "orders_max", "price": "notional_max", "size": "size_max"},
     CommandKind.SET_TIER: {"type": "tier"},
     CommandKind.PAY_FEES: {"size": "amount", "instrument": "asset"},
+    CommandKind.DELIST: {"type": "delisted"},
+    CommandKind.SET_BAND: {"price": "band"},
 }
 """What fields are called where a kind of command holds something else in them."""
 OF_A_SIDE = ORDER_KINDS | {EventKind.REJECTED, EventKind.TRADE, EventKind.LEVEL}

@@ -338,6 +338,7 @@ class Market(ExchangeVenue):
             self.sequencer.commands.cancel_all(account, ALL_INSTRUMENTS, now, BOTH_SIDES)
         self.operations.go_on(now)
         self.sequencer.advance(now)
+        self.operations.clear_delisted()
         if self.sequencer.failure:
             self.tell_stale(self._engine_time)
         due = self._send(now)

@@ -1,16 +1,33 @@
 """The commands that administrators give a market, and the steps of those that are too large for one command."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
 
 from engine import Event, Exchange, Phase
 from stream.commands.results import Reply, Result
+from stream.feed.feed import Feed
 from stream.feed.hub import Refused
 from stream.market.gathering import CommandPath
 from stream.market.history import ALL_INSTRUMENTS
-from stream.wire.administration import Deposit, Freeze, MassCancel, Operation, PayFees, SetFees, SetLimits, SetPhase, SetTier, Transfer, Withdraw
+from stream.wire.administration import (
+    Delist,
+    Deposit,
+    Freeze,
+    MassCancel,
+    Operation,
+    PayFees,
+    SetBand,
+    SetFees,
+    SetLimits,
+    SetPhase,
+    SetReference,
+    SetTier,
+    Transfer,
+    Withdraw,
+)
 from stream.wire.codes import ErrorCode
 
 WIRE_PHASES: Mapping[str, Phase] = {phase.name.lower(): phase for phase in Phase}
@@ -36,6 +53,7 @@ class Operated(Protocol):
     """What operations need of a market."""
 
     exchange: Exchange
+    feed: Feed
     sequencer: CommandPath
 
     def index_of(self, instrument: str) -> int:
@@ -57,6 +75,8 @@ class Operations:
     def __init__(self, market: Operated) -> None:
         self._market = market
         self.due: list[MassCancelling] = []
+        self._clearing: set[int] = set()    # delisted instruments whose orders are being cancelled
+        self._looked_at = -1                # the terms at which they were looked for last
 
     def begin(self, request: Operation, now: int, done: Reply) -> None:
         """Put a command into the next group, then call `done` with its result. Raises Refused if there is no such instrument, account or asset."""
@@ -64,6 +84,12 @@ class Operations:
         match request:
             case SetPhase():
                 commands.set_phase(self._market.index_of(request.instrument), WIRE_PHASES[request.phase], now)
+            case Delist():
+                commands.delist(self._market.index_of(request.instrument), request.delisted, now)
+            case SetBand():
+                commands.set_band(self._market.index_of(request.instrument), request.band, now)
+            case SetReference():
+                commands.set_reference(self._market.index_of(request.instrument), request.price, now)
             case SetLimits():
                 commands.set_limits(self._market.account_of(request.subject), request.orders_max, request.size_max, request.notional_max, now)
             case SetFees():
@@ -139,11 +165,26 @@ class Operations:
         for cancelling in due:
             self._cancel_some(cancelling, now)
 
+    def clear_delisted(self) -> None:
+        """Have the orders of delisted instruments cancelled, whoever has delisted them. O(1), and O(instruments) after a change of their terms."""
+        if self._looked_at == self._market.feed.terms_seq:
+            return
+        self._looked_at = self._market.feed.terms_seq
+        for book in self._market.exchange.books:
+            if book.phase == Phase.DELISTED and book.order_count and book.index not in self._clearing:
+                self._clearing.add(book.index)
+                self.due.append(MassCancelling(ALL_ACCOUNTS, book.index, 0, partial(self._cleared, book.index)))
+
+    def _cleared(self, instrument: int, result: Result | None, outcome: Event | None) -> None:
+        self._clearing.discard(instrument)
+
     def ease(self, request: Operation) -> bool:
         """Whether a request ends the trading of an instrument, or ends orders."""
         match request:
             case SetPhase(phase="halt"):
                 return self._market.exchange.books[self._market.index_of(request.instrument)].phase != Phase.HALT
+            case Delist(delisted=True):
+                return self._market.exchange.books[self._market.index_of(request.instrument)].phase != Phase.DELISTED
             case MassCancel(subject=""):
                 return self._market.exchange.order_count > 0
             case MassCancel():

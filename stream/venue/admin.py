@@ -12,7 +12,7 @@ from stream.commands.directory import ClosedConnection, ClosedSubject, RevokedSu
 from stream.commands.results import Reply, Result
 from stream.feed.hub import Refused
 from stream.venue.announcements import Announcement
-from stream.wire.administration import AdminRequest, Disconnect, ListConnections, MassCancel, Operation, Revoke, SetFees
+from stream.wire.administration import AdminRequest, Delist, Disconnect, ListConnections, MassCancel, Operation, Revoke, SetFees
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
 from stream.wire.messages import AllCancelled, Confirmed, Connections, ConnectionStatus, Error
@@ -80,7 +80,7 @@ class Administration:
                 say(Error(request.id, ErrorCode.OUTCOME_UNKNOWN, ErrorCode.OUTCOME_UNKNOWN.text))
             elif result.reason:
                 code = ErrorCode(400 + result.reason)
-                say(Error(request.id, code, self._expected(request) or code.text))
+                say(Error(request.id, code, self._expected(request, code) or code.text))
             elif isinstance(request, MassCancel):
                 say(AllCancelled(request.id, result.seq, result.count))
             else:
@@ -88,14 +88,19 @@ class Administration:
 
         self._venue.operate(request, now, done)
 
-    def _expected(self, request: Operation) -> str:
+    def _expected(self, request: Operation, code: ErrorCode) -> str:
         """What was expected of a request that the engine has refused, "" if the text of its code says it."""
-        if not isinstance(request, SetFees):
-            return ""
-        return (
-            f"maker {request.maker}, taker {request.taker}: expected at most the instrument's hold_fee, "
-            "and no maker's rebate, of any tier, above what any tier's taker pays"
-        )
+        match request, code:
+            case SetFees(), ErrorCode.AMOUNT_OUT_OF_RANGE:
+                return (
+                    f"maker {request.maker}, taker {request.taker}: expected at most the instrument's hold_fee, "
+                    "and no maker's rebate, of any tier, above what any tier's taker pays"
+                )
+            case Delist(), ErrorCode.NOT_LISTED:
+                return f"{request.instrument} still has open orders, which are being cancelled: expected none"
+            case Delist(), ErrorCode.WRONG_PHASE:
+                return f"{request.instrument} is listed: expected an instrument that is delisted"
+        return ""
 
     def _announce(self, id: int, said: Announcement, say: Say) -> None:
         """Have every process act on it. In this process a revoked token is invalid from now on, whatever happens elsewhere."""

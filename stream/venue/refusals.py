@@ -22,7 +22,7 @@ def _in_numbers(exchange: Exchange, book: OrderBook, request: OrderRequest, even
         case Reason.PRICE_OUT_OF_RANGE, Place() | Replace():
             return _price_in_range(book, request, event.price, order.type if order else OrderType.LIMIT)
         case Reason.PRICE_OUT_OF_BAND, _:
-            distance = book.reference * terms.band // FEE_SCALE
+            distance = book.reference * book.band // FEE_SCALE
             expected = f"at least {book.reference - distance}" if side else f"at most {book.reference + distance}"
             return f"price {event.price}: expected {expected} ticks, in the band around {book.reference}"
         case Reason.SIZE_TOO_SMALL, Reduce():

@@ -10,11 +10,12 @@ from stream.wire.fields import (
     FirstSent,
     Id,
     InstrumentName,
+    ListedPhaseName,
     Lots,
     Message,
     Money,
-    PhaseName,
     Subject,
+    Ticks,
     Tier,
     TransferKey,
 )
@@ -25,7 +26,35 @@ class SetPhase(Message, tag="set_phase"):
 
     id: Id
     instrument: InstrumentName
-    phase: PhaseName
+    phase: ListedPhaseName
+
+
+class Delist(Message, tag="delist"):
+    """Delist an instrument, or list it again. Needs the scope `admin`.
+
+    A delisted instrument takes no orders, and the open ones are cancelled, a part of them at a time. What has happened in it can still be read.
+    It can be listed again when no order is left, and is halted then.
+    """
+
+    id: Id
+    instrument: InstrumentName
+    delisted: bool = True
+
+
+class SetBand(Message, tag="set_band"):
+    """Set how far from the reference price orders may be. Open orders stay. Needs the scope `admin`."""
+
+    id: Id
+    instrument: InstrumentName
+    band: Annotated[int, Meta(ge=0, lt=1_000_000, description="In parts per million of the reference price. 0: no limit.")]
+
+
+class SetReference(Message, tag="set_reference"):
+    """Set the reference price of an instrument, around which its band lies. Needs the scope `admin`."""
+
+    id: Id
+    instrument: InstrumentName
+    price: Annotated[Ticks, Meta(description="In ticks. 0: the price of the last trade.")]
 
 
 class SetLimits(Message, tag="set_limits"):
@@ -147,7 +176,7 @@ class ListConnections(Message, tag="connections"):
 
 Transfer = Deposit | Withdraw | PayFees
 
-Operation = SetPhase | SetLimits | MassCancel | Freeze | Transfer | SetFees | SetTier
+Operation = SetPhase | Delist | SetBand | SetReference | SetLimits | MassCancel | Freeze | Transfer | SetFees | SetTier
 """The requests of administrators that the engine carries out."""
 
 AdminRequest = Operation | Disconnect | Revoke | ListConnections

@@ -58,6 +58,7 @@ class ErrorCode(Code):
     TOO_MANY_STOPS = 430, "As many stops already wait in the book as the instrument's `stops_max` allows. Come back later."
     TOO_MANY_FILLS = 431, "The order could meet more orders than the instrument's `fills_max` allows. Send a smaller size."
     ACCOUNT_FROZEN = 432, "An administrator has frozen the account: it can only cancel and reduce orders. Ask the operator."
+    NOT_LISTED = 433, "The instrument is delisted: it takes no orders any more. Look for another instrument."
     INTERNAL = 500, "The server failed because of a mistake of its own, and has logged it. Try again later."
     OUTCOME_UNKNOWN = 501, "The disk, or the connection to the server that runs the orders, failed before the outcome was known. When the server is back, send the request again with the same `key` or `client_id`."
     FROZEN = 502, "The disk has failed: the server takes no more requests, and it shows the market as of the last request that is on disk. Come back later."

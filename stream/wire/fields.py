@@ -38,7 +38,12 @@ SelfTradeName = Annotated[
     Meta(description="What happens when the account would trade with itself. `account`: the account's default. `allow`: the orders trade. `cancel_newest`: the order that arrives is "
          "cancelled. `cancel_oldest`: the order that rests is cancelled. `cancel_both`: both are cancelled. `decrement`: both are reduced by the size that would have traded."),
 ]
-PhaseName = Annotated[Literal["trading", "halt", "auction"], Meta(description="`trading`: orders match. `halt`: orders are refused. `auction`: orders are collected, unseen, to trade at one price.")]
+PhaseName = Annotated[
+    Literal["trading", "halt", "auction", "delisted"],
+    Meta(description="`trading`: orders match. `halt`: orders are refused. `auction`: orders are collected, unseen, to trade at one price. `delisted`: orders are refused, and those that are "
+         "open are cancelled."),
+]
+ListedPhaseName = Annotated[Literal["trading", "halt", "auction"], Meta(description="`trading`: orders match. `halt`: orders are refused. `auction`: orders are collected, unseen, to trade at one price.")]
 Recovered = Annotated[Literal["none", "merged", "snapshot"], Meta(description="How the client was brought up to date. `none`: nothing was needed. `merged`: one merged patch follows. `snapshot`: a snapshot follows.")]
 RecoveredReason = Annotated[
     Literal["new", "current", "patch", "epoch", "forgotten", "ahead", "larger", "window"],

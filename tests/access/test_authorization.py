@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream.wire import administration
 from stream.wire.administration import Disconnect, Freeze, ListConnections, MassCancel, Revoke, SetFees, SetLimits, SetPhase, SetTier, Transfer
 from stream.wire.candles import ListCandles
 from stream.wire.codes import CloseCode, ErrorCode
@@ -137,6 +138,9 @@ ASKED: dict[type[Message], list[tuple[str, tuple[Any, ...]]]] = {
     AskQueuePosition: [("account", (ORDER,))],
     Logout: [("", ())],
     SetPhase: [("admin", ("BTC-USD", phase)) for phase in ("halt", "auction", "trading")],
+    administration.Delist: [("admin", ("ETH-USD",))],
+    administration.SetBand: [("admin", ("BTC-USD", 5))],
+    administration.SetReference: [("admin", ("BTC-USD", 5))],
     SetLimits: [("admin", ("bob", 1, 1, 1))],
     MassCancel: [("admin", ("bob",)), ("admin", ("", "BTC-USD")), ("admin", ())],
     Freeze: [("admin", ("bob",)), ("admin", ("bob", False))],

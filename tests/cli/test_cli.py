@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
@@ -264,6 +265,16 @@ async def test_admin_halts_and_tells_who_is_connected() -> None:
         for request, phase in (("halt", "HALT"), ("auction", "AUCTION"), ("trade", "TRADING")):
             assert (await deltabook(*ask, request, "BTC-USD")).status == 0
             assert Phase(server.market.exchange.book("BTC-USD").phase).name == phase
+        for arguments, phase in ((("delist",), "DELISTED"), (("relist",), "HALT"), (("trade",), "TRADING")):
+            assert (await deltabook(*ask, *arguments, "BTC-USD")).out == "done\n"
+            assert Phase(server.market.exchange.book("BTC-USD").phase).name == phase
+        for arguments in (("band", "BTC-USD", "50000"), ("reference", "BTC-USD", "7.50")):
+            assert (await deltabook(*ask, *arguments)).out == "done\n"
+        book = server.market.exchange.book("BTC-USD")
+        assert (book.band, book.reference) == (50_000, Decimal("7.50") / book.instrument.tick)
+        between = await deltabook(*ask, "reference", "BTC-USD", "0.0000001")
+        assert (between.status, "0.0000001" in between.err) == (2, True)
+        assert (await deltabook(*ask, "band", "BTC-USD", "0")).status == 0
         traded, _ = await RawClient.open(server.port)
         traded.send(Login(1, token("carol", server.clock.now())))
         await traded.message()

@@ -17,6 +17,7 @@ from stream.commands import results
 from stream.venue import announcements
 from stream.wire.administration import (
     AdminRequest,
+    Delist,
     Deposit,
     Disconnect,
     Freeze,
@@ -24,9 +25,11 @@ from stream.wire.administration import (
     MassCancel,
     PayFees,
     Revoke,
+    SetBand,
     SetFees,
     SetLimits,
     SetPhase,
+    SetReference,
     SetTier,
     Withdraw,
 )
@@ -155,6 +158,9 @@ SCENES: dict[Any, Scene] = {
     AskQueuePosition: lambda desk, number: desk.put(AskQueuePosition, number),
     Logout: log_out,
     SetPhase: lambda desk, number: desk.put(SetPhase, "BTC-USD", ("halt", "auction", "trading")[number % 3]),
+    Delist: lambda desk, number: desk.put(Delist, "ETH-USD", bool(number % 2)),
+    SetBand: lambda desk, number: desk.put(SetBand, "BTC-USD", number % 9 * 100_000),
+    SetReference: lambda desk, number: desk.put(SetReference, "BTC-USD", number % 9 * 50),
     SetLimits: lambda desk, number: desk.put(SetLimits, "alice", number % 9),
     MassCancel: place_and_mass_cancel,
     Freeze: lambda desk, number: desk.put(Freeze, "alice", bool(number % 2), True),

@@ -5,7 +5,7 @@ from stream.dialects.binance.symbols import PLACES, Symbol
 from stream.settings.config import Config
 from stream.wire.scale import ratio
 
-STATUS = {"trading": "TRADING", "halt": "HALT", "auction": "BREAK"}
+STATUS = {"trading": "TRADING", "halt": "HALT", "auction": "BREAK", "delisted": "BREAK"}
 ORDERS_MAX = 200
 """Told where an instrument has no limit of its own, for clients that want a number."""
 PERMISSIONS = ["SPOT"]

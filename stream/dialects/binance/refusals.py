@@ -32,7 +32,7 @@ WORDS = {
 }
 """Those that clients compare."""
 
-CLOSED = ErrorCode.HALTED, ErrorCode.WRONG_PHASE, ErrorCode.PAST_ONLY
+CLOSED = ErrorCode.HALTED, ErrorCode.NOT_LISTED, ErrorCode.WRONG_PHASE, ErrorCode.PAST_ONLY
 NOT_ALLOWED = ErrorCode.NOT_SIGNED_IN, ErrorCode.MISSING_SCOPE, ErrorCode.PUBLIC_ONLY
 REJECTED_FROM, REJECTED_TO = 400, 500
 

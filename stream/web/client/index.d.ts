@@ -11,7 +11,7 @@ export type Size = string | { lots: Integer };
 /** For `quote`, a size is money, which is counted in units of the quote asset. */
 export type Amount = Size | { units: Integer };
 export type Side = "buy" | "sell";
-export type Phase = "trading" | "halt" | "auction";
+export type Phase = "trading" | "halt" | "auction" | "delisted";
 export type Verdict = "snapshot" | "applied" | "heartbeat" | "dropped" | "gap" | "mismatch";
 /** A level of a book: exact decimal text, and the counts. */
 export interface Level {
