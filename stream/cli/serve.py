@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -110,6 +110,8 @@ def config_of(arguments: argparse.Namespace) -> Config:
     config = read_config(arguments.config, os.environ, flags | {name: value for name, value in named.items() if value is not None})
     if (config.role == "all") == bool(config.redis or config.engine_socket):
         raise ConfigError(f"role {config.role}, redis {without_password(config.redis) or 'none'}: expected a Redis and a role other than `all`, or neither")
+    if config.dialect_workers and not (config.dialects and (config.workers or config.engine_socket)):
+        raise ConfigError(f"dialect_workers {config.dialect_workers}: expected a dialect, and workers for the other clients")
     if config.redis and (config.workers or config.upstream or config.played):
         which = "workers" if config.workers else "upstream" if config.upstream else f"sources journal:{config.played}"
         raise ConfigError(f"{which}: not allowed in a market that Redis joins; start as many gateways as are needed to serve its clients")
@@ -193,12 +195,9 @@ async def serve(config: Config, console: Console) -> int:
     names = [terms.name for terms in server.venue.instrument_terms()]
     console.print(f"deltabook relays {config.upstream}" if config.upstream else f"deltabook serves {', '.join(names) or 'no instrument'}")
     tell_where(config, server.port, server.admin_port, console, bool(server.venue.authenticator.keys))
-    for name, face in zip(config.dialects, faces, strict=True):
-        console.print(f"  {name:<10} http://{config.host}:{face.port}/api/v3/, ws://{config.host}:{face.port}/stream")
+    tell_other_ports(config, {name: face.port for name, face in zip(config.dialects, faces, strict=True)}, rest.port if rest else None, console)
     if not names and not config.upstream and config.role == "all":
         console.print("  next       nothing is traded here: `deltabook init` writes settings for --config, and `--source simulated` shows a market that moves")
-    if rest:
-        console.print(f"  REST       http://{config.host}:{rest.port}/")
     if isinstance(server, MarketServer) and config.journal != "none":
         at = server.market.point(0)
         console.print(f"  journal    {config.journal}, epoch {at.epoch}, {at.seq:,} events so far; `--journal none` keeps none")
@@ -245,8 +244,10 @@ async def serve_with_workers(config: Config, console: Console, stopped: asyncio.
     note_crashes(config)
     console.print(f"deltabook serves {', '.join(terms.name for terms in workers.server.venue.instrument_terms()) or 'no instrument'}")
     tell_where(config, workers.port, workers.server.admin_port, console, bool(workers.server.venue.authenticator.keys))
+    tell_other_ports(config, workers.dialects, workers.rest_port, console)
     metrics = f"; metrics of the engine on http://127.0.0.1:{workers.server.port}/metrics" if config.admin_port is None else ""
-    console.print(f"  {config.workers} workers there{metrics}")
+    more = f", and {config.dialect_workers} for {', '.join(config.dialects)}" if config.dialect_workers else ""
+    console.print(f"  {config.workers} workers there{more}{metrics}")
     await stopped.wait()
     console.print("leaving")
     await workers.stop()
@@ -279,6 +280,14 @@ def tell_where(config: Config, port: int, admin_port: int | None, console: Conso
         console.print(f"  [red]faults     {msgspec.json.encode(config.faults).decode()}: this server is for testing clients only[/red]")
     if not config.keys and signs_in:
         console.print(f"  sign in    with a token that `{command} token alice` prints in this folder; the key is {config.key_file}")
+
+
+def tell_other_ports(config: Config, dialects: Mapping[str, int], rest: int | None, console: Console) -> None:
+    """Print the addresses of the dialects and of the REST API."""
+    for name, port in dialects.items():
+        console.print(f"  {name:<10} http://{config.host}:{port}/api/v3/, ws://{config.host}:{port}/stream")
+    if rest:
+        console.print(f"  REST       http://{config.host}:{rest}/")
 
 
 async def lead(config: Config, console: Console, stopped: asyncio.Event, hangup: Hangup) -> int:

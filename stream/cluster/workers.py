@@ -1,4 +1,4 @@
-"""Several processes that serve clients on one port, and the engine behind them, on one machine and without Redis."""
+"""Several processes that serve clients on the same ports, and the engine behind them, on one machine and without Redis."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ from stream.cluster.replica import Replica
 from stream.cluster.socket_link import SocketEngineEnd
 from stream.cluster.succession import inherit
 from stream.journal.files import Disk
-from stream.settings.config import Config, as_environment
+from stream.settings.config import Config, ConfigError, as_environment
 from stream.sources import Source
 from stream.system.clock import Clock
 from stream.system.tasks import going_on
@@ -38,7 +38,10 @@ def ignore_hangup() -> None:
 
 
 class Workers:
-    """An engine in this process, and `config.workers` that are kept running. `port` is theirs."""
+    """An engine in this process, and workers that are kept running. `port`, `dialects` and `rest_port` are theirs.
+
+    `config.workers` serve clients; if there are `config.dialect_workers`, these serve the dialects and nothing else.
+    """
 
     def __init__(self, config: Config, keys: Sequence[Key], sources: Sequence[Source]) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="deltabook-")
@@ -51,8 +54,10 @@ class Workers:
         inside = replace(config, host="127.0.0.1", port=0)
         self.server = EngineServer(inside, keys, sources, clock, inheritance, int(time.time()), self._publish, self._end.tell)
         self.port = 0
-        self._settings = {"role": "gateway", "engine_socket": str(path), "workers": config.workers}
-        self._holder: socket.socket | None = None
+        self.dialects: dict[str, int] = {}
+        self.rest_port: int | None = None
+        self._socket = str(path)
+        self._holders: list[socket.socket] = []
         self._keepers: list[asyncio.Task[None]] = []
         self.processes: dict[int, asyncio.subprocess.Process] = {}
         self._leaving = False
@@ -61,20 +66,34 @@ class Workers:
         self._end.publish(batch)
 
     async def start(self) -> None:
-        """Start the engine, then the workers, and keep them running. Raises OSError if the port cannot be used."""
-        self._bind(socket.SO_REUSEADDR).close()    # refused if anybody listens there, workers of another market too
-        self._holder = self._bind(socket.SO_REUSEPORT)    # never listens: it keeps the number for the workers
-        self.port = self._holder.getsockname()[1]
+        """Start the engine, then the workers, and keep them running. Raises OSError if the port cannot be used, ConfigError if one of the others cannot."""
+        config = self._config
+        self.port = self._hold(config.port)
+        self.dialects = {name: self._hold(port, "dialects") for name, port in config.dialects.items()}
+        self.rest_port = None if config.rest_port is None else self._hold(config.rest_port, "rest_port")
         await self.server.start()
         await self._end.start(self.server)
-        self._keepers = [going_on(f"worker {number}", partial(self._keep, number), lambda: self._leaving) for number in range(self._config.workers)]
+        numbers = range(config.workers + config.dialect_workers)
+        self._keepers = [going_on(f"worker {number}", partial(self._keep, number), lambda: self._leaving) for number in numbers]
 
-    def _bind(self, option: int) -> socket.socket:
+    def _hold(self, port: int, setting: str = "") -> int:
+        """Keep a port for the workers. `setting` is the one that has it, unless it is the main port's."""
+        try:
+            self._bind(port, socket.SO_REUSEADDR).close()    # refused if anybody listens there, workers of another market too
+            self._holders.append(self._bind(port, socket.SO_REUSEPORT))    # never listens
+        except OSError as error:
+            if setting:
+                raise ConfigError(f"{setting}: port {port}: {error.strerror}") from error
+            raise
+        number: int = self._holders[-1].getsockname()[1]
+        return number
+
+    def _bind(self, port: int, option: int) -> socket.socket:
         bound = socket.socket(socket.AF_INET6 if ":" in self._config.host else socket.AF_INET)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.setsockopt(socket.SOL_SOCKET, option, 1)
         try:
-            bound.bind((self._config.host, self._config.port))
+            bound.bind((self._config.host, port))
         except OSError:
             bound.close()
             raise
@@ -82,9 +101,7 @@ class Workers:
 
     async def _keep(self, number: int) -> None:
         """Start a worker, and wait for its end."""
-        behind = self._config.admin_port and self._config.admin_port + 1 + number
-        settings = self._settings | {"port": self.port, "admin_port": behind, "node": f"worker {number}", "sources": ("none",)}
-        environment = os.environ | as_environment(replace(self._config, **settings))
+        environment = os.environ | as_environment(self._config_of(number))
         self.processes[number] = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "stream", "serve", env=environment, stdout=asyncio.subprocess.DEVNULL, preexec_fn=ignore_hangup,
         )
@@ -94,6 +111,17 @@ class Workers:
         if not self._leaving:
             log.error("a worker has ended; starting another", extra={"worker": number, "status": status})
             await asyncio.sleep(AGAIN_S)
+
+    def _config_of(self, number: int) -> Config:
+        """The settings of a worker. Those for the dialects come last."""
+        config = self._config
+        config = replace(
+            config, role="gateway", engine_socket=self._socket, node=f"worker {number}", sources=("none",), port=self.port, rest_port=self.rest_port,
+            dialects=self.dialects, admin_port=config.admin_port and config.admin_port + 1 + number,
+        )
+        if not config.dialect_workers:
+            return config
+        return replace(config, dialects={}, dialect_workers=0) if number < config.workers else replace(config, rest_port=None)
 
     def reload(self) -> None:
         """Have everybody read the keys and the revocations again."""
@@ -112,5 +140,5 @@ class Workers:
         await self._end.stop()
         await self.server.stop()
         self._folder.cleanup()
-        if self._holder:
-            self._holder.close()
+        for holder in self._holders:
+            holder.close()

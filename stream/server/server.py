@@ -47,7 +47,8 @@ def kept_free(config: Config) -> int:
 
 def share(descriptors: int, config: Config) -> tuple[int, int]:
     """Of so many descriptors, those for connections before their handshake and for those behind it, on each port that clients come to."""
-    room = (descriptors - kept_free(config)) // (1 + len(config.dialects) + (config.rest_port is not None))
+    ports = (not config.only_dialects) + len(config.dialects) + (config.rest_port is not None)
+    room = (descriptors - kept_free(config)) // ports
     visitors = max(1, min(config.handshakes_open_max, room // 8))
     return visitors, max(1, min(config.connections_max, room - visitors))
 
@@ -118,7 +119,10 @@ class Server:
         self.admin_port: int | None = None
 
     async def start(self) -> None:
-        """Listen. `port` is then the port in use, `admin_port` that for administrators, None if they have none. Raises OSError if a port cannot be used."""
+        """Listen. `port` is then the port in use, 0 if there are only dialects, and `admin_port` that for administrators, None if they have none.
+
+        Raises OSError if a port cannot be used.
+        """
         self._loop = asyncio.get_running_loop()
         config = self.config
         options = {socket.SO_REUSEADDR: 1, socket.SO_SNDBUF: config.send_buffer_bytes, socket.SO_RCVBUF: config.receive_buffer_bytes}
@@ -126,7 +130,9 @@ class Server:
             options[socket.SO_REUSEPORT] = 1
         apart = config.admin_port is not None
         visitors, connections = self.shares = self._share_descriptors()
-        ways = [(config.host, config.port, Entrance(False, not apart, connections, config.connections_for_admins), visitors)]
+        ways = []
+        if not config.only_dialects:
+            ways.append((config.host, config.port, Entrance(False, not apart, connections, config.connections_for_admins), visitors))
         if config.admin_port is not None:
             ways.append((config.admin_host, config.admin_port, Entrance(True, True, config.connections_for_admins), config.connections_for_admins))
         for host, port, entrance, places in ways:
@@ -144,8 +150,8 @@ class Server:
                 raise
             self.doors[door] = entrance
             self._room += entrance.connections_max + entrance.connections_for_admins
-        self.port, *others = (door.port for door in self.doors)
-        self.admin_port = others[0] if others else None
+        ports = {entrance.for_admins: door.port for door, entrance in self.doors.items()}
+        self.port, self.admin_port = ports.get(False, 0), ports.get(True)
         self._keep_house()
         self.wake()
 

@@ -132,6 +132,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     link_bytes_kept: Annotated[Count, Meta(description="How many bytes of records the engine keeps, so that it can send them again if the link has lost some.")] = 64 << 20
     engine_socket: Annotated[str, Meta(description="The Unix socket of the engine whose clients this worker serves. `workers` sets it.")] = ""
     workers: Annotated[int, Meta(ge=0, le=256, description="The number of extra processes that serve the clients on one port, besides the process that runs the orders. 0: that process serves the clients itself.")] = 0
+    dialect_workers: Annotated[int, Meta(ge=0, le=256, description="With `workers`: the number of further processes that serve clients of the `dialects`, and nobody else, so that these cost other clients nothing. 0: the workers serve them too.")] = 0
 
     dialects: Annotated[dict[str, Annotated[int, Meta(ge=0, le=65535)]], Meta(description="Other venues' protocols that the market is served in as well, and the TCP port of each: `{\"binance\": 9000}`.")] = {}
     dialect_weight_per_minute: Annotated[Count, Meta(description="How much of the dialect's own request weight one address may use in a minute. Further requests are answered with 429 and `Retry-After`.")] = 6000
@@ -219,6 +220,11 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     grace_s_max: Annotated[Count, Meta(description="The longest grace period of cancel-on-disconnect, and the longest dead-man timer.")] = 3600
     audit_interval_ms: Annotated[Milliseconds, Meta(description="How often the server rebuilds every book from the frames that it sends. If a digest differs, it raises an alarm. 0: never.")] = 1000
     faults: Annotated[FaultConfig | None, Meta(description="Injects faults into the connection of every client, to test clients: `{\"drop\": 0.01, \"duplicate\": 0.01, \"reorder\": 0.01, \"corrupt\": 0.01, \"cut\": 0.001, \"delay_ms\": 50, \"seed\": 7}`, or some of these. Each chance applies to each frame of a channel. The frame may be lost, arrive twice, or arrive after the next one, and the frame of a book may be falsified. The connection may end in the middle of any message. Every write is delayed by up to `delay_ms`.")] = None
+
+    @property
+    def only_dialects(self) -> bool:
+        """Whether this process is one of the `dialect_workers`. It does not serve our own protocol."""
+        return bool(self.engine_socket and self.dialect_workers)
 
     @property
     def played(self) -> str:

@@ -127,6 +127,8 @@ def test_a_number_that_makes_no_sense_is_told_with_what_would(command: str, valu
         (["serve", "--upstream", "127.0.0.1:8080"], "$.upstream"),
         (["serve", "--source", "journal:no-such-folder", "--port", "0"], "no-such-folder: "),
         (["serve", "--role", "gateway", "--redis", "redis://127.0.0.1:1", "--workers", "2"], "workers: not allowed in a market"),
+        (["serve", "--workers", "1", "--set", "dialect_workers=1"], "dialect_workers 1: expected a dialect, and workers"),
+        (["serve", "--dialect", "binance=0", "--set", "dialect_workers=2"], "dialect_workers 2: expected a dialect, and workers"),
         (["serve", "--role", "engine", "--redis", "redis://127.0.0.1:1", "--source", "journal:somewhere"], "sources journal:somewhere: not allowed in"),
         (["serve", "--redis", "redis://:secret@127.0.0.1:1"], "redis redis://127.0.0.1:1: expected a Redis"),
         (["cluster", "status", "--redis", "redis://:secret@127.0.0.1:1"], "redis redis://127.0.0.1:1: "),

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 import pytest
@@ -28,11 +28,12 @@ from tests.waiting import until
 
 
 class Running(NamedTuple):
-    """The command, the port of its workers, and that of the engine's pages."""
+    """The command, the port of its workers, that of the engine's pages, and those of others that it names."""
 
     process: asyncio.subprocess.Process
     port: int
     engine_port: int
+    others: dict[str, int]
 
     def workers(self) -> list[int]:
         """The workers' process ids."""
@@ -40,21 +41,21 @@ class Running(NamedTuple):
 
 
 @asynccontextmanager
-async def serving(folder: Path) -> AsyncIterator[Running]:
-    config = msgspec.structs.replace(
-        CONFIG, port=0, workers=2, journal=str(folder / "journal"), history=str(folder / "history"), keys=(KeyConfig("HS256", SECRET),),
-        drain_timeout_s=1, return_window_ms=50,
-    )
+async def serving(folder: Path, **changes: Any) -> AsyncIterator[Running]:
+    settings = {"port": 0, "workers": 2, "journal": str(folder / "journal"), "history": str(folder / "history"), "keys": (KeyConfig("HS256", SECRET),)}
+    config = msgspec.structs.replace(CONFIG, **settings | {"drain_timeout_s": 1, "return_window_ms": 50} | changes)
     process = await asyncio.create_subprocess_exec(sys.executable, "-u", "-m", "stream", "serve", env=os.environ | as_environment(config), stdout=PIPE)
-    ports = []
+    ports: dict[str, int] = {}
     assert process.stdout
-    while len(ports) < 2:
+    line = ""
+    while "/metrics" not in line:
         line = (await process.stdout.readline()).decode()
         assert line
-        if "WebSocket" in line or "/metrics" in line:
-            ports.append(int(line.rpartition("127.0.0.1:")[2].partition("/")[0]))
+        if "127.0.0.1:" in line:
+            ports[line.split()[0]] = int(line.rpartition("127.0.0.1:")[2].partition("/")[0])
+    *_, engine_port = ports.values()
     try:
-        yield Running(process, ports[0], ports[1])
+        yield Running(process, ports["WebSocket"], engine_port, ports)
     finally:
         process.terminate()
         assert await process.wait() == 0
