@@ -51,15 +51,15 @@ class Adapter:
 
     def _deltas(self, frame: Book) -> Iterator[OrderBookDelta]:
         levels = [(side, level) for side, all in ((OrderSide.BUY, frame.bids), (OrderSide.SELL, frame.asks)) for level in all]
-        flags = RecordFlag.F_MBP
+        flags = RecordFlag.F_MBP.value
         if frame.prev is None:
-            flags |= RecordFlag.F_SNAPSHOT
-            last = 0 if levels else RecordFlag.F_LAST
+            flags |= RecordFlag.F_SNAPSHOT.value
+            last = 0 if levels else RecordFlag.F_LAST.value
             yield OrderBookDelta(self.instrument, BookAction.CLEAR, None, flags | last, frame.seq, frame.engine_time, frame.server_time)
         for n, (side, level) in enumerate(levels, 1):
             action = BookAction.UPDATE if level.size else BookAction.DELETE
             order = BookOrder(side, Price.from_str(f"{level.price:f}"), Quantity.from_str(f"{level.size:f}"), level.price_ticks)
-            last = RecordFlag.F_LAST if n == len(levels) else 0
+            last = RecordFlag.F_LAST.value if n == len(levels) else 0
             yield OrderBookDelta(self.instrument, action, order, flags | last, frame.seq, frame.engine_time, frame.server_time)
 
 
