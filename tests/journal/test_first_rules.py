@@ -52,7 +52,7 @@ def test_the_journal_of_the_first_rules_has_what_could_come_out_otherwise() -> N
         kinds.update(event.kind for event in state.exchange.events if record)
 
     replay(Disk(), str(FIRST_RULES), None, see, from_start=True)
-    assert kinds >= set(EventKind) - {EventKind.ALL_CANCELLED, EventKind.REFERENCE_SET}
+    assert kinds >= set(EventKind) - {EventKind.ALL_CANCELLED, EventKind.REFERENCE_SET, EventKind.BAND_SET}
     assert EXPECTED["fees"][1] > 0
     assert any(order["displayed"] != order["remaining"] for order in EXPECTED["orders"])
     assert sum("GuardedConnection" in key for key in EXPECTED["directory"]) == 2
