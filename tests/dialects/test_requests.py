@@ -6,7 +6,8 @@ import pytest
 
 from stream.dialects.binance.dialect import Binance
 from stream.dialects.binance.endpoints import PUBLIC
-from stream.dialects.binance.symbols import Symbols
+from stream.dialects.binance.symbols import Symbol
+from stream.dialects.symbols import Symbols
 from stream.settings.config import ConfigError, InstrumentConfig
 from stream.wire.administration import SetPhase
 from stream.wire.messages import Place
@@ -258,7 +259,7 @@ def test_symbols_that_would_be_ambiguous_are_told_at_the_start() -> None:
         Spot(**renamed("A" * 21))
     with pytest.raises(ConfigError, match="expected 1 to 20 letters and digits"):
         Spot(**renamed("--"))
-    assert [each.name for each in Symbols(QuietMarket(**renamed("btc.usd", "A" * 20)).instrument_terms()).all] == ["BTCUSD", "A" * 20]
+    assert [each.name for each in Symbols(QuietMarket(**renamed("btc.usd", "A" * 20)).instrument_terms(), Symbol).all] == ["BTCUSD", "A" * 20]
 
 
 def test_a_market_that_wants_tokens_is_not_shown_to_everybody() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from stream.dialects.binance.connection import POLICY
 from stream.dialects.binance.dialect import Opening
+from stream.dialects.connection import POLICY
 from stream.server.http_message import Answer
 from stream.wire.framing import PONG
 from stream.wire.messages import CancelAll, Place
@@ -332,7 +332,7 @@ def test_a_slow_reader_gets_every_trade_that_is_kept_and_is_closed_if_some_are_f
     client.hear()
     client.line.full = False
     spot.pass_time(30)
-    assert client.line.closed == (POLICY, "Too slow: trades were missed")
+    assert client.line.closed == (POLICY, "Too slow: events were missed")
 
 
 def test_who_does_not_read_at_all_is_closed(spot: Spot) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from stream.access.claims import Claims
 from stream.dialects.binance.api_connection import ApiConnection
-from stream.dialects.binance.connection import GOING_AWAY, Connection, Socket
+from stream.dialects.binance.connection import Connection
 from stream.dialects.binance.endpoints import LISTEN_KEYS, PUBLIC, SIGNED
 from stream.dialects.binance.errors import (
     BAD_BODY,
@@ -25,20 +25,21 @@ from stream.dialects.binance.errors import (
 )
 from stream.dialects.binance.identity import Identify, Identities
 from stream.dialects.binance.listen_keys import PATTERN, ListenKeys
-from stream.dialects.binance.market_data import MarketData
 from stream.dialects.binance.market_requests import Asked
 from stream.dialects.binance.new_order import SELF_TRADE_NAMES, OrderReader
-from stream.dialects.binance.publisher import Publisher
 from stream.dialects.binance.refusals import refusal
 from stream.dialects.binance.request import Parameters, Told, refused, said, stamp
 from stream.dialects.binance.signed_requests import Act, Call
+from stream.dialects.binance.streams import topic_of
+from stream.dialects.binance.symbols import MarketData, Symbol
 from stream.dialects.binance.trader import CommandPath, Trader
 from stream.dialects.binance.user_streams import Keyed
+from stream.dialects.connection import GOING_AWAY, Socket
 from stream.dialects.order_counts import OrderCounts
+from stream.dialects.publisher import Publisher
 from stream.dialects.weights import Weights
 from stream.market.exchange_venue import ExchangeVenue
 from stream.server.http_message import Answer, Reply, Request
-from stream.settings.config import ConfigError
 
 log = logging.getLogger("deltabook")
 
@@ -70,11 +71,9 @@ class Binance:
 
     def __init__(self, market: ExchangeVenue, now: int) -> None:
         """ConfigError if the market cannot be shown in this way."""
-        if market.config.public_needs_token:
-            raise ConfigError("public_needs_token: this dialect shows order books and trades to everybody; expected false, or no dialects")
         self._config = market.config
-        self.data = MarketData(market)
-        self._publisher = Publisher(self.data, now)
+        self.data = MarketData(market, Symbol)
+        self._publisher = Publisher(self.data, lambda name: topic_of(self.data, name), now)
         self._market = market
         self._reader = OrderReader(SELF_TRADE_NAMES[market.config.self_trade])
         self._counts = OrderCounts()
@@ -83,7 +82,6 @@ class Binance:
         self.identities = Identities(market.authenticator, lambda now: market.wall_time(now))
         self._weights = Weights(market.config.dialect_weight_per_minute)
         self.connections: set[Connection] = set()
-        self._to_write: set[Connection] = set()
 
     # Requests
 
@@ -225,7 +223,7 @@ class Binance:
     def connect(self, opening: Opening, socket: Socket, now: int, address: str = "") -> Connection | Answer:
         """A new connection; an answer if it asks for a stream that does not exist."""
         kind = ApiConnection if opening.api else Connection
-        connection = kind(self._publisher, socket, self._config, opening.combined, opening.micro, self._wants_to_write, now)
+        connection = kind(self._publisher, socket, self._config, opening.combined, opening.micro, now)
         keys = {name: claims for name in opening.names if (claims := self._listen_keys.find(name, now))}
         if connection.subscribe([name for name in opening.names if name not in keys], now) is not None:
             connection.end()
@@ -241,10 +239,6 @@ class Binance:
         """A connection is gone."""
         connection.end()
         self.connections.discard(connection)
-        self._to_write.discard(connection)
-
-    def _wants_to_write(self, connection: Connection) -> None:
-        self._to_write.add(connection)
 
     # Time
 
@@ -263,9 +257,7 @@ class Binance:
 
     def write(self) -> None:
         """Write what connections have to say."""
-        waiting, self._to_write = self._to_write, set()
-        for connection in waiting:
-            connection.write()
+        self._publisher.write()
 
     def keep_house(self, now: int) -> None:
         """Ask for signs of life. Called about once a second."""

@@ -2,41 +2,27 @@
 
 from collections.abc import Callable, Iterator
 
-from stream.dialects.binance.market_data import MarketData
 from stream.dialects.binance.request import encode, stamp
-from stream.dialects.binance.symbols import PLACES, Symbol
+from stream.dialects.binance.symbols import MarketData, Symbol
+from stream.dialects.statistics import NO_TRADE, Statistics, average
+from stream.dialects.topic import Event, Form
 from stream.feed.candles import MINUTE, Candle, end_of, window_of
 from stream.wire.frames import Trade
-from stream.wire.framing import TEXT, framed
-from stream.wire.scale import ratio
 
 Fields = dict[str, object]
 Make = Callable[[bool], object]
 """Makes what is said, with times in microseconds or not."""
 
-NO_TRADE = -1
-"""The id of a trade where there is none."""
 
+def event(stream: str, make: Make) -> Event:
+    """An event of a stream. Its form: whether the stream's name is around it, and whether times are in microseconds."""
 
-class Event:
-    """One thing that a stream says, written once for all connections that want it in the same way."""
+    def write(form: Form) -> bytes:
+        combined, micro = form
+        payload = encode(make(micro))
+        return b'{"stream":"%b","data":%b}' % (stream.encode(), payload) if combined else payload
 
-    __slots__ = ("_frames", "_make", "_stream")
-
-    def __init__(self, stream: str, make: Make) -> None:
-        self._stream = stream
-        self._make = make
-        self._frames: dict[tuple[bool, bool], bytes] = {}
-
-    def frame(self, combined: bool, micro: bool) -> bytes:
-        """The WebSocket frame: with the stream's name around it if it is `combined`, times in microseconds if `micro`."""
-        frame = self._frames.get((combined, micro))
-        if frame is None:
-            payload = encode(self._make(micro))
-            if combined:
-                payload = b'{"stream":"%b","data":%b}' % (self._stream.encode(), payload)
-            frame = self._frames[combined, micro] = framed(TEXT, payload)
-        return frame
+    return Event(write)
 
 
 def end_stamp(end: int, micro: bool) -> int:
@@ -127,36 +113,6 @@ def kline(symbol: Symbol, interval: str, candle: Candle, now: int, closed: bool)
             "V": size(candle.bought), "Q": money(candle.bought_value), "B": "0",
         },
     }
-
-
-class Statistics:
-    """What the trades of a symbol since a time came to, as text."""
-
-    def __init__(self, data: MarketData, symbol: Symbol, begin: int, now: int) -> None:
-        """Those from a whole minute on."""
-        self.open_time = begin
-        self.close_time = now
-        self._fill(data, symbol)
-
-    def _fill(self, data: MarketData, symbol: Symbol) -> None:
-        candles, price = data.candles(symbol), symbol.price.text
-        total, last = candles.since(self.open_time), data.last_trade(symbol)
-        latest = candles.last.close if candles.last else 0
-        found = total or Candle(0, latest, latest, latest, latest, first=NO_TRADE, last=NO_TRADE)
-        before = candles.before("1m", self.open_time)
-        self.change, self.percent = price(found.close - found.open), ratio((found.close - found.open) * 100, found.open or 1, 3)
-        self.average = average(symbol, found.value, found.size)
-        self.open, self.high, self.low, self.close = map(price, (found.open, found.high, found.low, found.close))
-        self.last_size, self.size, self.value = symbol.size.text(last.size if last else 0), symbol.size.text(found.size), symbol.money.text(found.value)
-        self.before = price(before.close if before else found.open)
-        self.first, self.last, self.trades = found.first, found.last, found.trades
-
-
-def average(symbol: Symbol, value: int, size: int) -> str:
-    """What was paid for one of the base asset on average, rounded."""
-    value, value_one = symbol.money.fraction(value)
-    size, size_one = symbol.size.fraction(size)
-    return ratio(value * size_one, value_one * size, PLACES) if size else symbol.price.text(0)
 
 
 def mini_ticker(data: MarketData, symbol: Symbol, length: int, now: int, micro: bool) -> Fields:

@@ -17,9 +17,9 @@ from stream.dialects.binance.errors import (
     ApiError,
 )
 from stream.dialects.binance.exchange_info import description, rate_limits
-from stream.dialects.binance.market_data import MarketData
 from stream.dialects.binance.request import SYMBOL, Parameters, stamp
-from stream.dialects.binance.symbols import PLACES, Symbol
+from stream.dialects.binance.symbols import PLACES, MarketData, Symbol
+from stream.dialects.statistics import Statistics
 from stream.feed.candles import DAY, HOUR, INTERVALS, MINUTE, Candle, end_of, start_of, window_of
 from stream.settings.config import Config
 from stream.wire.frames import Trade
@@ -211,7 +211,7 @@ def average_price(asked: Asked) -> object:
 
 def _statistics(asked: Asked, symbol: Symbol, begin: int, kind: str, day: bool) -> dict[str, object]:
     """Statistics in the form `FULL` or `MINI`; those of a day have the best prices too."""
-    found = events.Statistics(asked.data, symbol, begin, asked.now)
+    found = Statistics(asked.data, symbol, begin, asked.now)
     times: dict[str, object] = {
         "openTime": asked.stamp(found.open_time), "closeTime": asked.stamp(found.close_time),
         "firstId": found.first, "lastId": found.last, "count": found.trades,

@@ -3,8 +3,7 @@
 import re
 from collections.abc import Callable
 
-from stream.dialects.binance.market_data import MarketData
-from stream.dialects.binance.symbols import Symbol
+from stream.dialects.binance.symbols import MarketData, Symbol
 from stream.dialects.binance.topics import (
     AggregateTrades,
     ArrayOf,
@@ -14,9 +13,9 @@ from stream.dialects.binance.topics import (
     Klines,
     PartialDepth,
     Ticker,
-    Topic,
     Trades,
 )
+from stream.dialects.topic import Topic
 from stream.feed.candles import DAY, HOUR, INTERVALS
 
 NAME = re.compile(r"([a-z0-9]+)@([A-Za-z]+)(_?[0-9]+[A-Za-z]*)?(?:@(1000ms|100ms))?", re.ASCII)
@@ -26,7 +25,7 @@ WINDOWS = {"_1h": HOUR, "_4h": 4 * HOUR, "_1d": DAY}
 PARTIAL = {"5": 5, "10": 10, "20": 20}
 KLINES = {f"_{interval}": interval for interval in INTERVALS}
 
-ARRAYS: dict[str, Callable[[MarketData, str], Topic]] = {
+ARRAYS: dict[str, Callable[[MarketData, str], Topic[Symbol]]] = {
     "!ticker@arr": lambda data, name: ArrayOf(data, name, Ticker, "full", DAY),
     "!miniTicker@arr": lambda data, name: ArrayOf(data, name, Ticker, "mini", DAY),
     **{f"!ticker{window}@arr": lambda data, name, window=window, length=length: ArrayOf(data, name, Ticker, window[1:], length)    # type: ignore[misc]
@@ -35,7 +34,7 @@ ARRAYS: dict[str, Callable[[MarketData, str], Topic]] = {
 }
 
 
-def topic_of(data: MarketData, name: str) -> Topic | None:
+def topic_of(data: MarketData, name: str) -> Topic[Symbol] | None:
     """The topic of a stream, None if there is no stream of that name."""
     if name in ARRAYS:
         return ARRAYS[name](data, name)
@@ -44,7 +43,7 @@ def topic_of(data: MarketData, name: str) -> Topic | None:
     return _of_symbol(data, name, symbol, found[2], found[3] or "", found[4] or "") if found and symbol else None
 
 
-def _of_symbol(data: MarketData, name: str, symbol: Symbol, what: str, of: str, often: str) -> Topic | None:
+def _of_symbol(data: MarketData, name: str, symbol: Symbol, what: str, of: str, often: str) -> Topic[Symbol] | None:
     match what:
         case "depth" if not of:
             return Depth(data, name, symbol, fast=often == "100ms")

@@ -10,8 +10,8 @@ from stream.access.claims import Claims
 from stream.account_history.recorder import Question
 from stream.commands.directory import Directory, DirectoryKey, OrderTicket, Value
 from stream.dialects.binance import user_events
-from stream.dialects.binance.market_data import MarketData
 from stream.dialects.binance.own_orders import NO_LIST, Fill, Order, Orders, status_of
+from stream.dialects.binance.symbols import MarketData
 from stream.dialects.binance.tickets import Ticket, encode_ticket, find_ticket, number_of
 from stream.dialects.binance.user_events import Said
 from stream.venue.session import Session

@@ -1,11 +1,12 @@
 """All streams that somebody listens to, and when each is told."""
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
-from stream.dialects.binance.connection import Connection
-from stream.dialects.binance.market_data import MarketData
-from stream.dialects.binance.streams import topic_of
-from stream.dialects.binance.topics import Class, Topic
+from stream.dialects.connection import Connection
+from stream.dialects.market_data import MarketData
+from stream.dialects.topic import Class, Topic
 from stream.wire.times import MILLISECOND, NEVER
 
 log = logging.getLogger("deltabook")
@@ -19,28 +20,31 @@ LOOK_AGAIN = 20 * MILLISECOND
 class Publisher:
     """The topics of one market. All of one class are told at the same instants, so that the slow books are the fast ones as they were just told."""
 
-    def __init__(self, data: MarketData, now: int) -> None:
+    def __init__(self, data: MarketData[Any], find: Callable[[Any], Topic[Any] | None], now: int) -> None:
+        """`find` makes the topic of a stream's name, if there is one."""
         self._data = data
-        self._topics: dict[str, Topic] = {}
-        self._of_class: dict[Class, dict[Topic, None]] = {each: {} for each in Class}
+        self._find = find
+        self._topics: dict[Any, Topic[Any]] = {}
+        self._of_class: dict[Class, dict[Topic[Any], None]] = {each: {} for each in Class}
         self._next_fast, self._next_slow = _after(now, FAST), _after(now, SLOW)
+        self._to_write: set[Connection] = set()
         self._written: set[Connection] = set()    # those of which it is not known whether they take more
         self._stalled: set[Connection] = set()    # those that have missed something
 
-    def subscribe(self, connection: Connection, name: str, now: int) -> bool:
-        """Let a connection listen to a stream; whether there is one of that name."""
+    def subscribe(self, connection: Connection, name: Any, now: int) -> Topic[Any] | None:
+        """Let a connection listen to a stream; None if there is none of that name."""
         topic = self._topics.get(name)
         if topic is None:
-            topic = topic_of(self._data, name)
+            topic = self._find(name)
             if topic is None:
-                return False
+                return None
             topic.begin(now)
             self._topics[name] = topic
             self._of_class[topic.often][topic] = None
-        topic.listeners.setdefault(connection, topic.position)
-        return True
+        topic.join(connection, now)
+        return topic
 
-    def unsubscribe(self, connection: Connection, name: str) -> None:
+    def unsubscribe(self, connection: Connection, name: Any) -> None:
         """Let a connection listen to a stream no longer."""
         topic = self._topics[name]
         del topic.listeners[connection]
@@ -48,8 +52,19 @@ class Publisher:
             topic.end()
             del self._topics[name], self._of_class[topic.often][topic]
 
+    def to_write(self, connection: Connection) -> None:
+        """Have a connection write what it has to say at the end of the turn."""
+        self._to_write.add(connection)
+
+    def write(self) -> None:
+        """Write what connections have to say."""
+        waiting, self._to_write = self._to_write, set()
+        for connection in waiting:
+            connection.write()
+
     def forget(self, connection: Connection) -> None:
         """A connection is gone."""
+        self._to_write.discard(connection)
         self._written.discard(connection)
         self._stalled.discard(connection)
 
@@ -77,7 +92,8 @@ class Publisher:
                 self._next_slow = _after(now, SLOW)
                 self._tell(Class.SLOW, now)
         again = now + LOOK_AGAIN if self._stalled else NEVER
-        fast = self._next_fast if self._data.followed else NEVER
+        timed = self._of_class[Class.FAST] or self._of_class[Class.SLOW]
+        fast = self._next_fast if timed and self._data.followed else NEVER
         slow = self._next_slow if self._of_class[Class.SLOW] else NEVER
         return min(again, fast, slow)
 

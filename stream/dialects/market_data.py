@@ -1,9 +1,9 @@
 """What a market's feed knows, found by symbol: the one place from which streams and answers read."""
 
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
-from stream.dialects.binance.symbols import Symbol, Symbols
 from stream.dialects.emitted_book import EmittedBook
+from stream.dialects.symbols import Symbol, Symbols
 from stream.feed.candles import Candles
 from stream.feed.channel import Channel
 from stream.feed.public_channels import BookChannel, TradesChannel
@@ -38,15 +38,21 @@ class Market(Protocol):
         ...
 
 
-class MarketData:
+S = TypeVar("S", bound=Symbol)
+
+
+class MarketData(Generic[S]):
     """The symbols of a market with their books, trades and candles. `books` are those that are followed because somebody listens."""
 
-    def __init__(self, market: Market) -> None:
-        """ConfigError if the instruments cannot have symbols."""
+    def __init__(self, market: Market, symbol: type[S]) -> None:
+        """ConfigError if the market cannot be shown, or its instruments cannot have symbols. `symbol` makes one."""
+        if market.config.public_needs_token:
+            raise ConfigError("public_needs_token: dialects show order books and trades to everybody; expected false, or no dialects")
         self._market = market
         self._terms = market.instrument_terms()
         self._feed = market.feed
-        self._symbols = Symbols(self._terms)
+        self._symbol = symbol
+        self._symbols = Symbols(self._terms, symbol)
         self._books: dict[int, EmittedBook] = {}
         self._followers: dict[int, int] = {}    # by instrument: how many topics need its book
 
@@ -65,45 +71,45 @@ class MarketData:
         return lost
 
     @property
-    def symbols(self) -> Symbols:
+    def symbols(self) -> Symbols[S]:
         """The present symbols. If instruments have come whose symbols would be ambiguous, those before them stay as they are."""
         terms = self._market.instrument_terms()
         if terms is not self._terms:
             self._terms = terms
             try:
-                self._symbols = Symbols(terms)
+                self._symbols = Symbols(terms, self._symbol)
             except ConfigError:
-                self._symbols = Symbols(terms[: len(self._symbols.all)])
+                self._symbols = Symbols(terms[: len(self._symbols.all)], self._symbol)
         return self._symbols
 
-    def _channel(self, symbol: Symbol) -> BookChannel:
+    def _channel(self, symbol: S) -> BookChannel:
         channel = self._market.feed.public[f"{BOOK}:{symbol.terms.name}"]
         assert isinstance(channel, BookChannel)
         return channel
 
-    def best(self, symbol: Symbol) -> tuple[int, tuple[int, int], tuple[int, int]]:
+    def best(self, symbol: S) -> tuple[int, tuple[int, int], tuple[int, int]]:
         """The sequence of the book as it is now, and the best bid and ask, each with its size; zeros for none."""
         levels = self._channel(symbol).levels
         return levels.seq, levels.best_bid or (0, 0), levels.best_ask or (0, 0)
 
-    def trades(self, symbol: Symbol) -> TradesChannel:
+    def trades(self, symbol: S) -> TradesChannel:
         """The trades of a symbol."""
         channel = self._market.feed.public[f"{TRADES}:{symbol.terms.name}"]
         assert isinstance(channel, TradesChannel)
         return channel
 
-    def last_trade(self, symbol: Symbol) -> Trade | None:
+    def last_trade(self, symbol: S) -> Trade | None:
         """The last trade, None before the first one."""
         latest = self.trades(symbol).latest(1)
         return latest[0] if latest else None
 
-    def candles(self, symbol: Symbol) -> Candles:
+    def candles(self, symbol: S) -> Candles:
         """The candles of a symbol."""
         return self._market.feed.candles[symbol.index]
 
     # Books as they were last emitted
 
-    def book(self, symbol: Symbol) -> EmittedBook:
+    def book(self, symbol: S) -> EmittedBook:
         """The book as it was last emitted; if nobody listens, as it is now."""
         book = self._books.get(symbol.index)
         if book is None:
@@ -112,13 +118,13 @@ class MarketData:
             book.advance()
         return book
 
-    def follow(self, symbol: Symbol) -> EmittedBook:
+    def follow(self, symbol: S) -> EmittedBook:
         """The book, which is emitted from now on."""
         book = self.book(symbol)
         self._followers[symbol.index] = self._followers.get(symbol.index, 0) + 1
         return book
 
-    def unfollow(self, symbol: Symbol) -> None:
+    def unfollow(self, symbol: S) -> None:
         """One who followed the book does so no longer."""
         self._followers[symbol.index] -= 1
         if not self._followers[symbol.index]:
