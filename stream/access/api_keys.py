@@ -6,7 +6,7 @@ the master key, and a key whose subject, scopes or times are edited has another 
 """
 
 import hmac
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from binascii import Error as BadEncoding
 from collections.abc import Callable
 from enum import Enum, auto
@@ -196,11 +196,16 @@ class ApiKeys:
         """The key with an id, whether it has expired or not."""
         return self._keys.get(id)
 
-    def verify(self, id: str, signed: bytes, signature: str, now: float) -> tuple[Claims, bytes]:
-        """The claims of whoever has signed these bytes, and the signature's own bytes. `now` is in seconds since 1970. Raises RequestRefused."""
+    def valid(self, id: str, now: float) -> ApiKey:
+        """The key with an id. `now` is in seconds since 1970. Raises RequestRefused if there is none, or it has expired."""
         key = self._keys.get(id)
         if key is None or key.expires <= now:
             raise RequestRefused(Cause.KEY, "the API key has expired" if key else "there is no such API key")
+        return key
+
+    def verify(self, id: str, signed: bytes, signature: str, now: float) -> tuple[Claims, bytes]:
+        """The claims of whoever has signed these bytes, and the signature's own bytes. `now` is in seconds since 1970. Raises RequestRefused."""
+        key = self.valid(id, now)
         check = self._checks.get(id)
         if check is None:
             check = self._checks[id] = ed25519_check(key.ed25519) if key.ed25519 else hmac_check(secret_of(key, self._master))
@@ -209,3 +214,19 @@ class ApiKeys:
             expected = "base64" if key.ed25519 else "hexadecimal digits"
             raise RequestRefused(Cause.SIGNATURE, f"the signature is not that of this key over these bytes: expected {key.scheme} in {expected}")
         return key.claims(), given
+
+    def verify_sha512(self, id: str, signed: bytes, signature: str, now: float) -> Claims:
+        """The claims of whoever has signed these bytes with HMAC-SHA512, with the bytes that the text of the secret is in base64. Raises RequestRefused.
+
+        The signature is in base64. Only a key for HMAC has a secret.
+        """
+        key = self.valid(id, now)
+        if key.ed25519 or not hmac.compare_digest(signature.encode(), b64encode(hmac.digest(b64decode(secret_of(key, self._master)), signed, "sha512"))):
+            raise RequestRefused(Cause.SIGNATURE, "the signature is not that of this key over these bytes: expected HMAC-SHA512 in base64")
+        return key.claims()
+
+    def seal(self, text: str) -> str:
+        """What only a server with this master key can put behind a text: 64 hexadecimal digits. Raises RequestRefused if there is no master key."""
+        if len(self._master) < MASTER_BYTES_MIN:
+            raise RequestRefused(Cause.KEY, "the server has no master key of API keys")
+        return hmac.digest(self._master, b"a text of the server: " + text.encode(), "sha256").hex()

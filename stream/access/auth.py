@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from hmac import compare_digest
 from typing import Any
 
 import jwt
@@ -150,6 +151,31 @@ class Authenticator:
         Raises RequestRefused. Whether the request is in its window is up to `signed_requests`.
         """
         claims, _ = self.api_keys.verify(id, signed, signature, now)
+        return self._not_revoked(claims)
+
+    def verify_sha512(self, id: str, signed: bytes, signature: str, now: float) -> Claims:
+        """The same for HMAC-SHA512 in base64."""
+        return self._not_revoked(self.api_keys.verify_sha512(id, signed, signature, now))
+
+    def voucher(self, id: str, expires: int) -> str:
+        """A text that stands for an API key until a time, in seconds since 1970. Every process with the same master key takes it.
+
+        Raises RequestRefused if there is no master key.
+        """
+        text = f"{id}.{expires}"
+        return f"{text}.{self.api_keys.seal(text)}"
+
+    def redeem(self, voucher: str, now: float) -> Claims:
+        """The claims of the API key that a voucher stands for. Raises RequestRefused if it is not a good one, or the key is good no longer."""
+        text, _, seal = voucher.rpartition(".")
+        if not compare_digest(seal.encode(), self.api_keys.seal(text).encode()):
+            raise RequestRefused(Cause.SIGNATURE, "this is not a voucher of the server")
+        id, _, expires = text.rpartition(".")
+        if int(expires) <= now:
+            raise RequestRefused(Cause.LATE, "the voucher has expired")
+        return self._not_revoked(self.api_keys.valid(id, now).claims())
+
+    def _not_revoked(self, claims: Claims) -> Claims:
         if self.revocations.refuse(claims):
             raise RequestRefused(Cause.KEY, "the API key has been revoked")
         return claims
