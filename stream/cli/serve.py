@@ -84,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, metavar="N",
                         help="how many extra processes serve the clients on the one port (default: the process that runs the orders serves them)")
     parser.add_argument("--dialect", action="append", metavar="NAME=PORT",
-                        help="serve the market in another venue's protocol as well, on a port of its own: binance=9000")
+                        help="serve the market in another venue's protocol as well, on a port of its own: binance=9000, kraken=9001")
     parser.add_argument("--rest", type=int, metavar="PORT", help="serve a REST API as well, on a port of its own; its page is on http://localhost:PORT/")
     parser.add_argument("--role", choices=get_args(Role), help="what this process does in a market that Redis joins (default: all)")
     parser.add_argument("--redis", metavar="URL", help="the Redis that joins the market")

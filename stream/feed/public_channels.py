@@ -101,13 +101,17 @@ class FollowedByOrder(ByOrderChannel):
             self._books.follow(self._index, self._log)
         return self._log
 
+    def read(self) -> ByOrderLog:
+        """The changes, for one who reads them without listening: the book is followed as if somebody had. O(orders in it), if it is not followed yet."""
+        self._unheard_since = 0
+        return self.log
+
     def place(self, order: int) -> tuple[int, int, int] | None:
         """The public number of an open order, and how many orders and lots are ahead of it; None if it is in no queue that is shown.
 
         O(log n) of the orders at its price, on average. O(orders in the book), if it is not followed yet; and it is followed as if somebody had listened.
         """
-        self._unheard_since = 0
-        assert self.log
+        self.read()
         return self._books.place(self._index, order)
 
     def changed(self, time: int) -> None:

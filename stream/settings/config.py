@@ -134,8 +134,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     workers: Annotated[int, Meta(ge=0, le=256, description="The number of extra processes that serve the clients on one port, besides the process that runs the orders. 0: that process serves the clients itself.")] = 0
     dialect_workers: Annotated[int, Meta(ge=0, le=256, description="With `workers`: the number of further processes that serve clients of the `dialects`, and nobody else, so that these cost other clients nothing. 0: the workers serve them too.")] = 0
 
-    dialects: Annotated[dict[str, Annotated[int, Meta(ge=0, le=65535)]], Meta(description="Other venues' protocols that the market is served in as well, and the TCP port of each: `{\"binance\": 9000}`.")] = {}
-    dialect_weight_per_minute: Annotated[Count, Meta(description="How much of the dialect's own request weight one address may use in a minute. Further requests are answered with 429 and `Retry-After`.")] = 6000
+    dialects: Annotated[dict[str, Annotated[int, Meta(ge=0, le=65535)]], Meta(description="Other venues' protocols that the market is served in as well, and the TCP port of each: `{\"binance\": 9000, \"kraken\": 9001}`.")] = {}
+    dialect_weight_per_minute: Annotated[Count, Meta(description="How much of the dialect's own request weight one address may use in a minute. Further requests are refused, with `Retry-After`.")] = 6000
 
     rest_port: Annotated[Annotated[int, Meta(ge=0, le=65535)] | None, Meta(description="The TCP port of the REST API, which says over plain HTTP what the native protocol says: its page is on `/`, its description on `/openapi.json`. Requests of one address with one token count as those of one connection. Null: there is none.")] = None
 

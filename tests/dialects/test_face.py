@@ -95,8 +95,8 @@ async def test_clients_are_told_when_the_server_leaves() -> None:
 @run
 async def test_what_cannot_be_served_is_told_at_the_start() -> None:
     async with serving() as server:
-        with pytest.raises(ConfigError, match="'kraken': expected one of binance"):
-            start_dialects({"kraken": 0}, server)
+        with pytest.raises(ConfigError, match="'coinbase': expected one of binance, kraken"):
+            start_dialects({"coinbase": 0}, server)
         [face] = start_dialects({"binance": 0}, server)
         with pytest.raises(ConfigError, match=f"port {face.port}"):
             start_dialects({"binance": face.port}, server)

@@ -102,6 +102,7 @@ TOUCHES: dict[str, str] = {
     "dialects.binance.dialect": "urllib",
     "dialects.binance.listen_keys": "secrets",
     "dialects.binance.request": "urllib",
+    "dialects.kraken.rest": "urllib",
     "export.channel_source": "asyncio",
     "export.dbn": "importlib pathlib",
     "export.hftbacktest": "pathlib shutil tempfile",
