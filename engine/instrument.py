@@ -43,4 +43,4 @@ class Instrument(NamedTuple):
     parts_max: int = 1_000
     stops_max: int = 50_000
     fills_max: int = 100_000
-    market_notional: int = 1
+    market_notional: int | bool = 1
