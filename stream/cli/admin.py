@@ -3,6 +3,7 @@
 import argparse
 import time
 
+from msgspec.structs import fields
 from rich.console import Console
 from rich.table import Table
 
@@ -17,6 +18,7 @@ from stream.wire.administration import (
     Disconnect,
     Freeze,
     ListConnections,
+    ListInstrument,
     MassCancel,
     PayFees,
     Revoke,
@@ -34,10 +36,12 @@ from stream.wire.scale import from_text
 
 TRANSFERS = {"deposit": Deposit, "withdraw": Withdraw, "pay-fees": PayFees}
 PHASES: dict[str, ListedPhaseName] = {"halt": "halt", "auction": "auction", "trade": "trading"}
+TERMS = [field.name for field in fields(ListInstrument) if field.name not in ("id", "instrument", "base", "quote", "tick", "lot", "market_notional")]
 EXAMPLES = """examples:
   deltabook admin --token $(deltabook token root --scope admin) halt BTC-USDT
   deltabook admin --token $ROOT auction BTC-USDT
   deltabook admin --token $ROOT trade BTC-USDT
+  deltabook admin --token $ROOT list SOL-USDT SOL USDT --tick 0.01 --lot 0.001 --base-decimals 9 --taker-fee 500
   deltabook admin --token $ROOT delist BTC-USDT
   deltabook admin --token $ROOT relist BTC-USDT
   deltabook admin --token $ROOT band BTC-USDT 50000
@@ -83,6 +87,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     }
     for name, help in phases.items():
         add(name, help).add_argument("instrument")
+    new = add("list", "list a new instrument, with its assets if they are new; terms that are not given are as in the configuration")
+    for name, help in (("instrument", "such as SOL-USDT"), ("base", "the asset that is bought and sold"), ("quote", "the asset that prices are in")):
+        new.add_argument(name, help=help)
+    new.add_argument("--tick", required=True, help="the smallest step between prices, such as 0.01")
+    new.add_argument("--lot", required=True, help="the smallest step between sizes, such as 0.001")
+    for name in TERMS:
+        new.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N")
     band = add("band", "set how far from the reference price orders may be")
     band.add_argument("instrument")
     band.add_argument("band", type=whole, metavar="PPM", help="parts per million of the reference price; 0: no limit")
@@ -176,6 +187,11 @@ async def ask(arguments: argparse.Namespace, console: Console) -> None:
         match arguments.request:
             case "halt" | "auction" | "trade":
                 await client.request(SetPhase, Confirmed, arguments.instrument, PHASES[arguments.request])
+            case "list":
+                terms = {name: value for name in TERMS if (value := getattr(arguments, name)) is not None}
+                await client.request(
+                    ListInstrument, Confirmed, arguments.instrument, arguments.base, arguments.quote, arguments.tick, arguments.lot, **terms,
+                )
             case "delist" | "relist":
                 await client.request(Delist, Confirmed, arguments.instrument, arguments.request == "delist")
             case "band":

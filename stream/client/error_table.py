@@ -23,6 +23,7 @@ EXPECTED: dict[Code, tuple[str, str]] = {
     E.PUBLIC_ONLY: ("Public channels", ""),
     E.UNKNOWN_SUBJECT: ("A subject that has an account", "Correct the subject."),
     E.NOT_QUEUED: ("An order that rests in a book whose orders are shown", "Ask again when it does."),
+    E.BAD_LISTING: ("Terms that fit together, and a name that no instrument with other terms has", ""),
     E.UNKNOWN_ACCOUNT: ("An account that has been opened", "Sign in."),
     E.UNKNOWN_ASSET: ("The name of an asset of some instrument", "Send `instruments`."),
     E.UNKNOWN_ORDER: ("The id, or the client id, of an open order of the same account", "Look at the channel `orders`: the order may already be filled or cancelled."),

@@ -135,7 +135,7 @@ class Engine(Market):
             times[place] = now    # the engine's clock is the market's
         times.release()
         self._made_at[group.origin, group.number] = forward.time
-        self.sequencer.forward(replace(group, commands=bytes(commands), refused=int(refused)))
+        self.sequencer.forward(replace(group, commands=bytes(commands), refused=int(refused)), () if refused else forward.listings)
 
     def _ran(self, group: Forwarded) -> None:
         made_at = self._made_at.pop((group.origin, group.number), NEVER)

@@ -117,7 +117,7 @@ class Forwarder(Gatherer):
             self._keep_waiting(now)
 
     def _send_out(self, sent: Sent) -> None:
-        self.send(Forward(sent.forwarded, self._engine_time(sent.at)))
+        self.send(Forward(sent.forwarded, self._engine_time(sent.at), listings=sent.group.listings))
 
     def _keep_waiting(self, now: int) -> None:
         """What has gathered cannot be sent yet: keep as little of it as possible, and tell callers that have waited too long."""

@@ -11,6 +11,7 @@ import msgspec
 from stream.account_history.database import Wanted
 from stream.account_history.facts import FillFact, OrderFact
 from stream.commands.forwarded import Forwarded, not_run
+from stream.commands.listing import Listing
 from stream.journal.format import Mark
 from stream.journal.snapshots import State
 
@@ -88,11 +89,12 @@ class Snapshot(NamedTuple):
 
 
 class Forward(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """A group of commands to run, made at `time`, in ns since 1970 by the engine's clock, as far as the gateway knows it."""
+    """A group of commands to run, made at `time`, in ns since 1970 by the engine's clock, as far as the gateway knows it; and what is to be listed."""
 
     group: Forwarded
     time: int
     link: int = LINK
+    listings: list[Listing] = []
 
 
 class OpenAccount(msgspec.Struct, frozen=True, array_like=True, tag=2):

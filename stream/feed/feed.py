@@ -64,6 +64,7 @@ class Feed:
         self._own = OwnLogs(exchange)
         self._names: list[bytes] = []    # of the instruments, in MessagePack
         self._not_trading: set[int] = set()
+        self.terms_changes = 0    # how often the terms of any instrument have changed
         self.public: dict[str, Channel] = {}
         self.changed: set[Channel] = set()
         self.kept: Callable[[int, bool], None] = lambda account, kept: None
@@ -71,7 +72,7 @@ class Feed:
 
     def add_books(self) -> None:
         """Take in the books that have been added to the exchange."""
-        self.terms_seq = self._exchange.seq    # at which the terms of any instrument changed last
+        self.terms_changes += 1
         for book in self._exchange.books[len(self._books) :]:
             name = book.instrument.name
             by_order = FollowedByOrder(book, self._by_order, self._config, lambda: self._exchange.seq)
@@ -191,7 +192,7 @@ class Feed:
                 ticker.add(event, time)
                 self.candles[event.instrument].add(event, time)
             else:
-                self.terms_seq = event.seq
+                self.terms_changes += 1
             if event.kind == EventKind.PHASE:
                 ticker.touch(event.seq)
                 self._not_trading.discard(event.instrument)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from engine import Commands, Instrument
+from engine import Commands
 from stream.commands.results import Keyed
 from stream.journal.crc32c import crc32c
 
@@ -70,7 +70,7 @@ class Kind(IntEnum):
     """An entry of the directory under a string, as earlier versions wrote it."""
 
     LISTING = 4
-    """A `Listing`: assets and instruments that were added."""
+    """Assets and instruments that were added: `stream.commands.listing`."""
 
     MARK = 5
     """A `Mark`: what the replay of all records before must have come to."""
@@ -92,13 +92,6 @@ class Kind(IntEnum):
 
     FORWARDED = 11
     """A group that another process forwarded: `stream.commands.forwarded`."""
-
-
-class Listing(msgspec.Struct, frozen=True, array_like=True):
-    """Assets with their decimals, then instruments, as they were added to the exchange."""
-
-    assets: dict[str, int]
-    instruments: list[Instrument]
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):

@@ -13,11 +13,12 @@ import msgspec
 
 from engine import Exchange
 from stream.commands import forwarded
+from stream.commands.listing import Listing, enlist
 from stream.commands.results import Results
 from stream.journal import snapshots
 from stream.journal.entries import entry_in, group_in
 from stream.journal.files import Files
-from stream.journal.format import REMEDY, Damaged, JournalError, Kind, Listing, Mark, Record, Stuck, decode_keyed
+from stream.journal.format import REMEDY, Damaged, JournalError, Kind, Mark, Record, Stuck, decode_keyed
 from stream.journal.parts import CAN_GO
 from stream.journal.reader import SUFFIX, JournalReader, numbers, segment_path
 from stream.journal.snapshots import State
@@ -76,11 +77,7 @@ def apply(state: State, record: Record) -> None:
         case Kind.ENTRY | Kind.STRING_ENTRY:
             entry_in(record).change(state.directory)
         case Kind.LISTING:
-            listing = _decode_listing(record.payload)
-            for name, decimals in listing.assets.items():
-                state.exchange.add_asset(name, decimals)
-            for instrument in listing.instruments:
-                state.exchange.add_instrument(instrument)
+            enlist(state.exchange, _decode_listing(record.payload))
         case Kind.MARK:
             mark = _decode_mark(record.payload)
             found = mark_of(state.exchange, mark.state is not None)

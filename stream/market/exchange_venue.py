@@ -9,6 +9,7 @@ from stream.account_history.recorder import Question
 from stream.commands.directory import AccountOf, Directory, Entry
 from stream.feed.candle_pages import page_of
 from stream.feed.channel import PHASES, SIDES, Point
+from stream.feed.feed import Feed
 from stream.feed.hub import Refused
 from stream.journal.format import Buffer
 from stream.market.history import History
@@ -34,7 +35,7 @@ class ExchangeVenue(Venue):
         self._engine_time = history.time
         self._terms: list[InstrumentTerms] = []
         self._terms_by_name: dict[str, InstrumentTerms] = {}
-        self._terms_seq = -1
+        self._terms_at: tuple[Feed, int] | None = None
 
     @property
     @abstractmethod
@@ -61,9 +62,10 @@ class ExchangeVenue(Venue):
 
     def instrument_terms(self) -> list[InstrumentTerms]:
         """The terms of every instrument: the same list again until any of them changes."""
-        if self._terms_seq != self.feed.terms_seq:
+        at = self.feed, self.feed.terms_changes
+        if self._terms_at != at:
             decimals = self.exchange.assets()
-            self._terms_seq = self.feed.terms_seq
+            self._terms_at = at
             self._terms = [
                 InstrumentTerms(
                     name=each.name, base=each.base, quote=each.quote, tick=format(each.tick, "f"), lot=format(each.lot, "f"),

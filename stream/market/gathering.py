@@ -6,14 +6,15 @@ from typing import Protocol
 from engine import Commands
 from stream.commands.directory import Directory, DirectoryKey, Entry, Value
 from stream.commands.forwarded import Forwarded
+from stream.commands.listing import Listing
 from stream.commands.results import Keyed, Reply, Results
 from stream.journal.format import JournalError
 
 
 class Group:
-    """A group: commands, the callers that wait for them, the entries to remember with them, and what gateways have forwarded."""
+    """A group: commands, the callers that wait for them, the entries to remember with them, what is to be listed, and what gateways have forwarded."""
 
-    __slots__ = ("after", "commands", "entries", "forwarded", "keyed", "last", "replies", "time")
+    __slots__ = ("after", "commands", "entries", "forwarded", "keyed", "last", "listings", "replies", "time")
 
     def __init__(self) -> None:
         self.commands = Commands()
@@ -21,6 +22,7 @@ class Group:
         self.keyed: list[Keyed] = []
         self.entries: list[Entry] = []
         self.after: list[Callable[[bool], None]] = []
+        self.listings: list[Listing] = []
         self.forwarded: list[Forwarded] = []
         self.time = 0
         self.last = 0    # its last record in the journal
@@ -39,8 +41,8 @@ class Group:
     def clear(self) -> None:
         """Forget it all."""
         self.commands.clear()
-        if self.replies or self.entries or self.forwarded:
-            self.replies, self.keyed, self.entries, self.after, self.forwarded = {}, [], [], [], []
+        if self.replies or self.after or self.entries or self.forwarded:
+            self.replies, self.keyed, self.entries, self.after, self.forwarded, self.listings = {}, [], [], [], [], []
 
 
 class CommandPath(Protocol):
@@ -90,6 +92,10 @@ class CommandPath(Protocol):
         """Keep a value in the directory."""
         ...
 
+    def enlist(self, listing: Listing, after: Callable[[bool], None]) -> None:
+        """Add assets and instruments to the exchange, if they can be."""
+        ...
+
     def advance(self, now: int) -> None:
         """Hand over what has gathered, and answer what has run."""
         ...
@@ -123,7 +129,7 @@ class Gatherer:
     def gathers(self) -> bool:
         """Whether there is anything to hand over."""
         group = self.gathering
-        return bool(len(self.ahead) or len(group.commands) or group.entries or group.forwarded)
+        return bool(len(self.ahead) or len(group.commands) or group.entries or group.listings or group.forwarded)
 
     def _gathered(self) -> Group:
         """The group that has gathered, with what is ahead of it in front."""
@@ -155,3 +161,11 @@ class Gatherer:
         self.gathering.entries.append(Entry(key, value))
         if after:
             self.gathering.after.append(after)
+
+    def enlist(self, listing: Listing, after: Callable[[bool], None]) -> None:
+        """Add assets and instruments to the exchange behind this group. Then call `after`, with False if that failed.
+
+        A listing that another one has made impossible by then is passed over: who has asked for it looks whether it is there.
+        """
+        self.gathering.listings.append(listing)
+        self.gathering.after.append(after)

@@ -4,26 +4,25 @@ Everything that is done here to an exchange is written to its journal, like any 
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from decimal import Decimal
 from typing import NamedTuple
 
 import msgspec
 
-from engine import MONEY_MAX, Commands, EventKind, Exchange, Instrument
+from engine import Commands, EventKind, Exchange
 from stream.commands.directory import ChannelStates, Directory, Entry, KeptAccount, SourceAccounts
+from stream.commands.listing import Listing, check, enlist, news_of
 from stream.commands.results import Results
 from stream.feed.feed import Feed
 from stream.journal.entries import OF_ENTRIES, OF_GROUPS, entry_in, group_in
 from stream.journal.files import Files
-from stream.journal.format import Buffer, Kind, Listing, Record
+from stream.journal.format import Buffer, Kind, Record
 from stream.journal.recovery import Opened, Visit, open_journal
 from stream.journal.snapshots import State
 from stream.journal.writer import JournalOptions
 from stream.settings.config import Config, ConfigError
 from stream.sources import Source
-from stream.wire.scale import to_text
 
 ALL_INSTRUMENTS = 0xFFFF
 OF_COMMANDS = Kind.COMMANDS, Kind.KEYED_COMMANDS, *OF_GROUPS
@@ -94,13 +93,6 @@ def with_channels(feed: Feed, directory: Directory) -> Directory:
     return {**directory, ChannelStates(): feed.dump()}
 
 
-DECIMALS_MAX = 12
-"""The most decimals of an asset. With this many, 4.6 million of it can be counted."""
-
-STEP_MIN, STEP_MAX = Decimal("1e-30"), Decimal("1e30")
-"""The smallest and the largest tick or lot. Anything beyond is a mistake, and would be long to print."""
-
-
 def begin(config: Config, sources: Sequence[Source], now: int) -> History:
     """A history without a journal, whose epoch is the time. Raises ConfigError if the configuration is not possible."""
     return _prepare(_new(config, sources, now // 10**6, now), config, sources, now, lambda records: None)
@@ -146,80 +138,34 @@ def _new(config: Config, sources: Sequence[Source], epoch: int, now: int) -> His
     return History(exchange=exchange, directory={}, results=Results(), epoch=epoch, time=now, feed=Feed(exchange, config))
 
 
-def _configured(config: Config, sources: Sequence[Source]) -> list[tuple[Mapping[str, int], Sequence[Instrument]]]:
-    listed: list[tuple[Mapping[str, int], Sequence[Instrument]]] = [(config.assets, [terms.instrument() for terms in config.instruments])]
-    return listed + [(source.assets, source.instruments) for source in sources]
+def _news(look: Callable[..., Listing], exchange: Exchange, config: Config, sources: Sequence[Source]) -> Listing:
+    """What is configured and does not exist yet, if it can be, as far as `look` does. Raises ConfigError if it cannot."""
+    try:
+        return look(
+            exchange, Listing(config.assets, [terms.instrument() for terms in config.instruments]),
+            *(Listing(dict(source.assets), list(source.instruments)) for source in sources),
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def check_terms(exchange: Exchange, config: Config, sources: Sequence[Source]) -> None:
     """Raises ConfigError if a configured asset or instrument already exists with other terms."""
-    for assets, instruments in _configured(config, sources):
-        _check_terms(exchange, assets, instruments)
-
-
-def _check_terms(exchange: Exchange, assets: Mapping[str, int], instruments: Sequence[Instrument]) -> None:
-    there = {book.instrument.name: book.instrument for book in exchange.books}
-    for name, decimals in assets.items():
-        if exchange.assets().get(name, decimals) != decimals:
-            raise ConfigError(f"asset {name!r} already has {exchange.assets()[name]} decimals: expected the same, not {decimals}")
-    for instrument in instruments:
-        before = there.get(instrument.name, instrument)
-        if before != instrument:
-            changed = [f"{field} {getattr(before, field)}" for field in instrument._fields if getattr(before, field) != getattr(instrument, field)]
-            raise ConfigError(f"instrument {instrument.name!r} is in the journal with other terms: {', '.join(changed)}; to change them, use a new name")
-
-
-def _countable(name: str, decimals: int) -> int:
-    """The decimals of an asset. Raises ConfigError if the engine's integers can hold so little of it that an account would soon have too much."""
-    if decimals > DECIMALS_MAX:
-        raise ConfigError(
-            f"asset {name!r} has {decimals} decimals: expected at most {DECIMALS_MAX}. An amount is a whole number of units, of all accounts together "
-            f"up to 2^62, which would be {to_text(MONEY_MAX, f'1e-{decimals}')[:4]} {name}; count it in a larger unit, such as 9 decimals (gwei, of Ether)"
-        )
-    return decimals
-
-
-def _check_assets(instrument: Instrument, exchange: Exchange) -> None:
-    """Raises ConfigError if the assets of an instrument do not exist, or if its tick or lot is not a valid step."""
-    for asset in (instrument.base, instrument.quote):
-        if asset not in exchange.assets():
-            there = ", ".join(exchange.assets()) or "`assets`, which is empty"
-            raise ConfigError(f"instrument {instrument.name!r}: there is no asset {asset!r}: expected one of {there}")
-    for field in ("tick", "lot"):
-        step = getattr(instrument, field)
-        if not (step.is_finite() and STEP_MIN <= step <= STEP_MAX):
-            raise ConfigError(f"instrument {instrument.name!r}: {field} {step}: expected a decimal number from {STEP_MIN} to {STEP_MAX}")
+    _news(news_of, exchange, config, sources)
 
 
 def _list(exchange: Exchange, config: Config, sources: Sequence[Source]) -> Listing:
     """Add the assets and instruments that are configured but do not exist yet. Returns which these were."""
-    assets: dict[str, int] = {}
-    instruments: list[Instrument] = []
-    there = {book.instrument.name for book in exchange.books}
-    configured = _configured(config, sources)
-    try:
-        for more_assets, more_instruments in configured:
-            _check_terms(exchange, more_assets, more_instruments)
-            for name, decimals in more_assets.items():
-                if name not in exchange.assets():
-                    exchange.add_asset(name, _countable(name, decimals))
-                    assets[name] = decimals
-        for _, more_instruments in configured:    # whose assets may be those of a source
-            for instrument in more_instruments:
-                if instrument.name not in there:
-                    _check_assets(instrument, exchange)
-                    exchange.add_instrument(instrument)
-                    instruments.append(instrument)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    return Listing(assets, instruments)
+    listing = _news(check, exchange, config, sources)
+    enlist(exchange, listing)
+    return listing
 
 
 def _prepare(history: History, config: Config, sources: Sequence[Source], now: int, write: Write) -> History:
     """List what is new, and let the sources begin."""
     exchange, directory, feed = history.exchange, history.directory, history.feed
     listing = _list(exchange, config, sources)
-    if listing.assets or listing.instruments:
+    if listing:
         write([(Kind.LISTING, msgspec.msgpack.encode(listing), now)])
         feed.add_books()
 

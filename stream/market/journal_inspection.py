@@ -10,12 +10,13 @@ from msgspec.structs import asdict, replace
 
 from engine import CommandKind, EventKind, Exchange, OrderType, Reason, Side, TimeInForce
 from stream.commands.directory import ChannelStates, Entry
+from stream.commands.listing import Listing
 from stream.commands.results import ORDER_KINDS
 from stream.feed.feed import Feed
 from stream.journal import snapshots
 from stream.journal.entries import OF_GROUPS, entry_in, group_in
 from stream.journal.files import Files
-from stream.journal.format import REMEDY, Damaged, JournalError, Kind, Listing, Mark, Record, decode_keyed, decode_segment
+from stream.journal.format import REMEDY, Damaged, JournalError, Kind, Mark, Record, decode_keyed, decode_segment
 from stream.journal.parts import commands_of, count_of
 from stream.journal.reader import SUFFIX, JournalReader, numbers, segment_path
 from stream.journal.recovery import Locked, Replay, Visit, replay

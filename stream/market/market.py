@@ -76,7 +76,9 @@ class Market(ExchangeVenue):
         self.operations = Operations(self)
 
     def _make_sequencer(self, history: History, journal: JournalFace | None) -> CommandPath:
-        return Sequencer(history.exchange, history.directory, history.results, self._applied, journal)
+        sequencer = Sequencer(history.exchange, history.directory, history.results, self._applied, journal)
+        sequencer.listed = self._listed
+        return sequencer
 
     def _make_entry(self) -> OrderEntry:
         return OrderEntry(self.exchange, self.requests.done)    # type: ignore[arg-type]
@@ -303,6 +305,11 @@ class Market(ExchangeVenue):
         super()._applied(time, commands, entries)
         if self.recorder and len(commands):
             self.recorder.take(RanGroup(bytes(commands), bytes(self.exchange.events), time, self.exchange.seq, tuple(entries)))
+
+    def _listed(self) -> None:
+        """An instrument or an asset has been added."""
+        self.feed.add_books()
+        self.deposits = self._parse_deposits()
 
     def _tell_unpaid(self) -> None:
         """Log the deposits of new accounts that could not be paid, because all accounts together would have more than can be counted."""

@@ -1,12 +1,14 @@
 """The commands that administrators give a market, and the steps of those that are too large for one command."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
-from engine import Event, Exchange, Phase
+from engine import Event, Exchange, Instrument, Phase
+from stream.commands.listing import Listing, check
 from stream.commands.results import Reply, Result
 from stream.feed.feed import Feed
 from stream.feed.hub import Refused
@@ -16,6 +18,7 @@ from stream.wire.administration import (
     Delist,
     Deposit,
     Freeze,
+    ListInstrument,
     MassCancel,
     Operation,
     PayFees,
@@ -38,6 +41,18 @@ CANCELS_AT_ONCE = 1000
 
 OF_TRANSFERS = 1 << 53
 """Added to the keys of transfers, since those of orders are below it: neither is ever taken for the other."""
+
+
+def listing_of(request: ListInstrument, assets: Mapping[str, int]) -> Listing:
+    """What is to be listed where there are these assets. Raises ValueError if a new asset has no decimals."""
+    terms = asdict(request)
+    news = {}
+    for asset, decimals in ((request.base, terms.pop("base_decimals")), (request.quote, terms.pop("quote_decimals"))):
+        if decimals is None and asset not in assets:
+            raise ValueError(f"asset {asset!r}: there is none of that name; expected the number of decimals of a new one, or one of {', '.join(assets)}")
+        news[asset] = assets[asset] if decimals is None else decimals
+    terms |= {"tick": Decimal(request.tick), "lot": Decimal(request.lot), "name": terms.pop("instrument")}
+    return Listing(news, [Instrument(**{name: terms[name] for name in Instrument._fields})])
 
 
 class MassCancelling(NamedTuple):
@@ -76,7 +91,7 @@ class Operations:
         self._market = market
         self.due: list[MassCancelling] = []
         self._clearing: set[int] = set()    # delisted instruments whose orders are being cancelled
-        self._looked_at = -1                # the terms at which they were looked for last
+        self._looked_at: tuple[Feed, int] | None = None    # the terms at which they were looked for last
 
     def begin(self, request: Operation, now: int, done: Reply) -> None:
         """Put a command into the next group, then call `done` with its result. Raises Refused if there is no such instrument, account or asset."""
@@ -84,6 +99,9 @@ class Operations:
         match request:
             case SetPhase():
                 commands.set_phase(self._market.index_of(request.instrument), WIRE_PHASES[request.phase], now)
+            case ListInstrument():
+                self._list(request, done)
+                return
             case Delist():
                 commands.delist(self._market.index_of(request.instrument), request.delisted, now)
             case SetBand():
@@ -124,6 +142,22 @@ class Operations:
         transfer = commands.deposit if isinstance(request, Deposit) else commands.withdraw if isinstance(request, Withdraw) else commands.pay_fees
         transfer(account, asset, request.amount, now)
         self._market.sequencer.expect(done, account, key)
+
+    def _list(self, request: ListInstrument, done: Reply) -> None:
+        """Have an instrument listed. Then `done` gets its result: there may be another one of that name by then."""
+        exchange = self._market.exchange
+        try:
+            listing = listing_of(request, exchange.assets())
+            check(exchange, listing)
+        except ValueError as error:
+            raise Refused(ErrorCode.BAD_LISTING, str(error)) from error
+
+        def told(known: bool) -> None:
+            there = [book.instrument for book in self._market.exchange.books if book.instrument.name == request.instrument]
+            reason = 0 if there == listing.instruments else ErrorCode.BAD_LISTING - 400
+            done(Result(self._market.exchange.seq, reason, 0) if known else None, None)
+
+        self._market.sequencer.enlist(listing, told)
 
     def _begin_mass_cancel(self, request: MassCancel, now: int, done: Reply) -> None:
         if request.subject and request.instrument is not None:
@@ -167,9 +201,10 @@ class Operations:
 
     def clear_delisted(self) -> None:
         """Have the orders of delisted instruments cancelled, whoever has delisted them. O(1), and O(instruments) after a change of their terms."""
-        if self._looked_at == self._market.feed.terms_seq:
+        at = self._market.feed, self._market.feed.terms_changes
+        if self._looked_at == at:
             return
-        self._looked_at = self._market.feed.terms_seq
+        self._looked_at = at
         for book in self._market.exchange.books:
             if book.phase == Phase.DELISTED and book.order_count and book.index not in self._clearing:
                 self._clearing.add(book.index)

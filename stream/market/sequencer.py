@@ -4,6 +4,7 @@ So the engine never holds a state that is not on disk, and nothing that clients 
 being synced, the next one gathers. Without a journal, a group runs at once.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
@@ -14,6 +15,7 @@ from engine import Exchange
 from stream.commands import forwarded
 from stream.commands.directory import Directory, Entry
 from stream.commands.forwarded import Forwarded
+from stream.commands.listing import Listing, check, enlist
 from stream.commands.results import Results
 from stream.journal.format import Buffer, JournalError, Kind, encode_keyed
 from stream.journal.recovery import mark_of
@@ -25,6 +27,9 @@ MARK_EVERY = 1 << 12
 
 HASHED_ORDERS_MAX = 1 << 14
 """A mark has the hash of the whole state if there are at most this many open orders and accounts. That is a few milliseconds of hashing."""
+
+
+log = logging.getLogger("deltabook")
 
 
 class JournalFace(Protocol):
@@ -61,6 +66,7 @@ class Sequencer(Gatherer):
         super().__init__(directory, results)
         self.ran = 0
         self.taken: Callable[[Forwarded], None] = lambda group: None    # called when a forwarded group has run
+        self.listed: Callable[[], None] = lambda: None    # called when an instrument or an asset has been added
         self._exchange = exchange
         self._applied = applied
         self.journal = journal
@@ -82,9 +88,10 @@ class Sequencer(Gatherer):
         """Whether the disk is so full that only commands that make the books smaller should run."""
         return self.journal is not None and self.journal.low
 
-    def forward(self, group: Forwarded) -> None:
-        """Run a group of another process, behind what gathers now."""
+    def forward(self, group: Forwarded, listings: Sequence[Listing] = ()) -> None:
+        """Run a group of another process, behind what gathers now and what that process wants to have listed."""
         self.gathering.forwarded.append(group)
+        self.gathering.listings += listings
 
     def advance(self, now: int) -> None:
         """Run what has gathered, as far as it is on disk. What replies lead to goes into the next group."""
@@ -113,6 +120,8 @@ class Sequencer(Gatherer):
             self.journal.append(Kind.MARK, msgspec.msgpack.encode(mark), now)
         group = self._gathered()
         group.time = now
+        if group.listings:    # nothing is in flight, so the exchange says what can be
+            group.listings = self._possible(group.listings)
         if self.journal:
             if group.keyed:
                 group.last = self.journal.append(Kind.KEYED_COMMANDS, encode_keyed(group.keyed, group.commands), now)
@@ -120,9 +129,23 @@ class Sequencer(Gatherer):
                 group.last = self.journal.append(Kind.COMMANDS, group.commands, now)
             for entry in group.entries:
                 group.last = self.journal.append(Kind.ENTRY, msgspec.msgpack.encode(entry), now)
+            for listing in group.listings:
+                group.last = self.journal.append(Kind.LISTING, msgspec.msgpack.encode(listing), now)
             for each in group.forwarded:
                 group.last = self.journal.append(Kind.FORWARDED, msgspec.msgpack.encode(each), now)
         self._in_flight, self.gathering = group, self._idle
+
+    def _possible(self, listings: list[Listing]) -> list[Listing]:
+        """What is new in listings, without those that can no longer be."""
+        possible: list[Listing] = []
+        news = Listing({}, [])
+        for listing in listings:
+            try:
+                news = check(self._exchange, *possible, listing)
+                possible.append(listing)
+            except ValueError as error:
+                log.warning("a listing is passed over", extra={"reason": str(error)})
+        return [news] if news else []
 
     def _run(self) -> None:
         group, self._in_flight = self._in_flight, None
@@ -136,6 +159,9 @@ class Sequencer(Gatherer):
         for entry in group.entries:
             entry.change(self.directory)
         self._applied(group.time, group.commands, group.entries)
+        for listing in group.listings:
+            enlist(self._exchange, listing)
+            self.listed()
         answers = self._answers(group) if group.replies or group.after else []
         self.ran = group.last
         others = group.forwarded

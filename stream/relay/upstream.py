@@ -29,6 +29,9 @@ log = logging.getLogger("deltabook")
 RECOVERY = 1000 * MILLISECOND
 """The shortest time before a channel is asked for again, so that a server that is always wrong is not flooded."""
 
+LIST_AGAIN = 10_000 * MILLISECOND
+"""How often the instruments are asked for: there may be new ones, and their terms may have changed."""
+
 PINGS_WITHIN_STALE = 4
 """So often a server that is silent is asked for a sign of life before it counts as gone."""
 
@@ -60,6 +63,8 @@ class Upstream:
         self._under_way = 0                   # the id of the request that waits for its answer
         self._passed_on: dict[int, Asked] = {}    # by our own id
         self._listed = False
+        self._list_at = now
+        self._share: set[str] = set()        # its channels
         self.to_ask: dict[str, bool] = {}    # channels, and whether to resume
         self.asked: list[str] = []           # those of the request that is under way
         self._answered: set[str] = set()      # those whose next frame will bring them up to date
@@ -88,6 +93,7 @@ class Upstream:
         self._say = say
         self._under_way = 0
         self._listed = False
+        self._list_at, self._share = now, set()
         self.to_ask, self.asked, self._answered = {}, [], set()
         self._one_by_one, self._by_order = False, True
         self._ask_at = self._heard_at = self._pinged_at = now
@@ -118,6 +124,7 @@ class Upstream:
             case Instruments():
                 self._under_way = 0
                 self._list(message.instruments)
+                self._list_at = now + LIST_AGAIN
             case Subscribed():
                 self._answered |= {entry.channel for entry in message.channels if entry.recovered != "none"}
                 self._under_way = 0
@@ -144,11 +151,13 @@ class Upstream:
                 if not self._allowance.wait(now):
                     self._send(Ping)
             self._ask(now)
+            self._list_again(now)
         stale_at = self.complete_at + self._patience
         return min(
             stale_at if stale_at > now else NEVER,
             self._ping_at if self._say else NEVER,
             self._ask_at if self._asks else NEVER,
+            self._list_at if self._say and self._listed and not self._under_way else NEVER,
         )
 
     @property
@@ -159,6 +168,13 @@ class Upstream:
     def _asks(self) -> bool:
         """Whether there is something to ask for, and nothing under way."""
         return bool(self._say and not self._under_way and (self.to_ask or not self._listed))
+
+    def _list_again(self, now: int) -> None:
+        """Ask which instruments there are by now, if it is time and the allowance leaves room for it."""
+        if self._listed and not self._under_way and not self.to_ask and now >= self._list_at:
+            self._list_at = now + LIST_AGAIN
+            if not self._allowance.wait(now):
+                self._under_way = self._send(ListInstruments)
 
     def _send(self, kind: Callable[..., Message], *fields: object) -> int:
         """Send a request; its id."""
@@ -177,7 +193,9 @@ class Upstream:
         channels = [name for name in self._feed.all if self._by_order or parse(name).kind != BY_ORDER]
         most = self._allowance.subscriptions_max
         self.wanted = max(1, -(-len(channels) // most))
-        self.to_ask = dict.fromkeys(channels[self._number * most : (self._number + 1) * most], True)
+        share = channels[self._number * most : (self._number + 1) * most]
+        self.to_ask |= {name: True for name in share if name not in self._share}
+        self._share = set(share)
         self._listed = True
 
     def _ask(self, now: int) -> None:
@@ -217,6 +235,7 @@ class Upstream:
         at_once = False
         if error.code == ErrorCode.UNKNOWN_CHANNEL and self._by_order:
             at_once, self._by_order = True, False
+            self.to_ask, self._share = {}, set()
             self._list(list(self.terms.values()))
         elif error.code == ErrorCode.UNKNOWN_INSTRUMENT and not self._one_by_one:
             at_once = self._one_by_one = True

@@ -7,7 +7,7 @@ from stream.wire.codes import CloseCode, ErrorCode
 from stream.wire.messages import Error
 
 STATUSES: dict[int, int] = {
-    ErrorCode.MALFORMED: 400, ErrorCode.UNKNOWN_CHANNEL: 400,
+    ErrorCode.MALFORMED: 400, ErrorCode.UNKNOWN_CHANNEL: 400, ErrorCode.BAD_LISTING: 400,
     ErrorCode.NOT_SIGNED_IN: 401, ErrorCode.BAD_TOKEN: 401, CloseCode.TOKEN_EXPIRED: 401, CloseCode.REVOKED: 401,
     ErrorCode.MISSING_SCOPE: 403, ErrorCode.PUBLIC_ONLY: 403, ErrorCode.PAST_ONLY: 403,
     ErrorCode.UNKNOWN_INSTRUMENT: 404, ErrorCode.UNKNOWN_SUBJECT: 404, ErrorCode.UNKNOWN_ACCOUNT: 404, ErrorCode.UNKNOWN_ASSET: 404,

@@ -14,6 +14,7 @@ from stream.wire.fields import (
     Lots,
     Message,
     Money,
+    Step,
     Subject,
     Ticks,
     Tier,
@@ -39,6 +40,41 @@ class Delist(Message, tag="delist"):
     id: Id
     instrument: InstrumentName
     delisted: bool = True
+
+
+Decimals = Annotated[int, Meta(ge=0, le=12, description="The number of decimals of the asset; only needed if it is a new one.")]
+Rate = Annotated[int, Meta(ge=0, lt=1_000_000, description="In parts per million.")]
+Bound = Annotated[int, Meta(ge=1, le=1 << 20)]
+
+
+class ListInstrument(Message, tag="list_instrument"):
+    """List a new instrument, which trades at once, with its assets if they are new. Needs the scope `admin`.
+
+    An instrument that is listed with these terms stays as it is. Terms that are not given are as in the configuration.
+    """
+
+    id: Id
+    instrument: InstrumentName
+    base: Annotated[AssetName, Meta(description="The asset that is bought and sold.")]
+    quote: Annotated[AssetName, Meta(description="The asset that prices are in.")]
+    tick: Annotated[Step, Meta(description="The smallest step between prices, in the quote asset, such as `0.01`.")]
+    lot: Annotated[Step, Meta(description="The smallest step between sizes, in the base asset, such as `0.0001`.")]
+    base_decimals: Decimals | None = None
+    quote_decimals: Decimals | None = None
+    price_max: Annotated[int, Meta(ge=1, lt=1 << 48, description="The highest price, in ticks.")] = 1 << 40
+    size_min: Annotated[int, Meta(ge=1, le=1 << 62, description="The smallest size of an order, in lots.")] = 1
+    size_max: Annotated[int, Meta(ge=1, le=1 << 62, description="The largest size of an order, in lots.")] = 1 << 40
+    maker_fee: Annotated[int, Meta(gt=-1_000_000, lt=1_000_000, description="What a maker pays, in parts per million of the notional. Below 0: a rebate.")] = 0
+    taker_fee: Annotated[Rate, Meta(description="What a taker pays, in parts per million of the notional.")] = 0
+    notional_max: Annotated[int, Meta(ge=0, le=1 << 62, description="The largest notional of an order, in units of the quote asset. 0: no limit.")] = 0
+    orders_max: Annotated[int, Meta(ge=0, lt=1 << 24, description="The most orders that may be open in the book. 0: no limit.")] = 0
+    band: Annotated[Rate, Meta(description="How far the limit of an order may be from the reference price, in parts per million of it. 0: no limit.")] = 0
+    hold_fee: Annotated[Rate, Meta(description="The highest fee that may ever be set. 0: the higher of the two fees.")] = 0
+    day_end: Annotated[int, Meta(ge=0, lt=86_400, description="When `day` orders end, in seconds after midnight UTC.")] = 0
+    parts_max: Annotated[Bound, Meta(description="The most parts in which an iceberg may be displayed.")] = 1_000
+    stops_max: Annotated[Bound, Meta(description="The most stops that may wait in the book.")] = 50_000
+    fills_max: Annotated[Bound, Meta(description="The most orders that one order may meet.")] = 100_000
+    market_notional: Annotated[bool, Meta(description="Whether `notional_max` also applies to `market` orders.")] = True
 
 
 class SetBand(Message, tag="set_band"):
@@ -176,7 +212,7 @@ class ListConnections(Message, tag="connections"):
 
 Transfer = Deposit | Withdraw | PayFees
 
-Operation = SetPhase | Delist | SetBand | SetReference | SetLimits | MassCancel | Freeze | Transfer | SetFees | SetTier
+Operation = SetPhase | ListInstrument | Delist | SetBand | SetReference | SetLimits | MassCancel | Freeze | Transfer | SetFees | SetTier
 """The requests of administrators that the engine carries out."""
 
 AdminRequest = Operation | Disconnect | Revoke | ListConnections

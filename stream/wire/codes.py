@@ -33,6 +33,7 @@ class ErrorCode(Code):
     PUBLIC_ONLY = 303, "This server is a relay and has public channels only. For orders and for own channels, connect to the server that it relays."
     UNKNOWN_SUBJECT = 310, "No subject of that name has ever signed in."
     NOT_QUEUED = 311, "The order is open, but in no queue that is shown: it waits for its trigger, or the instrument collects orders for an auction. Ask again when that is over."
+    BAD_LISTING = 312, "The instrument cannot be listed with these terms; the text says why. Correct the terms."
     UNKNOWN_ACCOUNT = 403, "The account does not exist."
     UNKNOWN_ASSET = 404, "There is no such asset. Send `instruments` for a list of instruments with their assets."
     UNKNOWN_ORDER = 405, "The account has no such open order."

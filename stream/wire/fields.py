@@ -54,6 +54,7 @@ Subject = Annotated[str, Meta(min_length=1, max_length=128, description="Whom a 
 AssetName = Annotated[str, Meta(min_length=1, max_length=255, description="The name of an asset.")]
 Amount = Annotated[int, Meta(ge=1, le=1 << 62, description="An amount in the smallest units of its asset.")]
 TransferKey = Annotated[int, Meta(ge=0, lt=1 << 53, description="The administrators' own number for a transfer of the account; 0 for none. Another transfer of the account with the same number is not carried out, but answered like the first one. It is remembered as a `key` of the account's orders is, and is never taken for one.")]
+Step = Annotated[str, Meta(pattern=r"^[0-9]{1,30}(\.[0-9]{1,30})?$", description="A decimal number.")]
 Tier = Annotated[int, Meta(ge=0, le=7, description="The tier of fees; 0 is that of accounts without one of their own.")]
 Depth = Annotated[int, Meta(ge=0, lt=1 << 31, description="The number of levels on each side, best first. 0: the full book.")]
 IntervalMs = Annotated[int, Meta(ge=0, lt=1 << 31, description="The shortest time between two frames while the instrument is busy, in milliseconds. 0: every change is sent at once.")]

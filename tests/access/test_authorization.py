@@ -138,6 +138,7 @@ ASKED: dict[type[Message], list[tuple[str, tuple[Any, ...]]]] = {
     AskQueuePosition: [("account", (ORDER,))],
     Logout: [("", ())],
     SetPhase: [("admin", ("BTC-USD", phase)) for phase in ("halt", "auction", "trading")],
+    administration.ListInstrument: [("admin", ("BTC-ETH", "BTC", "ETH", "0.01", "0.0001"))],
     administration.Delist: [("admin", ("ETH-USD",))],
     administration.SetBand: [("admin", ("BTC-USD", 5))],
     administration.SetReference: [("admin", ("BTC-USD", 5))],

@@ -270,6 +270,12 @@ async def test_admin_halts_and_tells_who_is_connected() -> None:
         for arguments, phase in ((("delist",), "DELISTED"), (("relist",), "HALT"), (("trade",), "TRADING")):
             assert (await deltabook(*ask, *arguments, "BTC-USD")).out == "done\n"
             assert Phase(server.market.exchange.book("BTC-USD").phase).name == phase
+        steps, decimals = ("--tick", "0.5", "--lot", "1"), ("--base-decimals", "0", "--quote-decimals", "1")
+        listed = await deltabook(*ask, "list", "ABC-XYZ", "ABC", "XYZ", *steps, *decimals, "--taker-fee", "7")
+        assert listed.out == "done\n"
+        assert server.market.exchange.book("ABC-XYZ").instrument[1:5] == ("ABC", "XYZ", Decimal("0.5"), Decimal(1))
+        unlisted = await deltabook(*ask, "list", "DEF-XYZ", "DEF", "XYZ", *steps)
+        assert (unlisted.status, "asset 'DEF'" in unlisted.err) == (2, True)
         for arguments in (("band", "BTC-USD", "50000"), ("reference", "BTC-USD", "7.50")):
             assert (await deltabook(*ask, *arguments)).out == "done\n"
         book = server.market.exchange.book("BTC-USD")

@@ -9,7 +9,7 @@ from stream.dialects.binance.endpoints import PUBLIC
 from stream.dialects.binance.symbols import Symbol
 from stream.dialects.symbols import Symbols
 from stream.settings.config import ConfigError, InstrumentConfig
-from stream.wire.administration import SetPhase
+from stream.wire.administration import Delist, ListInstrument, SetPhase
 from stream.wire.messages import Place
 from tests.dialects.spot import MILLISECOND, SECOND, Spot
 from tests.setting import CONFIG
@@ -106,6 +106,12 @@ def test_a_halt_is_told(spot: Spot) -> None:
     Desk(spot.market).sign_in("root", "admin").ask(SetPhase, "BTC-USD", "halt")
     assert [each["status"] for each in spot.get("exchangeInfo")["symbols"]] == ["HALT", "TRADING"]
     assert [each["symbol"] for each in spot.get("exchangeInfo", "symbolStatus=HALT")["symbols"]] == ["BTCUSD"]
+    root = Desk(spot.market).sign_in("root", "admin")
+    root.ask(ListInstrument, "BTC-ETH", "BTC", "ETH", "0.01", "0.0001")
+    root.ask(Delist, "ETH-USD")
+    statuses = [(each["symbol"], each["status"]) for each in spot.get("exchangeInfo")["symbols"]]
+    assert statuses == [("BTCUSD", "HALT"), ("ETHUSD", "BREAK"), ("BTCETH", "TRADING")]
+    assert spot.get("depth", "symbol=BTCETH")["bids"] == []
 
 
 def test_a_book(spot: Spot) -> None:

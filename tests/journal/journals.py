@@ -14,11 +14,12 @@ from engine import Commands, Exchange, Instrument
 from stream.commands import forwarded
 from stream.commands.directory import AccountOf, Directory, Entry
 from stream.commands.forwarded import Forwarded, decode_forwarded, last_number
+from stream.commands.listing import Listing
 from stream.commands.results import Keyed, Results
 from stream.feed.feed import Feed
 from stream.journal import snapshots
 from stream.journal.files import Files
-from stream.journal.format import Buffer, Kind, Listing, Record, decode_keyed, encode_keyed
+from stream.journal.format import Buffer, Kind, Record, decode_keyed, encode_keyed
 from stream.journal.recovery import Opened, mark_of, open_journal, replay
 from stream.journal.snapshots import State
 from stream.journal.writer import SEAL, JournalOptions

@@ -15,8 +15,9 @@ from stream.client.allowance import Allowance
 from stream.feed.channel import Point
 from stream.relay.relay import Relay
 from stream.relay.relay_channels import RelayedFeed
+from stream.relay.upstream import LIST_AGAIN
 from stream.venue.venue import Venue
-from stream.wire.administration import SetLimits, SetPhase
+from stream.wire.administration import ListInstrument, SetFees, SetLimits, SetPhase
 from stream.wire.codec import MSGPACK
 from stream.wire.codes import ErrorCode
 from stream.wire.frames import Book, Gap, Ticker, Trade, Trades
@@ -265,6 +266,23 @@ def test_phases_are_those_of_the_tickers() -> None:
     [answer] = [message for message in listener.ask(ListInstruments) if isinstance(message, Instruments)]
     assert answer.instruments == chain.market.instrument_terms()
     assert answer.instruments[0].phase == "halt"
+
+
+def test_a_new_instrument_of_the_upstream_is_relayed_in_a_while_and_terms_follow() -> None:
+    chain = Chain()
+    listener = chain.listener(1)
+    root = Desk(chain.market).sign_in("root", "admin")
+    root.ask(ListInstrument, "BTC-ETH", "BTC", "ETH", "0.01", "0.0001")
+    root.ask(SetFees, NAMES[0], 0, 1, 2)
+    chain.run(1000)
+    assert [message.code for message in listener.ask(Subscribe, ["orderbook:BTC-ETH"]) if isinstance(message, Error)] == [ErrorCode.UNKNOWN_INSTRUMENT]
+    asked = [message for message in chain.said if isinstance(message, Subscribe)]
+    chain.run(LIST_AGAIN // MILLISECOND + 500)
+    assert [message for message in listener.ask(Subscribe, ["orderbook:BTC-ETH"]) if isinstance(message, Subscribed)]
+    [answer] = [message for message in listener.ask(ListInstruments) if isinstance(message, Instruments)]
+    assert answer.instruments == chain.market.instrument_terms()
+    (again,) = [message for message in chain.said if isinstance(message, Subscribe)][len(asked) :]
+    assert {name.partition(":")[2] for name in again.channels} == {"BTC-ETH"}, "what is followed goes on as it is"
 
 
 def test_an_administrator_may_look_and_not_touch() -> None:

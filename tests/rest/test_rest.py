@@ -95,6 +95,7 @@ BODIES: dict[str, Any] = {
     "set_fees": {"instrument": "BTC-USD", "tier": 1, "maker": 0, "taker": 0},
     "/v1/orders": BUY, "/v1/orders/{order}": {"price": 1, "size": 1}, "reduce": {"by": 1}, "dead_man": {"timeout_ms": 0},
     "set_phase": {"instrument": "BTC-USD", "phase": "trading"}, "set_limits": {"subject": "root"},
+    "list_instrument": {"instrument": "BTC-ETH", "base": "BTC", "quote": "ETH", "tick": "0.01", "lot": "0.0001"},
     "delist": {"instrument": "ETH-USD"}, "set_band": {"instrument": "BTC-USD", "band": 0}, "set_reference": {"instrument": "BTC-USD", "price": 0},
     "disconnect": {"subject": "nobody"}, "revoke": {"token_id": "x"},
 }

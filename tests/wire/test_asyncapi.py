@@ -59,7 +59,7 @@ def test_requests_are_answered_as_the_document_says(tmp_path: Path) -> None:
         "cancel_on_disconnect": ("connection",), "dead_man": (1000,), "set_phase": ("BTC-USD", "trading"), "set_limits": ("alice",),
         "mass_cancel": (), "freeze": ("alice", False), "deposit": ("alice", "USD", 1), "withdraw": ("alice", "USD", 1), "pay_fees": ("alice", "USD", 1),
         "set_fees": ("BTC-USD", 0, 0, 0), "set_tier": ("alice", 0),
-        "delist": ("ETH-USD",), "set_band": ("BTC-USD", 0), "set_reference": ("BTC-USD", 0),
+        "list_instrument": ("BTC-ETH", "BTC", "ETH", "0.01", "0.0001"), "delist": ("ETH-USD",), "set_band": ("BTC-USD", 0), "set_reference": ("BTC-USD", 0),
         "disconnect": ("bob",), "revoke": ("bob",),
     }
     desk.ask(Place, "BTC-USD", "buy", 103, 10**4)
