@@ -213,9 +213,11 @@ class HttpPort(Generic[P]):
 
     async def _answer(self, request: web.BaseRequest) -> Answer:
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        body = ""
         try:
-            async with asyncio.timeout(self._config.handshake_timeout_s):
-                body = (await request.read()).decode()
+            if request.body_exists:
+                async with asyncio.timeout(self._config.handshake_timeout_s):
+                    body = (await request.read()).decode()
         except (UnicodeDecodeError, web.HTTPRequestEntityTooLarge):
             return self.spoken.bad_body
         asked = Request(

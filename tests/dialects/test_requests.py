@@ -1,11 +1,16 @@
 """What is asked over REST, what is answered, and with which words it is refused."""
 
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stream.dialects.binance.dialect import Binance
 from stream.dialects.binance.endpoints import PUBLIC
+from stream.dialects.binance.errors import DUPLICATE_PARAMETER, EMPTY_PARAMETER, NOT_TEXT, ApiError
+from stream.dialects.binance.request import Parameters
 from stream.dialects.binance.symbols import Symbol
 from stream.dialects.symbols import Symbols
 from stream.settings.config import ConfigError, InstrumentConfig
@@ -33,6 +38,8 @@ REFUSALS: list[tuple[str, str, int, int, str]] = [
     ("depth", "symbol=btcusd", 400, -1100, ILLEGAL_SYMBOL),
     ("depth", "symbol=BTC%20USD", 400, -1100, ILLEGAL_SYMBOL),
     ("depth", "symbol=BTCUSD%0A", 400, -1100, ILLEGAL_SYMBOL),
+    ("depth", "symbol=%FF", 400, -1100, "Illegal characters found in a parameter."),
+    ("depth", f"{SYMBOL}&%C3=1", 400, -1100, "Illegal characters found in a parameter."),
     ("depth", f"{SYMBOL}&limit=x", 400, -1100, ILLEGAL_LIMIT),
     ("depth", f"{SYMBOL}&limit=-1", 400, -1100, ILLEGAL_LIMIT),
     ("depth", f"{SYMBOL}&limit=1e3", 400, -1100, ILLEGAL_LIMIT),
@@ -64,6 +71,28 @@ REFUSALS: list[tuple[str, str, int, int, str]] = [
 @pytest.mark.parametrize(("path", "query", "status", "code", "text"), REFUSALS)
 def test_what_is_refused_and_with_which_words(spot: Spot, path: str, query: str, status: int, code: int, text: str) -> None:
     assert spot.error(path, query) == (status, code, text)
+
+
+@given(st.text("ab=&%+;#2C3A9\u00e9", max_size=30))
+def test_parameters_are_those_of_a_form(text: str) -> None:
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        pairs = None
+    if pairs is None or len(dict(pairs)) < len(pairs):
+        with pytest.raises(ApiError) as refused:
+            Parameters(text)
+        assert refused.value.kind in ((DUPLICATE_PARAMETER,) if pairs else (DUPLICATE_PARAMETER, NOT_TEXT))
+        return
+    found = Parameters(text)
+    for name, value in pairs:
+        if value:
+            assert found.optional(name) == value
+        else:
+            with pytest.raises(ApiError) as refused:
+                found.optional(name)
+            assert refused.value.kind == EMPTY_PARAMETER
+    found.finish()
 
 
 def test_another_method_is_not_served(spot: Spot) -> None:

@@ -41,6 +41,7 @@ LATE = ErrorKind(-1021, "Timestamp for this request is outside of the recvWindow
 BAD_SIGNATURE = ErrorKind(-1022, "Signature for this request is not valid.")
 NOT_LOGGED_ON = ErrorKind(-1102, "Mandatory parameter 'apiKey' was not sent, was empty/null, or malformed.")
 ILLEGAL_CHARACTERS = ErrorKind(-1100, "Illegal characters found in parameter '{}'; legal range is '{}'.")
+NOT_TEXT = ErrorKind(-1100, "Illegal characters found in a parameter.")
 TOO_MANY_PARAMETERS = ErrorKind(-1101, "Too many parameters; expected '{}' and received '{}'.")
 DUPLICATE_PARAMETER = ErrorKind(-1101, "Duplicate values for parameter '{}'.")
 MISSING_PARAMETER = ErrorKind(-1102, "Mandatory parameter '{}' was not sent, was empty/null, or malformed.")

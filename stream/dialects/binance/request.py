@@ -1,8 +1,10 @@
 """The parameters of a request over HTTP, and the answer."""
 
 import re
+from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 import msgspec
 
@@ -11,6 +13,7 @@ from stream.dialects.binance.errors import (
     EMPTY_PARAMETER,
     ILLEGAL_CHARACTERS,
     MISSING_PARAMETER,
+    NOT_TEXT,
     TOO_MANY_PARAMETERS,
     UNREAD_PARAMETERS,
     ApiError,
@@ -53,6 +56,20 @@ def stamp(time: int, micro: bool) -> int:
     return time // 1000 if micro else time // 10**6
 
 
+def _unquoted(text: str) -> str:
+    """A name or a value of a form."""
+    try:
+        return unquote_plus(text, errors="strict")
+    except UnicodeDecodeError:
+        raise ApiError(NOT_TEXT) from None
+
+
+@cache
+def _match_of(legal: str) -> Callable[[str], object]:
+    """What finds out whether a text is legal."""
+    return re.compile(legal, re.ASCII).fullmatch
+
+
 class Parameters:
     """The parameters of a request. Each one that is read counts as known; `finish` refuses those that nobody read."""
 
@@ -60,12 +77,15 @@ class Parameters:
         """ApiError if a parameter is there twice, in one of the two or in both."""
         self._values: dict[str, str] = {}
         self._read: set[str] = set()
-        for text in (query, body):
-            try:
-                pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=PARAMETERS_MAX, errors="strict")
-            except ValueError:
-                raise ApiError(TOO_MANY_PARAMETERS, PARAMETERS_MAX, text.count("&") + 1) from None
-            for name, value in pairs:
+        for text in filter(None, (query, body)):
+            count = text.count("&") + 1
+            if count > PARAMETERS_MAX:
+                raise ApiError(TOO_MANY_PARAMETERS, PARAMETERS_MAX, count)
+            quoted = "%" in text or "+" in text
+            for part in filter(None, text.split("&")):
+                name, _, value = part.partition("=")
+                if quoted:
+                    name, value = _unquoted(name), _unquoted(value)
                 if name in self._values:
                     raise ApiError(DUPLICATE_PARAMETER, name)
                 self._values[name] = value
@@ -85,7 +105,7 @@ class Parameters:
         value = self._values.get(name)
         if value == "":
             raise ApiError(EMPTY_PARAMETER, name)
-        if value is not None and legal and not re.fullmatch(legal, value, re.ASCII):
+        if value is not None and legal and not _match_of(legal)(value):
             raise ApiError(ILLEGAL_CHARACTERS, name, legal)
         return value
 
