@@ -6,21 +6,24 @@ import os
 import stat
 import sys
 from contextlib import AsyncExitStack
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from stream.cli.numbers import positive
-from stream.cli.shares import deal
+from stream.cli.shares import deal, shows_orders
 from stream.cli.verify import DEFAULT_URL
 from stream.client.client import connect
 from stream.client.errors import ClientError
+from stream.client.live import Live
 from stream.client.readings import Book
+from stream.harness.agreement import Agreement
 from stream.harness.judge import Case, Statement
 from stream.system import loop
-from stream.wire.frames import Gap
+from stream.wire.channels import BOOK, BY_ORDER, ChannelName
+from stream.wire.frames import Gap, MarketByOrder
 
 HEALING_S = 60.0
 """How long a client has, after the run, to say something right about every book."""
@@ -34,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "A client says what its books are, each as often as it likes. It prints lines of JSON, which are piped in here:\n"
         '  {"channel":"orderbook:BTC-USDT","epoch":1795457627846,"seq":812,"digest":"14894331211221092310"}\n\n'
-        "The books must be full books. The client may connect to another server of the same market, for example to a relay that injects faults.\n\n"
+        "The books must be full books, or books by order (market_by_order:BTC-USDT).\n"
+        "The client may connect to another server of the same market, for example to a relay that injects faults.\n\n"
         "examples:\n  deltabook serve --source simulated --port 8080\n"
         "  deltabook serve --upstream ws://127.0.0.1:8080/v1 --port 8081 --faults drop=0.01,reorder=0.01,corrupt=0.01,cut=0.0001,seed=7\n"
         "  python -m stream.examples.statements --url ws://127.0.0.1:8081/v1 | deltabook judge ws://127.0.0.1:8080/v1 --seconds 600\n\n"
@@ -47,10 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class Judgement(NamedTuple):
-    """The outcome: what the client said about each book, by channel, and the books about which it said something right after the run."""
+    """The outcome: what the client said about each book, by channel, and the books about which it said something right after the run.
+
+    `disagreements` counts, by instrument, how often the orders of the judge's own server did not add up to its book.
+    """
 
     cases: dict[str, Case]
     healed: set[str]
+    disagreements: dict[str, int]
 
     @property
     def problems(self) -> list[str]:
@@ -61,6 +69,7 @@ class Judgement(NamedTuple):
                 problems.append(f"{channel}: {case.wrong} statements were wrong; the first ones are {msgspec.json.encode(case.told).decode()}")
             if channel not in self.healed:
                 problems.append(f"{channel}: the client said nothing right about it after the run")
+        problems += [f"{name}: the server's own orders did not add up to its book, {count} times" for name, count in self.disagreements.items() if count]
         return problems or ([] if self.cases else ["the client said nothing"])
 
 
@@ -68,18 +77,27 @@ async def judge(url: str, seconds: float, token: str | None, said: asyncio.Strea
     """Listen to a client and to a server for a while. Raises ClientError if the server cannot be reached, or if what the client says cannot be read."""
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(connect(url, token))
-        shares = await deal(stack, first, token, list(await first.instruments()), 1)
-        books = {book.channel: book for client, names in shares if names for book in await client.orderbooks(names, depth=0, interval_ms=0)}
-        cases = {channel: Case() for channel in books}
+        names = list(await first.instruments())
+        kinds = (BOOK, BY_ORDER) if names and await shows_orders(first, names[0]) else (BOOK,)
+        shares = await deal(stack, first, token, names, len(kinds))
+        books: dict[str, Live[Any]] = {}
+        agreements: dict[str, Agreement] = {}
+        cases: dict[str, Case] = {}
 
-        def hear(read: Book | Gap) -> None:
-            if isinstance(read, Book):
-                cases[read.channel].hear(read.wire)
+        def hear(read: Book | MarketByOrder | Gap) -> None:
+            if not isinstance(read, Gap):
+                cases[read.channel].hear(read.wire if isinstance(read, Book) else read)
 
-        for book in books.values():
-            if book.mirror.frame:
-                cases[book.channel].hear(book.mirror.frame)
-            book.on(hear)
+        for client, share in shares:
+            for name in share:
+                channels = [str(ChannelName(kind, name)) for kind in kinds]
+                lives = client.prepare(channels, 0, 0)
+                if len(lives) > 1:
+                    agreements[name] = Agreement(*lives)    # type: ignore[arg-type]
+                for live in lives:
+                    books[live.channel], cases[live.channel] = live, Case()
+                    live.on(hear)
+                await client.subscribe(channels, 0, 0)
         spoken: set[str] = set()
 
         async def listen() -> None:
@@ -104,7 +122,7 @@ async def judge(url: str, seconds: float, token: str | None, said: asyncio.Strea
         if listening.done():
             listening.result()
         listening.cancel()
-        return Judgement({channel: cases[channel] for channel in sorted(spoken)}, healed())
+        return Judgement({channel: cases[channel] for channel in sorted(spoken)}, healed(), {name: each.differed for name, each in agreements.items()})
 
 
 def read(line: bytes) -> Statement:

@@ -6,28 +6,30 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from stream.cli.numbers import positive, whole
-from stream.cli.shares import deal
+from stream.cli.shares import deal, shows_orders
 from stream.client.client import Client, connect
 from stream.client.errors import ClientError
-from stream.client.live import LiveBook, LiveTicker, LiveTrades
+from stream.client.live import LiveBook, LiveByOrder, LiveTicker, LiveTrades
 from stream.client.readings import Book, Trades
+from stream.harness.agreement import Agreement
 from stream.system import loop
-from stream.wire.channels import BOOK, TICKER, TRADES, ChannelName
-from stream.wire.frames import Gap
+from stream.wire.channels import BOOK, BY_ORDER, TICKER, TRADES, ChannelName
+from stream.wire.frames import Gap, MarketByOrder
 from stream.wire.mirror import Verdict
 
 DEFAULT_URL = "ws://127.0.0.1:8080/v1"
 HEARTBEATS_MISSED_MAX = 2.5
 """A channel that is silent for this many of the promised heartbeats is stale."""
 
-KINDS = (BOOK, TRADES, TICKER)
+KINDS = (BOOK, TRADES, TICKER, BY_ORDER)
+"""The channels of an instrument. The last one is left out if the server does not have it."""
 
 LATENCIES_MAX = 1_000_000
 
@@ -60,27 +62,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 class Watch:
     """What was seen of one instrument, and what was wrong with it."""
 
-    def __init__(self, book: LiveBook, trades: LiveTrades, ticker: LiveTicker, heartbeat_s: float) -> None:
+    def __init__(self, heartbeat_s: float, book: LiveBook, trades: LiveTrades, ticker: LiveTicker, orders: LiveByOrder | None = None) -> None:
         self.book = book
         self.trades = trades
         self.ticker = ticker
+        self.orders = orders
+        self.sums = Agreement(book, orders) if orders else None
         self.gap_markers = 0
+        self.orders_crossed = 0
         self.ticker_mismatches = 0
         self.ticker_compared = 0
         self.latencies_ms: list[float] = []
         self.silence_s = 0.0
         self._silence_s_max = heartbeat_s * HEARTBEATS_MISSED_MAX
-        self._heard_at = time.monotonic()
+        self._heard_at = dict.fromkeys((book, orders) if orders else (book,), time.monotonic())
         book.on(self._heard_book)
-        trades.on(self._heard_trades)
+        trades.on(self._heard_events)
         ticker.on(lambda _: self._compare_ticker())
+        if orders:
+            orders.on(self._heard_orders)
 
-    def _heard_trades(self, message: Trades | Gap) -> None:
+    def _heard_events(self, message: Trades | MarketByOrder | Gap) -> None:
         self.gap_markers += isinstance(message, Gap)
 
-    def _heard_book(self, frame: Book | Gap) -> None:
+    def _heard_orders(self, message: MarketByOrder | Gap) -> None:
+        assert self.orders
+        self._heard(self.orders)
+        self._heard_events(message)
+        self.orders_crossed += self.orders.mirror.queues.crossed
+
+    def _heard(self, live: LiveBook | LiveByOrder) -> None:
         self.look()
-        self._heard_at = time.monotonic()
+        self._heard_at[live] = time.monotonic()
+
+    def _heard_book(self, frame: Book | Gap) -> None:
+        self._heard(self.book)
         if len(self.latencies_ms) < LATENCIES_MAX and isinstance(frame, Book) and (frame.wire.bids or frame.wire.asks):
             self.latencies_ms.append((time.time_ns() - frame.server_time) / 1e6)
         self._compare_ticker()
@@ -94,8 +110,8 @@ class Watch:
             self.ticker_mismatches += (ticker.bid, ticker.bid_size, ticker.ask, ticker.ask_size) != (*bid, *ask)
 
     def look(self) -> None:
-        """Note how long the book has been silent."""
-        self.silence_s = max(self.silence_s, time.monotonic() - self._heard_at)
+        """Note how long the book has been silent, by levels or by orders."""
+        self.silence_s = max(self.silence_s, time.monotonic() - min(self._heard_at.values()))
 
     @property
     def stale(self) -> bool:
@@ -107,16 +123,22 @@ class Watch:
         mirror = self.book.mirror
         counts = mirror.counts
         trades = self.trades.mirror
+        orders = self.orders.mirror if self.orders else None
+        proven = (mirror, orders) if orders else (mirror,)
         return {
             "frames": counts[Verdict.APPLIED] + counts[Verdict.SNAPSHOT],
             "updates": mirror.changes,
             "merged": mirror.merges,
             "heartbeats": counts[Verdict.HEARTBEAT],
-            "snapshots": counts[Verdict.SNAPSHOT],
+            "snapshots": min(each.counts[Verdict.SNAPSHOT] for each in proven),
             "trades": trades.count,
-            "gaps": counts[Verdict.GAP] + trades.counts[Verdict.GAP] + self.gap_markers,
-            "crossed": mirror.crossed,
-            "mismatches": counts[Verdict.MISMATCH],
+            "by_order": orders is not None,
+            "order_changes": orders.changes if orders else 0,
+            "gaps": sum(each.counts[Verdict.GAP] for each in (*proven, trades)) + self.gap_markers,
+            "crossed": mirror.crossed + self.orders_crossed,
+            "mismatches": sum(each.counts[Verdict.MISMATCH] for each in proven),
+            "sum_mismatches": self.sums.differed if self.sums else 0,
+            "sums_compared": self.sums.compared if self.sums else 0,
             "ticker_mismatches": self.ticker_mismatches,
             "ticker_compared": self.ticker_compared,
             "silence_s": round(self.silence_s, 3),
@@ -148,11 +170,19 @@ class Verification(NamedTuple):
         return self.not_healed is not None
 
     @property
+    def by_order(self) -> str:
+        """What to say of the books by order."""
+        if not all(row["by_order"] for row in self.instruments.values()):
+            return " (the server does not show them order by order)"
+        compared = sum(row["sums_compared"] for row in self.instruments.values())
+        return f", by levels and by orders, which agreed {compared:,} times"
+
+    @property
     def problems(self) -> list[str]:
         """What was wrong, one text for each problem."""
         problems = []
         for name, row in self.instruments.items():
-            wrong = ("crossed", "ticker_mismatches") if self.faulty else ("gaps", "crossed", "mismatches", "ticker_mismatches")
+            wrong = ("crossed", "sum_mismatches", "ticker_mismatches", *(() if self.faulty else ("gaps", "mismatches")))
             problems += [f"{name}: {row[kind]} {kind}" for kind in wrong if row[kind]]
             if not row["snapshots"]:
                 problems.append(f"{name}: nothing was received")
@@ -176,10 +206,12 @@ async def verify(
         unknown = set(only).difference(names)
         if unknown:
             raise ClientError(f"the server has no instrument {', '.join(sorted(unknown))}; expected some of {', '.join(names)}")
-        shares = await deal(stack, first, token, only or names, len(KINDS))
+        names = only or names
+        kinds = KINDS if names and await shows_orders(first, names[0]) else KINDS[:-1]
+        shares = await deal(stack, first, token, names, len(kinds))
         watches: dict[str, Watch] = {}
         for client, share in shares:
-            watches |= await watch_all(client, share, depth, interval_ms)
+            watches |= await watch_all(client, share, kinds, depth, interval_ms)
         told_stale = False
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
@@ -194,22 +226,23 @@ async def verify(
 
 
 async def heal(watches: dict[str, Watch]) -> list[str]:
-    """Wait until every book has applied one more frame, which proves that it is right. Returns the names of those that did not in time."""
-    waits = {name: asyncio.create_task(watch.book.changed()) for name, watch in watches.items()}
-    healed, late = await asyncio.wait(waits.values(), timeout=HEALING_S)
+    """Wait until every book has applied one more frame of each kind, which proves that it is right. Returns the names of those that did not in time."""
+    waits = {asyncio.create_task(live.changed()): name for name, watch in watches.items() for live in (watch.book, watch.orders) if live}
+    healed, late = await asyncio.wait(waits, timeout=HEALING_S)
     for wait in late:
         wait.cancel()
-    return [name for name, wait in waits.items() if wait not in healed or wait.exception()]
+    ill = {name for wait, name in waits.items() if wait not in healed or wait.exception()}
+    return [name for name in watches if name in ill]
 
 
-async def watch_all(client: Client, names: Sequence[str], depth: int, interval_ms: int) -> dict[str, Watch]:
-    """Subscribe to the books, trades and tickers of these instruments."""
+async def watch_all(client: Client, names: Sequence[str], kinds: Sequence[str], depth: int, interval_ms: int) -> dict[str, Watch]:
+    """Subscribe to these channels of these instruments."""
     assert client.welcome
     watches = {}
     for name in names:
-        channels = [str(ChannelName(kind, name)) for kind in KINDS]
-        lives = cast(tuple[LiveBook, LiveTrades, LiveTicker], client.prepare(channels, depth, interval_ms))
-        watches[name] = Watch(*lives, client.welcome.heartbeat_ms / 1000)
+        channels = [str(ChannelName(kind, name)) for kind in kinds]
+        lives: list[Any] = client.prepare(channels, depth, interval_ms)
+        watches[name] = Watch(client.welcome.heartbeat_ms / 1000, *lives)
         await client.subscribe(channels, depth, interval_ms)
     return watches
 
@@ -217,7 +250,7 @@ async def watch_all(client: Client, names: Sequence[str], depth: int, interval_m
 def table_of(outcome: Verification) -> Table:
     """The outcome as a table."""
     columns = {
-        "frames": "frames", "updates": "updates", "beats": "heartbeats", "snaps": "snapshots", "trades": "trades",
+        "frames": "frames", "updates": "updates", "beats": "heartbeats", "snaps": "snapshots", "trades": "trades", "orders": "order_changes",
         "gaps": "gaps", "crossed": "crossed", "wrong": "mismatches",
     }
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
@@ -246,5 +279,5 @@ def run(arguments: argparse.Namespace) -> int:
             console.print(f"[red]{problem}[/red]")
         if not outcome.problems:
             when = "after {} seconds of faults" if outcome.faulty else "for {} seconds"
-            console.print(f"{when.format(f'{outcome.seconds:g}')} every book was the server's book; connections: {outcome.connections}")
+            console.print(f"{when.format(f'{outcome.seconds:g}')} every book was the server's book{outcome.by_order}; connections: {outcome.connections}")
     return 1 if outcome.problems else 0

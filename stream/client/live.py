@@ -269,6 +269,11 @@ class LiveBook(Conflated[Book]):
         """Whether the digest of the book was the same as the server's at `seq`."""
         return self.mirror.verified
 
+    @property
+    def digest(self) -> int:
+        """The digest of all its levels."""
+        return self.mirror.levels.digest
+
     def levels(self, n: int = 0) -> tuple[list[Level], list[Level]]:
         """The best `n` bids and asks (0: all), best first."""
         bids, asks = self.mirror.depth(n)
@@ -302,6 +307,11 @@ class LiveByOrder(Lossless[OrderBatch | Gap]):
     def verified(self) -> bool:
         """Whether the digest of the orders, with their priority, was the same as the server's at `seq`."""
         return self.mirror.verified
+
+    @property
+    def digest(self) -> int:
+        """The digest of all its orders, with their priority."""
+        return self.mirror.queues.digest
 
     def levels(self, n: int = 0) -> tuple[list[Level], list[Level]]:
         """The best `n` bids and asks (0: all) that the orders add up to, best first."""

@@ -9,14 +9,18 @@ import json
 import sys
 
 from stream import changes, connect
+from stream.client.live import LiveBook, LiveByOrder
 
 
 async def state(url: str) -> None:
     """Print a line of JSON whenever a book has changed, until the reader is gone."""
     async with connect(url) as client:
-        async for book in changes(*await client.orderbooks(await client.instruments(), interval_ms=100)):
+        instruments = list(await client.instruments())
+        books: list[LiveBook | LiveByOrder] = [*await client.orderbooks(instruments, interval_ms=100)]
+        books += [await client.market_by_order(instrument) for instrument in instruments]
+        async for book in changes(*books):
             if book.verified:
-                print(json.dumps({"channel": book.channel, "epoch": book.mirror.epoch, "seq": book.seq, "digest": str(book.mirror.levels.digest)}), flush=True)
+                print(json.dumps({"channel": book.channel, "epoch": book.mirror.epoch, "seq": book.seq, "digest": str(book.digest)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -72,6 +72,10 @@ class ByOrderChannel(Channel):
     def seq(self) -> int:
         return self.log.seq
 
+    def queue(self, side: int, price: int) -> list[tuple[int, int]]:
+        """The orders at a price by priority, from as near to the engine as can be: public number and shown size of each. O(these orders)."""
+        return self.log.queues.queue(side, price)
+
     def snapshot(self, at: Point) -> Shared:
         return Written(self.log.snapshot(at))
 
@@ -86,7 +90,7 @@ class FollowedByOrder(ByOrderChannel):
     def __init__(self, book: OrderBook, books: BooksByOrder, config: Config, seq: Callable[[], int]) -> None:
         """`seq` tells the engine's sequence."""
         super().__init__(book.instrument.name)
-        self._index = book.index
+        self._book = book
         self._books = books
         self._config = config
         self._engine_seq = seq
@@ -98,7 +102,7 @@ class FollowedByOrder(ByOrderChannel):
         """The changes. O(orders in the book), if it is not followed yet."""
         if self._log is None:
             self._log = ByOrderLog(self.name, OrderQueues(), self._config.market_by_order_kept, self._engine_seq())
-            self._books.follow(self._index, self._log)
+            self._books.follow(self._book.index, self._log)
         return self._log
 
     def read(self) -> ByOrderLog:
@@ -106,13 +110,16 @@ class FollowedByOrder(ByOrderChannel):
         self._unheard_since = 0
         return self.log
 
+    def queue(self, side: int, price: int) -> list[tuple[int, int]]:
+        return [(self._books.orders.number(order.order), order.displayed) for order in self._book.queue(side, price)]
+
     def place(self, order: int) -> tuple[int, int, int] | None:
         """The public number of an open order, and how many orders and lots are ahead of it; None if it is in no queue that is shown.
 
         O(log n) of the orders at its price, on average. O(orders in the book), if it is not followed yet; and it is followed as if somebody had listened.
         """
         self.read()
-        return self._books.place(self._index, order)
+        return self._books.place(self._book.index, order)
 
     def changed(self, time: int) -> None:
         """The book has changed. If nobody has listened for long, stop following it."""
@@ -127,7 +134,7 @@ class FollowedByOrder(ByOrderChannel):
         """Stop following the book."""
         if self._log is not None:
             self._log = None
-            self._books.forget(self._index)
+            self._books.forget(self._book.index)
 
 
 class TradesChannel(LosslessChannel[Trade]):

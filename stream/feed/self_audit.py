@@ -1,13 +1,16 @@
 """A client inside the server. It rebuilds every book from the same bytes that are sent to clients, and raises an alarm if a book is wrong.
 
-It also follows each book by order to which anybody listens, and compares the levels that the orders add up to with those of the book.
+It also follows each book by order to which anybody listens. It compares the levels that the orders add up to with those of the book, and once an interval the
+queues of the best prices with the engine's own.
 """
 
 import logging
 
+from engine import Side
 from stream.feed.channel import Channels, Point
 from stream.feed.delivery import Outbox, Traffic
 from stream.feed.hub import NOBODY, Hub, Subscriptions
+from stream.feed.public_channels import ByOrderChannel
 from stream.wire.channels import BOOK, BY_ORDER, ChannelName, parse
 from stream.wire.codec import MSGPACK
 from stream.wire.frames import Book, Gap, MarketByOrder
@@ -32,6 +35,7 @@ class SelfAudit(Outbox):
         self.mirrors: dict[str, BookMirror] = {}
         self.by_order: dict[str, ByOrderMirror] = {}
         self._to_begin: set[str] = set()
+        self._to_compare: set[str] = set()    # books by order that are to be compared with the engine's
         self._known = 0    # channels of the feed
         self._look_at = 0    # when to look again who listens to books by order, in ns
         self.frames = 0
@@ -67,6 +71,7 @@ class SelfAudit(Outbox):
         new = heard - self.by_order.keys()
         self.by_order |= {name: ByOrderMirror(name) for name in new}
         self._to_begin |= new
+        self._to_compare = set(self.by_order)
 
     def put(self, frame: bytes) -> int:
         """Take in a frame as a client would."""
@@ -77,18 +82,29 @@ class SelfAudit(Outbox):
         mirror = self.by_order[told.channel] if isinstance(told, MarketByOrder) else self.mirrors[told.channel]
         verdict = mirror.receive(told)    # type: ignore[arg-type]
         self.frames += 1
-        crossed = mirror.queues.crossed if isinstance(mirror, ByOrderMirror) else mirror.levels.crossed
-        if verdict in (Verdict.GAP, Verdict.MISMATCH) or crossed or (isinstance(told, Book) and self._disagrees(told)):
+        wrong = self._misplaces(mirror) if isinstance(mirror, ByOrderMirror) else mirror.levels.crossed or self._disagrees(mirror)
+        if verdict in (Verdict.GAP, Verdict.MISMATCH) or wrong:
             self.failures += 1
             self._to_begin.add(told.channel)
             log.error("the server sends a wrong book", extra={"channel": told.channel, "verdict": verdict.name.lower(), "prev": told.prev, "seq": told.seq})
         return 0
 
-    def _disagrees(self, book: Book) -> bool:
+    def _disagrees(self, book: BookMirror) -> bool:
         """Whether the orders that were sent, as of the same sequence, do not add up to the book."""
         name = str(ChannelName(BY_ORDER, parse(book.channel).instrument))
         mirror, channel = self.by_order.get(name), self._feed.public.get(name)
         if not mirror or not channel or mirror.epoch != book.epoch:
             return False
         whole = channel.point(Point(book.epoch, book.seq, 0, 0)).seq == book.seq and channel.seq <= mirror.seq <= book.seq
-        return whole and mirror.queues.levels_digest != book.digest
+        return whole and mirror.queues.levels_digest != book.levels.digest
+
+    def _misplaces(self, mirror: ByOrderMirror) -> bool:
+        """Whether the orders are crossed, or those of a best price, if that is to be compared now, are not the engine's. O(orders at both best prices)."""
+        channel = self._feed.public[mirror.channel]
+        assert isinstance(channel, ByOrderChannel)
+        if mirror.channel in self._to_compare and channel.seq <= mirror.seq:
+            self._to_compare.discard(mirror.channel)
+            for side, best in zip(Side, mirror.queues.depth(1), strict=True):
+                if best and mirror.queues.queue(side, best[0]) != channel.queue(side, best[0]):
+                    return True
+        return mirror.queues.crossed

@@ -1,4 +1,5 @@
-"""Judges what a client says about its books. The client names a sequence and a digest. The judge follows the same books, and knows the right digest.
+"""Judges what a client says about its books, by levels or by orders. The client names a sequence and a digest. The judge follows the same books, and knows the
+right digest.
 
 A client may be late, and stand at a sequence that the judge has skipped. Between two frames of the judge, the book is one of the two if a single batch made
 the difference; if there were several batches, the digest is unknown. What a client says about a sequence that the judge has not reached yet waits.
@@ -9,7 +10,7 @@ from collections import deque
 
 from msgspec import Struct
 
-from stream.wire.frames import Book
+from stream.wire.frames import Book, MarketByOrder
 
 KEPT = 100_000
 """Frames of a book that the judge remembers."""
@@ -45,7 +46,7 @@ class Case:
         """How far the judge has come."""
         return self._seqs[-1] if self._seqs else -1
 
-    def hear(self, frame: Book) -> None:
+    def hear(self, frame: Book | MarketByOrder) -> None:
         """A frame that the judge has taken."""
         if frame.epoch != self._epoch:
             self._epoch = frame.epoch
@@ -55,7 +56,8 @@ class Case:
         if frame.seq > self.seq:
             self._seqs.append(frame.seq)
             self._digests.append(str(frame.digest))
-            self._single.append(frame.prev is not None and frame.batches == 1)
+            batches = frame.batches if isinstance(frame, Book) else len(frame.batches)
+            self._single.append(frame.prev is not None and batches == 1)
         while self._waiting and self._waiting[0].seq <= self.seq:
             self._judge(self._waiting.popleft())
 

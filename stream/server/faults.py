@@ -1,7 +1,8 @@
 """A connection that is worse than any real one, to test clients. It loses, repeats, swaps and falsifies frames, and breaks. All of this follows from a seed.
 
-It injects only faults that a client can detect by `(epoch, prev, seq)` and the digest: frames of channels are lost, repeated and swapped, and books are
-falsified. Replies come once and in order, as with TCP, or not at all: the connection may break anywhere, also in the middle of a frame.
+It injects only faults that a client can detect by `(epoch, prev, seq)` and the digest: frames of channels are lost, repeated and swapped, and those of books,
+by levels or by orders, are falsified. Replies come once and in order, as with TCP, or not at all: the connection may break anywhere,
+even in the middle of a frame.
 """
 
 import random
@@ -10,17 +11,22 @@ from msgspec.structs import replace
 
 from stream.settings.config import FaultConfig
 from stream.wire.codec import Codec
-from stream.wire.frames import Book
+from stream.wire.frames import Book, MarketByOrder
 from stream.wire.framing import frames_in, payload_of
 from stream.wire.messages import Frame
 
 
-def falsified(book: Book) -> Book:
-    """A falsified frame of a book, which its digest reveals: the size of a level is one lot larger, or the digest is another one."""
-    for side in ("bids", "asks"):
-        levels = getattr(book, side)
-        if levels:
-            return replace(book, **{side: [*levels[:-1], levels[-1] + 1]})
+def falsified(book: Book | MarketByOrder) -> Book | MarketByOrder:
+    """A falsified frame of a book, which its digest reveals: the size of a level is one lot larger, a change is lost, or the digest is another one."""
+    if isinstance(book, MarketByOrder):
+        if book.batches:
+            *batches, last = book.batches
+            return replace(book, batches=[*batches, replace(last, changes=last.changes[:-1])])
+    else:
+        for side in ("bids", "asks"):
+            levels = getattr(book, side)
+            if levels:
+                return replace(book, **{side: [*levels[:-1], levels[-1] + 1]})
     return replace(book, digest=book.digest ^ 1)
 
 
@@ -52,7 +58,7 @@ class FaultyLine:
             return frame
         if self._happens(self._config.drop):
             return b""
-        if isinstance(message, Book) and self._happens(self._config.corrupt):
+        if isinstance(message, Book | MarketByOrder) and self._happens(self._config.corrupt):
             frame = self._codec.frame(falsified(message))
         if self._happens(self._config.duplicate):
             frame += frame

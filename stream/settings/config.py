@@ -219,7 +219,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     return_window_ms: Annotated[Count, Meta(description="When the server stops, it tells the clients to come back at a random time within this.")] = 2000
     grace_s_max: Annotated[Count, Meta(description="The longest grace period of cancel-on-disconnect, and the longest dead-man timer.")] = 3600
     audit_interval_ms: Annotated[Milliseconds, Meta(description="How often the server rebuilds every book from the frames that it sends. If a digest differs, it raises an alarm. 0: never.")] = 1000
-    faults: Annotated[FaultConfig | None, Meta(description="Injects faults into the connection of every client, to test clients: `{\"drop\": 0.01, \"duplicate\": 0.01, \"reorder\": 0.01, \"corrupt\": 0.01, \"cut\": 0.001, \"delay_ms\": 50, \"seed\": 7}`, or some of these. Each chance applies to each frame of a channel. The frame may be lost, arrive twice, or arrive after the next one, and the frame of a book may be falsified. The connection may end in the middle of any message. Every write is delayed by up to `delay_ms`.")] = None
+    faults: Annotated[FaultConfig | None, Meta(description="Injects faults into the connection of every client, to test clients: `{\"drop\": 0.01, \"duplicate\": 0.01, \"reorder\": 0.01, \"corrupt\": 0.01, \"cut\": 0.001, \"delay_ms\": 50, \"seed\": 7}`, or some of these. Each chance applies to each frame of a channel. The frame may be lost, arrive twice, or arrive after the next one, and the frame of a book, by levels or by orders, may be falsified. The connection may end in the middle of any message. Every write is delayed by up to `delay_ms`.")] = None
 
     @property
     def only_dialects(self) -> bool:

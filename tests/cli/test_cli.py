@@ -16,9 +16,10 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from engine import Phase
+from engine import Phase, PriceLevels
 from stream import Lots, Ticks, connect
 from stream.cli import COMMANDS, main
+from stream.cli.verify import verify
 from stream.cli.watch import watch
 from stream.feed.channel import Point
 from stream.feed.public_channels import BookChannel
@@ -28,7 +29,7 @@ from stream.wire.codec import Shared
 from stream.wire.codes import CloseCode
 from stream.wire.messages import Login, Subscribe
 from tests.setting import token
-from tests.sockets import RawClient, run, serving
+from tests.sockets import RawClient, relaying, run, serving
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -157,6 +158,8 @@ async def test_verify_finds_nothing_wrong_with_a_right_server() -> None:
         assert all(row["snapshots"] == 1 for row in rows)
         assert sum(row["ticker_compared"] for row in rows) > 0
         assert sum(row["updates"] for row in rows) > 0
+        assert sum(row["order_changes"] for row in rows) > 0
+        assert all(row["by_order"] and row["sums_compared"] for row in rows)
         assert all(row["latency_ms"]["p50"] <= row["latency_ms"]["p99"] <= row["latency_ms"]["max"] for row in rows)
 
 
@@ -167,7 +170,7 @@ async def test_verify_prints_a_table_and_its_verdict() -> None:
         assert outcome.status == 0
         assert "BTC-USD" in outcome.out
         assert "ETH-USD" not in outcome.out
-        assert "every book was the server's book" in outcome.out
+        assert "every book was the server's book, by levels and by orders, which agreed" in outcome.out
 
 
 @run
@@ -188,6 +191,30 @@ async def test_verify_catches_a_server_that_lies() -> None:
     assert report["instruments"]["BTC-USD"]["mismatches"] > 0
     assert report["instruments"]["ETH-USD"]["mismatches"] == 0
     assert all(problem.startswith("BTC-USD: ") for problem in report["problems"])
+
+
+@run
+async def test_verify_catches_orders_that_do_not_add_up_to_the_book() -> None:
+    async with market() as (server, url):
+        name = server.market.exchange.books[-1].instrument.name
+        channel = server.market.feed.public[f"orderbook:{name}"]
+        assert isinstance(channel, BookChannel)
+        other = BookChannel(name, PriceLevels())
+        other.levels.apply([1, 1], [], 1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(channel, "snapshot", other.snapshot)
+            outcome = await verify(url, 0.3, [], 0, 0, None, lambda: None)
+    assert outcome.instruments[name]["sum_mismatches"] > 0
+    assert any(problem.startswith(f"{name}: ") and problem.endswith(" sum_mismatches") for problem in outcome.problems)
+    assert all(problem.startswith(f"{name}: ") for problem in outcome.problems)
+
+
+@run
+async def test_verify_says_that_a_relay_does_not_show_orders() -> None:
+    async with serving() as server, relaying(server, upstream_market_by_order=False) as relay:
+        outcome = await verify(f"ws://127.0.0.1:{relay.port}/v1", 0.1, [], 0, 0, None, lambda: None)
+        assert outcome.problems == []
+        assert outcome.by_order == " (the server does not show them order by order)"
 
 
 @run

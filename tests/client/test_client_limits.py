@@ -202,7 +202,7 @@ async def test_the_commands_take_as_many_connections_as_the_channels_want() -> N
     async with serving(**MANY, **NARROW | {"subscriptions_max": 20}) as server:
         outcome = await verify(url(server), 0.1, [], 0, 0, None, lambda: None)
         assert outcome.problems == []
-        assert outcome.connections == 5    # of 6 instruments each
+        assert outcome.connections == 6    # of 5 instruments each
         assert len(outcome.instruments) == 30
         said = asyncio.StreamReader()
         statement = {"channel": f"orderbook:{NAMES[29]}", "epoch": server.market.point(0).epoch, "seq": server.market.exchange.seq, "digest": "0"}

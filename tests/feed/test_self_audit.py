@@ -7,10 +7,10 @@ import sys
 import msgspec
 import pytest
 
-from stream.feed.public_channels import BookChannel
+from stream.feed.public_channels import BookChannel, FollowedByOrder
 from stream.system.logs import FloodGate, JsonFormatter
 from stream.venue.metrics import exposition
-from stream.wire.messages import Place
+from stream.wire.messages import Place, Subscribe
 from tests.worlds import BOOK, Desk, QuietMarket
 
 
@@ -45,6 +45,34 @@ def test_a_book_that_is_sent_wrong_raises_an_alarm_and_begins_anew(caplog: pytes
     market.pass_time(200)
     assert market.audit.failures == 1
     assert market.audit.mirrors[BOOK].levels.digest == market.exchange.book("BTC-USD").levels.digest
+
+
+def test_a_queue_that_is_not_the_engines_raises_an_alarm(caplog: pytest.LogCaptureFixture) -> None:
+    market = QuietMarket(audit_interval_ms=100)
+    trader, name = Desk(market).sign_in("alice"), BOOK.replace("orderbook", "market_by_order")
+    Desk(market).ask(Subscribe, [name])
+    for size in (1, 1):
+        trader.ask(Place, "BTC-USD", "buy", 100, size)
+    market.pass_time(200)
+    channel = market.feed.public[name]
+    assert isinstance(channel, FollowedByOrder)
+    compared, true = [], channel.queue
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(channel, "queue", lambda side, price: compared.append(price) or true(side, price))
+        trader.ask(Place, "BTC-USD", "buy", 99, 1)
+        market.pass_time(200)
+        assert compared
+        assert set(compared) == {100}
+        assert market.audit.failures == 0
+        patch.setattr(channel, "queue", lambda side, price: true(side, price)[::-1])
+        trader.ask(Place, "BTC-USD", "buy", 98, 1)
+        market.pass_time(200)
+    assert market.audit.failures >= 1
+    assert {record.channel for record in caplog.records} == {name}    # type: ignore[attr-defined]
+    failures = market.audit.failures
+    trader.ask(Place, "BTC-USD", "buy", 97, 1)
+    market.pass_time(300)
+    assert market.audit.failures == failures
 
 
 def test_without_it_nothing_is_spent() -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 import stream.cli.judge
+from engine import PriceLevels
 from stream import ClientError
 from stream.cli.judge import judge, read
+from stream.feed.public_channels import BookChannel
 from stream.harness.judge import Case, Statement
 from stream.settings.config import FaultConfig
 from stream.sources.simulated import SimulatedSource
@@ -75,18 +77,20 @@ def test_what_a_client_says_must_be_readable() -> None:
             read(line)
 
 
+@pytest.mark.parametrize("kind", ["orderbook", "market_by_order"])
 @pytest.mark.parametrize(("shift", "problem"), [(0, ""), (1, "statements were wrong; the first ones")])
-def test_a_client_is_judged_while_it_talks(shift: int, problem: str) -> None:
+def test_a_client_is_judged_while_it_talks(kind: str, shift: int, problem: str) -> None:
     @run
     async def test() -> None:
         async with serving(sources=[SimulatedSource(seed=1, rate=200)], heartbeat_ms=100) as server:
             reader = asyncio.StreamReader()
-            levels = server.market.exchange.book("ETH-USDT").levels
+            channel = server.market.feed.public[f"{kind}:ETH-USDT"]
+            book = channel.levels if isinstance(channel, BookChannel) else channel.log.queues    # type: ignore[attr-defined]
 
             async def talk() -> None:
                 while True:
                     at = server.market.point(0)
-                    statement = {"channel": "orderbook:ETH-USDT", "epoch": at.epoch, "seq": at.seq, "digest": str(levels.digest + shift)}
+                    statement = {"channel": channel.name, "epoch": at.epoch, "seq": at.seq, "digest": str(book.digest + shift)}
                     reader.feed_data(json.dumps(statement).encode() + b"\n")
                     await asyncio.sleep(0.01)
 
@@ -108,6 +112,20 @@ async def test_a_quiet_book_is_judged_by_its_snapshot() -> None:
         reader.feed_data(json.dumps({"channel": "orderbook:BTC-USD", "epoch": at.epoch, "seq": at.seq, "digest": "0"}).encode() + b"\n")
         judgement = await judge(f"ws://127.0.0.1:{server.port}/v1", 0.1, None, reader)
         assert (judgement.problems, judgement.cases["orderbook:BTC-USD"].right) == ([], 1)
+
+
+@run
+async def test_the_judge_finds_a_server_whose_orders_are_not_its_book() -> None:
+    async with serving(sources=[SimulatedSource(seed=1, rate=200)], heartbeat_ms=100) as server:
+        channel = server.market.feed.public["orderbook:ETH-USDT"]
+        assert isinstance(channel, BookChannel)
+        other = BookChannel("ETH-USDT", PriceLevels())
+        other.levels.apply([1, 1], [], 1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(channel, "snapshot", other.snapshot)
+            judgement = await judge(f"ws://127.0.0.1:{server.port}/v1", 0.3, None, asyncio.StreamReader())
+        assert any(problem.startswith("ETH-USDT: the server's own orders did not add up to its book") for problem in judgement.problems)
+        assert not any("BTC" in problem for problem in judgement.problems)
 
 
 @run

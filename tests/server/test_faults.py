@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 import stream.cli.verify
 from engine.levels import digest_of
+from engine.queues import order_share
 from stream import Client, ClientError
 from stream.cli import serve
 from stream.cli.verify import verify
@@ -19,10 +20,10 @@ from stream.server.market_server import MarketServer
 from stream.settings.config import ConfigError, FaultConfig
 from stream.sources.simulated import SimulatedSource
 from stream.wire.codec import JSON, MSGPACK
-from stream.wire.frames import Book, Trades
+from stream.wire.frames import Book, MarketByOrder, OrderAdded, OrderBatch, Trades
 from stream.wire.framing import PING, close_frame, framed, frames_in, payload_of
 from stream.wire.messages import Pong, Welcome
-from stream.wire.mirror import BookMirror, Verdict
+from stream.wire.mirror import BookMirror, ByOrderMirror, Verdict
 from tests.faulty import NoDelay
 from tests.setting import messages_in
 from tests.sockets import RawClient, run, serving
@@ -69,6 +70,11 @@ def test_a_falsified_book_is_found_out() -> None:
         assert BookMirror(CHANNEL).receive(good) is Verdict.SNAPSHOT
         assert BookMirror(CHANNEL).receive(falsified(good)) is Verdict.MISMATCH
     assert falsified(FRAMES[0]) == replace(FRAMES[0], bids=[1, 6])
+    order = OrderAdded(1, "buy", 100, 5)
+    for batches, digest in (([], 0), ([OrderBatch(1, 0, [order])], order_share(1, 0, 0, 100, 5))):
+        told = MarketByOrder("market_by_order:X", 7, None, 1, batches, digest, 0, 0)
+        assert ByOrderMirror(told.channel).receive(told) is Verdict.SNAPSHOT
+        assert ByOrderMirror(told.channel).receive(falsified(told)) is Verdict.MISMATCH    # type: ignore[arg-type]
 
 
 def test_who_speaks_json_is_treated_as_badly() -> None:
