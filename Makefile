@@ -74,7 +74,7 @@ dialects: .venv/tools
 	$(call EXTRAS,dialects)
 	mkdir -p build/dialect_clients && cp tests/dialects/package.json build/dialect_clients
 	if command -v npm > /dev/null; then npm install --silent --no-audit --no-fund --prefix build/dialect_clients; fi
-	DELTABOOK_SECONDS=$(or $(SECONDS),60) $(BIN)/python -m pytest -rs tests/dialects tests/docs/test_docs.py -k 'dialects or binance-clients'
+	DELTABOOK_SECONDS=$(or $(SECONDS),60) $(BIN)/python -m pytest -rs tests/dialects tests/docs/test_docs.py -k 'dialects or binance-clients or kraken-clients'
 
 # Calls every operation of the REST API of a served market, with good values and bad ones.
 .PHONY: rest

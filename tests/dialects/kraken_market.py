@@ -20,6 +20,9 @@ from tests.dialects.spot import Line
 from tests.dialects.traders import MASTER, make_key
 from tests.worlds import Desk, QuietMarket
 
+SHOWN = 10
+"""How many levels the clients that exist are asked to follow."""
+
 TOKENS = "/0/private/GetWebSocketsToken"
 
 

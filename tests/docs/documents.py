@@ -33,7 +33,7 @@ REDIS = "redis://127.0.0.1:6379"
 NODE = shutil.which("node")
 SOCKETS = "--experimental-websocket"    # node 20 has a WebSocket under this flag, later ones have it anyway
 
-CLIENTS = ("binance", "binance_sdk_spot", "ccxt", "cryptofeed", "nautilus_trader", "unicorn_binance_websocket_api")
+CLIENTS = ("binance", "binance_sdk_spot", "ccxt", "cryptofeed", "kraken", "nautilus_trader", "unicorn_binance_websocket_api")
 PACKAGES = {name: ROOT / "build/dialect_clients/node_modules" / name for name in ("binance-api-node", "ccxt")}
 """Packages of the extra `dialects`."""
 
@@ -41,7 +41,7 @@ DIRECTIVES = {"{eval-rst}", "{include}", "{toctree}"}
 """Blocks that are for Sphinx, which fails if they are wrong."""
 
 READY = re.compile(r"page +https?://[^/]*:(\d+)/|metrics on port (\d+)|:(\d+)\S* leads to")
-BESIDE = re.compile(r"^  (?:binance|REST) +http://[^/]*:(\d+)/", re.MULTILINE)
+BESIDE = re.compile(r"^  (?:binance|kraken|REST) +http://[^/]*:(\d+)/", re.MULTILINE)
 """A port beside the server's own."""
 SERVES = re.compile(r"^(\S*/)?deltabook (serve|fault)\b")
 ELSEWHERE = re.compile(r"^(make|docker|sudo|apt-get|git clone) ")
