@@ -12,6 +12,7 @@ from stream.cli.numbers import counted, whole
 from stream.cli.verify import DEFAULT_URL
 from stream.client.client import Client, connect
 from stream.system import loop
+from stream.system.clock import said
 from stream.wire.administration import (
     Delist,
     Deposit,
@@ -19,8 +20,10 @@ from stream.wire.administration import (
     Freeze,
     ListConnections,
     ListInstrument,
+    ListSchedule,
     MassCancel,
     PayFees,
+    PhaseChanges,
     Revoke,
     SetBand,
     SetFees,
@@ -42,6 +45,7 @@ EXAMPLES = """examples:
   deltabook admin --token $ROOT auction BTC-USDT
   deltabook admin --token $ROOT trade BTC-USDT
   deltabook admin --token $ROOT list SOL-USDT SOL USDT --tick 0.01 --lot 0.001 --base-decimals 9 --taker-fee 500
+  deltabook admin --token $ROOT schedule
   deltabook admin --token $ROOT delist BTC-USDT
   deltabook admin --token $ROOT relist BTC-USDT
   deltabook admin --token $ROOT band BTC-USDT 50000
@@ -135,6 +139,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         request = add(name, help)
         request.add_argument("subject", nargs="?", default="", help="all of this subject")
         request.add_argument(f"--{other}", type=counted if other == "connection" else str, default=0 if other == "connection" else "", help="or only this one")
+    add("schedule", "show when the phases of instruments change next")
     add("connections", "show who is connected, what each client subscribes to, and how far behind it is")
 
 
@@ -219,6 +224,13 @@ async def ask(arguments: argparse.Namespace, console: Console) -> None:
                 await client.request(Disconnect, Confirmed, arguments.subject, arguments.connection)
             case "revoke":
                 await client.request(Revoke, Confirmed, arguments.subject, arguments.token_id)
+            case "schedule":
+                changes = (await client.request(ListSchedule, PhaseChanges)).changes
+                for change in changes:
+                    console.print(f"{said(change.time)}  {change.instrument}  {change.phase}")
+                if not changes:
+                    console.print("nothing is scheduled")
+                return
             case "connections":
                 await show_connections(client, console)
                 return

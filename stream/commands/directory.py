@@ -18,6 +18,7 @@
 | `OrderTicket` | what its client said about it | the process that a dialect serves it in, with the order; until the order has ended |
 | `LastGroup` | its number | the engine, with every group of an origin; until there are too many other origins |
 | `Term` | the term | the engine that leads; until the next one does |
+| `ScheduleRan` | until when, and for how many instruments | the market, when it has carried out what was due of its schedule; for good |
 | `ChannelStates` | what `Feed.dump` returns | a snapshot alone |
 | `Unknown` | bytes | a journal of an earlier version that used a key of its own; for good |
 
@@ -172,13 +173,19 @@ class OrderTicket(Named, frozen=True, tag=20):
     client_id: int
 
 
+class ScheduleRan(Named, frozen=True, tag=21):
+    """How far the schedule of phases has been carried out."""
+
+    holds = list
+
+
 OfGateways = (
     KeptAccount | DeadManTimer | GracePeriod | Present | GuardedConnection | EndedConnection | GatewayName | AskedConnections | ToldConnections
     | RevokedToken | RevokedSubject | ClosedSubject | ClosedConnection | OrderTicket
 )
 """What a gateway may have remembered."""
 
-DirectoryKey = OfGateways | AccountOf | SourceAccounts | LastGroup | Term | ChannelStates | Unknown
+DirectoryKey = OfGateways | AccountOf | SourceAccounts | LastGroup | Term | ScheduleRan | ChannelStates | Unknown
 
 Directory = dict[DirectoryKey, Value]
 

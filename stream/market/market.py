@@ -20,6 +20,7 @@ from stream.market.gathering import CommandPath
 from stream.market.history import ALL_INSTRUMENTS, History, begin, with_channels
 from stream.market.operations import Operations
 from stream.market.order_entry import OrderEntry
+from stream.market.scheduled_phases import ScheduledPhases
 from stream.market.sequencer import JournalFace, Sequencer
 from stream.settings.config import Config, ConfigError
 from stream.sources import Source
@@ -74,6 +75,7 @@ class Market(ExchangeVenue):
         self.recorder: Recorder | None = None    # of the accounts' history, if any is kept
         self._paying: set[int] = set()    # new accounts whose deposits have not run yet
         self.operations = Operations(self)
+        self.phases = ScheduledPhases(self, self.schedule, now)
 
     def _make_sequencer(self, history: History, journal: JournalFace | None) -> CommandPath:
         sequencer = Sequencer(history.exchange, history.directory, history.results, self._applied, journal)
@@ -309,6 +311,7 @@ class Market(ExchangeVenue):
     def _listed(self) -> None:
         """An instrument or an asset has been added."""
         self.feed.add_books()
+        self.phases.look_again()
         self.deposits = self._parse_deposits()
 
     def _tell_unpaid(self) -> None:
@@ -338,6 +341,7 @@ class Market(ExchangeVenue):
         """Run what has gathered, and send what is due. Returns when the next tick is due, in ns."""
         if self.recorder:
             self.recorder.answer()
+        self.phases.carry_out(now)
         self._run_sources(now)
         if 0 < self.exchange.next_expiry <= now and not self.sequencer.waits:
             self.sequencer.commands.advance(now)
@@ -351,6 +355,7 @@ class Market(ExchangeVenue):
         due = self._send(now)
         if self.sequencer.waits or self.sequencer.failure:
             return min(due, self.deadlines.next)    # the journal wakes the market
+        due = min(due, self.phases.due)
         if self.operations.due:
             return now
         if self.sequencer.low:

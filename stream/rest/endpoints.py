@@ -12,7 +12,7 @@ from msgspec.structs import fields
 
 from stream.rest.named import read_named, twin
 from stream.wire import frames
-from stream.wire.administration import AdminRequest, ListConnections, MassCancel
+from stream.wire.administration import AdminRequest, ListConnections, ListSchedule, MassCancel, PhaseChanges
 from stream.wire.candles import CandlePage, ListCandles
 from stream.wire.channels import ACCOUNT_SCOPE, ADMIN_SCOPE, BALANCES, BOOK, BY_ORDER, ORDERS, TICKER, TRADE_SCOPE, TRADES
 from stream.wire.fields import InstrumentName, Message
@@ -143,9 +143,10 @@ class Instrumental(Message, tag="instrumental"):
 
 def admin_endpoints() -> list[Endpoint]:
     """One for each request of administrators, under the name of its message."""
-    replies: dict[type[Message], type[Message]] = {ListConnections: Connections, MassCancel: AllCancelled}
+    replies: dict[type[Message], type[Message]] = {ListConnections: Connections, ListSchedule: PhaseChanges, MassCancel: AllCancelled}
+    reading = ListConnections, ListSchedule
     return [
-        Endpoint("GET" if kind is ListConnections else "POST", f"/v1/admin/{kind.__struct_config__.tag}", kind, replies.get(kind, Confirmed), ADMIN_SCOPE)
+        Endpoint("GET" if kind in reading else "POST", f"/v1/admin/{kind.__struct_config__.tag}", kind, replies.get(kind, Confirmed), ADMIN_SCOPE)
         for kind in get_args(AdminRequest)
     ]
 

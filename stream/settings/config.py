@@ -5,13 +5,13 @@ import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
 
 from engine import FEE_SCALE, MONEY_MAX, Instrument
-from stream.wire.fields import InstrumentName, SelfTradeMode
+from stream.wire.fields import InstrumentName, ListedPhaseName, SelfTradeMode
 
 Count = Annotated[int, Meta(ge=1, le=1 << 40)]
 SourceName = Annotated[str, Meta(pattern="^(recorded|simulated|none|journal:.+)$")]
@@ -71,6 +71,22 @@ class InstrumentConfig(Struct, frozen=True, forbid_unknown_fields=True):
 Role = Literal["all", "engine", "standby", "gateway"]
 
 
+Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+DAYS: tuple[Day, ...] = get_args(Day)
+
+
+class ScheduleConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A time at which instruments change to a phase, such as the opening and the end of trading, or the beginning of an auction. Of two lines at the same time
+    the later one counts.
+    """
+
+    at: Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$", description="The time of day, such as `\"09:00\"`.")]
+    phase: Annotated[ListedPhaseName, Meta(description="The phase from then on. `trading` uncrosses an auction.")]
+    days: Annotated[tuple[Day, ...], Meta(min_length=1, description="The days of the week.")] = DAYS
+    time_zone: Annotated[str, Meta(description="The time zone of the time and the days, such as `\"Europe/Berlin\"`.")] = "UTC"
+    instruments: Annotated[tuple[str, ...], Meta(description="The instruments; none: all of them.")] = ()
+
+
 class FaultConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Faults that the server injects into the connection of every client, to test clients. Each chance, from 0 to 1, applies to each frame of a channel."""
 
@@ -95,6 +111,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 
     assets: Annotated[dict[str, Annotated[int, Meta(ge=0, le=18)]], Meta(description="The number of decimals of each asset.")] = {}
     instruments: Annotated[tuple[InstrumentConfig, ...], Meta(description="Instruments in addition to those of the sources.")] = ()
+
+    schedule: Annotated[tuple[ScheduleConfig, ...], Meta(description="When the phases of instruments change. What was missed while no process ran is made up for at the start. Without a schedule the market is always open.")] = ()
 
     keys: Annotated[tuple[KeyConfig, ...], Meta(description="The keys that tokens may be signed with. If there are none, the server uses the development key in `key_file`.")] = ()
     key_file: Annotated[str, Meta(description="The file with the development key (HS256). The server makes it if there are no keys and it listens on a local address.")] = "data/development.key"

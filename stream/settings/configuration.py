@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 from msgspec import Struct
 
-from stream.settings.config import ENVIRONMENT_PREFIX, FLAGS, Config, FaultConfig, InstrumentConfig, KeyConfig, settings
+from stream.settings.config import ENVIRONMENT_PREFIX, FLAGS, Config, FaultConfig, InstrumentConfig, KeyConfig, ScheduleConfig, settings
 
 INTRODUCTION = """# The settings
 
@@ -26,7 +26,7 @@ The name of a setting ends in its unit. If a setting has a flag of its own, `--s
 this in short."""
 
 TABLES: tuple[tuple[type[Struct], str], ...] = (
-    (InstrumentConfig, "instruments"), (KeyConfig, "keys"), (FaultConfig, "faults"),
+    (InstrumentConfig, "instruments"), (ScheduleConfig, "schedule"), (KeyConfig, "keys"), (FaultConfig, "faults"),
 )
 """The structs that are tables in the file, and the settings that hold them."""
 

@@ -12,7 +12,19 @@ from stream.commands.directory import ClosedConnection, ClosedSubject, RevokedSu
 from stream.commands.results import Reply, Result
 from stream.feed.hub import Refused
 from stream.venue.announcements import Announcement
-from stream.wire.administration import AdminRequest, Delist, Disconnect, ListConnections, MassCancel, Operation, Revoke, SetFees
+from stream.wire.administration import (
+    AdminRequest,
+    Delist,
+    Disconnect,
+    ListConnections,
+    ListSchedule,
+    MassCancel,
+    Operation,
+    PhaseChange,
+    PhaseChanges,
+    Revoke,
+    SetFees,
+)
 from stream.wire.codes import ErrorCode
 from stream.wire.fields import Message
 from stream.wire.messages import AllCancelled, Confirmed, Connections, ConnectionStatus, Error
@@ -36,6 +48,10 @@ class Administered(Protocol):
 
     def list_connections(self, request: ListConnections, now: int, listed: Callable[[list[ConnectionStatus], list[str]], None]) -> None:
         """Call `listed` with the connections, and with the names of the processes that did not answer."""
+
+    def phase_changes(self, now: int) -> list[PhaseChange]:
+        """When the phases of instruments change next."""
+        ...
 
 
 class Administration:
@@ -67,6 +83,8 @@ class Administration:
                     self._announce(request.id, Announcement(revoked, self._venue.wall_time(now)), audited)
                 case ListConnections():
                     self._venue.list_connections(request, now, lambda found, unheard: audited(Connections(request.id, found, unheard)))
+                case ListSchedule():
+                    audited(PhaseChanges(request.id, self._venue.phase_changes(now)))
                 case _:
                     self._operate(request, now, audited)
         except Refused as refused:

@@ -20,6 +20,7 @@ from stream.feed.hub import Hub, Refused
 from stream.feed.self_audit import SelfAudit
 from stream.settings.config import Config
 from stream.settings.histogram import Histogram
+from stream.settings.schedule import Schedule
 from stream.venue.admin import Administration
 from stream.venue.announcements import Announcement
 from stream.venue.instrument_list import InstrumentList
@@ -30,7 +31,7 @@ from stream.venue.safeguards import Deadlines
 from stream.venue.session import Session
 from stream.venue.trader import Trader
 from stream.venue.venue_face import Guarded
-from stream.wire.administration import AdminRequest, ListConnections, Operation
+from stream.wire.administration import AdminRequest, ListConnections, Operation, PhaseChange
 from stream.wire.candles import ListCandles
 from stream.wire.codec import Codec, Shared
 from stream.wire.codes import CloseCode, ErrorCode
@@ -66,6 +67,7 @@ class Venue(ABC):
 
     def __init__(self, config: Config, keys: list[Key], feed: Channels, now: int) -> None:
         self.config = config
+        self.schedule = Schedule(config.schedule)
         self.name = f"deltabook/{version('deltabook')}"
         self.authenticator = Authenticator(keys, config)
         self.hub = Hub(feed, config)
@@ -209,6 +211,12 @@ class Venue(ABC):
     def list_connections(self, request: ListConnections, now: int, listed: Callable[[list[ConnectionStatus], list[str]], None]) -> None:
         """Call `listed` with those who are connected to any process of the market, and the names of the processes that did not say."""
         listed(self.connections(request.after, request.count), [])
+
+    def phase_changes(self, now: int) -> list[PhaseChange]:
+        """When the phases of instruments change next, the earliest first."""
+        listed = [terms.name for terms in self.instrument_terms() if terms.phase != "delisted"]
+        changes = [PhaseChange(name, *change) for name, change in self.schedule.upcoming(listed, now).items()]
+        return sorted(changes, key=lambda change: (change.time, change.instrument))
 
     def connections(self, after: int, count: int) -> list[ConnectionStatus]:
         """Who is connected here, from the first number above `after`. O(all connections)."""

@@ -13,7 +13,10 @@ from stream.wire.fields import (
     ListedPhaseName,
     Lots,
     Message,
+    MessagePart,
     Money,
+    Nanoseconds,
+    ReplyId,
     Step,
     Subject,
     Ticks,
@@ -215,4 +218,25 @@ Transfer = Deposit | Withdraw | PayFees
 Operation = SetPhase | ListInstrument | Delist | SetBand | SetReference | SetLimits | MassCancel | Freeze | Transfer | SetFees | SetTier
 """The requests of administrators that the engine carries out."""
 
-AdminRequest = Operation | Disconnect | Revoke | ListConnections
+class ListSchedule(Message, tag="schedule"):
+    """Ask when the phases of instruments change next, by the schedule in the configuration of the server that is asked. Needs the scope `admin`."""
+
+    id: Id
+
+
+class PhaseChange(MessagePart):
+    """A change of an instrument's phase that is to come."""
+
+    instrument: InstrumentName
+    time: Annotated[Nanoseconds, Meta(description="When, in nanoseconds since 1970-01-01 UTC.")]
+    phase: ListedPhaseName
+
+
+class PhaseChanges(Message, tag="phase_changes"):
+    """The answer to `schedule`: the next change of each instrument that has one, the earliest first."""
+
+    id: ReplyId
+    changes: list[PhaseChange]
+
+
+AdminRequest = Operation | Disconnect | Revoke | ListConnections | ListSchedule

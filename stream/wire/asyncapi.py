@@ -8,7 +8,7 @@ from typing import Any, get_args
 import msgspec
 
 from stream.wire import administration, candles, frames, history, messages, queue_position
-from stream.wire.administration import AdminRequest, ListConnections, MassCancel
+from stream.wire.administration import AdminRequest, ListConnections, ListSchedule, MassCancel, PhaseChanges
 from stream.wire.candles import CandlePage, ListCandles
 from stream.wire.fields import Message
 from stream.wire.history import HistoryRequest, ListOrders, ListTrades, OrderPage, TradePage
@@ -52,7 +52,7 @@ than 2^53."""
 REPLIES: dict[type[Message], type[Message]] = {
     Login: LoggedIn, Subscribe: Subscribed, Unsubscribe: Unsubscribed, ListSubscriptions: Subscriptions, ListInstruments: Instruments, ListCandles: CandlePage,
     Ping: Pong, Place: Done, Cancel: Done, Reduce: Done, Replace: Done, CancelAll: AllCancelled, MassCancel: AllCancelled,
-    ListConnections: Connections, ListOrders: OrderPage, ListTrades: TradePage, AskQueuePosition: QueuePosition,
+    ListConnections: Connections, ListSchedule: PhaseChanges, ListOrders: OrderPage, ListTrades: TradePage, AskQueuePosition: QueuePosition,
 }
 """The reply to each request, if it is not an `error`. All other requests are answered by `confirmed`."""
 

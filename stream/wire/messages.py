@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from stream.wire.administration import AdminRequest
+from stream.wire.administration import AdminRequest, PhaseChanges
 from stream.wire.candles import CandlePage, ListCandles
 from stream.wire.fields import (
     Channel,
@@ -390,6 +390,6 @@ class Leaving(Message, tag="leaving"):
     return_ms: Annotated[int, Meta(description="Come back at a random time within this many milliseconds, and resume.")]
 
 
-Reply = LoggedIn | Subscribed | Unsubscribed | Subscriptions | Instruments | CandlePage | Pong | Done | AllCancelled | OrderPage | TradePage | QueuePosition | Connections | Confirmed | Error
+Reply = LoggedIn | Subscribed | Unsubscribed | Subscriptions | Instruments | CandlePage | Pong | Done | AllCancelled | OrderPage | TradePage | QueuePosition | Connections | PhaseChanges | Confirmed | Error
 Frame = Book | MarketByOrder | Trades | Ticker | Orders | Balances
 Answer = Welcome | Reply | Frame | Gap | Pacing | Stale | Leaving

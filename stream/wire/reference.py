@@ -9,7 +9,7 @@ import msgspec
 
 from engine.levels import digest_of
 from engine.queues import order_share
-from stream.wire import candles, frames, history, messages
+from stream.wire import administration, candles, frames, history, messages
 from stream.wire.codes import CloseCode, Code, ErrorCode
 from stream.wire.fields import Message, MessagePart
 from stream.wire.messages import Answer, Frame, Reply, Request
@@ -122,7 +122,7 @@ def codes(title: str, introduction: str, kind: type[Code]) -> Iterator[str]:
 
 def reference() -> str:
     """The whole reference, in Markdown."""
-    named = vars(messages) | vars(candles) | vars(history) | vars(frames)
+    named = vars(messages) | vars(administration) | vars(candles) | vars(history) | vars(frames)
     records = [each for each in named.values() if inspect.isclass(each) and issubclass(each, MessagePart) and each is not MessagePart]
     told = get_args(Frame)
     replies = get_args(Reply)

@@ -151,6 +151,7 @@ ASKED: dict[type[Message], list[tuple[str, tuple[Any, ...]]]] = {
     Disconnect: [("admin", ("bob",)), ("admin", ("", BOBS_CONNECTION))],
     Revoke: [("admin", ("bob",)), ("admin", ("", "bob's"))],
     ListConnections: [("admin", ())],
+    administration.ListSchedule: [("admin", ())],
 }
 """For each request the scope that it needs ("" for none), and the fields."""
 

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
@@ -24,6 +25,8 @@ from stream.cli.watch import watch
 from stream.feed.channel import Point
 from stream.feed.public_channels import BookChannel
 from stream.server.market_server import MarketServer
+from stream.settings.config import ScheduleConfig
+from stream.settings.schedule import Schedule
 from stream.sources.simulated import SimulatedSource
 from stream.wire.codec import Shared
 from stream.wire.codes import CloseCode
@@ -303,6 +306,10 @@ async def test_admin_halts_and_tells_who_is_connected() -> None:
         assert server.market.exchange.book("ABC-XYZ").instrument[1:5] == ("ABC", "XYZ", Decimal("0.5"), Decimal(1))
         unlisted = await deltabook(*ask, "list", "DEF-XYZ", "DEF", "XYZ", *steps)
         assert (unlisted.status, "asset 'DEF'" in unlisted.err) == (2, True)
+        assert (await deltabook(*ask, "schedule")).out == "nothing is scheduled\n"
+        at = server.clock.now() + 3600 * 10**9
+        server.market.schedule = Schedule([ScheduleConfig(f"{datetime.fromtimestamp(at // 10**9, UTC):%H:%M}", "halt", instruments=("ABC-XYZ",))])
+        assert (await deltabook(*ask, "schedule")).out.endswith("+00:00  ABC-XYZ  halt\n")
         for arguments in (("band", "BTC-USD", "50000"), ("reference", "BTC-USD", "7.50")):
             assert (await deltabook(*ask, *arguments)).out == "done\n"
         book = server.market.exchange.book("BTC-USD")

@@ -23,6 +23,7 @@ from stream.wire.administration import (
     Freeze,
     ListConnections,
     ListInstrument,
+    ListSchedule,
     MassCancel,
     PayFees,
     Revoke,
@@ -174,6 +175,7 @@ SCENES: dict[Any, Scene] = {
     Disconnect: disconnect,
     Revoke: lambda desk, number: desk.put(Revoke, *(("mallory",) if number % 2 else ("", "evil"))),
     ListConnections: lambda desk, number: desk.put(ListConnections),
+    ListSchedule: lambda desk, number: desk.put(ListSchedule),
 }
 
 

@@ -31,6 +31,7 @@ const REPLIES = {
   trade_page: ["id", "complete_since", "trades"],
   queued: ["id", "seq", "order", "number", "instrument", "side", "price", "size", "orders_ahead", "size_ahead"],
   connection_list: ["id", "connections", "unheard"],
+  phase_changes: ["id", "changes"],
   confirmed: ["id"],
   error: ["id", "code", "message", "order"],
 };
